@@ -1,0 +1,58 @@
+"""The command line: `glide-eval COMMAND`, one module a command, loaded when called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+# command -> (module in this package, one-line help); modules load only when their command runs,
+# so `glide-eval study serve` never imports torch.
+COMMANDS: dict[str, str] = {
+    "demo": "The whole experiment on the bundled miniature, in minutes.",
+    "sweep": "Make images for every arm of a sweep file; resumes where it stopped.",
+    "metrics": "Measure a run: FID, IS, precision/recall, CLIP score, caption accuracy.",
+    "study": "Collect votes on pairs of a run's images.",
+    "report": "Write the comparison report of a run.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Loads `glide_eval.cli.<name>` and takes its `command` when asked for it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f".{cmd_name}", __name__).command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="glide-eval")
+def cli() -> None:
+    """Compare text-to-image guidance by metrics and by people."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit status 0, 1 (failed) or 2 (wrong usage), never a traceback.
+
+    Errors of our packages carry `exit_status` and a one-paragraph message.
+    """
+    try:
+        status = cli.main(args=arguments, prog_name="glide-eval", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped. What was made so far is kept.", err=True)
+        sys.exit(130)
+    except Exception as error:
+        status = getattr(error, "exit_status", None)
+        if status is None:
+            raise
+        click.echo(f"glide-eval: {error}", err=True)
+        sys.exit(status)

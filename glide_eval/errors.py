@@ -1,0 +1,46 @@
+"""The exception family of `glide_eval`.
+
+    GlideEvalError              anything this toolkit reports in one paragraph (exit status 1)
+    ├── UsageError              the request itself is wrong: flags, config values (exit status 2)
+    │   └── ConfigError         a sweep file that can't be read as one
+    ├── RunError                a run folder that is missing, foreign or damaged
+    ├── ImageError              an image that is missing, truncated or not an image
+    ├── WeightsError            weights that are missing, corrupt or of another model
+    └── StorageError            the disk is full, read-only or out of reach
+
+Each message names the thing, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class GlideEvalError(Exception):
+    """A failure the user can act on; its text is one paragraph."""
+
+    exit_status = 1
+
+
+class UsageError(GlideEvalError):
+    """The request is wrong, not the world."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """A sweep file with unknown keys, wrong types or impossible values."""
+
+
+class RunError(GlideEvalError):
+    """A run folder that is missing, made by another config, or damaged."""
+
+
+class ImageError(GlideEvalError):
+    """An image that is missing, truncated or unreadable."""
+
+
+class WeightsError(GlideEvalError):
+    """Weights that are missing, corrupt or belong to another model."""
+
+
+class StorageError(GlideEvalError):
+    """Writing failed: disk full, read-only or gone."""
