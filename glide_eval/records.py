@@ -68,7 +68,8 @@ class Sample:
         prompt_id: the prompt's id.
         caption: the prompt's caption, repeated so the manifest stands alone.
         replica: 0, 1, … when a prompt is drawn several times.
-        seed: the sample's own noise seed; equal in every arm for one (prompt, replica); None if imported.
+        seed: the sample's own noise seed, equal in every arm for one (prompt, replica);
+            None if imported.
         path: PNG file, relative to the run folder, with forward slashes.
         sha256: of the file's bytes, hex.
         seconds: this sample's share of its batch's wall time. Not part of a sample's identity.

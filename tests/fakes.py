@@ -25,7 +25,7 @@ QUALITY = {"unguided": 0.40, "cfg-1.5": 0.65, "cfg-3": 0.85, "clip-1": 0.45, "cl
 
 
 def make_fake_run(root: Path, prompts: int = 12, size: int = 128, seed: int = 0) -> RunFolder:
-    """Write a complete run (samples, manifest, run.json, metrics.csv, scores.csv) of noise images."""
+    """Write a complete run of noise images: samples, manifest, run.json, metrics, scores."""
     rng = np.random.default_rng(seed)
     run = RunFolder(root)
     root.mkdir(parents=True, exist_ok=True)
