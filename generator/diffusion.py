@@ -1,0 +1,165 @@
+"""The diffusion process: tables and the formulas between x_0, x_t, ε and the posterior.
+
+Symbols are the papers': Ho et al. 2020 (DDPM), Nichol & Dhariwal 2021 (learned variance), Song et al. 2021
+(DDIM), Dhariwal & Nichol 2021 (guidance). Tables are float64; tensors keep their own dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .schedules import betas as schedule_betas
+from .schedules import kept_steps
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one network output says of p(x_{t-1} | x_t): tensors shaped like x."""
+
+    mean: Tensor
+    variance: Tensor
+    log_variance: Tensor
+    x_start: Tensor
+
+
+class Diffusion:
+    """A (respaced) Gaussian diffusion with ε-prediction and learned variance.
+
+    Methods take `t` as indices into the kept steps, (batch,) int64; `timesteps[t]` is the step of the
+    1000-step process that networks are told.
+    """
+
+    def __init__(self, schedule: str, respacing: str = ""):
+        self.timesteps = np.array(kept_steps(respacing))
+        kept = np.cumprod(1 - schedule_betas(schedule))[self.timesteps]
+        self.betas = 1 - kept / np.append(1.0, kept[:-1])
+        # Multiplied up again from the betas, as the released code does: at the cosine schedule's
+        # end ᾱ is 1e-9 and its last digits depend on it.
+        alpha_bar = np.cumprod(1 - self.betas)
+        previous = np.append(1.0, alpha_bar[:-1])
+        self.alpha_bar, self.alpha_bar_previous = alpha_bar, previous
+        self.alpha_bar_next = np.append(alpha_bar[1:], 0.0)
+        # DDPM eq. 7. The first posterior variance is 0; its log borrows the second's.
+        self.posterior_variance = self.betas * (1 - previous) / (1 - alpha_bar)
+        variance = self.posterior_variance
+        self.posterior_log_variance_clipped = np.log(
+            np.append(variance[1] if len(variance) > 1 else self.betas[0], variance[1:])
+        )
+        self.posterior_mean_coef1 = self.betas * np.sqrt(previous) / (1 - alpha_bar)
+        self.posterior_mean_coef2 = (1 - previous) * np.sqrt(1 - self.betas) / (1 - alpha_bar)
+
+    def __len__(self) -> int:
+        """Number of kept steps."""
+        return len(self.timesteps)
+
+    def q_sample(self, x_start: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """x_t ~ q(x_t | x_0), DDPM eq. 4."""
+        root = np.sqrt(self.alpha_bar)
+        return (
+            _at(root, t, noise) * x_start + _at(np.sqrt(1 - self.alpha_bar), t, noise) * noise
+        )
+
+    def q_posterior_mean(self, x_start: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The mean of q(x_{t-1} | x_t, x_0), DDPM eq. 7."""
+        return (
+            _at(self.posterior_mean_coef1, t, x_t) * x_start
+            + _at(self.posterior_mean_coef2, t, x_t) * x_t
+        )
+
+    def x_start_from_eps(self, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """x_0 from ε: the inverse of `q_sample`."""
+        return (
+            _at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t
+            - _at(np.sqrt(1 / self.alpha_bar - 1), t, x_t) * eps
+        )
+
+    def eps_from_x_start(self, x_t: Tensor, t: Tensor, x_start: Tensor) -> Tensor:
+        """ε from x_0."""
+        return (_at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t - x_start) / _at(
+            np.sqrt(1 / self.alpha_bar - 1), t, x_t
+        )
+
+    def predict(
+        self,
+        output: Tensor,
+        x_t: Tensor,
+        t: Tensor,
+        clip: bool = True,
+        denoised_fn: Callable[[Tensor], Tensor] | None = None,
+    ) -> Prediction:
+        """p(x_{t-1} | x_t) from a network's output.
+
+        Args:
+            output: (batch, 2·channels, …): ε, then v. log Σ interpolates between β̃_t (v = -1) and β_t
+                (v = 1), Nichol & Dhariwal 2021 eq. 15.
+            x_t: (batch, channels, …).
+            t: kept-step indices (batch,).
+            clip: clamp x_0 to -1..1.
+            denoised_fn: changes x_0 before clipping; inpainting puts the known pixels in here.
+        """
+        eps, v = output.chunk(2, dim=1)
+        low = _at(self.posterior_log_variance_clipped, t, x_t)
+        high = _at(np.log(self.betas), t, x_t)
+        log_variance = low + (v + 1) / 2 * (high - low)
+        x_start = self.x_start_from_eps(x_t, t, eps)
+        if denoised_fn is not None:
+            x_start = denoised_fn(x_start)
+        if clip:
+            x_start = x_start.clamp(-1, 1)
+        mean = self.q_posterior_mean(x_start, x_t, t)
+        return Prediction(mean, log_variance.exp(), log_variance, x_start)
+
+    def condition_mean(self, prediction: Prediction, gradient: Tensor) -> Prediction:
+        """μ + Σ ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 1."""
+        mean = prediction.mean + prediction.variance * gradient
+        return Prediction(mean, prediction.variance, prediction.log_variance, prediction.x_start)
+
+    def condition_score(
+        self, prediction: Prediction, x_t: Tensor, t: Tensor, gradient: Tensor
+    ) -> Prediction:
+        """ε − √(1−ᾱ_t) ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 2 (DDIM).
+
+        x_0 is not clipped again, as in the released code.
+        """
+        eps = self.eps_from_x_start(x_t, t, prediction.x_start)
+        eps = eps - _at(np.sqrt(1 - self.alpha_bar), t, x_t) * gradient
+        x_start = self.x_start_from_eps(x_t, t, eps)
+        mean = self.q_posterior_mean(x_start, x_t, t)
+        return Prediction(mean, prediction.variance, prediction.log_variance, x_start)
+
+    def ddpm_step(self, prediction: Prediction, t: Tensor, noise: Tensor) -> Tensor:
+        """x_{t-1} ~ N(μ, Σ); no noise at the last step."""
+        keep = (t != 0).to(noise.dtype).view(-1, *[1] * (noise.dim() - 1))
+        return prediction.mean + keep * (0.5 * prediction.log_variance).exp() * noise
+
+    def ddim_step(
+        self, prediction: Prediction, x_t: Tensor, t: Tensor, noise: Tensor | None, eta: float = 0.0
+    ) -> Tensor:
+        """x_{t-1} by DDIM eq. 12; η = 0 draws no noise, η = 1 is DDPM's variance."""
+        eps = self.eps_from_x_start(x_t, t, prediction.x_start)
+        # In x's precision, roots included, because the released code does so: near t = 0 the
+        # difference shows.
+        before, now = _at(self.alpha_bar_previous, t, x_t), _at(self.alpha_bar, t, x_t)
+        sigma = eta * ((1 - before) / (1 - now)).sqrt() * (1 - now / before).sqrt()
+        mean = before.sqrt() * prediction.x_start + (1 - before - sigma**2).sqrt() * eps
+        if noise is None or eta == 0:
+            return mean
+        keep = (t != 0).to(x_t.dtype).view(-1, *[1] * (x_t.dim() - 1))
+        return mean + keep * sigma * noise
+
+    def ddim_reverse_step(self, prediction: Prediction, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_{t+1} by DDIM run backwards (η = 0)."""
+        eps = self.eps_from_x_start(x_t, t, prediction.x_start)
+        following = _at(self.alpha_bar_next, t, x_t)
+        return following.sqrt() * prediction.x_start + (1 - following).sqrt() * eps
+
+
+def _at(table: np.ndarray, t: Tensor, like: Tensor) -> Tensor:
+    """table[t] as (batch, 1, 1, …) in `like`'s dtype and device."""
+    values = torch.from_numpy(table).to(like.device)[t].to(like.dtype)
+    return values.view(-1, *[1] * (like.dim() - 1))

@@ -1,0 +1,24 @@
+"""The exception family of `generator`.
+
+    GeneratorError          anything reported in one paragraph (exit status 1)
+    ├── CheckpointError     a weights file that is missing, corrupt or of another layout
+    └── OptionError         an impossible sampling or training option (exit status 2)
+"""
+
+from __future__ import annotations
+
+
+class GeneratorError(Exception):
+    """A failure the caller can act on; its text is one paragraph."""
+
+    exit_status = 1
+
+
+class CheckpointError(GeneratorError):
+    """A weights file that is missing, corrupt or belongs to another model."""
+
+
+class OptionError(GeneratorError):
+    """An option outside what the model or the sampler can do."""
+
+    exit_status = 2

@@ -1,0 +1,76 @@
+"""Noise schedules and respacing. Everything in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import OptionError
+
+STEPS = 1000
+
+
+def betas(name: str) -> np.ndarray:
+    """β_1…β_T, T = 1000, float64.
+
+    `linear` of Ho et al. 2020; `squaredcos_cap_v2` of Nichol & Dhariwal 2021 eq. 17, capped at 0.999.
+
+    Raises:
+        OptionError: an unknown name.
+    """
+    if name == "linear":
+        return np.linspace(1e-4, 0.02, STEPS, dtype=np.float64)
+    if name == "squaredcos_cap_v2":
+        edges = np.cos((np.arange(STEPS + 1) / STEPS + 0.008) / 1.008 * np.pi / 2) ** 2
+        return np.minimum(1 - edges[1:] / edges[:-1], 0.999)
+    raise OptionError(f"Unknown noise schedule {name!r}: use squaredcos_cap_v2 or linear.")
+
+
+def kept_steps(respacing: str) -> list[int]:
+    """The steps of 0..999 that a respacing string keeps, ascending.
+
+    `""` keeps all; `"100"` that many, evenly; `"27,27,27"` those counts in equal segments; `"ddim50"`
+    an even integer stride (Song et al. 2021); `"fast27"` GLIDE's upsampler steps: 10,10,3,2,2 in five segments,
+    with the noisiest step moved from 999 down to 997.
+
+    Raises:
+        OptionError: a string of another form, or more steps than there are.
+    """
+    if respacing == "":
+        return list(range(STEPS))
+    if respacing == "fast27":
+        return sorted({*_sections([10, 10, 3, 2, 2]), STEPS - 3} - {STEPS - 1})
+    try:
+        if respacing.startswith("ddim"):
+            count = int(respacing[4:])
+            stride = next((i for i in range(1, STEPS) if len(range(0, STEPS, i)) == count), None)
+            if stride is None:
+                raise OptionError(
+                    f"ddim{count}: no integer stride over {STEPS} steps gives {count} of them. "
+                    f"Use a divisor of {STEPS}, or the plain count {count}."
+                )
+            return list(range(0, STEPS, stride))
+        counts = [int(part) for part in respacing.split(",")]
+    except ValueError:
+        raise OptionError(
+            f"Respacing {respacing!r} is not understood: use a count (100), counts by segment "
+            "(10,10,3,2,2), ddimN, or fast27."
+        ) from None
+    return _sections(counts)
+
+
+def _sections(counts: list[int]) -> list[int]:
+    """Spread each count evenly over its segment, both ends kept."""
+    size, extra = divmod(STEPS, len(counts))
+    start, steps = 0, []
+    for i, count in enumerate(counts):
+        length = size + (1 if i < extra else 0)
+        if not 1 <= count <= length:
+            raise OptionError(f"Cannot keep {count} of {length} steps: keep between 1 and {length}.")
+        stride = (length - 1) / (count - 1) if count > 1 else 1.0
+        position = 0.0
+        # Summed, not multiplied: the released code's rounding of ties depends on it.
+        for _ in range(count):
+            steps.append(start + round(position))
+            position += stride
+        start += length
+    return sorted(set(steps))

@@ -1,0 +1,185 @@
+"""The caption grammar: from a scene to a sentence, and from a sentence back to what it claims.
+
+    caption  = object | object relation object [", and " object] | object ", " object " and " object
+             | object " and " object
+    object   = "a " [size] [material] color shape
+    relation = "to the left of" | "to the right of" | "in front of" | "behind"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Protocol
+
+import numpy as np
+
+from .scenes import COLORS, MATERIALS, RELATION_GAP, SHAPES, SIZES, Object, Scene
+
+RELATIONS = ("to the left of", "to the right of", "in front of", "behind")
+
+
+class Placed(Protocol):
+    """Anything with an object's attributes and place: a scene's object or one read from a picture."""
+
+    @property
+    def shape(self) -> str: ...
+    @property
+    def color(self) -> str: ...
+    @property
+    def size(self) -> str: ...
+    @property
+    def material(self) -> str: ...
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """An object as a caption names it; None where the caption leaves an attribute open."""
+
+    shape: str
+    color: str
+    size: str | None = None
+    material: str | None = None
+
+    def __str__(self) -> str:
+        words = [self.size, self.material, self.color, self.shape]
+        return "a " + " ".join(w for w in words if w)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a caption says: its objects, and the relation of the first to the second, if any."""
+
+    mentions: tuple[Mention, ...]
+    relation: str | None = None
+
+    def __str__(self) -> str:
+        words = [str(m) for m in self.mentions]
+        if len(words) == 1:
+            return words[0]
+        if self.relation:
+            rest = f", and {words[2]}" if len(words) == 3 else ""
+            return f"{words[0]} {self.relation} {words[1]}{rest}"
+        return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def describe(scene: Scene, rng: np.random.Generator) -> str:
+    """A true caption of the scene: every object, in random order and detail.
+
+    Size and material are each mentioned half of the time; a relation, where one is clear, three
+    quarters of the time.
+    """
+    order = rng.permutation(len(scene.objects))
+    objects = [scene.objects[i] for i in order]
+    mentions = tuple(
+        Mention(
+            o.shape,
+            o.color,
+            o.size if rng.random() < 0.5 else None,
+            o.material if rng.random() < 0.5 else None,
+        )
+        for o in objects
+    )
+    relation = None
+    if len(objects) > 1 and rng.random() < 0.75:
+        true = [r for r in RELATIONS if holds(r, objects[0], objects[1], RELATION_GAP)]
+        relation = str(rng.choice(true)) if true else None
+    return str(Claim(mentions, relation))
+
+
+def holds(relation: str, a: Placed, b: Placed, gap: float = 0.0) -> bool:
+    """Whether `a relation b`, by more than `gap` world units."""
+    dx, dy = b.x - a.x, b.y - a.y
+    amount = {RELATIONS[0]: dx, RELATIONS[1]: -dx, RELATIONS[2]: dy, RELATIONS[3]: -dy}
+    return amount[relation] > gap
+
+
+_OBJECT = re.compile(
+    rf"an? (?:({'|'.join(SIZES)}) )?(?:({'|'.join(MATERIALS)}) )?"
+    rf"({'|'.join(COLORS)}) ({'|'.join(SHAPES)})"
+)
+
+
+def parse(caption: str) -> Claim | None:
+    """What a caption claims, or None if it is not of this grammar."""
+    text = " ".join(caption.lower().strip(" .").split())
+    found = list(_OBJECT.finditer(text))
+    mentions = tuple(Mention(m[4], m[3], m[1], m[2]) for m in found)
+    relation = None
+    if len(found) > 1:
+        between = text[found[0].end() : found[1].start()].strip()
+        relation = between if between in RELATIONS else None
+    claim = Claim(mentions, relation)
+    if not mentions or str(claim) != re.sub(r"\ban\b", "a", text):
+        return None
+    return claim
+
+
+def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float]:
+    """Which parts of a caption a picture satisfies, given the objects read from it.
+
+    Mentions are matched one to one to objects so that most attributes agree.
+
+    Returns:
+        Values in 0..1, NaN where the caption claims nothing of the kind or is not of the grammar:
+        `object` (share of mentions found with right shape and colour), `color` and `shape` (share right),
+        `attribute` (share of mentioned sizes and materials right), `count` (1 if as many objects as mentions),
+        `relation` (1 if it holds between the matched objects), `caption` (1 if everything claimed holds).
+    """
+    claim = parse(caption)
+    names = ("object", "color", "shape", "attribute", "count", "relation", "caption")
+    if claim is None:
+        return dict.fromkeys(names, float("nan"))
+    matched = _match(claim.mentions, objects)
+    pairs = list(zip(claim.mentions, matched, strict=True))
+    both = [o is not None and o.shape == m.shape and o.color == m.color for m, o in pairs]
+    color = [o is not None and o.color == m.color for m, o in pairs]
+    shape = [o is not None and o.shape == m.shape for m, o in pairs]
+    details = [
+        o is not None and getattr(o, name) == wanted
+        for m, o in pairs
+        for name, wanted in (("size", m.size), ("material", m.material))
+        if wanted is not None
+    ]
+    relation = float("nan")
+    if claim.relation:
+        a, b = matched[0], matched[1]
+        relation = float(both[0] and both[1] and a is not None and b is not None
+                         and holds(claim.relation, a, b))  # fmt: skip
+    count = float(len(objects) == len(claim.mentions))
+    everything = all(both) and all(details) and count == 1 and relation != 0
+    values = (np.mean(both), np.mean(color), np.mean(shape),
+              np.mean(details) if details else float("nan"), count, relation, everything)  # fmt: skip
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _match(mentions: Sequence[Mention], objects: Sequence[Placed]) -> list[Placed | None]:
+    """The object each mention means: the assignment in which most attributes agree."""
+    if not objects:
+        return [None] * len(mentions)
+    pool: list[Placed | None] = [*objects, *[None] * len(mentions)]
+    best = max(
+        permutations(range(len(pool)), len(mentions)),
+        key=lambda chosen: sum(
+            _agreement(m, pool[i]) for m, i in zip(mentions, chosen, strict=True)
+        ),
+    )
+    return [pool[i] for i in best]
+
+
+def _agreement(mention: Mention, candidate: Placed | None) -> float:
+    if candidate is None:
+        return 0.0
+    score = 3.0 * (mention.shape == candidate.shape) + 3.0 * (mention.color == candidate.color)
+    for name in ("size", "material"):
+        score += 0.5 * (getattr(mention, name) == getattr(candidate, name))
+    return score
+
+
+__all__ = ["RELATIONS", "Claim", "Mention", "Object", "caption_accuracy", "describe", "holds", "parse"]

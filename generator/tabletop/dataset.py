@@ -1,0 +1,105 @@
+"""Rendered scenes as training and reference data: endless by seed, cached on disk in shards."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .captions import describe
+from .render import render
+from .scenes import Scene, sample_scene
+
+SHARD = 500  # images a file
+
+
+def scene(seed: int, index: int, split: str = "all", count: int | None = None) -> Scene:
+    """Scene `index` of the endless stream (`seed`, `split`); always the same."""
+    return sample_scene(np.random.default_rng([seed, index]), count=count, split=split)
+
+
+def reference_images(count: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Render `count` scenes of any attributes, each with one caption.
+
+    Returns:
+        Images uint8 (count, 128, 128, 3) and their captions.
+    """
+    scenes = [scene(seed, i) for i in range(count)]
+    captions = [describe(s, np.random.default_rng([seed, i, 1])) for i, s in enumerate(scenes)]
+    return render(scenes).numpy(), captions
+
+
+class RenderedScenes:
+    """A folder of rendered shards: images (n, 128, 128, 3) beside the scenes that made them."""
+
+    def __init__(self, folder: Path | str, seed: int, split: str = "all"):
+        self.folder, self.seed, self.split = Path(folder), seed, split
+        self.shards = sorted(self.folder.glob(f"{split}-{seed}-*.npy"))
+        if not self.shards:
+            raise FileNotFoundError(
+                f"{self.folder}: no rendered shards {split}-{seed}-*.npy. Render them first: "
+                f"python -m generator.tabletop.dataset {self.folder} --seed {seed}"
+            )
+        self.scenes: list[Scene] = []
+        for shard in self.shards:
+            first = int(shard.stem.rsplit("-", 1)[1]) * SHARD
+            self.scenes += [scene(seed, first + i, split) for i in range(SHARD)]
+
+    def load(self, keep: Sequence[bool] | None = None, pool: int = 1) -> np.ndarray:
+        """All images as uint8, optionally only those `keep` says, averaged over pool × pool."""
+        parts = []
+        for k, shard in enumerate(self.shards):
+            images = np.load(shard)
+            if keep is not None:
+                images = images[np.asarray(keep[k * SHARD : (k + 1) * SHARD])]
+            parts.append(downsample(images, pool))
+        return np.concatenate(parts)
+
+
+def downsample(images: np.ndarray, factor: int) -> np.ndarray:
+    """Average uint8 images (n, h, w, 3) over factor × factor blocks, rounded to uint8."""
+    if factor == 1:
+        return images
+    n, h, w, c = images.shape
+    blocks = images.reshape(n, h // factor, factor, w // factor, factor, c)
+    return (blocks.mean(axis=(2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
+
+
+def render_shards(
+    folder: Path, seed: int, first: int, last: int, split: str = "all", device: str = "cpu"
+) -> None:
+    """Render shards first..last-1 that are not there yet; stop and resume at will."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(first, last):
+        path = folder / f"{split}-{seed}-{k:05d}.npy"
+        if path.exists():
+            continue
+        scenes = [scene(seed, k * SHARD + i, split) for i in range(SHARD)]
+        images = render(scenes, device=device, chunk=4 if device == "cpu" else 128).numpy()
+        part = path.with_suffix(f".{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.save(file, images)
+        part.replace(path)
+        print(f"{path.name}: {SHARD} images", flush=True)
+
+
+def main() -> None:
+    """`python -m generator.tabletop.dataset FOLDER --shards 0:40`: render training data."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--split", default="all", choices=["all", "train", "zero_shot"])
+    parser.add_argument("--shards", default="0:40", help=f"first:last, {SHARD} images each")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    first, last = (int(part) for part in options.shards.split(":"))
+    render_shards(options.folder, options.seed, first, last, options.split, options.device)
+
+
+if __name__ == "__main__":
+    main()

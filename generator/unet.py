@@ -1,0 +1,180 @@
+"""The image UNet of ADM (Dhariwal & Nichol 2021) with GLIDE's attention to text.
+
+Entry names follow the released checkpoints (`input_blocks.1.0.in_layers.0.weight`); where a number in
+them looks arbitrary, it counts layers without parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import UNetConfig
+from .layers import GroupNorm32, attend, zeroed
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions with adaptive group norm; optionally halves or doubles the picture.
+
+    The timestep (and caption summary) embedding scales and shifts the second norm: FiLM.
+    """
+
+    def __init__(
+        self, channels: int, embedding: int, out_channels: int, dropout: float, resample: str = ""
+    ):
+        super().__init__()
+        self.resample = resample
+        self.in_layers = nn.Sequential(
+            GroupNorm32(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, 2 * out_channels))
+        self.out_layers = nn.Sequential(
+            GroupNorm32(out_channels),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1)),
+        )
+        self.skip_connection = (
+            nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+        )
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """(batch, channels, height, width) and (batch, embedding) to (batch, out_channels, …)."""
+        norm, silu, convolution = self.in_layers
+        h = silu(norm(x))
+        if self.resample:
+            h, x = _resample(h, self.resample), _resample(x, self.resample)
+        h = convolution(h)
+        scale, shift = self.emb_layers(emb).to(h.dtype)[..., None, None].chunk(2, dim=1)
+        norm, silu, dropout, convolution = self.out_layers
+        h = torch.addcmul(shift, norm(h), 1 + scale)
+        return self.skip_connection(x) + convolution(dropout(silu(h)))
+
+
+def _resample(x: Tensor, how: str) -> Tensor:
+    if how == "down":
+        return F.avg_pool2d(x, 2)
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class AttentionBlock(nn.Module):
+    """Pixels attend to each other and to the caption's tokens, whose keys come first.
+
+    `qkv`, `encoder_kv` and `proj_out` are 1x1 convolutions in the checkpoints; they are applied as
+    linear maps over (batch, tokens, channels).
+    """
+
+    def __init__(self, channels: int, head_channels: int, text_width: int):
+        super().__init__()
+        self.heads = channels // head_channels
+        self.norm = GroupNorm32(channels)
+        self.qkv = nn.Conv1d(channels, channels * 3, 1)
+        self.encoder_kv = nn.Conv1d(text_width, channels * 2, 1)
+        self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
+
+    def text_kv(self, text: Tensor) -> Tensor:
+        """The caption's keys and values: (batch, tokens, width) to (batch, tokens, heads, 2, c)."""
+        kv = F.linear(text, self.encoder_kv.weight[..., 0], self.encoder_kv.bias)
+        return kv.view(*kv.shape[:2], self.heads, 2, -1)
+
+    def forward(self, x: Tensor, text_kv: Tensor) -> Tensor:
+        """(batch, channels, height, width) in and out."""
+        batch, channels, height, width = x.shape
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        qkv = F.linear(tokens, self.qkv.weight[..., 0], self.qkv.bias)
+        q, k, v = qkv.view(batch, height * width, self.heads, 3, -1).unbind(3)
+        text_k, text_v = text_kv.unbind(3)
+        mixed = attend(q, torch.cat([text_k, k], 1), torch.cat([text_v, v], 1))
+        out = F.linear(mixed.flatten(2), self.proj_out.weight[..., 0], self.proj_out.bias)
+        return x + out.transpose(1, 2).reshape(x.shape)
+
+
+class Stage(nn.Sequential):
+    """Layers in order, each given what it takes: timestep embedding, text keys and values, or none."""
+
+    def forward(self, x: Tensor, emb: Tensor, text_kv: Iterator[Tensor]) -> Tensor:  # type: ignore[override]
+        """(batch, channels, height, width) through every layer."""
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                x = layer(x, emb)
+            elif isinstance(layer, AttentionBlock):
+                x = layer(x, next(text_kv))
+            else:
+                x = layer(x)
+        return x
+
+
+class UNet(nn.Module):
+    """The torso: encoder, middle, decoder with skips, and the output head.
+
+    Predicts (ε, variance fraction): 6 channels.
+    """
+
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        self.config = config
+        width, embedding = config.num_channels, 4 * config.num_channels
+        self.time_embed = nn.Sequential(
+            nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        )
+
+        def residual(channels: int, out: int, resample: str = "") -> ResBlock:
+            return ResBlock(channels, embedding, out, config.dropout, resample)
+
+        def attention(channels: int, size: int) -> list[nn.Module]:
+            if size not in config.attention_resolutions:
+                return []
+            return [AttentionBlock(channels, config.num_head_channels, config.xf_width)]
+
+        multipliers, size = config.multipliers, config.image_size
+        channels = width * multipliers[0]
+        self.input_blocks = nn.ModuleList(
+            [Stage(nn.Conv2d(config.in_channels, channels, 3, padding=1))]
+        )
+        skips = [channels]
+        for level, multiplier in enumerate(multipliers):
+            out = width * multiplier
+            for _ in range(config.num_res_blocks):
+                self.input_blocks.append(Stage(residual(channels, out), *attention(out, size)))
+                channels = out
+                skips.append(channels)
+            if level < len(multipliers) - 1:
+                self.input_blocks.append(Stage(residual(channels, channels, "down")))
+                skips.append(channels)
+                size //= 2
+        middle_attention = AttentionBlock(channels, config.num_head_channels, config.xf_width)
+        self.middle_block = Stage(
+            residual(channels, channels), middle_attention, residual(channels, channels)
+        )
+        self.output_blocks = nn.ModuleList()
+        for level, multiplier in reversed(list(enumerate(multipliers))):
+            out = width * multiplier
+            for i in range(config.num_res_blocks + 1):
+                layers = [residual(channels + skips.pop(), out), *attention(out, size)]
+                channels = out
+                if level and i == config.num_res_blocks:
+                    layers.append(residual(channels, channels, "up"))
+                    size *= 2
+                self.output_blocks.append(Stage(*layers))
+        self.out = nn.Sequential(
+            GroupNorm32(channels), nn.SiLU(), zeroed(nn.Conv2d(channels, 6, 3, padding=1))
+        )
+
+    def attention_blocks(self) -> list[AttentionBlock]:
+        """Every attention block, in the order the picture passes them."""
+        return [m for m in self.modules() if isinstance(m, AttentionBlock)]
+
+    def torso(self, x: Tensor, emb: Tensor, text_kv: list[Tensor]) -> Tensor:
+        """(batch, in_channels, size, size) to (batch, 6, size, size)."""
+        kv = iter(text_kv)
+        h, skips = x.to(self.input_blocks[0][0].weight.dtype), []
+        for stage in self.input_blocks:
+            h = stage(h, emb, kv)
+            skips.append(h)
+        h = self.middle_block(h, emb, kv)
+        for stage in self.output_blocks:
+            h = stage(torch.cat([h, skips.pop()], dim=1), emb, kv)
+        return self.out(h.to(x.dtype))
