@@ -49,9 +49,7 @@ class _AttentionResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         r = self.ln(x)
-        q, k, v = (
-            f(r).view(*r.shape[:2], self.heads, -1) for f in (self.f_q, self.f_k, self.f_v)
-        )
+        q, k, v = (f(r).view(*r.shape[:2], self.heads, -1) for f in (self.f_q, self.f_k, self.f_v))
         return x + self.f_c(attend(q, k, v, self.causal).flatten(2))
 
 
@@ -126,7 +124,9 @@ class _Output(nn.Module):
         return self.f(self.ln(x))
 
 
-def _stack(first: nn.Module, width: int, heads: int, count: int, n_embd: int, causal: bool) -> nn.ModuleDict:  # fmt: skip
+def _stack(
+    first: nn.Module, width: int, heads: int, count: int, n_embd: int, causal: bool
+) -> nn.ModuleDict:
     """Input, blocks and output under the names of the released files."""
     layers: dict[str, nn.Module] = {"input": first}
     for i in range(count):

@@ -1,7 +1,8 @@
 """The diffusion process: tables and the formulas between x_0, x_t, ε and the posterior.
 
-Symbols are the papers': Ho et al. 2020 (DDPM), Nichol & Dhariwal 2021 (learned variance), Song et al. 2021
-(DDIM), Dhariwal & Nichol 2021 (guidance). Tables are float64; tensors keep their own dtype.
+Symbols are the papers': Ho et al. 2020 (DDPM), Nichol & Dhariwal 2021 (learned variance), Song et
+al. 2021 (DDIM), Dhariwal & Nichol 2021 (guidance). Tables are float64; tensors keep their own
+dtype.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Prediction:
 class Diffusion:
     """A (respaced) Gaussian diffusion with ε-prediction and learned variance.
 
-    Methods take `t` as indices into the kept steps, (batch,) int64; `timesteps[t]` is the step of the
-    1000-step process that networks are told.
+    Methods take `t` as indices into the kept steps, (batch,) int64; `timesteps[t]` is the step of
+    the 1000-step process that networks are told.
     """
 
     def __init__(self, schedule: str, respacing: str = ""):
@@ -60,9 +61,7 @@ class Diffusion:
     def q_sample(self, x_start: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t ~ q(x_t | x_0), DDPM eq. 4."""
         root = np.sqrt(self.alpha_bar)
-        return (
-            _at(root, t, noise) * x_start + _at(np.sqrt(1 - self.alpha_bar), t, noise) * noise
-        )
+        return _at(root, t, noise) * x_start + _at(np.sqrt(1 - self.alpha_bar), t, noise) * noise
 
     def q_posterior_mean(self, x_start: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """The mean of q(x_{t-1} | x_t, x_0), DDPM eq. 7."""
@@ -95,8 +94,8 @@ class Diffusion:
         """p(x_{t-1} | x_t) from a network's output.
 
         Args:
-            output: (batch, 2·channels, …): ε, then v. log Σ interpolates between β̃_t (v = -1) and β_t
-                (v = 1), Nichol & Dhariwal 2021 eq. 15.
+            output: (batch, 2·channels, …): ε, then v. log Σ interpolates between β̃_t (v = -1) and
+                β_t (v = 1), Nichol & Dhariwal 2021 eq. 15.
             x_t: (batch, channels, …).
             t: kept-step indices (batch,).
             clip: clamp x_0 to -1..1.

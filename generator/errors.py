@@ -1,8 +1,8 @@
 """The exception family of `generator`.
 
-    GeneratorError          anything reported in one paragraph (exit status 1)
-    ├── CheckpointError     a weights file that is missing, corrupt or of another layout
-    └── OptionError         an impossible sampling or training option (exit status 2)
+GeneratorError          anything reported in one paragraph (exit status 1)
+├── CheckpointError     a weights file that is missing, corrupt or of another layout
+└── OptionError         an impossible sampling or training option (exit status 2)
 """
 
 from __future__ import annotations

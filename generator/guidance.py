@@ -23,8 +23,8 @@ def classifier_free(
 ) -> Denoiser:
     """ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)): Ho & Salimans 2021, GLIDE eq. 2.
 
-    Only ε is guided; the variance stays the conditional one's. Both halves run as one batch; scale 1
-    needs the conditional half alone.
+    Only ε is guided; the variance stays the conditional one's. Both halves run as one batch; scale
+    1 needs the conditional half alone.
 
     Args:
         unet: fine-tuned with empty captions.

@@ -1,7 +1,7 @@
 """Samplers: plain functions of one signature, from noise to a picture.
 
-A *denoiser* maps (x_t, t of 0..999) to (ε, v); guidance wraps it (`generator.guidance`). A *gradient*, where given,
-steers the mean (DDPM) or the score (DDIM).
+A *denoiser* maps (x_t, t of 0..999) to (ε, v); guidance wraps it (`generator.guidance`). A
+*gradient*, where given, steers the mean (DDPM) or the score (DDIM).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ STEPS = 1000
 def betas(name: str) -> np.ndarray:
     """β_1…β_T, T = 1000, float64.
 
-    `linear` of Ho et al. 2020; `squaredcos_cap_v2` of Nichol & Dhariwal 2021 eq. 17, capped at 0.999.
+    `linear` of Ho et al. 2020; `squaredcos_cap_v2` of Nichol & Dhariwal 2021 eq. 17, capped at
+    0.999.
 
     Raises:
         OptionError: an unknown name.
@@ -28,9 +29,9 @@ def betas(name: str) -> np.ndarray:
 def kept_steps(respacing: str) -> list[int]:
     """The steps of 0..999 that a respacing string keeps, ascending.
 
-    `""` keeps all; `"100"` that many, evenly; `"27,27,27"` those counts in equal segments; `"ddim50"`
-    an even integer stride (Song et al. 2021); `"fast27"` GLIDE's upsampler steps: 10,10,3,2,2 in five segments,
-    with the noisiest step moved from 999 down to 997.
+    `""` keeps all; `"100"` that many, evenly; `"27,27,27"` those counts in equal segments;
+    `"ddim50"` an even integer stride (Song et al. 2021); `"fast27"` GLIDE's upsampler steps:
+    10,10,3,2,2 in five segments, with the noisiest step moved from 999 down to 997.
 
     Raises:
         OptionError: a string of another form, or more steps than there are.
@@ -65,7 +66,9 @@ def _sections(counts: list[int]) -> list[int]:
     for i, count in enumerate(counts):
         length = size + (1 if i < extra else 0)
         if not 1 <= count <= length:
-            raise OptionError(f"Cannot keep {count} of {length} steps: keep between 1 and {length}.")
+            raise OptionError(
+                f"Cannot keep {count} of {length} steps: keep between 1 and {length}."
+            )
         stride = (length - 1) / (count - 1) if count > 1 else 1.0
         position = 0.0
         # Summed, not multiplied: the released code's rounding of ties depends on it.

@@ -31,7 +31,8 @@ class TextUNet(UNet):
     """A UNet with its own text transformer (GLIDE §2.1).
 
     One class holds all four released UNets; `config.super_res` and `config.inpaint` say what else
-    the image channels carry: x, masked image and mask, upsampled low-resolution image, in that order.
+    the image channels carry: x, masked image and mask, upsampled low-resolution image, in that
+        order.
     """
 
     def __init__(self, config: UNetConfig):
@@ -55,8 +56,8 @@ class TextUNet(UNet):
 
         Args:
             tokens: int64 (batch, text_ctx).
-            mask: bool (batch, text_ctx), True at real tokens. Padded places take a learned embedding
-                each, which replaces token and position; they are attended to.
+            mask: bool (batch, text_ctx), True at real tokens. Padded places take a learned
+                embedding each, which replaces token and position; they are attended to.
 
         Returns:
             The summary (batch, 4·num_channels), read at the last position, and the sequence

@@ -1,7 +1,7 @@
 """The image UNet of ADM (Dhariwal & Nichol 2021) with GLIDE's attention to text.
 
-Entry names follow the released checkpoints (`input_blocks.1.0.in_layers.0.weight`); where a number in
-them looks arbitrary, it counts layers without parameters.
+Entry names follow the released checkpoints (`input_blocks.1.0.in_layers.0.weight`); where a number
+in them looks arbitrary, it counts layers without parameters.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, text_kv: Tensor) -> Tensor:
         """(batch, channels, height, width) in and out."""
-        batch, channels, height, width = x.shape
+        batch, _channels, height, width = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)
         qkv = F.linear(tokens, self.qkv.weight[..., 0], self.qkv.bias)
         q, k, v = qkv.view(batch, height * width, self.heads, 3, -1).unbind(3)
@@ -93,7 +93,9 @@ class AttentionBlock(nn.Module):
 
 
 class Stage(nn.Sequential):
-    """Layers in order, each given what it takes: timestep embedding, text keys and values, or none."""
+    """Layers in order, each given what it takes: timestep embedding, text keys and values, or
+    none.
+    """
 
     def forward(self, x: Tensor, emb: Tensor, text_kv: Iterator[Tensor]) -> Tensor:  # type: ignore[override]
         """(batch, channels, height, width) through every layer."""

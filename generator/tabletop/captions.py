@@ -1,9 +1,9 @@
 """The caption grammar: from a scene to a sentence, and from a sentence back to what it claims.
 
-    caption  = object | object relation object [", and " object] | object ", " object " and " object
-             | object " and " object
-    object   = "a " [size] [material] color shape
-    relation = "to the left of" | "to the right of" | "in front of" | "behind"
+caption  = object | object relation object [", and " object] | object ", " object " and " object
+         | object " and " object
+object   = "a " [size] [material] color shape
+relation = "to the left of" | "to the right of" | "in front of" | "behind"
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ RELATIONS = ("to the left of", "to the right of", "in front of", "behind")
 
 
 class Placed(Protocol):
-    """Anything with an object's attributes and place: a scene's object or one read from a picture."""
+    """Anything with an object's attributes and place: a scene's object or one read from a
+    picture.
+    """
 
     @property
     def shape(self) -> str: ...
@@ -128,9 +130,10 @@ def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float
 
     Returns:
         Values in 0..1, NaN where the caption claims nothing of the kind or is not of the grammar:
-        `object` (share of mentions found with right shape and colour), `color` and `shape` (share right),
-        `attribute` (share of mentioned sizes and materials right), `count` (1 if as many objects as mentions),
-        `relation` (1 if it holds between the matched objects), `caption` (1 if everything claimed holds).
+        `object` (share of mentions found with right shape and colour), `color` and `shape` (share
+        right), `attribute` (share of mentioned sizes and materials right), `count` (1 if as many
+        objects as mentions), `relation` (1 if it holds between the matched objects), `caption` (1
+        if everything claimed holds).
     """
     claim = parse(caption)
     names = ("object", "color", "shape", "attribute", "count", "relation", "caption")
@@ -154,8 +157,9 @@ def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float
                          and holds(claim.relation, a, b))  # fmt: skip
     count = float(len(objects) == len(claim.mentions))
     everything = all(both) and all(details) and count == 1 and relation != 0
-    values = (np.mean(both), np.mean(color), np.mean(shape),
-              np.mean(details) if details else float("nan"), count, relation, everything)  # fmt: skip
+    detail = np.mean(details) if details else float("nan")
+    shares = (np.mean(both), np.mean(color), np.mean(shape), detail)
+    values = (*shares, count, relation, everything)
     return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
@@ -182,4 +186,13 @@ def _agreement(mention: Mention, candidate: Placed | None) -> float:
     return score
 
 
-__all__ = ["RELATIONS", "Claim", "Mention", "Object", "caption_accuracy", "describe", "holds", "parse"]
+__all__ = [
+    "RELATIONS",
+    "Claim",
+    "Mention",
+    "Object",
+    "caption_accuracy",
+    "describe",
+    "holds",
+    "parse",
+]

@@ -1,8 +1,8 @@
 """A batched ray tracer in torch: spheres, cubes and cones on a table, on CPU or GPU.
 
 Every pixel is a 2x2 grid of camera rays; each ray tests four points of a square light, a different
-four per sub-pixel, so shadows are soft with 16 samples a pixel. Shiny objects mirror the table, the other
-objects and the sky by Schlick's approximation of the Fresnel term, and carry a highlight.
+four per sub-pixel, so shadows are soft with 16 samples a pixel. Shiny objects mirror the table,
+the other objects and the sky by Schlick's approximation of the Fresnel term, and carry a highlight.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIZE = 128  # pixels, both ways
 _GRID = 2  # camera rays a pixel, each way
 _LIGHT_HEIGHT, _LIGHT_HALF = 6.0, 0.9
 _FAR = 1e9
-_EYE = (0.0, -5.6, 3.9)
+EYE = (0.0, -5.6, 3.9)
 _TARGET = (0.0, 0.0, 0.34)
 _HALF_WIDTH = 1.95  # world units from the middle to the picture's edge, at the target's distance
 
@@ -77,16 +77,16 @@ def render(
 def project(x: float, y: float, z: float) -> tuple[float, float]:
     """Where a world point falls in the picture, as fractions of its width and height (0..1)."""
     right, up, forward = _camera()
-    offset = np.subtract((x, y, z), _EYE)
+    offset = np.subtract((x, y, z), EYE)
     depth = float(offset @ forward)
-    half = _HALF_WIDTH / float(np.linalg.norm(np.subtract(_TARGET, _EYE)))
+    half = _HALF_WIDTH / float(np.linalg.norm(np.subtract(_TARGET, EYE)))
     u = float(offset @ right) / depth / half
     v = float(offset @ up) / depth / half
     return (u + 1) / 2, (1 - v) / 2
 
 
 def _camera() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    forward = np.subtract(_TARGET, _EYE)
+    forward = np.subtract(_TARGET, EYE)
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, (0.0, 0.0, 1.0))
     right /= np.linalg.norm(right)
@@ -136,7 +136,7 @@ def _camera_rays(size: int, sub: int, device: torch.device) -> tuple[Vec, Vec]:
     """Origins (1, 1) and unit directions (1, pixels) of the camera rays of one sub-pixel."""
     dx, dy = (sub % _GRID + 0.5) / _GRID, (sub // _GRID + 0.5) / _GRID
     steps = torch.arange(size, device=device, dtype=torch.float32)
-    half = _HALF_WIDTH / float(np.linalg.norm(np.subtract(_TARGET, _EYE)))
+    half = _HALF_WIDTH / float(np.linalg.norm(np.subtract(_TARGET, EYE)))
     u = ((steps + dx) / size * 2 - 1) * half
     v = (1 - (steps + dy) / size * 2) * half
     v, u = torch.meshgrid(v, u, indexing="ij")
@@ -146,7 +146,7 @@ def _camera_rays(size: int, sub: int, device: torch.device) -> tuple[Vec, Vec]:
         for k in range(3)
     ]
     direction = _normalise((parts[0], parts[1], parts[2]))
-    x, y, z = (torch.full((1, 1), c, device=device) for c in _EYE)
+    x, y, z = (torch.full((1, 1), c, device=device) for c in EYE)
     return (x, y, z), direction
 
 
@@ -292,7 +292,8 @@ def _shade(scenes: _Scenes, hit: _Hit, direction: Vec, lights: list[Vec]) -> Ten
     lit, highlight = 0.0, 0.0
     for light in lights:
         to_light = _normalise(_subtract(light, start))
-        # Everything stands below the lamp, so whatever a shadow ray meets, it meets before the lamp.
+        # Everything stands below the lamp, so whatever a shadow ray meets, it meets before the
+        # lamp.
         shadowed = (_object_distances(scenes, start, to_light) < _FAR).any(dim=1)
         visible = _dot(hit.normal, to_light).clamp(min=0) * ~shadowed
         half = _normalise(_subtract(to_light, direction))
@@ -317,9 +318,7 @@ def _with_distance(color: Tensor, hit: _Hit) -> Tensor:
     return torch.where(hit.is_table[..., None], mixed, color)
 
 
-def _reflected(
-    scenes: _Scenes, hit: _Hit, direction: Vec, batch: Tensor, pixel: Tensor
-) -> Tensor:
+def _reflected(scenes: _Scenes, hit: _Hit, direction: Vec, batch: Tensor, pixel: Tensor) -> Tensor:
     """Light mirrored by the shiny points (batch[i], pixel[i]): (points, 3).
 
     The points of all scenes are laid out as (scenes, most points) so one tracing serves them.
@@ -375,4 +374,3 @@ def _along(origin: Vec, direction: Vec, t: Tensor | float) -> Vec:
 def _normalise(v: Vec) -> Vec:
     scale = torch.rsqrt(_dot(v, v).clamp(min=1e-12))
     return (v[0] * scale, v[1] * scale, v[2] * scale)
-

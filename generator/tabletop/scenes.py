@@ -12,7 +12,8 @@ SIZES = ("large", "small")
 MATERIALS = ("matte", "shiny")
 MAX_OBJECTS = 3
 
-# Colour-shape pairs that no training scene of the generator shows: zero-shot prompts are made of these.
+# Colour-shape pairs that no training scene of the generator shows: zero-shot prompts are made of
+# these.
 HELD_OUT = (("purple", "cube"), ("yellow", "cone"), ("cyan", "sphere"))
 
 RADIUS = {"large": 0.70, "small": 0.44}  # world units; the table in view is about 3.9 wide
@@ -58,9 +59,7 @@ def held_out(scene: Scene) -> bool:
     return any((o.color, o.shape) in HELD_OUT for o in scene.objects)
 
 
-def sample_scene(
-    rng: np.random.Generator, count: int | None = None, split: str = "all"
-) -> Scene:
+def sample_scene(rng: np.random.Generator, count: int | None = None, split: str = "all") -> Scene:
     """Draw a scene.
 
     Args:
@@ -134,8 +133,8 @@ def _sample_places(
 def _apart(x: float, y: float, r: float, x2: float, y2: float, r2: float) -> bool:
     """No contact, and little overlap in the picture.
 
-    The camera looks down at about 30 degrees: a step of 1 in depth lifts a thing on the picture by about
-    half a step sideways, so depth counts half in the projected distance.
+    The camera looks down at about 30 degrees: a step of 1 in depth lifts a thing on the picture by
+    about half a step sideways, so depth counts half in the projected distance.
     """
     touching = np.hypot(x - x2, y - y2) < (r + r2) * 1.15
     overlapping = np.hypot(x - x2, 0.55 * (y - y2)) < (r + r2) * 0.90

@@ -111,7 +111,11 @@ def test_timestep_embedding_matches_for_even_and_odd_widths():
     data = golden("tiny_unets")
     t = torch.tensor([0, 1, 0.5, 250, 999])
     for width in (32, 33):
-        close(timestep_embedding(t, width), torch.from_numpy(data[f"timestep_embedding_{width}"]), 2e-5)
+        close(
+            timestep_embedding(t, width),
+            torch.from_numpy(data[f"timestep_embedding_{width}"]),
+            2e-5,
+        )
 
 
 @pytest.mark.parametrize("respacing", ["", "100", "27,27,27", "fast27", "ddim50", "10"])

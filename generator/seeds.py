@@ -1,0 +1,39 @@
+"""Noise that belongs to a sample: the same seed gives the same noise whatever the batch or the
+arm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BASE, UPSAMPLER = 0, 1  # stages of one sample draw from streams of their own
+
+
+class SampleNoise:
+    """Standard normal noise for a batch, one counter-based stream for each (seed, stage, draw).
+
+    Drawn on the CPU by NumPy's Philox generator, so a GPU sees the same noise as a CPU.
+    """
+
+    def __init__(self, seeds: Sequence[int], stage: int, device: torch.device | str = "cpu"):
+        self.seeds, self.stage, self.device = list(seeds), stage, device
+
+    def initial(self, shape: tuple[int, ...]) -> Tensor:
+        """x_T: (batch, *shape) float32."""
+        return self._draw(0, shape)
+
+    def step(self, number: int, shape: tuple[int, ...]) -> Tensor:
+        """The noise of sampling step `number` = 0, 1, …: (batch, *shape) float32."""
+        return self._draw(1 + number, shape)
+
+    def _draw(self, draw: int, shape: tuple[int, ...]) -> Tensor:
+        parts = [
+            np.random.Generator(np.random.Philox(np.random.SeedSequence([s, self.stage, draw])))
+            .standard_normal(shape, dtype=np.float32)
+            for s in self.seeds
+        ]  # fmt: skip
+        return torch.from_numpy(np.stack(parts)).to(self.device)

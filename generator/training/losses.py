@@ -1,0 +1,72 @@
+"""Training objectives."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from generator.diffusion import Diffusion
+
+
+def diffusion_loss(
+    diffusion: Diffusion, output: Tensor, x_start: Tensor, x_t: Tensor, t: Tensor, noise: Tensor
+) -> Tensor:
+    """L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
+
+    The bound trains the variance alone: ε enters it detached.
+
+    Args:
+        diffusion: the whole 1000-step process.
+        output: (batch, 6, …) of the network at (x_t, t).
+        x_start: -1..1, (batch, 3, …).
+        x_t: its noised form.
+        t: (batch,) int64.
+        noise: what was added.
+
+    Returns:
+        A scalar.
+    """
+    eps, v = output.float().chunk(2, dim=1)
+    simple = F.mse_loss(eps, noise)
+    prediction = diffusion.predict(torch.cat([eps.detach(), v], 1), x_t, t, clip=False)
+    true_mean = diffusion.q_posterior_mean(x_start, x_t, t)
+    table = torch.from_numpy(diffusion.posterior_log_variance_clipped).to(x_t)
+    true_log_variance = table[t].view(-1, 1, 1, 1)
+    difference = true_log_variance - prediction.log_variance
+    kl = 0.5 * (
+        difference.exp() - difference - 1
+        + (true_mean - prediction.mean).square() / prediction.log_variance.exp()
+    )  # fmt: skip
+    first = _discretised_nll(x_start, prediction.mean, prediction.log_variance)
+    bound = torch.where((t == 0).view(-1, 1, 1, 1), first, kl).mean() / math.log(2)
+    return simple + bound
+
+
+def _discretised_nll(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """-log probability of 8-bit pixels under a Gaussian, DDPM eq. 13."""
+    inverse_std = (-0.5 * log_variance).exp()
+    upper = torch.special.ndtr((x - mean + 1 / 255) * inverse_std)
+    lower = torch.special.ndtr((x - mean - 1 / 255) * inverse_std)
+    upper = torch.where(x > 0.999, 1.0, upper)
+    lower = torch.where(x < -0.999, 0.0, lower)
+    return -(upper - lower).clamp(min=1e-12).log()
+
+
+def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float, same: Tensor) -> Tensor:
+    """CLIP's symmetric cross-entropy, with several right answers where captions coincide.
+
+    Args:
+        images: unit embeddings (batch, n).
+        texts: unit embeddings (batch, n).
+        scale: factor on dot products.
+        same: bool (batch, batch), True where row i's caption is also true of image j's: these are
+            left out of the negatives (the diagonal is the positive).
+    """
+    logits = scale * images @ texts.T
+    others = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+    logits = logits.masked_fill(others, -1e4)
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

@@ -1,0 +1,221 @@
+"""The recipes of the bundled miniature: `python -m generator.training.tabletop MODEL --data DIR
+--work DIR`.
+
+Data comes from `python -m generator.tabletop.dataset`. Each recipe stops and resumes at will and
+writes its model to `WORK/MODEL.safetensors`, fp16, with config, schedule and final loss in its
+metadata.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generator.checkpoints import load_unet, save
+from generator.clip import Clip
+from generator.config import ClipConfig, UNetConfig
+from generator.diffusion import Diffusion
+from generator.tabletop.captions import describe
+from generator.tabletop.dataset import RenderedScenes
+from generator.tabletop.evaluator import EvaluatorNetwork
+from generator.tabletop.scenes import Scene, held_out
+from generator.text_unet import TextUNet
+from generator.tokenizer import WordTokenizer, ended, padded
+
+from .evaluator import BATCH as EVALUATOR_BATCH
+from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
+from .evaluator import train_evaluator
+from .loop import Schedule, train
+from .losses import contrastive_loss, diffusion_loss
+
+_TEXT = {"text_ctx": 32, "xf_width": 128, "xf_layers": 2, "xf_heads": 4, "n_vocab": 48}
+BASE = UNetConfig(
+    image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 4), dropout=0.0,
+    attention_resolutions=(16, 8), num_head_channels=32, **_TEXT,
+)  # fmt: skip
+UPSAMPLE = UNetConfig(
+    image_size=128, num_channels=32, num_res_blocks=1, channel_mult=(1, 1, 2, 2), dropout=0.0,
+    attention_resolutions=(16,), num_head_channels=32, super_res=True, noise_schedule="linear",
+    **_TEXT,
+)  # fmt: skip
+NOISED_CLIP = ClipConfig(
+    image_size=32, patch_size=4, n_vocab=48, max_text_len=32, n_embd=64,
+    n_head_text=4, n_head_state_text=32, n_xf_blocks_text=2,
+    n_head_image=4, n_head_state_image=32, n_xf_blocks_image=4, logit_scale=30.0,
+)  # fmt: skip
+CLEAN_CLIP = dataclasses.replace(
+    NOISED_CLIP, image_size=64, patch_size=8, n_timesteps=0, n_head_state_image=40, n_embd=80
+)
+
+SCHEDULES = {
+    "base": Schedule(steps=4200, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
+    "base-cfg": Schedule(steps=1400, lr=8e-4, warmup=50, ema=0.996, seed=12),
+    "upsample": Schedule(steps=2000, lr=1e-3, warmup=100, decay_from=0.5, seed=13),
+    "noised-clip": Schedule(steps=1500, lr=1e-3, decay_from=0.2, seed=14),
+    "clean-clip": Schedule(steps=1500, lr=1e-3, decay_from=0.2, seed=15),
+    "evaluator": EVALUATOR_SCHEDULE,
+}
+BATCH = {"base": 64, "base-cfg": 64, "upsample": 16, "noised-clip": 128, "clean-clip": 128,
+         "evaluator": EVALUATOR_BATCH}  # fmt: skip
+EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
+
+
+class Data:
+    """Images of one size in memory, each with its scene."""
+
+    def __init__(self, folder: Path, pool: int, training: bool, limit: int | None = None):
+        rendered = RenderedScenes(folder, seed=1)
+        keep = [not (training and held_out(scene)) for scene in rendered.scenes]
+        self.images = rendered.load(keep, pool)[:limit]
+        self.scenes: list[Scene] = [
+            s for s, kept in zip(rendered.scenes, keep, strict=True) if kept
+        ][:limit]
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, list[str], np.ndarray]:
+        """Images (size, 3, h, w) in -1..1, a fresh caption each, and their indices."""
+        chosen = rng.integers(len(self.images), size=size)
+        pictures = torch.from_numpy(self.images[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        captions = [describe(self.scenes[i], rng) for i in chosen]
+        return pictures, captions, chosen
+
+
+def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> TextUNet:
+    """Base, its classifier-free fine-tune, or the upsampler on crops."""
+    tokenizer, config, schedule = WordTokenizer(), model.config, SCHEDULES[name]
+    diffusion = Diffusion(config.noise_schedule)
+    dropped = EMPTY_CAPTIONS if name == "base-cfg" else 0.0
+
+    def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+        x, captions, _ = data.batch(rng, BATCH[name])
+        captions = ["" if rng.random() < dropped else c for c in captions]
+        low_res = None
+        if config.super_res:
+            x, low_res = _crops(x, rng)
+            low_res = low_res.to(device)
+        x = x.to(device, memory_format=torch.channels_last)
+        tokens, mask = (part.to(device) for part in padded(tokenizer, captions, config.text_ctx))
+        t = torch.randint(1000, (len(x),), generator=torch_rng, device=device)
+        noise = torch.randn(x.shape, generator=torch_rng, device=device)
+        x_t = diffusion.q_sample(x, t, noise)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            output = model(x_t, t, model.condition(tokens, mask), low_res=low_res)
+        return diffusion_loss(diffusion, output, x, x_t, t, noise)
+
+    model.to(device, memory_format=torch.channels_last)
+    train(model, loss, schedule, work / f"{name}.pt")
+    return model
+
+
+def _crops(x: Tensor, rng: np.random.Generator, size: int = 64) -> tuple[Tensor, Tensor]:
+    """A random crop of each picture at full and at a quarter resolution.
+
+    The low-resolution picture is averaged and quantised to 8 bits, as at sampling time, then a
+    little noise and blur make the upsampler forgive the base model's faults (GLIDE §2.1 blurs
+    likewise).
+    """
+    crops = []
+    for picture in x:
+        top, left = (4 * int(rng.integers((x.shape[-1] - size) // 4 + 1)) for _ in range(2))
+        crops.append(picture[:, top : top + size, left : left + size])
+    x = torch.stack(crops)
+    low = torch.nn.functional.avg_pool2d(x, 4)
+    strength = torch.from_numpy(rng.uniform(0, 0.06, (len(x), 1, 1, 1)).astype(np.float32))
+    low = low + strength * torch.from_numpy(rng.standard_normal(low.shape, dtype=np.float32))
+    return x, ((low.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+
+
+def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> Clip:
+    """The noised CLIP (sees x_t and t of the base model's schedule) or the clean one."""
+    tokenizer, config = WordTokenizer(), model.config
+    diffusion = Diffusion("squaredcos_cap_v2")
+
+    def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+        x, captions, _ = data.batch(rng, BATCH[name])
+        x = x.to(device)
+        t = None
+        if config.n_timesteps:
+            t = torch.randint(config.n_timesteps, (len(x),), generator=torch_rng, device=device)
+            noise = torch.randn(x.shape, generator=torch_rng, device=device)
+            x = diffusion.q_sample(x, t, noise)
+        tokens, lengths = (
+            part.to(device) for part in ended(tokenizer, captions, config.max_text_len)
+        )
+        images, texts = model.image_embeddings(x, t), model.text_embeddings(tokens, lengths)
+        same = (tokens[:, None] == tokens[None]).all(-1)
+        return contrastive_loss(images, texts, config.logit_scale, same)
+
+    train(model.to(device), loss, SCHEDULES[name], work / f"{name}.pt")
+    return model
+
+
+def _base(data: Path, work: Path, device: str) -> None:
+    torch.manual_seed(0)
+    model = train_unet("base", Data(data, 4, True), TextUNet(BASE), work, device)
+    _save("base", work, model)
+
+
+def _base_cfg(data: Path, work: Path, device: str) -> None:
+    model = load_unet(work / "base.safetensors")
+    _save("base-cfg", work, train_unet("base-cfg", Data(data, 4, True), model, work, device))
+
+
+def _upsample(data: Path, work: Path, device: str) -> None:
+    torch.manual_seed(0)
+    model = train_unet("upsample", Data(data, 1, True, 8000), TextUNet(UPSAMPLE), work, device)
+    _save("upsample", work, model)
+
+
+def _evaluator(data: Path, work: Path, device: str) -> None:
+    everything = Data(data, 1, training=False)
+    network = train_evaluator(everything.images, everything.scenes, work, device)
+    _save("evaluator", work, network)
+
+
+def _clip(name: str, config: ClipConfig, pool: int, training: bool) -> Callable[..., None]:
+    def recipe(data: Path, work: Path, device: str) -> None:
+        torch.manual_seed(0)
+        _save(name, work, train_clip(name, Data(data, pool, training), Clip(config), work, device))
+
+    return recipe
+
+
+def _save(name: str, work: Path, model: TextUNet | Clip | EvaluatorNetwork) -> None:
+    state = torch.load(work / f"{name}.pt", weights_only=True)
+    notes = {"schedule": dataclasses.asdict(SCHEDULES[name]), "batch": BATCH[name],
+             "steps_done": state["step"], "final_loss": state["history"][-1][1]}  # fmt: skip
+    config = None if isinstance(model, EvaluatorNetwork) else model.config
+    save(work / f"{name}.safetensors", model.to("cpu"), config, notes)
+
+
+RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
+    "base": _base,
+    "base-cfg": _base_cfg,
+    "upsample": _upsample,
+    "noised-clip": _clip("noised-clip", NOISED_CLIP, 4, True),
+    "evaluator": _evaluator,
+    "clean-clip": _clip("clean-clip", CLEAN_CLIP, 2, False),
+}
+
+
+def main() -> None:
+    """Train one model of the miniature."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", choices=list(RECIPES))
+    parser.add_argument("--data", type=Path, required=True, help="folder of rendered shards")
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints and results")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=None)
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    RECIPES[options.model](options.data, options.work, options.device)
+
+
+if __name__ == "__main__":
+    main()
