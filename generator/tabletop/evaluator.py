@@ -27,8 +27,8 @@ FEATURES = 64  # width of the features of FID and precision/recall
 CLASSES = tuple(f"{color} {shape}" for color in COLORS for shape in SHAPES)
 GRID, STRIDE = 16, 8  # the reader looks at 16 x 16 cells of 8 pixels
 _PRESENT = 0.4  # a cell holds an object's centre when its heat is above this
-_HEADS = {"heat": 1, "shape": len(SHAPES), "color": len(COLORS), "size": len(SIZES),
-          "material": len(MATERIALS), "place": 2}  # fmt: skip
+NAMES = {"shape": SHAPES, "color": COLORS, "size": SIZES, "material": MATERIALS}
+_HEADS = {"heat": 1, "place": 2, **{name: len(values) for name, values in NAMES.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +143,8 @@ def _decode(maps: dict[str, Tensor]) -> list[list[ReadObject]]:
     for i, row, column in peaks.nonzero().tolist():
         here = {name: values[i, :, row, column] for name, values in maps.items()}
         x, y = here["place"].tolist()
-        result[i].append(
-            ReadObject(
-                SHAPES[int(here["shape"].argmax())],
-                COLORS[int(here["color"].argmax())],
-                SIZES[int(here["size"].argmax())],
-                MATERIALS[int(here["material"].argmax())],
-                x,
-                y,
-                float(heat[i, row, column]),
-            )  # fmt: skip
-        )
+        named = {name: values[int(here[name].argmax())] for name, values in NAMES.items()}
+        result[i].append(ReadObject(**named, x=x, y=y, confidence=float(heat[i, row, column])))
     return [sorted(objects, key=lambda o: o.x) for objects in result]
 
 

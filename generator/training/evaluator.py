@@ -9,15 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generator.tabletop.evaluator import CLASSES, GRID, EvaluatorNetwork, EvaluatorOutput
+from generator.tabletop.evaluator import CLASSES, GRID, NAMES, EvaluatorNetwork, EvaluatorOutput
 from generator.tabletop.render import EYE, project
-from generator.tabletop.scenes import COLORS, MATERIALS, SHAPES, SIZES, Scene
+from generator.tabletop.scenes import Scene
 
 from .loop import Schedule, train
 
 SCHEDULE = Schedule(steps=2400, lr=2e-3, decay_from=0.1, seed=16)
 BATCH = 32
-_ATTRIBUTES = {"shape": SHAPES, "color": COLORS, "size": SIZES, "material": MATERIALS}
 
 
 class Targets:
@@ -29,7 +28,7 @@ class Targets:
         self.cell = np.zeros((n, 3, 2), np.int64)
         self.centre = np.zeros((n, 3, 2), np.float32)
         self.place = np.zeros((n, 3, 2), np.float32)
-        self.attribute = {name: np.zeros((n, 3), np.int64) for name in _ATTRIBUTES}
+        self.attribute = {name: np.zeros((n, 3), np.int64) for name in NAMES}
         self.largest = np.zeros(n, np.int64)
         for i, scene in enumerate(scenes):
             for j, o in enumerate(scene.objects):
@@ -38,7 +37,7 @@ class Targets:
                 self.centre[i, j] = (v * GRID - 0.5, u * GRID - 0.5)
                 self.cell[i, j] = np.clip((v * GRID, u * GRID), 0, GRID - 1)
                 self.place[i, j] = (o.x, o.y)
-                for name, values in _ATTRIBUTES.items():
+                for name, values in NAMES.items():
                     self.attribute[name][i, j] = values.index(getattr(o, name))
             self.largest[i] = CLASSES.index(_largest(scene))
 
@@ -74,7 +73,7 @@ def evaluator_loss(output: EvaluatorOutput, targets: Targets, rows: np.ndarray) 
     total = focal + F.cross_entropy(
         output.logits, torch.from_numpy(targets.largest[rows]).to(device)
     )
-    for name in _ATTRIBUTES:
+    for name in NAMES:
         label = torch.from_numpy(targets.attribute[name][rows]).to(device)[image, slot]
         total = total + F.cross_entropy(at[name], label)
     place = torch.from_numpy(targets.place[rows]).to(device)[image, slot]

@@ -103,9 +103,8 @@ def train(
             history.append((step + 1, mean))
             speed = (step + 1 - first) / (time.monotonic() - started)
             left = (schedule.steps - step - 1) / speed / 60
-            log(
-                f"step {step + 1}/{schedule.steps} loss {mean:.4f} {speed:.2f}/s {left:.0f} min left"
-            )
+            place = f"step {step + 1}/{schedule.steps}"
+            log(f"{place} loss {mean:.4f} {speed:.2f}/s {left:.0f} min left")
         if time.monotonic() - saved > save_every or step + 1 == schedule.steps:
             _save(checkpoint, step + 1, model, optimiser, ema, history)
             saved = time.monotonic()
