@@ -57,11 +57,11 @@ SCHEDULES = {
     "base": Schedule(steps=4200, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
     "base-cfg": Schedule(steps=1400, lr=8e-4, warmup=50, ema=0.996, seed=12),
     "upsample": Schedule(steps=2000, lr=1e-3, warmup=100, decay_from=0.5, seed=13),
-    "noised-clip": Schedule(steps=1500, lr=1e-3, decay_from=0.2, seed=14),
-    "clean-clip": Schedule(steps=1500, lr=1e-3, decay_from=0.2, seed=15),
+    "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
+    "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
     "evaluator": EVALUATOR_SCHEDULE,
 }
-BATCH = {"base": 64, "base-cfg": 64, "upsample": 16, "noised-clip": 128, "clean-clip": 128,
+BATCH = {"base": 64, "base-cfg": 64, "upsample": 16, "noised-clip": 96, "clean-clip": 96,
          "evaluator": EVALUATOR_BATCH}  # fmt: skip
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 

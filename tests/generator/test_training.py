@@ -1,0 +1,133 @@
+"""Losses against torch's distributions, and a loop that resumes to the same weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.distributions import Normal, kl_divergence
+
+from generator.diffusion import Diffusion
+from generator.tabletop.evaluator import CLASSES, EvaluatorNetwork, _decode
+from generator.tabletop.scenes import Object, Scene
+from generator.training.evaluator import Targets, evaluator_loss
+from generator.training.loop import Schedule, train
+from generator.training.losses import contrastive_loss, diffusion_loss
+
+
+def test_the_bound_is_the_kl_divergence_in_bits():
+    diffusion = Diffusion("squaredcos_cap_v2")
+    rng = torch.Generator().manual_seed(0)
+    x, noise, eps = (torch.randn(4, 3, 8, 8, generator=rng) * s for s in (0.4, 1.0, 1.0))
+    v = torch.rand(4, 3, 8, 8, generator=rng) * 2 - 1
+    t = torch.tensor([1, 20, 400, 900])
+    x_t = diffusion.q_sample(x, t, noise)
+    loss = diffusion_loss(diffusion, torch.cat([eps, v], 1), x, x_t, t, noise)
+    low = torch.from_numpy(diffusion.posterior_log_variance_clipped)[t].view(-1, 1, 1, 1)
+    high = torch.from_numpy(np.log(diffusion.betas))[t].view(-1, 1, 1, 1)
+    model_mean = diffusion.q_posterior_mean(diffusion.x_start_from_eps(x_t, t, eps), x_t, t)
+    p = Normal(model_mean.double(), (0.5 * (low + (v + 1) / 2 * (high - low))).exp())
+    q = Normal(diffusion.q_posterior_mean(x, x_t, t).double(), (0.5 * low).exp())
+    expected = (eps - noise).square().mean() + kl_divergence(q, p).mean() / math.log(2)
+    assert math.isclose(float(loss), float(expected), rel_tol=1e-3)
+
+
+def test_the_bound_at_the_last_step_is_a_likelihood_of_pixels():
+    diffusion = Diffusion("linear")
+    x = torch.full((1, 3, 4, 4), 0.25)
+    t = torch.tensor([0])
+    noise = torch.zeros_like(x)
+    x_t = diffusion.q_sample(x, t, noise)
+    loss = diffusion_loss(diffusion, torch.zeros(1, 6, 4, 4), x, x_t, t, noise)
+    std = math.exp(
+        0.25 * (math.log(diffusion.betas[0]) + diffusion.posterior_log_variance_clipped[0])
+    )
+    cell = Normal(0.0, std)
+    probability = cell.cdf(torch.tensor(1 / 255)) - cell.cdf(torch.tensor(-1 / 255))
+    assert math.isclose(float(loss), -math.log2(float(probability)), rel_tol=1e-3)
+
+
+def test_the_bound_does_not_train_epsilon():
+    diffusion = Diffusion("linear")
+    output = torch.randn(2, 6, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    x, noise, t = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), torch.tensor([10, 600])
+    diffusion_loss(diffusion, output, x, x, t, noise).backward()
+    simple = 2 * output[:, :3] / output[:, :3].numel()
+    torch.testing.assert_close(output.grad[:, :3], simple.detach())
+    assert output.grad[:, 3:].abs().sum() > 0
+
+
+def test_contrastive_loss_ignores_twins_and_prefers_matches():
+    e = torch.eye(3)
+    none = torch.zeros(3, 3, dtype=torch.bool)
+    assert contrastive_loss(e, e, 10.0, none) < contrastive_loss(e, e.roll(1, 0), 10.0, none)
+    twins = e[[0, 0, 2]]
+    same = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+    assert contrastive_loss(twins, twins, 50.0, same) < 1e-6
+
+
+def linear_problem(stop: int | None):
+    def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> torch.Tensor:
+        calls.append(1)
+        if stop is not None and len(calls) > stop:
+            raise KeyboardInterrupt
+        x = torch.from_numpy(rng.standard_normal((8, 4), dtype=np.float32))
+        x = x + 0.1 * torch.randn(x.shape, generator=torch_rng)
+        return (model(x) - x.sum(1, keepdim=True)).square().mean()
+
+    torch.manual_seed(0)
+    calls: list[int] = []
+    model = nn.Linear(4, 1)
+    return model, loss
+
+
+def test_a_stopped_and_resumed_training_ends_with_the_same_weights(tmp_path):
+    schedule = Schedule(steps=60, lr=0.1, warmup=5, ema=0.9)
+    model, loss = linear_problem(None)
+    train(model, loss, schedule, tmp_path / "whole.pt", log=lambda line: None)
+    whole = model.weight.detach().clone()
+
+    model, loss = linear_problem(stop=17)
+    try:
+        train(model, loss, schedule, tmp_path / "part.pt", save_every=0, log=lambda line: None)
+    except KeyboardInterrupt:
+        model, loss = linear_problem(None)
+        train(model, loss, schedule, tmp_path / "part.pt", log=lambda line: None)
+    torch.testing.assert_close(model.weight.detach(), whole, rtol=0, atol=0)
+    torch.testing.assert_close(whole, torch.ones(1, 4), rtol=0, atol=0.3)
+
+
+def test_the_rate_warms_up_holds_and_decays_to_nothing():
+    schedule = Schedule(steps=100, lr=1.0, warmup=10, decay_from=0.5)
+    assert schedule.rate(0) == 0.1
+    assert schedule.rate(30) == 1.0
+    assert math.isclose(schedule.rate(75), 0.5)
+    assert schedule.rate(100) == 0
+
+
+def test_a_perfect_output_has_little_loss_and_decodes_to_its_scene():
+    objects = (
+        Object("cube", "green", "small", "shiny", -0.8, 0.3),
+        Object("sphere", "red", "large", "matte", 0.6, -0.4),
+    )
+    targets = Targets([Scene(objects, (0.0, 0.0), (0.4, 0.4, 0.4))])
+    with torch.no_grad():
+        output = EvaluatorNetwork().eval()(torch.zeros(1, 3, 128, 128))
+    maps = {name: torch.full_like(value, -9.0) for name, value in output.maps.items()}
+    for j in range(2):
+        row, column = targets.cell[0, j]
+        maps["heat"][0, 0, row, column] = 9
+        for name in targets.attribute:
+            maps[name][0, targets.attribute[name][0, j], row, column] = 9
+        maps["place"][0, :, row, column] = torch.from_numpy(targets.place[0, j])
+    logits = torch.full((1, len(CLASSES)), -9.0)
+    logits[0, CLASSES.index("red sphere")] = 9
+    perfect = output._replace(maps=maps, logits=logits)
+    assert evaluator_loss(perfect, targets, np.array([0])) < 0.05
+    assert evaluator_loss(output, targets, np.array([0])) > 2
+    (read,) = _decode(maps)
+    assert [(o.shape, o.color, o.size, o.material) for o in read] == [
+        (o.shape, o.color, o.size, o.material) for o in objects
+    ]
