@@ -35,6 +35,7 @@ def save(
     }
     part = path.with_suffix(".part")
     save_file(state, part, metadata)
+    part.chmod(0o644)  # safetensors writes 0600
     part.replace(path)
 
 
