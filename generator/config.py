@@ -67,7 +67,10 @@ class UNetConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The config that `to_dict` wrote."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fixed: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**fixed)
 
 
 @dataclass(frozen=True)

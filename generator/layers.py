@@ -15,21 +15,17 @@ class GroupNorm32(nn.GroupNorm):
     def __init__(self, channels: int):
         super().__init__(32, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Normalise (batch, channels, …)."""
-        if x.dtype == torch.float32:
-            return super().forward(x)
-        return super().forward(x.float()).to(x.dtype)
+        return super().forward(input.float()).to(input.dtype)
 
 
 class LayerNorm32(nn.LayerNorm):
     """LayerNorm over the last axis, computed in fp32."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Normalise (…, width)."""
-        if x.dtype == torch.float32:
-            return super().forward(x)
-        return super().forward(x.float()).to(x.dtype)
+        return super().forward(input.float()).to(input.dtype)
 
 
 def zeroed(module: nn.Module) -> nn.Module:

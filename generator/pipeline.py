@@ -196,8 +196,8 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
     paths = {name: folder / file for name, file in _FILES.items()}
     place = torch.device(device)
     return Pipeline(
-        load_unet(paths["base"]).to(place, memory_format=torch.channels_last),
-        load_unet(paths["upsample"]).to(place, memory_format=torch.channels_last),
+        _channels_last_module(load_unet(paths["base"]).to(place)),
+        _channels_last_module(load_unet(paths["upsample"]).to(place)),
         load_clip(paths["noised-clip"]).to(place),
         WordTokenizer(),
         {path.name: sha256(path) for path in paths.values()},
@@ -209,6 +209,11 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
 def to_uint8(x: Tensor) -> Tensor:
     """-1..1 to 0..255, rounded."""
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def _channels_last_module(unet: TextUNet) -> TextUNet:
+    """Convolution weights in the layout that is fastest on CPUs and tensor cores."""
+    return unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _channels_last(x: Tensor) -> Tensor:

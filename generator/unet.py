@@ -54,6 +54,11 @@ class ResBlock(nn.Module):
         return self.skip_connection(x) + convolution(dropout(silu(h)))
 
 
+def _pointwise(x: Tensor, convolution: nn.Conv1d) -> Tensor:
+    """A 1x1 convolution over (batch, tokens, channels)."""
+    return F.linear(x, convolution.weight[..., 0], convolution.bias)
+
+
 def _resample(x: Tensor, how: str) -> Tensor:
     if how == "down":
         return F.avg_pool2d(x, 2)
@@ -73,22 +78,23 @@ class AttentionBlock(nn.Module):
         self.norm = GroupNorm32(channels)
         self.qkv = nn.Conv1d(channels, channels * 3, 1)
         self.encoder_kv = nn.Conv1d(text_width, channels * 2, 1)
-        self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
+        self.proj_out = nn.Conv1d(channels, channels, 1)
+        zeroed(self.proj_out)
 
     def text_kv(self, text: Tensor) -> Tensor:
         """The caption's keys and values: (batch, tokens, width) to (batch, tokens, heads, 2, c)."""
-        kv = F.linear(text, self.encoder_kv.weight[..., 0], self.encoder_kv.bias)
+        kv = _pointwise(text, self.encoder_kv)
         return kv.view(*kv.shape[:2], self.heads, 2, -1)
 
     def forward(self, x: Tensor, text_kv: Tensor) -> Tensor:
         """(batch, channels, height, width) in and out."""
         batch, _channels, height, width = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)
-        qkv = F.linear(tokens, self.qkv.weight[..., 0], self.qkv.bias)
+        qkv = _pointwise(tokens, self.qkv)
         q, k, v = qkv.view(batch, height * width, self.heads, 3, -1).unbind(3)
         text_k, text_v = text_kv.unbind(3)
         mixed = attend(q, torch.cat([text_k, k], 1), torch.cat([text_v, v], 1))
-        out = F.linear(mixed.flatten(2), self.proj_out.weight[..., 0], self.proj_out.bias)
+        out = _pointwise(mixed.flatten(2), self.proj_out)
         return x + out.transpose(1, 2).reshape(x.shape)
 
 
@@ -169,10 +175,15 @@ class UNet(nn.Module):
         """Every attention block, in the order the picture passes them."""
         return [m for m in self.modules() if isinstance(m, AttentionBlock)]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the torso computes in."""
+        return next(self.input_blocks.parameters()).dtype
+
     def torso(self, x: Tensor, emb: Tensor, text_kv: list[Tensor]) -> Tensor:
         """(batch, in_channels, size, size) to (batch, 6, size, size)."""
         kv = iter(text_kv)
-        h, skips = x.to(self.input_blocks[0][0].weight.dtype), []
+        h, skips = x.to(self.dtype), []
         for stage in self.input_blocks:
             h = stage(h, emb, kv)
             skips.append(h)

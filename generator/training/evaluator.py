@@ -111,7 +111,7 @@ def train_evaluator(
 ) -> EvaluatorNetwork:
     """Train on uint8 images (n, 128, 128, 3) of these scenes."""
     torch.manual_seed(0)
-    model = EvaluatorNetwork().to(device, memory_format=torch.channels_last)
+    model = EvaluatorNetwork().to(device)
     targets = Targets(scenes)
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:

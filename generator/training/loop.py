@@ -85,7 +85,7 @@ def train(
     first, history = _resume(checkpoint, model, optimiser, ema)
     device = next(model.parameters()).device
     saved = started = time.monotonic()
-    recent: list[float] = []
+    recent: list[Tensor] = []
     for step in range(first, schedule.steps):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)

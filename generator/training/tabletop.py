@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,13 @@ from .evaluator import train_evaluator
 from .loop import Schedule, train
 from .losses import contrastive_loss, diffusion_loss
 
-_TEXT = {"text_ctx": 32, "xf_width": 128, "xf_layers": 2, "xf_heads": 4, "n_vocab": 48}
+_TEXT: dict[str, Any] = {
+    "text_ctx": 32,
+    "xf_width": 128,
+    "xf_layers": 2,
+    "xf_heads": 4,
+    "n_vocab": 48,
+}
 BASE = UNetConfig(
     image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 4), dropout=0.0,
     attention_resolutions=(16, 8), num_head_channels=32, **_TEXT,
@@ -107,7 +114,7 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
             output = model(x_t, t, model.condition(tokens, mask), low_res=low_res)
         return diffusion_loss(diffusion, output, x, x_t, t, noise)
 
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     train(model, loss, schedule, work / f"{name}.pt")
     return model
 
