@@ -12,11 +12,22 @@ from generator.diffusion import Diffusion
 
 
 def diffusion_loss(
-    diffusion: Diffusion, output: Tensor, x_start: Tensor, x_t: Tensor, t: Tensor, noise: Tensor
+    diffusion: Diffusion,
+    output: Tensor,
+    x_start: Tensor,
+    x_t: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    max_weight: float = 1.0,
 ) -> Tensor:
     """L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
 
     The bound trains the variance alone: ε enters it detached.
+
+    With `max_weight` above 1, the square error of ε is weighted by 1/SNR(t) = (1 − ᾱ_t)/ᾱ_t, kept
+    within 1..max_weight (truncated SNR, Salimans & Ho 2022 §4, capped). A model trained briefly
+    otherwise gets the picture's overall colour wrong at high noise, where a small error of ε is
+    a large one of x_0.
 
     Args:
         diffusion: the whole 1000-step process.
@@ -25,12 +36,15 @@ def diffusion_loss(
         x_t: its noised form.
         t: (batch,) int64.
         noise: what was added.
+        max_weight: the cap; 1 is L_simple as in the paper.
 
     Returns:
         A scalar.
     """
     eps, v = output.float().chunk(2, dim=1)
-    simple = F.mse_loss(eps, noise)
+    alpha_bar = torch.from_numpy(diffusion.alpha_bar).to(x_t)[t].view(-1, 1, 1, 1)
+    weight = (1 / alpha_bar - 1).clamp(1.0, max_weight)
+    simple = (weight * (eps - noise).square()).mean()
     prediction = diffusion.predict(torch.cat([eps.detach(), v], 1), x_t, t, clip=False)
     true_mean = diffusion.q_posterior_mean(x_start, x_t, t)
     table = torch.from_numpy(diffusion.posterior_log_variance_clipped).to(x_t)

@@ -61,8 +61,8 @@ CLEAN_CLIP = dataclasses.replace(
 )
 
 SCHEDULES = {
-    "base": Schedule(steps=4200, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
-    "base-cfg": Schedule(steps=1400, lr=8e-4, warmup=50, ema=0.996, seed=12),
+    "base": Schedule(steps=2500, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
+    "base-cfg": Schedule(steps=1500, lr=8e-4, warmup=50, ema=0.996, seed=12),
     "upsample": Schedule(steps=2000, lr=1e-3, warmup=100, decay_from=0.5, seed=13),
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
@@ -70,6 +70,7 @@ SCHEDULES = {
 }
 BATCH = {"base": 64, "base-cfg": 64, "upsample": 16, "noised-clip": 96, "clean-clip": 96,
          "evaluator": EVALUATOR_BATCH}  # fmt: skip
+MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "upsample": 1.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -112,7 +113,7 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
         x_t = diffusion.q_sample(x, t, noise)
         with torch.autocast(x.device.type, torch.bfloat16):
             output = model(x_t, t, model.condition(tokens, mask), low_res=low_res)
-        return diffusion_loss(diffusion, output, x, x_t, t, noise)
+        return diffusion_loss(diffusion, output, x, x_t, t, noise, MAX_WEIGHT[name])
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     train(model, loss, schedule, work / f"{name}.pt")
