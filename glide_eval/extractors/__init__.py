@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
+from glide_eval.errors import UsageError
+
 from .fake import FakeExtractor
 from .protocol import ClipFeatures, Extractor, Features, fingerprint
 

@@ -25,7 +25,7 @@ class FakeExtractor:
     name = "fake"
     provides = frozenset({"pool", "logits", "clip", "guiding_clip", "accuracy"})
 
-    def __init__(self, version: int = 1):
+    def __init__(self, version: int = 1) -> None:
         self.fingerprint = fingerprint(extractor=self.name, version=version)
         self._classes = np.random.default_rng(0).normal(size=(6 * _GRID**2, 5))
 
@@ -41,7 +41,7 @@ class FakeExtractor:
         texts = np.stack([_embedding(caption, pool.shape[1]) for caption in captions])
         brightness = pool[:, : 3 * _GRID**2].mean(axis=1)
         related = np.array([" of " in caption for caption in captions])
-        accuracy = {part: brightness for part in ("caption", "object", "color", "count")}
+        accuracy = dict.fromkeys(("caption", "object", "color", "count"), brightness)
         accuracy["relation"] = np.where(related, brightness, np.nan)
         return Features(
             pool,

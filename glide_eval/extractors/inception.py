@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import WeightsError
-from ..user_files import find_weights
+from glide_eval.errors import WeightsError
+from glide_eval.user_files import find_weights
+
 from .protocol import Features, fingerprint
 
 CLEAN_WEIGHTS = "inception-2015-12-05.pt"
@@ -43,7 +44,7 @@ class CleanFidInception:
 
     def __init__(
         self, network: nn.Module, weights_sha256: str, device: torch.device | str | None = None
-    ):
+    ) -> None:
         self._device = _device(device)
         self._network = network.eval().to(self._device)
         self._head = _output_weight(getattr(network, "base", None))
@@ -111,7 +112,7 @@ class TorchmetricsInception:
 
     def __init__(
         self, network: nn.Module, weights_sha256: str, device: torch.device | str | None = None
-    ):
+    ) -> None:
         self._device = _device(device)
         self._network = network.eval().to(self._device)
         head = getattr(getattr(network, "fc", None), "weight", None)

@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..images import center_crop
-from ..metrics.caption_accuracy import PARTS
+from glide_eval.images import center_crop
+from glide_eval.metrics.caption_accuracy import PARTS
+
 from .protocol import ClipFeatures, Features, fingerprint
 
 SIZE = 128  # pixels a side that the evaluator was trained on
@@ -38,7 +39,7 @@ class TabletopExtractor:
         clip: Any,
         guiding_clip: Any,
         caption_accuracy: Callable[[str, Any], dict[str, float]],
-    ):
+    ) -> None:
         self._evaluator = evaluator
         self._clips = {"clip": clip, "guiding_clip": guiding_clip}
         self._caption_accuracy = caption_accuracy

@@ -11,7 +11,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..errors import FeatureError
+from glide_eval.errors import FeatureError
+
 from .value import MetricValue, clustered_se, share_interval, undefined
 
 PARTS = ("caption", "object", "color", "count", "relation")

@@ -10,7 +10,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..errors import FeatureError
+from glide_eval.errors import FeatureError
+
 from .value import MetricValue, as_matrix, clustered_se, t_interval, undefined
 
 

@@ -16,7 +16,8 @@ from typing import Self
 
 import numpy as np
 
-from ..errors import FeatureError
+from glide_eval.errors import FeatureError
+
 from .value import MetricValue, as_matrix, clustered_se, t_interval, undefined
 
 

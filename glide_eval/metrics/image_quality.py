@@ -36,9 +36,6 @@ def image_quality(features: np.ndarray, reference: Manifold) -> np.ndarray:
     quality = np.empty(len(matrix))
     for rows, distances in squared_distances(matrix, points):
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(distances > 0, squared_radii / distances, np.inf)  # R², per ball
-            odds = ratio.max(axis=1) ** (STEEPNESS / 2)
-        quality[rows] = 1 / (
-            1 + np.divide(1.0, odds, out=np.full_like(odds, np.inf), where=odds > 0)
-        )
+            realism = np.where(distances > 0, squared_radii / distances, np.inf).max(axis=1)  # R²
+            quality[rows] = 1 / (1 + realism ** (-STEEPNESS / 2))
     return quality

@@ -15,7 +15,7 @@ BLOCK_ENTRIES = 1 << 22  # distances in memory at a time: 32 MiB
 
 @dataclass(frozen=True, eq=False)
 class Manifold:
-    """Balls around each point of a set, out to its k-th neighbour (Kynkäänniemi et al. 2019, eq. 2).
+    """Balls around each point, out to its k-th neighbour (Kynkäänniemi et al. 2019, eq. 1).
 
     Attributes:
         points: float64 (n, d).

@@ -11,7 +11,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..errors import FeatureError
+from glide_eval.errors import FeatureError
+
 from .neighbours import Manifold, forget_self, squared_distances
 from .value import MetricValue, as_matrix, clustered_se, share_interval, undefined
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ..errors import FeatureError
+from glide_eval.errors import FeatureError
 
 LEVEL = 0.95
 
@@ -43,7 +43,6 @@ class MetricValue:
         n: images the value was computed from.
         method: how the interval was made, in a few words; empty where there is none.
         note: why a value or interval is missing or should be doubted; else empty.
-        extractor: whose features it was computed from; filled in by the scoring pass.
     """
 
     metric: str
@@ -52,7 +51,6 @@ class MetricValue:
     n: int
     method: str = ""
     note: str = ""
-    extractor: str = ""
 
 
 def undefined(metric: str, n: int, reason: str) -> MetricValue:
@@ -130,7 +128,7 @@ def t_interval(
     bounds: tuple[float, float] = (-np.inf, np.inf),
     level: float = LEVEL,
 ) -> Interval:
-    """value ± t_{G−1} · SE, cut at the values the metric can take."""
+    """Value ± t_{G−1} · SE, cut at the values the metric can take."""
     if not np.isfinite(se) or groups < 2:
         return Interval(level=level)
     half = float(stats.t.ppf(0.5 + level / 2, groups - 1)) * se
