@@ -248,7 +248,7 @@ def _refuse_nonfinite(features: Features, samples: list[Sample], extractor: Extr
     for name, array in features.to_arrays().items():
         if name.startswith("accuracy.") or not array.ndim:
             continue
-        good = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        good = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
         if not good.all():
             raise FeatureError(
                 f"{extractor.name} gives NaN or infinite {name} for "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -95,7 +95,9 @@ def format_table(table: pd.DataFrame, labels: dict[str, str]) -> str:
     first = max(len(name) for name in names)
     columns = []
     for metric in metrics:
-        cells = [_cell(rows[arm, metric]) if (arm, metric) in rows else "" for arm in arms]
+        decimals = _decimals(_of(table, metric))
+        shown = [rows.get((arm, metric)) for arm in arms]
+        cells = [_cell(row, decimals) if row is not None else "" for row in shown]
         columns.append(_aligned([metric, *cells]))
     counts = sorted(set(table.loc[table["n"] > 0, "n"]))
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
@@ -121,10 +123,9 @@ def _notes(table: pd.DataFrame, metrics: list[str], labels: dict[str, str]) -> l
         for note in dict.fromkeys(rows["note"]):
             if not note:
                 continue
-            arms = list(rows.loc[rows["note"] == note, "arm"])
-            where = (
-                "" if len(arms) == len(rows) else f" ({', '.join(labels.get(a, a) for a in arms)})"
-            )
+            about = rows.loc[rows["note"] == note, "arm"]
+            some = ", ".join(labels.get(arm, arm) for arm in about)
+            where = "" if len(about) == len(rows) else f" ({some})"
             lines.append(f"{metric}{where}: {note}.")
     return lines
 
@@ -133,16 +134,19 @@ def _of(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table[table["metric"] == metric]
 
 
-def _cell(row: object) -> str:
-    """`12.3 [11.0, 13.6]`: as many digits as the interval's width makes worth reading."""
-    value, low, high = (float(getattr(row, name)) for name in ("value", "ci_low", "ci_high"))
-    if math.isnan(value):
+def _decimals(rows: pd.DataFrame) -> int:
+    """As many as the metric's typical interval makes worth reading: two digits of its half."""
+    half = float(((rows["ci_high"] - rows["ci_low"]) / 2).median())
+    return min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 3
+
+
+def _cell(row: Any, decimals: int) -> str:
+    """`12.3 [11.0, 13.6]`."""
+    if math.isnan(row.value):
         return "undefined"
-    if math.isnan(low):
-        return f"{value:.3g} [none]"
-    half = (high - low) / 2
-    decimals = min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 4
-    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    if math.isnan(row.ci_low):
+        return f"{row.value:.{decimals}f} [none]"
+    return f"{row.value:.{decimals}f} [{row.ci_low:.{decimals}f}, {row.ci_high:.{decimals}f}]"
 
 
 def _aligned(cells: list[str]) -> list[str]:

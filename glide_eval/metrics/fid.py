@@ -18,7 +18,7 @@ import numpy as np
 
 from glide_eval.errors import FeatureError
 
-from .value import MetricValue, as_matrix, clustered_se, t_interval, undefined
+from .value import ONE_PROMPT, MetricValue, as_matrix, clustered_se, t_interval, undefined
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,8 @@ def fid(
     influence = 2 * centred @ step + np.sum(centred**2, axis=1) - transported
     se, groups = clustered_se(influence, clusters)
     interval = t_interval(value, se, groups, bounds=(0.0, np.inf))
-    return MetricValue("fid", value, interval, n, "influence function", _doubts(n, d, reference.n))
+    note = _doubts(n, d, reference.n, groups)
+    return MetricValue("fid", value, interval, n, "influence function", note)
 
 
 def _procrustes(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -171,8 +172,8 @@ def _refuse_other_dimension(first: Moments, second: Moments) -> None:
         )
 
 
-def _doubts(n: int, d: int, reference_n: int) -> str:
-    notes = []
+def _doubts(n: int, d: int, reference_n: int, groups: int) -> str:
+    notes = [ONE_PROMPT] if groups < 2 else []
     if n < 2 * d:
         notes.append(
             f"{n} images for {d} features: FID is biased upwards, which its interval does not "

@@ -8,6 +8,8 @@ from typing import Self
 
 import numpy as np
 
+from glide_eval.errors import FeatureError
+
 from .value import as_matrix
 
 BLOCK_ENTRIES = 1 << 22  # distances in memory at a time: 32 MiB
@@ -57,7 +59,16 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.
 
     Points are centred first and distances below rounding set to zero, so that equal points are at
     distance 0 although the distances come from a matrix product.
+
+    Raises:
+        FeatureError: a and b differ in dimension.
     """
+    if a.shape[1] != b.shape[1]:
+        raise FeatureError(
+            f"Features of {a.shape[1]} dimensions can't be compared with others of {b.shape[1]}: "
+            "they come from different extractors. Build the reference with the extractor that "
+            "measures the images."
+        )
     centre = b.mean(axis=0)
     a, b = a - centre, b - centre
     a_norms, b_norms = np.sum(a**2, axis=1), np.sum(b**2, axis=1)

@@ -11,10 +11,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from glide_eval.errors import FeatureError
-
 from .neighbours import Manifold, forget_self, squared_distances
-from .value import MetricValue, as_matrix, clustered_se, share_interval, undefined
+from .value import ONE_PROMPT, MetricValue, as_matrix, clustered_se, share_interval, undefined
 
 JACKKNIFE_GROUPS = 20
 
@@ -34,7 +32,7 @@ def precision(
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
     """
-    matrix = _checked(features, reference.points)
+    matrix = as_matrix(features, "features for precision")
     n = len(matrix)
     if n == 0:
         return undefined("precision", n, "needs at least one image")
@@ -42,7 +40,7 @@ def precision(
     se, groups = clustered_se(inside, clusters)
     value = float(inside.mean())
     interval = share_interval(value, se, groups)
-    note = "" if groups > 1 else "no interval from a single prompt"
+    note = "" if groups > 1 else ONE_PROMPT
     return MetricValue("precision", value, interval, n, "Wilson score, clustered by prompt", note)
 
 
@@ -67,7 +65,7 @@ def recall(
         FeatureError: not finite, or of another dimension than the reference.
     """
     reference = as_matrix(reference, "features of the reference")
-    matrix = _checked(features, reference)
+    matrix = as_matrix(features, "features for recall")
     n = len(matrix)
     if n <= k:
         return undefined("recall", n, f"needs more than k = {k} images, has {n}")
@@ -82,7 +80,7 @@ def recall(
     if count < 2:
         note = f"no interval: too few prompts to leave some out of {n} images at k = {k}"
     elif 2 * n < len(reference):
-        note = f"recall depends on n, here {n} against {len(reference)} real; compare equal n"
+        note = f"depends on n, here {n} against {len(reference)} real; compare values of equal n"
     method = f"jackknife over {count} groups of prompts, Wilson score"
     return MetricValue("recall", value, share_interval(value, se, count), n, method, note)
 
@@ -119,13 +117,3 @@ def _groups(n: int, clusters: Sequence[Hashable] | None) -> np.ndarray:
         raise ValueError(f"{n} images but {len(clusters)} cluster labels.")
     order = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
     return np.array([order[c] % min(len(order), JACKKNIFE_GROUPS) for c in clusters])
-
-
-def _checked(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    matrix = as_matrix(features, "features for precision and recall")
-    if matrix.shape[1] != reference.shape[1]:
-        raise FeatureError(
-            f"Features of {matrix.shape[1]} dimensions can't be compared with a reference of "
-            f"{reference.shape[1]}: they come from different extractors."
-        )
-    return matrix

@@ -15,6 +15,7 @@ from scipy import stats
 from glide_eval.errors import FeatureError
 
 LEVEL = 0.95
+ONE_PROMPT = "no interval from a single prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def refuse_nonfinite(values: np.ndarray, what: str) -> None:
     Raises:
         FeatureError: some are NaN or infinite; the first such row is named.
     """
-    good = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    good = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if not good.all():
         raise FeatureError(
             f"{what} are NaN or infinite for {np.count_nonzero(~good)} of {len(values)} images, "
@@ -156,4 +157,6 @@ def share_interval(value: float, se: float, groups: int, level: float = LEVEL) -
     z = float(stats.t.ppf(0.5 + level / 2, groups - 1))
     centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(spread / n + z**2 / (4 * n**2))
-    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)), level)
+    low = float(centre - half) if value > 0 else 0.0
+    high = float(centre + half) if value < 1 else 1.0
+    return Interval(max(0.0, low), min(1.0, high), level)
