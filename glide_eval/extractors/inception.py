@@ -12,6 +12,7 @@ prepares batches and keeps the contract.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +27,9 @@ from glide_eval.user_files import find_weights
 from .protocol import Features, fingerprint
 
 CLEAN_WEIGHTS = "inception-2015-12-05.pt"
+CLEAN_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 TORCHMETRICS_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+TORCHMETRICS_SHA256 = "6726825d"  # its first digits, which the file's name carries
 
 
 class CleanFidInception:
@@ -59,11 +62,22 @@ class CleanFidInception:
         )
 
     @classmethod
-    def load(cls, path: Path | None = None, device: torch.device | str | None = None) -> Self:
+    def load(
+        cls,
+        path: Path | None = None,
+        device: torch.device | str | None = None,
+        *,
+        published: bool = True,
+    ) -> Self:
         """From NVIDIA's TorchScript file at `path`, or wherever it lies on disk.
 
-        clean-fid itself keeps the file in the machine's temporary folder; that is not searched,
-        because TorchScript is code and anyone may write there.
+        TorchScript is code, so by default only the published file, told by its sha256, is run.
+        clean-fid itself keeps it in the machine's temporary folder; that is not searched.
+
+        Args:
+            path: the file; None looks for it (`find_weights`).
+            device: see the class.
+            published: refuse any other file. False runs whatever is there.
 
         Raises:
             WeightsError: it is missing, or not that network.
@@ -73,16 +87,18 @@ class CleanFidInception:
         path = path or find_weights(
             CLEAN_WEIGHTS, "NVIDIA's TorchScript Inception-v3 (stylegan2-ada-pytorch metrics)"
         )
-        _require(path)
+        digest = _sha256(path, CLEAN_SHA256 if published else "")
         if path.name != CLEAN_WEIGHTS:
             raise WeightsError(f"{path}: clean-fid reads a file named {CLEAN_WEIGHTS}; rename it.")
         try:
-            network = InceptionV3W(str(path.parent), download=False, resize_inside=False)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "`torch.jit.load`", FutureWarning)
+                network = InceptionV3W(str(path.parent), download=False, resize_inside=False)
             with torch.inference_mode():
                 network.eval()(torch.zeros(1, 3, 299, 299))
         except (RuntimeError, AttributeError, ValueError) as error:
             raise _foreign(path, "a TorchScript Inception-v3 with `layers`", error) from error
-        return cls(network, _file_sha256(path), device)
+        return cls(network, digest, device)
 
     def extract(
         self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
@@ -128,8 +144,19 @@ class TorchmetricsInception:
         )
 
     @classmethod
-    def load(cls, path: Path | None = None, device: torch.device | str | None = None) -> Self:
+    def load(
+        cls,
+        path: Path | None = None,
+        device: torch.device | str | None = None,
+        *,
+        published: bool = True,
+    ) -> Self:
         """From torch-fidelity's weights at `path`, or wherever they lie on disk.
+
+        Args:
+            path: the file; None looks for it (`find_weights`, and where torch-fidelity keeps it).
+            device: see the class.
+            published: refuse any other weights, told by sha256.
 
         Raises:
             WeightsError: they are missing, not of that network, or torch-fidelity is not installed.
@@ -141,7 +168,7 @@ class TorchmetricsInception:
             "torch-fidelity's Inception-v3 (its release v0.2.0)",
             also=[Path(torch.hub.get_dir()) / "checkpoints"],
         )
-        _require(path)
+        digest = _sha256(path, TORCHMETRICS_SHA256 if published else "")
         try:
             # torch-fidelity loads with pickle; what loads here first holds tensors and no code.
             torch.load(path, map_location="cpu", weights_only=True)
@@ -153,7 +180,7 @@ class TorchmetricsInception:
             ) from error
         except Exception as error:  # pickle and zip readers raise nearly anything
             raise _foreign(path, "torch-fidelity's Inception-v3 state dict", error) from error
-        return cls(network, _file_sha256(path), device)
+        return cls(network, digest, device)
 
     def extract(
         self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
@@ -192,14 +219,19 @@ def _device(device: torch.device | str | None) -> torch.device:
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _require(path: Path) -> None:
+def _sha256(path: Path, expected: str) -> str:
+    """Hex digest of the file; it must begin with `expected`."""
     if not path.is_file():
         raise WeightsError(f"{path} is missing: expected Inception-v3 weights there.")
-
-
-def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(expected):
+        raise WeightsError(
+            f"{path} is corrupt or of another model: expected a sha256 that begins {expected[:8]}, "
+            f"found {digest[:8]} in {path.stat().st_size:,} bytes. Delete the file and put the "
+            "published one there."
+        )
+    return digest
 
 
 def _foreign(path: Path, expected: str, error: Exception) -> WeightsError:
