@@ -1,58 +1,108 @@
-"""`metrics.csv`, `metrics.parquet` and `scores.csv` of a run: columns, merging, writing."""
+"""`metrics.csv`, `metrics.parquet` and `scores.csv` of a run: rows, merging, writing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TypeVar
 
 from .metrics.registry import METRICS
-from .run_store import RunFolder, replacing
+from .run_store import RunFolder, replacing, write_text
 
-METRIC_COLUMNS = {
-    "arm": str, "metric": str, "value": float, "ci_low": float, "ci_high": float, "n": int,
-    "extractor": str, "note": str, "level": float, "method": str, "fingerprint": str,
-    "reference": str, "images": str,
-}  # fmt: skip
-SCORE_COLUMNS = {
-    "arm": str, "prompt_id": str, "replica": int, "metric": str, "value": float, "extractor": str,
-    "fingerprint": str, "images": str,
-}  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """A row of `metrics.csv`: one metric of one arm by one extractor.
+
+    Attributes:
+        arm: the arm's name.
+        metric: as in `METRICS`.
+        value: NaN (an empty field) where undefined; `note` says why.
+        ci_low: lower bound of the interval, NaN where there is none.
+        ci_high: upper bound.
+        n: images the value was computed from.
+        extractor: the extractor's name.
+        note: why a value or interval is missing or should be doubted; else empty.
+        level: nominal coverage of the interval.
+        method: how the interval was made.
+        fingerprint: the extractor's; values of different ones are not comparable.
+        reference: what it was compared with, and a digest of that; empty if with nothing.
+        images: digest of the arm's images and captions.
+    """
+
+    arm: str
+    metric: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    extractor: str
+    note: str
+    level: float
+    method: str
+    fingerprint: str
+    reference: str
+    images: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A row of `scores.csv`: one metric of one sample by one extractor.
+
+    Attributes:
+        arm: the arm's name.
+        prompt_id: the sample's prompt.
+        replica: the sample's replica.
+        metric: as in `METRICS`.
+        value: finite; samples for which it is undefined have no row.
+        extractor: the extractor's name.
+        fingerprint: the extractor's.
+        images: digest of the arm's images and captions.
+    """
+
+    arm: str
+    prompt_id: str
+    replica: int
+    metric: str
+    value: float
+    extractor: str
+    fingerprint: str
+    images: str
+
+
+Row = TypeVar("Row", MetricRow, ScoreRow)
+_CONVERT = {"str": str, "int": int, "float": lambda field: float(field or "nan")}
 
 
 @dataclass(frozen=True)
-class NewRows:
-    """What a measuring pass adds.
+class Pass:
+    """What one measuring pass found.
 
     Attributes:
-        metrics: rows of `METRIC_COLUMNS`.
-        scores: rows of `SCORE_COLUMNS`.
+        metrics: a row for each arm, metric and extractor.
+        scores: a row for each sample, metric and extractor.
+        measured: every (metric, extractor) of the pass, with rows or without.
+        fingerprints: of the extractors that measured, by name.
+        images: digest of each arm's images, in the run's order of arms.
     """
 
-    metrics: list[tuple]
-    scores: list[tuple]
+    metrics: list[MetricRow]
+    scores: list[ScoreRow]
+    measured: set[tuple[str, str]]
+    fingerprints: Mapping[str, str]
+    images: Mapping[str, str]
 
 
-def write_tables(
-    run: RunFolder,
-    new: NewRows,
-    measured: set[tuple[str, str]],
-    fingerprints: Mapping[str, str],
-    images: Mapping[str, str],
-) -> pd.DataFrame:
-    """Add rows to a run's tables and replace the files, each atomically.
+def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
+    """Add a pass to a run's tables and replace the files, each atomically.
 
     An earlier row stays if it was not measured anew, is of the same images and captions, and is
     not of an extractor that has changed since.
-
-    Args:
-        run: where the files lie.
-        new: what was measured.
-        measured: (metric, extractor) that `new` replaces, rows or not.
-        fingerprints: the extractors that measured, by name.
-        images: digest of each arm's images, in the run's order of arms.
 
     Returns:
         The whole of `metrics.csv`.
@@ -60,64 +110,54 @@ def write_tables(
     Raises:
         StorageError: the disk is full, read-only or gone; files not yet replaced are as they were.
     """
-    arms = list(images)
+    import pandas as pd  # a second to import, and only parquet needs it
 
-    def merged(path: Path, columns: dict[str, type], rows: list[tuple]) -> pd.DataFrame:
-        old = _read(path, columns)
-        current = old["extractor"].map(dict(fingerprints)).fillna(old["fingerprint"])
-        same = old["images"] == old["arm"].map(dict(images))
-        keys = zip(old["metric"], old["extractor"], strict=True)
-        kept = old[
-            same
-            & (old["fingerprint"] == current)
-            & pd.Series([key not in measured for key in keys], dtype=bool)
-        ]
-        return _ordered(_joined(kept, _frame(rows, columns)), arms)
-
-    table = merged(run.metrics_path, METRIC_COLUMNS, new.metrics)
-    scores = merged(run.scores_path, SCORE_COLUMNS, new.scores)
-    with replacing(run.scores_path) as path:
-        scores.to_csv(path, index=False, lineterminator="\n")
+    rows = _merged(_read(run.metrics_path, MetricRow), new.metrics, new)
+    scores = _merged(_read(run.scores_path, ScoreRow), new.scores, new)
+    _write(run.scores_path, ScoreRow, scores)
+    names = [field.name for field in dataclasses.fields(MetricRow)]
     with replacing(run.metrics_path.with_suffix(".parquet")) as path:
-        table.to_parquet(path, index=False)
-    with replacing(run.metrics_path) as path:
-        table.to_csv(path, index=False, lineterminator="\n")
-    return table
+        pd.DataFrame(rows, columns=pd.Index(names)).to_parquet(path, index=False)
+    _write(run.metrics_path, MetricRow, rows)
+    return rows
 
 
-def _read(path: Path, columns: dict[str, type]) -> pd.DataFrame:
-    """An earlier table; empty where there is none, or none of ours."""
-    text = [name for name, kind in columns.items() if kind is str]
-    try:
-        found = pd.read_csv(
-            path, dtype=columns, keep_default_na=False,
-            na_values={name: [""] for name in columns if name not in text},
-        )  # fmt: skip
-    except (OSError, ValueError):
-        found = pd.DataFrame()
-    if list(found.columns) != list(columns) or not found["metric"].isin(METRICS).all():
-        return _frame([], columns)
-    return found
-
-
-def _ordered(table: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
-    """By extractor, then arm and metric as a reader expects them, then as given."""
-    metrics = list(METRICS)
-    ranks = pd.DataFrame(
-        {
-            "extractor": table["extractor"],
-            "arm": table["arm"].map(arms.index),
-            "metric": table["metric"].map(metrics.index),
-        }
+def _merged(old: list[Row], added: list[Row], new: Pass) -> list[Row]:
+    """Rows that still hold and new ones, by extractor, arm and metric."""
+    kept = [
+        row
+        for row in old
+        if (row.metric, row.extractor) not in new.measured
+        and row.images == new.images.get(row.arm)
+        and row.fingerprint == new.fingerprints.get(row.extractor, row.fingerprint)
+    ]
+    arms, metrics = list(new.images), list(METRICS)
+    return sorted(
+        kept + added,
+        key=lambda row: (row.extractor, arms.index(row.arm), metrics.index(row.metric)),
     )
-    order = ranks.sort_values(["extractor", "arm", "metric"], kind="stable").index
-    return table.loc[order].reset_index(drop=True)
 
 
-def _joined(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    parts = [part for part in (kept, new) if len(part)]  # pandas warns about empty ones
-    return pd.concat(parts, ignore_index=True) if parts else new
+def _read(path: Path, kind: type[Row]) -> list[Row]:
+    """An earlier table; empty where there is none, or none of ours."""
+    fields = dataclasses.fields(kind)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.DictReader(file, strict=True)
+            if lines.fieldnames != [field.name for field in fields]:
+                return []
+            rows = [kind(**{f.name: _CONVERT[str(f.type)](line[f.name]) for f in fields})
+                    for line in lines]  # fmt: skip
+    except (OSError, ValueError, TypeError, csv.Error):
+        return []
+    return rows if all(row.metric in METRICS for row in rows) else []
 
 
-def _frame(rows: list[tuple], columns: dict[str, type]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+def _write(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(kind))
+    for row in rows:
+        values = dataclasses.astuple(row)
+        writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in values)
+    write_text(path, text.getvalue())

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from .errors import FeatureError, ImageError, RunError, UsageError
 from .extractors import Extractor, Features
 from .extractors.cache import cache_key, load_features, save_features
 from .images import decode_rgb, read_file
-from .metric_tables import NewRows, write_tables
+from .metric_tables import MetricRow, Pass, ScoreRow, add_pass
 from .metrics.registry import METRICS, Measured, Metric, evaluate
-from .metrics.value import MetricValue
+from .metrics.value import MetricValue, nonfinite_rows
 from .records import Sample
 from .reference import Reference, tabletop_reference
 from .run_store import RunFolder
@@ -35,7 +34,7 @@ def measure(
     extractors: Sequence[Extractor],
     metrics: Sequence[str] | None = None,
     reference: Callable[[Extractor], Reference] = tabletop_reference,
-) -> pd.DataFrame:
+) -> list[MetricRow]:
     """Measure every arm of a run and write its metric files.
 
     All that can be checked is checked before the first image is read: metric names, arms without
@@ -62,7 +61,8 @@ def measure(
     chosen = {extractor.name: choose(extractor, metrics) for extractor in extractors}
     arms = _samples_by_arm(run)
     features = extract_run(run, arms, extractors)
-    rows, scores = [], []
+    rows: list[MetricRow] = []
+    scores: list[ScoreRow] = []
     for extractor in extractors:
         compared = any(metric.needs_reference for metric in chosen[extractor.name])
         real = reference(extractor) if compared else None
@@ -75,12 +75,15 @@ def measure(
                     rows.append(subject.row(value, metric))
                 if per_sample is not None:
                     scores += subject.score_rows(metric.name, per_sample)
-    return write_tables(
+    return add_pass(
         run,
-        NewRows(rows, scores),
-        measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
-        fingerprints={extractor.name: extractor.fingerprint for extractor in extractors},
-        images={arm: images_digest(samples) for arm, samples in arms.items()},
+        Pass(
+            rows,
+            scores,
+            measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
+            fingerprints={extractor.name: extractor.fingerprint for extractor in extractors},
+            images={arm: images_digest(samples) for arm, samples in arms.items()},
+        ),
     )
 
 
@@ -151,20 +154,31 @@ class _Subject:
     extractor: Extractor
     reference: Reference | None
 
-    def row(self, value: MetricValue, metric: Metric) -> tuple:
+    def row(self, value: MetricValue, metric: Metric) -> MetricRow:
         compared = f"{self.reference.source} ({self.reference.digest})" if self.reference else ""
-        return (
-            self.arm, value.metric, value.value, value.interval.low, value.interval.high, value.n,
-            self.extractor.name, value.note, value.interval.level, value.method,
-            self.extractor.fingerprint, compared if metric.needs_reference else "",
-            images_digest(self.samples),
-        )  # fmt: skip
+        return MetricRow(
+            arm=self.arm,
+            metric=value.metric,
+            value=value.value,
+            ci_low=value.interval.low,
+            ci_high=value.interval.high,
+            n=value.n,
+            extractor=self.extractor.name,
+            note=value.note,
+            level=value.interval.level,
+            method=value.method,
+            fingerprint=self.extractor.fingerprint,
+            reference=compared if metric.needs_reference else "",
+            images=images_digest(self.samples),
+        )
 
-    def score_rows(self, metric: str, scores: np.ndarray) -> list[tuple]:
-        images, fingerprint = images_digest(self.samples), self.extractor.fingerprint
+    def score_rows(self, metric: str, scores: np.ndarray) -> list[ScoreRow]:
+        images, extractor = images_digest(self.samples), self.extractor
         return [
-            (self.arm, s.prompt_id, s.replica, metric, float(score), self.extractor.name,
-             fingerprint, images)
+            ScoreRow(
+                s.arm, s.prompt_id, s.replica, metric, float(score),
+                extractor.name, extractor.fingerprint, images,
+            )
             for s, score in zip(self.samples, scores, strict=True)
             if not np.isnan(score)  # undefined for this sample
         ]  # fmt: skip
@@ -248,13 +262,13 @@ def _refuse_nonfinite(features: Features, samples: list[Sample], extractor: Extr
     for name, array in features.to_arrays().items():
         if name.startswith("accuracy.") or not array.ndim:
             continue
-        good = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-        if not good.all():
+        bad = nonfinite_rows(array)
+        if len(bad):
             raise FeatureError(
-                f"{extractor.name} gives NaN or infinite {name} for "
-                f"{np.count_nonzero(~good)} of {len(good)} images of arm {samples[0].arm!r}, "
-                f"first for {samples[int(np.argmin(good))].path}: expected finite numbers. Look at "
-                "that image; if it is sound, the extractor's weights or precision are not."
+                f"{extractor.name} gives NaN or infinite {name} for {len(bad)} of {len(array)} "
+                f"images of arm {samples[0].arm!r}, first for {samples[bad[0]].path}: expected "
+                "finite numbers. Look at that image; if it is sound, the extractor's weights or "
+                "precision are not."
             )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +15,7 @@ from glide_eval.errors import UsageError
 from glide_eval.run_store import RunFolder
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from glide_eval.metric_tables import MetricRow
 
 EXTRACTORS = ("tabletop", "inception-clean", "inception-torchmetrics")
 WIDTH = 100  # characters a line of the table
@@ -59,7 +61,7 @@ def command(
         names = [name.strip() for name in metric_list.split(",") if name.strip()]
         if not names:
             raise UsageError("--metrics names no metric; for example --metrics fid,clip_score.")
-    # Everything below needs torch or pandas, so a mistyped command fails before they load.
+    # Everything below needs NumPy or torch, so mistakes above fail at once.
     from glide_eval.extractors import load_extractor
     from glide_eval.images import list_images
     from glide_eval.reference import folder_reference, tabletop_reference
@@ -72,86 +74,76 @@ def command(
             click.echo(f"{reference_dir}: {_listed(others)} not used: no images.", err=True)
         reference = partial(folder_reference, folder=reference_dir)
     extractors = [load_extractor(name) for name in dict.fromkeys(extractor_names)]
-    table = measure(run, extractors, names, reference)
+    rows = measure(run, extractors, names, reference)
     labels = {arm.name: arm.label for arm in run.arms()}
-    for extractor in dict.fromkeys(table["extractor"]):
-        click.echo(format_table(table[table["extractor"] == extractor], labels))
+    for extractor in dict.fromkeys(row.extractor for row in rows):
+        click.echo(format_table([row for row in rows if row.extractor == extractor], labels))
     click.echo(f"Written to {run.metrics_path}; per sample to {run.scores_path.name}.")
 
 
-def format_table(table: pd.DataFrame, labels: dict[str, str]) -> str:
+def format_table(rows: Sequence[MetricRow], labels: dict[str, str]) -> str:
     """One extractor's rows of `metrics.csv` for reading in a terminal.
 
     Arms down, metrics across in as many blocks as the width needs, each value with its interval;
     then what the values are compared with and what to doubt.
 
     Args:
-        table: rows of one extractor, in the file's columns.
+        rows: of one extractor, at least one.
         labels: arm's name -> what to print.
     """
-    arms, metrics = list(dict.fromkeys(table["arm"])), list(dict.fromkeys(table["metric"]))
-    rows = {(row.arm, row.metric): row for row in table.itertuples()}
-    names = [labels.get(arm, arm) for arm in arms]
+    arms = list(dict.fromkeys(row.arm for row in rows))
+    by_metric: dict[str, dict[str, MetricRow]] = {}
+    for row in rows:
+        by_metric.setdefault(row.metric, {})[row.arm] = row
+    columns = [_column(metric, arms, found) for metric, found in by_metric.items()]
+    names = ["", *(labels.get(arm, arm) for arm in arms)]
     first = max(len(name) for name in names)
-    columns = []
-    for metric in metrics:
-        decimals = _decimals(_of(table, metric))
-        shown = [rows.get((arm, metric)) for arm in arms]
-        cells = [_cell(row, decimals) if row is not None else "" for row in shown]
-        columns.append(_aligned([metric, *cells]))
-    counts = sorted(set(table.loc[table["n"] > 0, "n"]))
-    n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
-    level = f"{table['level'].iloc[0]:.0%}"
-    lines = [f"{table['extractor'].iloc[0]}: value [{level} interval], {n} images an arm", ""]
+    counts = sorted({row.n for row in rows if row.n})
+    n = " to ".join(str(count) for count in dict.fromkeys([*counts[:1], *counts[-1:]])) or "0"
+    title = f"{rows[0].extractor}: value [{rows[0].level:.0%} interval], n = {n} images an arm"
+    lines = [title, ""]
     for block in _blocks(columns, WIDTH - first):
-        for i, name in enumerate(["", *names]):
-            cells = "  ".join(column[i] for column in block)
-            lines.append(f"{name:<{first}}  {cells}".rstrip())
+        for i, name in enumerate(names):
+            lines.append("  ".join([name.ljust(first), *(column[i] for column in block)]).rstrip())
         lines.append("")
-    for reference in sorted(set(table["reference"]) - {""}):
-        compared = [m for m in metrics if reference in set(_of(table, m)["reference"])]
+    for reference in sorted({row.reference for row in rows} - {""}):
+        compared = dict.fromkeys(row.metric for row in rows if row.reference == reference)
         lines.append(f"{', '.join(compared)}: against {reference}.")
-    lines += _notes(table, metrics, labels)
+    for metric, found in by_metric.items():
+        lines += _notes(metric, list(found.values()), labels)
     return "\n".join(lines) + "\n"
 
 
-def _notes(table: pd.DataFrame, metrics: list[str], labels: dict[str, str]) -> list[str]:
-    """Each note once, with the metric and, where it is not all of them, the arms it is about."""
+def _notes(metric: str, rows: list[MetricRow], labels: dict[str, str]) -> list[str]:
+    """Each note once, with the arms it is about where that is not all of them."""
     lines = []
-    for metric in metrics:
-        rows = _of(table, metric)
-        for note in dict.fromkeys(rows["note"]):
-            if not note:
-                continue
-            about = rows.loc[rows["note"] == note, "arm"]
-            some = ", ".join(labels.get(arm, arm) for arm in about)
-            where = "" if len(about) == len(rows) else f" ({some})"
-            lines.append(f"{metric}{where}: {note}.")
+    for note in dict.fromkeys(row.note for row in rows if row.note):
+        about = [labels.get(row.arm, row.arm) for row in rows if row.note == note]
+        where = "" if len(about) == len(rows) else f" ({', '.join(about)})"
+        lines.append(f"{metric}{where}: {note}.")
     return lines
 
 
-def _of(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return table[table["metric"] == metric]
+def _column(metric: str, arms: list[str], found: dict[str, MetricRow]) -> list[str]:
+    """The metric's name and each arm's value, as wide as the widest."""
+    widths = [row.ci_high - row.ci_low for row in found.values()]
+    half = statistics.median([w for w in widths if w > 0] or [0.1]) / 2
+    # Two digits of the typical half-width are as many as are worth reading.
+    decimals = min(4, max(0, 1 - math.floor(math.log10(half))))
+    cells = [metric, *(_cell(found.get(arm), decimals) for arm in arms)]
+    width = max(len(cell) for cell in cells)
+    return [cell.rjust(width) for cell in cells]
 
 
-def _decimals(rows: pd.DataFrame) -> int:
-    """As many as the metric's typical interval makes worth reading: two digits of its half."""
-    half = float(((rows["ci_high"] - rows["ci_low"]) / 2).median())
-    return min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 3
-
-
-def _cell(row: Any, decimals: int) -> str:
+def _cell(row: MetricRow | None, decimals: int) -> str:
     """`12.3 [11.0, 13.6]`."""
+    if row is None:
+        return ""
     if math.isnan(row.value):
         return "undefined"
     if math.isnan(row.ci_low):
         return f"{row.value:.{decimals}f} [none]"
     return f"{row.value:.{decimals}f} [{row.ci_low:.{decimals}f}, {row.ci_high:.{decimals}f}]"
-
-
-def _aligned(cells: list[str]) -> list[str]:
-    width = max(len(cell) for cell in cells)
-    return [cell.rjust(width) for cell in cells]
 
 
 def _blocks(columns: list[list[str]], width: int) -> list[list[list[str]]]:

@@ -43,7 +43,9 @@ class FakeExtractor:
         texts = np.stack([_embedding(caption, pool.shape[1]) for caption in captions])
         brightness = pool[:, : 3 * _GRID**2].mean(axis=1)
         related = np.array([" of " in caption for caption in captions])
-        accuracy = dict.fromkeys(("caption", "object", "color", "count"), brightness)
+        accuracy: dict[str, np.ndarray] = dict.fromkeys(
+            ("caption", "object", "color", "count"), brightness
+        )
         accuracy["relation"] = np.where(related, brightness, np.nan)
         return Features(
             pool,

@@ -57,7 +57,7 @@ class Features:
             if clip is not None:
                 arrays[f"{name}.images"] = clip.images
                 arrays[f"{name}.texts"] = clip.texts
-                arrays[f"{name}.logit_scale"] = np.float64(clip.logit_scale)
+                arrays[f"{name}.logit_scale"] = np.array(clip.logit_scale)
         return arrays | {f"accuracy.{part}": values for part, values in self.accuracy.items()}
 
     @classmethod

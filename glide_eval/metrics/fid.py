@@ -160,7 +160,7 @@ def _procrustes(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.nda
 
 def _compress(rows: np.ndarray) -> np.ndarray:
     """At most d rows with the same rowsᵀ·rows."""
-    return np.linalg.qr(rows, mode="r") if len(rows) > rows.shape[1] else rows
+    return np.linalg.qr(rows)[1] if len(rows) > rows.shape[1] else rows
 
 
 def _refuse_other_dimension(first: Moments, second: Moments) -> None:

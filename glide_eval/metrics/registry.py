@@ -70,6 +70,12 @@ def _known(arm: Measured) -> Reference:
     return arm.reference
 
 
+def _logits(arm: Measured) -> np.ndarray:
+    if arm.features.logits is None:
+        raise ValueError("The Inception Score needs class logits, and the extractor gave none.")
+    return arm.features.logits
+
+
 def _precision(arm: Measured, _: None) -> MetricValue:
     reference = _known(arm)
     if reason := _too_small(reference):
@@ -115,7 +121,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "inception_score", "logits", False, None,
-            lambda arm, _: inception_score(arm.features.logits, arm.prompts),
+            lambda arm, _: inception_score(_logits(arm), arm.prompts),
         ),
         Metric("precision", "pool", True, None, _precision),
         Metric(

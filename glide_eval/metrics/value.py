@@ -72,23 +72,20 @@ def as_matrix(features: np.ndarray, what: str) -> np.ndarray:
             f"{what} have shape {matrix.shape}: expected (images, features). "
             "The extractor does not keep its contract."
         )
-    refuse_nonfinite(matrix, what)
+    bad = nonfinite_rows(matrix)
+    if len(bad):
+        raise FeatureError(
+            f"{what} are NaN or infinite for {len(bad)} of {len(matrix)} images, first for number "
+            f"{bad[0]} (from 0): expected finite numbers. Half precision overflowing is the usual "
+            "cause; extract in float32."
+        )
     return matrix
 
 
-def refuse_nonfinite(values: np.ndarray, what: str) -> None:
-    """Raise unless every entry of (n, …) is finite.
-
-    Raises:
-        FeatureError: some are NaN or infinite; the first such row is named.
-    """
-    good = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-    if not good.all():
-        raise FeatureError(
-            f"{what} are NaN or infinite for {np.count_nonzero(~good)} of {len(values)} images, "
-            f"first for number {np.argmin(good)} (from 0): expected finite numbers. "
-            "Half precision overflowing is the usual cause; extract in float32."
-        )
+def nonfinite_rows(values: np.ndarray) -> np.ndarray:
+    """Which rows of (n, …) hold a NaN or an infinity: int (k,), ascending."""
+    bad = np.any(~np.isfinite(values), axis=tuple(range(1, values.ndim)))
+    return np.flatnonzero(bad)
 
 
 def clustered_se(

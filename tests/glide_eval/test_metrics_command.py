@@ -12,6 +12,7 @@ from glide_eval import extractors, reference
 from glide_eval.cli import main
 from glide_eval.cli.metrics import EXTRACTORS, format_table
 from glide_eval.extractors import FakeExtractor
+from glide_eval.metric_tables import MetricRow
 from glide_eval.run_store import RunFolder
 from tests.fakes import ARMS, make_fake_run
 
@@ -109,31 +110,21 @@ def test_a_truncated_sample_ends_in_one_paragraph_that_names_it(run, capsys):
 
 
 def test_undefined_values_and_notes_of_some_arms_are_told_apart():
-    columns = [
-        "arm",
-        "metric",
-        "value",
-        "ci_low",
-        "ci_high",
-        "n",
-        "extractor",
-        "note",
-        "level",
-        "reference",
-    ]
+    def row(arm: str, metric: str, numbers: tuple[float, float, float], n: int, note: str):
+        compared = "R (1)" if metric == "recall" else ""
+        return MetricRow(arm, metric, *numbers, n, "tabletop", note, 0.95, "", "", compared, "")
+
     nan = float("nan")
-    table = pd.DataFrame(
+    text = format_table(
         [
-            ("a", "recall", 0.5, 0.4, 0.6, 9, "tabletop", "", 0.95, "R (1)"),
-            ("b", "recall", nan, nan, nan, 2, "tabletop", "needs more images", 0.95, "R (1)"),
-            ("a", "clip_score", 20.0, nan, nan, 9, "tabletop", "no interval", 0.95, ""),
+            row("a", "recall", (0.5, 0.4, 0.6), 9, ""),
+            row("b", "recall", (nan, nan, nan), 2, "needs more images"),
+            row("a", "clip_score", (20.0, nan, nan), 9, "no interval"),
         ],
-        columns=columns,
+        {"a": "Arm A"},
     )
-    text = format_table(table, {"a": "Arm A"})
     assert "recall (b): needs more images." in text
     assert "clip_score: no interval." in text
-    lines = text.splitlines()
-    assert "n = 2 to 9 images an arm" in lines[0]
+    assert "n = 2 to 9 images an arm" in text.splitlines()[0]
     assert re.search(r"Arm A +0\.50 \[0\.40, 0\.60\] +20\.000 \[none\]", text)
     assert re.search(r"b +undefined$", text, re.MULTILINE)

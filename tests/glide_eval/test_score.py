@@ -37,6 +37,10 @@ def run(template, tmp_path) -> RunFolder:
     return run
 
 
+def table_of(*arguments, **options) -> pd.DataFrame:
+    return pd.DataFrame(measure(*arguments, **options))
+
+
 def reference(extractor: Extractor) -> Reference:
     images = np.random.default_rng(5).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     return build_reference(extractor, images, "40 noise images")
@@ -61,7 +65,7 @@ def rewrite_manifest(run: RunFolder, change) -> None:
 
 
 def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
-    table = measure(run, [FakeExtractor()], reference=reference)
+    table = table_of(run, [FakeExtractor()], reference=reference)
     assert list(dict.fromkeys(table["arm"])) == [arm.name for arm in ARMS]
     of_one = table[table["arm"] == "cfg-3"].set_index("metric")
     assert list(of_one.index) == [
@@ -79,8 +83,8 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
 
 
 def test_the_files_say_what_measure_returns(run):
-    table = measure(run, [FakeExtractor()], reference=reference)
-    csv = pd.read_csv(run.metrics_path, keep_default_na=False)
+    table = table_of(run, [FakeExtractor()], reference=reference)
+    csv = pd.read_csv(run.metrics_path).fillna({"note": "", "reference": ""})
     assert list(csv.columns[:8]) == [
         "arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note",
     ]  # fmt: skip
@@ -90,7 +94,7 @@ def test_the_files_say_what_measure_returns(run):
 
 
 def test_scores_average_to_the_arms_value(run):
-    table = measure(run, [FakeExtractor()], reference=reference)
+    table = table_of(run, [FakeExtractor()], reference=reference)
     scores = pd.read_csv(run.scores_path)
     assert list(scores.columns[:5]) == ["arm", "prompt_id", "replica", "metric", "value"]
     means = scores.groupby(["arm", "metric"])["value"].mean()
@@ -103,7 +107,7 @@ def test_scores_average_to_the_arms_value(run):
 
 
 def test_fid_in_the_table_is_the_distance_of_the_arms_own_images(run):
-    table = measure(run, [FakeExtractor()], ["fid"], reference)
+    table = table_of(run, [FakeExtractor()], ["fid"], reference)
     paths = [run.root / s.path for s in run.samples() if s.arm == "clip-3"]
     images = [np.asarray(Image.open(path)) for path in paths]
     fake = FakeExtractor()
@@ -143,14 +147,14 @@ def test_a_changed_extractor_or_caption_or_a_damaged_cache_is_measured_anew(run)
 def test_one_look_at_the_images_feeds_several_extractors(run, monkeypatch):
     reads = []
     monkeypatch.setattr(score, "read_file", lambda path: reads.append(path) or read_file(path))
-    table = measure(run, [Counting(), Counting(name="other")], ["clip_score"])
+    table = table_of(run, [Counting(), Counting(name="other")], ["clip_score"])
     assert len(reads) == len(set(reads)) == len(ARMS) * PROMPTS
     assert set(table["extractor"]) == {"fake", "other"}
 
 
 def test_measuring_more_keeps_what_was_measured_of_the_same_images(run):
     measure(run, [FakeExtractor()], ["clip_score", "caption_accuracy"])
-    table = measure(run, [Counting(name="other")], ["fid"], reference)
+    table = table_of(run, [Counting(name="other")], ["fid"], reference)
     assert set(table["metric"]) == {"clip_score", "caption_accuracy", "fid"}
     scores = pd.read_csv(run.scores_path)
     assert set(scores["metric"]) == {"clip_score", "caption_accuracy"}
@@ -159,12 +163,12 @@ def test_measuring_more_keeps_what_was_measured_of_the_same_images(run):
 def test_rows_of_other_images_or_of_a_changed_extractor_are_dropped(run):
     measure(run, [FakeExtractor()], ["clip_score", "caption_accuracy"])
     rewrite_manifest(run, lambda s: None if s.arm == "cfg-3" and s.prompt_id == "p0001" else s)
-    table = measure(run, [Counting(name="other")], ["inception_score"])
+    table = table_of(run, [Counting(name="other")], ["inception_score"])
     assert set(table[table["arm"] == "cfg-3"]["metric"]) == {"inception_score"}
     assert set(table[table["arm"] == "clip-3"]["metric"]) == {
         "clip_score", "caption_accuracy", "inception_score",
     }  # fmt: skip
-    table = measure(run, [FakeExtractor(version=2)], ["clip_score"])
+    table = table_of(run, [FakeExtractor(version=2)], ["clip_score"])
     assert set(table[table["extractor"] == "fake"]["metric"]) == {"clip_score"}
     assert "caption_accuracy" not in set(pd.read_csv(run.scores_path)["metric"])
 
@@ -172,7 +176,7 @@ def test_rows_of_other_images_or_of_a_changed_extractor_are_dropped(run):
 def test_metrics_csv_of_another_origin_is_replaced(template, tmp_path):
     shutil.copytree(template, tmp_path / "run")
     run = RunFolder(tmp_path / "run")  # its metrics.csv lacks our columns
-    table = measure(run, [FakeExtractor()], ["clip_score"])
+    table = table_of(run, [FakeExtractor()], ["clip_score"])
     assert set(table["extractor"]) == {"fake"}
 
 
@@ -194,7 +198,7 @@ def test_an_imported_arm_of_another_size_is_measured_like_the_others(run):
         )  # fmt: skip
         lines.append(imported.to_json())
     run.manifest_path.write_text("\n".join(lines) + "\n")
-    table = measure(run, [FakeExtractor()], ["fid", "clip_score"], reference)
+    table = table_of(run, [FakeExtractor()], ["fid", "clip_score"], reference)
     photos = table[table["arm"] == "photos"]
     assert photos["value"].notna().all()
     assert (photos["n"] == PROMPTS).all()
@@ -261,7 +265,7 @@ def test_unknown_metrics_and_those_an_extractor_lacks_are_wrong_usage(run):
     poor.provides = frozenset({"pool"})
     with pytest.raises(UsageError, match="fake can't give clip_score: it has no clip"):
         measure(run, [poor], ["clip_score"])
-    table = measure(run, [poor], reference=reference)
+    table = table_of(run, [poor], reference=reference)
     assert set(table["metric"]) == {"fid", "precision", "recall"}
 
 
@@ -292,7 +296,7 @@ def test_a_reference_too_small_for_neighbours_leaves_precision_undefined_with_a_
         whole = reference(extractor)
         return dataclasses.replace(whole, pool=whole.pool[:3])
 
-    table = measure(run, [FakeExtractor()], ["fid", "precision", "recall", "image_quality"], tiny)
+    table = table_of(run, [FakeExtractor()], ["fid", "precision", "recall", "image_quality"], tiny)
     row = table[(table["arm"] == "cfg-3") & (table["metric"] == "precision")].iloc[0]
     assert np.isnan(row["value"])
     assert "reference has 3 images" in row["note"]
