@@ -6,6 +6,7 @@
     ├── RunError                a run folder that is missing, foreign or damaged
     ├── ImageError              an image that is missing, truncated or not an image
     ├── WeightsError            weights that are missing, corrupt or of another model
+    ├── FeatureError            features that are not finite, misshapen or of another extractor
     └── StorageError            the disk is full, read-only or out of reach
 
 Each message names the thing, what was found, what was expected and what to do.
@@ -40,6 +41,10 @@ class ImageError(GlideEvalError):
 
 class WeightsError(GlideEvalError):
     """Weights that are missing, corrupt or belong to another model."""
+
+
+class FeatureError(GlideEvalError):
+    """Features no metric can be computed from: NaN, misshapen, or of another extractor."""
 
 
 class StorageError(GlideEvalError):

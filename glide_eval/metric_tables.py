@@ -1,0 +1,163 @@
+"""`metrics.csv`, `metrics.parquet` and `scores.csv` of a run: rows, merging, writing."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from .metrics.registry import METRICS
+from .run_store import RunFolder, replacing, write_text
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """A row of `metrics.csv`: one metric of one arm by one extractor.
+
+    Attributes:
+        arm: the arm's name.
+        metric: as in `METRICS`.
+        value: NaN (an empty field) where undefined; `note` says why.
+        ci_low: lower bound of the interval, NaN where there is none.
+        ci_high: upper bound.
+        n: images the value was computed from.
+        extractor: the extractor's name.
+        note: why a value or interval is missing or should be doubted; else empty.
+        level: nominal coverage of the interval.
+        method: how the interval was made.
+        fingerprint: the extractor's; values of different ones are not comparable.
+        reference: what it was compared with, and a digest of that; empty if with nothing.
+        images: digest of the arm's images and captions.
+    """
+
+    arm: str
+    metric: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    extractor: str
+    note: str
+    level: float
+    method: str
+    fingerprint: str
+    reference: str
+    images: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A row of `scores.csv`: one metric of one sample by one extractor.
+
+    Attributes:
+        arm: the arm's name.
+        prompt_id: the sample's prompt.
+        replica: the sample's replica.
+        metric: as in `METRICS`.
+        value: finite; samples for which it is undefined have no row.
+        extractor: the extractor's name.
+        fingerprint: the extractor's.
+        images: digest of the arm's images and captions.
+    """
+
+    arm: str
+    prompt_id: str
+    replica: int
+    metric: str
+    value: float
+    extractor: str
+    fingerprint: str
+    images: str
+
+
+Row = TypeVar("Row", MetricRow, ScoreRow)
+_CONVERT = {"str": str, "int": int, "float": lambda field: float(field or "nan")}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one measuring pass found.
+
+    Attributes:
+        metrics: a row for each arm, metric and extractor.
+        scores: a row for each sample, metric and extractor.
+        measured: every (metric, extractor) of the pass, with rows or without.
+        fingerprints: of the extractors that measured, by name.
+        images: digest of each arm's images, in the run's order of arms.
+    """
+
+    metrics: list[MetricRow]
+    scores: list[ScoreRow]
+    measured: set[tuple[str, str]]
+    fingerprints: Mapping[str, str]
+    images: Mapping[str, str]
+
+
+def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
+    """Add a pass to a run's tables and replace the files, each atomically.
+
+    An earlier row stays if it was not measured anew, is of the same images and captions, and is
+    not of an extractor that has changed since.
+
+    Returns:
+        The whole of `metrics.csv`.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone; files not yet replaced are as they were.
+    """
+    import pandas as pd  # a second to import, and only parquet needs it
+
+    rows = _merged(_read(run.metrics_path, MetricRow), new.metrics, new)
+    scores = _merged(_read(run.scores_path, ScoreRow), new.scores, new)
+    _write(run.scores_path, ScoreRow, scores)
+    names = [field.name for field in dataclasses.fields(MetricRow)]
+    with replacing(run.metrics_path.with_suffix(".parquet")) as path:
+        pd.DataFrame(rows, columns=pd.Index(names)).to_parquet(path, index=False)
+    _write(run.metrics_path, MetricRow, rows)
+    return rows
+
+
+def _merged(old: list[Row], added: list[Row], new: Pass) -> list[Row]:
+    """Rows that still hold and new ones, by extractor, arm and metric."""
+    kept = [
+        row
+        for row in old
+        if (row.metric, row.extractor) not in new.measured
+        and row.images == new.images.get(row.arm)
+        and row.fingerprint == new.fingerprints.get(row.extractor, row.fingerprint)
+    ]
+    arms, metrics = list(new.images), list(METRICS)
+    return sorted(
+        kept + added,
+        key=lambda row: (row.extractor, arms.index(row.arm), metrics.index(row.metric)),
+    )
+
+
+def _read(path: Path, kind: type[Row]) -> list[Row]:
+    """An earlier table; empty where there is none, or none of ours."""
+    fields = dataclasses.fields(kind)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.DictReader(file, strict=True)
+            if lines.fieldnames != [field.name for field in fields]:
+                return []
+            rows = [kind(**{f.name: _CONVERT[str(f.type)](line[f.name]) for f in fields})
+                    for line in lines]  # fmt: skip
+    except (OSError, ValueError, TypeError, csv.Error):
+        return []
+    return rows if all(row.metric in METRICS for row in rows) else []
+
+
+def _write(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(kind))
+    for row in rows:
+        values = dataclasses.astuple(row)
+        writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in values)
+    write_text(path, text.getvalue())

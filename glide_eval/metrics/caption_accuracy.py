@@ -1,0 +1,51 @@
+"""Caption accuracy: the share of what captions say that the scene reader finds in the pictures.
+
+The scene reader lists the objects it sees; the caption's claims (each object with its shape and
+colour, the colours alone, the count, the relation, everything together) are then right or wrong. A
+claim that a caption does not make is NaN and left out of that part's n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from glide_eval.errors import FeatureError
+
+from .value import ONE_PROMPT, MetricValue, clustered_se, share_interval, undefined
+
+PARTS = ("caption", "object", "color", "count", "relation")
+
+
+def accuracy(
+    values: np.ndarray, part: str = "caption", clusters: Sequence[Hashable] | None = None
+) -> MetricValue:
+    """Mean over the images whose caption claims this, with Wilson's interval.
+
+    Args:
+        values: (n,) in 0..1, NaN where the caption claims nothing of the kind.
+        part: one of `PARTS`, the metric's name being `<part>_accuracy`.
+        clusters: (n,) prompt of each image; None means all differ.
+
+    Raises:
+        FeatureError: a value lies outside 0..1.
+    """
+    metric = f"{part}_accuracy"
+    values = np.asarray(values, dtype=np.float64)
+    claimed = ~np.isnan(values)
+    known = values[claimed]
+    if ((known < 0) | (known > 1)).any():
+        wrong = known[(known < 0) | (known > 1)][0]
+        raise FeatureError(f"{metric} of an image is {wrong:.4g}: expected 0..1 or NaN.")
+    if not len(known):
+        kind = "is of the tabletop grammar" if part == "caption" else f"names a {part}"
+        return undefined(metric, 0, f"none of the {len(values)} captions {kind}")
+    chosen = None
+    if clusters is not None:
+        chosen = [c for c, keep in zip(clusters, claimed, strict=True) if keep]
+    se, groups = clustered_se(known, chosen)
+    mean = float(np.mean(known))
+    note = "" if groups > 1 else ONE_PROMPT
+    method = "Wilson score, clustered by prompt"
+    return MetricValue(metric, mean, share_interval(mean, se, groups), len(known), method, note)

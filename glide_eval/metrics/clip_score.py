@@ -1,0 +1,75 @@
+"""CLIP score as GLIDE defines it (Nichol et al. 2021, section 4): E[s · f(image)·g(caption)].
+
+f and g are CLIP's unit-length embeddings and s its logit scale (100 in the released models). It is
+not torchmetrics' CLIPScore, which takes max(100·cos, 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from glide_eval.errors import FeatureError
+
+from .value import ONE_PROMPT, MetricValue, as_matrix, clustered_se, t_interval, undefined
+
+
+def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np.ndarray:
+    """Each image's score against its own caption.
+
+    Args:
+        images: (n, e) embeddings of unit length.
+        texts: (n, e) embeddings of the captions, in the images' order, of unit length.
+        logit_scale: CLIP's s, not its logarithm.
+
+    Returns:
+        float64 (n,).
+
+    Raises:
+        FeatureError: not finite, of different shapes, or not of unit length.
+    """
+    f = _unit(images, "image embeddings for the CLIP score")
+    g = _unit(texts, "caption embeddings for the CLIP score")
+    if f.shape != g.shape:
+        raise FeatureError(
+            f"{f.shape[0]} image embeddings of {f.shape[1]} dimensions don't pair with "
+            f"{g.shape[0]} caption embeddings of {g.shape[1]}: expected one caption an image, "
+            "from the same CLIP."
+        )
+    return logit_scale * np.sum(f * g, axis=1)
+
+
+def clip_score(
+    scores: np.ndarray, clusters: Sequence[Hashable] | None = None, metric: str = "clip_score"
+) -> MetricValue:
+    """Mean of `clip_scores` with a standard error clustered by prompt.
+
+    Args:
+        scores: (n,) of `clip_scores`.
+        clusters: (n,) prompt of each image; None means all differ.
+        metric: the value's name; the guiding CLIP's own score has another.
+    """
+    n = len(scores)
+    if n == 0:
+        return undefined(metric, n, "needs at least one image")
+    se, groups = clustered_se(scores, clusters)
+    note = "" if groups > 1 else ONE_PROMPT
+    return MetricValue(
+        metric,
+        float(np.mean(scores)),
+        t_interval(float(np.mean(scores)), se, groups),
+        n,
+        "standard error clustered by prompt",
+        note,
+    )
+
+
+def _unit(embeddings: np.ndarray, what: str) -> np.ndarray:
+    matrix = as_matrix(embeddings, what)
+    lengths = np.linalg.norm(matrix, axis=1)
+    # Half precision is off by about 1e-3; anything more is not an embedding meant for a cosine.
+    if len(lengths) and np.abs(lengths - 1).max() > 0.01:
+        worst = lengths[np.argmax(np.abs(lengths - 1))]
+        raise FeatureError(f"{what} have length {worst:.3g}: expected 1. Normalise them first.")
+    return matrix

@@ -1,0 +1,73 @@
+"""Inception Score (Salimans et al. 2016): exp of the mean KL(p(y|x) ‖ p(y)).
+
+It depends on the number of splits and on n, so both are stated: one split by default, because with
+few images each split's p(y) is fitted to too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from scipy.special import softmax, xlogy
+
+from .value import ONE_PROMPT, Interval, MetricValue, as_matrix, clustered_se, t_interval, undefined
+
+
+def inception_score(
+    logits: np.ndarray, clusters: Sequence[Hashable] | None = None, splits: int = 1
+) -> MetricValue:
+    """Inception Score of n images, the mean over consecutive splits.
+
+    An image's influence on log IS is its own KL(p(y|x) ‖ p(y)) less the mean, so the interval is
+    that of a mean, on the log scale. It does not cover the bias of a p(y) fitted to n images,
+    which is downward; where the jackknife finds it to matter, `note` tells how much it is.
+
+    Args:
+        logits: (n, k) class scores before the softmax.
+        clusters: (n,) prompt of each image; None means all differ.
+        splits: how many parts, in the images' order; each needs an image.
+
+    Raises:
+        FeatureError: not finite, or not a matrix.
+    """
+    scores = as_matrix(logits, "class logits for the Inception Score")
+    n, classes = scores.shape
+    if splits < 1:
+        raise ValueError(f"splits must be at least 1, got {splits}.")
+    if n < splits or n == 0:
+        return undefined("inception_score", n, f"needs an image a split, has {n} for {splits}")
+    p = softmax(scores, axis=1)
+    parts = [slice(i * n // splits, (i + 1) * n // splits) for i in range(splits)]
+    split_scores, influence, bias = np.empty(splits), np.empty(n), 0.0
+    for j, part in enumerate(parts):
+        divergence, split_bias = _divergences(p[part])
+        split_scores[j] = np.exp(divergence.mean())
+        weight = split_scores[j] * n / (splits * len(divergence))
+        influence[part] = weight * (divergence - divergence.mean())
+        bias += split_bias / splits
+    value = float(split_scores.mean())
+    se, groups = clustered_se(influence, clusters)
+    log_interval = t_interval(np.log(value), se / value, groups, (0.0, np.log(classes)))
+    interval = Interval(
+        float(np.exp(log_interval.low)), float(np.exp(log_interval.high)), log_interval.level
+    )
+    method = f"influence function, log scale, {splits} split{'s' if splits > 1 else ''}"
+    note = ONE_PROMPT if groups < 2 else ""
+    if abs(bias) > se / 2:
+        note = f"about {-bias:.2g} too low by having only {n} images; compare values of equal n"
+    return MetricValue("inception_score", value, interval, n, method, note)
+
+
+def _divergences(p: np.ndarray) -> tuple[np.ndarray, float]:
+    """KL of each row from the mean row (n,), and the jackknife's bias of exp of their mean."""
+    n, marginal = len(p), p.mean(axis=0)
+    negative_entropy = np.sum(xlogy(p, p), axis=1)  # a class of probability 0 adds nothing
+    divergence = negative_entropy - np.sum(xlogy(p, marginal), axis=1)
+    divergence = np.maximum(divergence, 0.0)
+    if n < 2:
+        return divergence, 0.0
+    others = np.maximum((n * marginal - p) / (n - 1), 0.0)  # p(y) without each image
+    mean_others = (negative_entropy.sum() - negative_entropy) / (n - 1)
+    left_out = np.exp(mean_others - np.sum(xlogy(others, others), axis=1))
+    return divergence, float((n - 1) * (left_out.mean() - np.exp(divergence.mean())))

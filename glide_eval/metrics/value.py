@@ -1,0 +1,159 @@
+"""A metric's value with its interval, and the standard errors behind the intervals.
+
+Every interval is over the generated images, the reference held fixed. Images of one prompt (its
+replicas) are one cluster: they are not independent, so uncertainty is summed over prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from glide_eval.errors import FeatureError
+
+LEVEL = 0.95
+ONE_PROMPT = "no interval from a single prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval; NaN bounds where none can be given.
+
+    Attributes:
+        low: lower bound.
+        high: upper bound.
+        level: nominal coverage in 0..1.
+    """
+
+    low: float = float("nan")
+    high: float = float("nan")
+    level: float = LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValue:
+    """One metric of one set of images.
+
+    Attributes:
+        metric: its name, as in `metrics.csv`.
+        value: NaN where it is not defined; `note` says why.
+        interval: see `Interval`.
+        n: images the value was computed from.
+        method: how the interval was made, in a few words; empty where there is none.
+        note: why a value or interval is missing or should be doubted; else empty.
+    """
+
+    metric: str
+    value: float
+    interval: Interval
+    n: int
+    method: str = ""
+    note: str = ""
+
+
+def undefined(metric: str, n: int, reason: str) -> MetricValue:
+    """A value that is not defined, and why."""
+    return MetricValue(metric, float("nan"), Interval(), n, note=reason)
+
+
+def as_matrix(features: np.ndarray, what: str) -> np.ndarray:
+    """Features as float64 (n, d).
+
+    Raises:
+        FeatureError: not a matrix, without columns, or not finite; `what` and the first bad row
+            are named.
+    """
+    matrix = np.asarray(features, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise FeatureError(
+            f"{what} have shape {matrix.shape}: expected (images, features). "
+            "The extractor does not keep its contract."
+        )
+    bad = nonfinite_rows(matrix)
+    if len(bad):
+        raise FeatureError(
+            f"{what} are NaN or infinite for {len(bad)} of {len(matrix)} images, first for number "
+            f"{bad[0]} (from 0): expected finite numbers. Half precision overflowing is the usual "
+            "cause; extract in float32."
+        )
+    return matrix
+
+
+def nonfinite_rows(values: np.ndarray) -> np.ndarray:
+    """Which rows of (n, …) hold a NaN or an infinity: int (k,), ascending."""
+    bad = np.any(~np.isfinite(values), axis=tuple(range(1, values.ndim)))
+    return np.flatnonzero(bad)
+
+
+def clustered_se(
+    influence: np.ndarray, clusters: Sequence[Hashable] | None = None
+) -> tuple[float, int]:
+    """Standard error of a statistic from its influence values, summed within clusters.
+
+    SE² = G/(G−1) · Σ_g (Σ_{i∈g} φ_i)² / n², φ centred (the cluster-robust sandwich with CR1's
+    small-sample factor; Liang and Zeger 1986). For a mean and clusters of one it is s/√n.
+
+    Args:
+        influence: float (n,), each image's influence φ_i on the statistic (value minus mean, for
+            a mean).
+        clusters: (n,) labels; None means every image is its own.
+
+    Returns:
+        The standard error, NaN for fewer than two clusters, and the number of clusters G.
+    """
+    n = len(influence)
+    if clusters is None:
+        groups, sums = n, influence - influence.mean() if n else influence
+    else:
+        if len(clusters) != n:
+            raise ValueError(f"{n} influence values but {len(clusters)} cluster labels.")
+        labels = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
+        groups = len(labels)
+        centred = influence - influence.mean() if n else influence
+        sums = np.bincount([labels[c] for c in clusters], weights=centred, minlength=groups)
+    if groups < 2:
+        return float("nan"), groups
+    return float(np.sqrt(groups / (groups - 1) * np.sum(sums**2)) / n), groups
+
+
+def t_interval(
+    value: float,
+    se: float,
+    groups: int,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    level: float = LEVEL,
+) -> Interval:
+    """Value ± t_{G−1} · SE, cut at the values the metric can take."""
+    if not np.isfinite(se) or groups < 2:
+        return Interval(level=level)
+    half = float(stats.t.ppf(0.5 + level / 2, groups - 1)) * se
+    low, high = bounds
+    return Interval(max(low, value - half), min(high, value + half), level)
+
+
+def share_interval(value: float, se: float, groups: int, level: float = LEVEL) -> Interval:
+    """Wilson's score interval (1927) for a mean of values in 0..1, at an effective sample size.
+
+    The effective size is the one at which a binomial share would have this SE,
+    n = p(1−p)/SE²; where SE is zero (all alike: certainty by accident) it is the number of
+    clusters. So 48 of 48 gives an interval below 1, not a point.
+
+    Args:
+        value: the mean, in 0..1.
+        se: its (clustered) standard error.
+        groups: number of clusters.
+        level: nominal coverage.
+    """
+    if not np.isfinite(se) or groups < 2:
+        return Interval(level=level)
+    spread = value * (1 - value)
+    n = spread / se**2 if se > 1e-12 and spread > 1e-12 else groups
+    z = float(stats.t.ppf(0.5 + level / 2, groups - 1))
+    centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(spread / n + z**2 / (4 * n**2))
+    low = float(centre - half) if value > 0 else 0.0
+    high = float(centre + half) if value < 1 else 1.0
+    return Interval(max(0.0, low), min(1.0, high), level)
