@@ -112,8 +112,8 @@ class TabletopPromptsTable(_Table):
         count: how many.
         seed: of the draw.
         objects: how many objects a scene may hold, each equally often.
-        split: `test` holds scenes the models never saw; `held_out` only attribute
-            combinations kept out of training.
+        split: `train` describes only colour-shape pairs the models were trained on, `zero_shot`
+            at least one they never saw, `all` either.
     """
 
     count: Annotated[int, Field(ge=1, le=100_000)]
@@ -121,7 +121,7 @@ class TabletopPromptsTable(_Table):
     objects: Annotated[list[Annotated[int, Field(ge=1, le=3)]], Field(min_length=1)] = Field(
         default_factory=lambda: [1, 2]
     )
-    split: Literal["train", "test", "held_out"] = "test"
+    split: Literal["train", "zero_shot", "all"] = "all"
 
 
 class PromptsTable(_Table):
