@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -11,6 +9,8 @@ import click
 from glide_eval.config import load_sweep
 from glide_eval.sweep import run_sweep
 from glide_eval.words import count, duration
+
+from .invocation import next_command, typed_command
 
 
 @click.command()
@@ -37,10 +37,5 @@ def command(config: Path, out: Path | None) -> None:
     )
     click.echo(
         f"{count(result.images, 'image')} in {folder}; {made}. "
-        f"Next: glide-eval metrics {shlex.quote(str(folder))}"
+        f"Next: {next_command('metrics', folder)}"
     )
-
-
-def typed_command() -> str:
-    """The command line of this process as a person would type it again."""
-    return shlex.join(["glide-eval", *sys.argv[1:]])
