@@ -177,6 +177,8 @@ def _held(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
+        with contextlib.suppress(OSError):
+            root.rmdir()  # only if nothing came of it
 
 
 def _remove_partial_files(root: Path) -> None:

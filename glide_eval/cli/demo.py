@@ -106,8 +106,12 @@ def _measure(run: RunFolder) -> None:
 
 def _simulate(run: RunFolder, raters: int, votes: int, seed: int) -> None:
     if count_votes(run) >= votes:
-        _indented(f"{run.votes_path} holds {votes:,} simulated votes already.")
+        _indented(f"{run.votes_path} holds {count_votes(run):,} simulated votes already.")
         return
+    _create_and_simulate(run, raters, votes, seed)
+
+
+def _create_and_simulate(run: RunFolder, raters: int, votes: int, seed: int) -> None:
     from .study import create_and_simulate
 
     create_and_simulate(run, raters, votes, seed)
