@@ -164,14 +164,14 @@ class ClassifierFreeTable(_GeneratedTable):
     """`[[arms]] strategy = "classifier_free"`: one arm a scale, each at least 1 (1 is unguided)."""
 
     strategy: Literal["classifier_free"]
-    scales: Annotated[list[Annotated[float, Field(ge=1)]], Field(min_length=1)]
+    scales: Annotated[list[Annotated[float, Field(ge=1, lt=10_000)]], Field(min_length=1)]
 
 
 class ClipTable(_GeneratedTable):
     """`[[arms]] strategy = "clip"`: one arm a scale, each above 0."""
 
     strategy: Literal["clip"]
-    scales: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    scales: Annotated[list[Annotated[float, Field(gt=0, lt=10_000)]], Field(min_length=1)]
 
 
 class ImportedTable(_Table):

@@ -60,9 +60,8 @@ class SourceOpener:
     def of(cls, sweep: SweepFile) -> SourceOpener:
         """The source a sweep file asks for; a model that is a path is relative to the file."""
         table = sweep.config.generator
-        path = sweep.resolve(table.model)
-        named = table.model in ("tabletop", "fake") or not path.exists()
-        return cls(table, table.model if named else str(path))
+        named = table.model in ("tabletop", "fake")
+        return cls(table, table.model if named else str(sweep.resolve(table.model)))
 
     def __call__(self) -> ImageSource:
         """Load it (seconds for GLIDE)."""
@@ -93,19 +92,14 @@ class GlideSource:
             dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
 
         Raises:
-            generator.errors.GeneratorError: the weights are missing, corrupt or of another model.
-            GlideEvalError: the device is not there.
+            generator.errors.GeneratorError: the weights are missing, corrupt or of another model,
+                or the device is not there.
         """
         import torch
         from generator.pipeline import load_pipeline
 
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise GlideEvalError(
-                f'`generator.device` is "{device}", but torch finds no CUDA device here. '
-                'Use "auto" or "cpu", or install a torch that matches the driver.'
-            )
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
         return cls(load_pipeline(model, device, dtype), device, dtype)

@@ -106,12 +106,6 @@ def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
         source.generate(GUIDED, ["a cat", "a dog"], [1, 2])
 
 
-def test_a_device_that_is_not_there_is_named(pipelines, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(GlideEvalError, match=r'"cuda".*no CUDA device'):
-        GlideSource.load("tabletop", "cuda", "auto")
-
-
 def test_a_model_folder_is_relative_to_the_sweep_file_and_a_name_is_not(tmp_path):
     (tmp_path / "weights").mkdir()
     file = write_sweep(tmp_path, generator='model = "weights"')
