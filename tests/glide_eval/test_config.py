@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.config import load_sweep, parse_sweep
+from glide_eval.config import (
+    ClipTable,
+    GeneratorTable,
+    ImportedTable,
+    PromptsTable,
+    RunTable,
+    TabletopPromptsTable,
+    load_sweep,
+    parse_sweep,
+)
 from glide_eval.errors import ConfigError
 
 from .sweeps import ARMS, GENERATOR, PROMPTS, RUN, sweep_text
@@ -143,3 +152,15 @@ def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts()
     arms = config.expand()
     assert len(arms) >= 7
     assert {a.strategy for a in arms} == {"unguided", "classifier_free", "clip"}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [RunTable, GeneratorTable, PromptsTable, TabletopPromptsTable, ClipTable, ImportedTable],
+)
+def test_every_key_of_a_sweep_file_is_documented(table):
+    page = (REPOSITORY / "docs" / "sweep-files.md").read_text(encoding="utf-8")
+    missing = [
+        key for key in table.model_fields if f"`{key}" not in page and f"{key} = " not in page
+    ]
+    assert missing == []
