@@ -10,11 +10,10 @@ from pathlib import Path
 
 from .config import ArmConfig, SweepFile
 from .errors import ConfigError, ImageError
-from .images import read_image
+from .images import IMAGE_SUFFIXES, read_rgb
 from .records import Prompt
 from .tables import read_lines, read_table
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 CAPTION_FILES = ("captions.csv", "captions.jsonl")
 SHOWN = 5
 
@@ -156,10 +155,11 @@ def _check(files: dict[tuple[str, int], Path], where: str) -> tuple[str, tuple[i
     bad: list[str] = []
     for (prompt_id, replica), path in files.items():
         try:
-            sides.append(min(read_image(path).shape[:2]))
+            sides.append(min(read_rgb(path).shape[:2]))
             content = path.read_bytes()
         except ImageError as error:
-            bad.append(f"{path.name} ({'missing' if not path.exists() else error.__cause__})")
+            reason = (error.__cause__ or error) if path.exists() else "missing"
+            bad.append(f"{path.name} ({reason})")
             continue
         digest.update(f"{prompt_id}\0{replica}\0".encode() + hashlib.sha256(content).digest())
     if bad:

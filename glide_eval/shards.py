@@ -17,7 +17,7 @@ import numpy as np
 
 from .config import ArmConfig, SweepConfig
 from .errors import GlideEvalError
-from .images import read_image
+from .images import read_rgb
 from .imported import ImportedFolder
 from .png import centre_square, encode_png
 from .records import Prompt, Sample
@@ -151,7 +151,7 @@ class ShardWorker:
 
     def _import(self, shard: Shard) -> Images:
         files = [item.file for item in shard.items if item.file is not None]
-        return np.stack([centre_square(read_image(file), self.size) for file in files])
+        return np.stack([centre_square(read_rgb(file), self.size) for file in files])
 
     def _save(self, arm: str, item: Item, pixels: Images, seconds: float) -> Sample:
         path = RunFolder(self.root).sample_path(arm, item.prompt.id, item.replica)

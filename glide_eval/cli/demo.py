@@ -1,8 +1,11 @@
-"""`glide-eval demo`: the whole experiment on the bundled miniature, with simulated raters."""
+"""`glide-eval demo`: the whole experiment on the bundled miniature, with simulated raters.
+
+The demo runs the commands a person would type, and shows each, so that it can be read as a recipe.
+"""
 
 from __future__ import annotations
 
-import csv
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,23 +13,27 @@ from pathlib import Path
 
 import click
 
-from glide_eval.config import load_sweep
 from glide_eval.run_store import RunFolder
-from glide_eval.sweep import run_sweep
 from glide_eval.words import duration
 
-from .invocation import next_command, typed_command
+from .invocation import from_here, next_command
 
 CONFIG = Path(__file__).parents[1] / "demo.toml"  # equal to examples/guidance.toml
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of the demo: what it does, for the reader, and the work itself."""
+    """A part of the demo.
+
+    Attributes:
+        title: of the step.
+        about: what it does, for someone who reads along.
+        commands: arguments of `glide-eval`, each a command.
+    """
 
     title: str
     about: str
-    work: Callable[[RunFolder], object]
+    commands: Sequence[Sequence[str]]
 
 
 @click.command()
@@ -41,12 +48,12 @@ class Step:
 @click.option(
     "--raters",
     type=click.IntRange(2, 1000),
-    default=24,
+    default=40,
     show_default=True,
     help="Simulated raters.",
 )
 @click.option(
-    "--votes", type=click.IntRange(1, 1_000_000), default=1200, show_default=True,
+    "--votes", type=click.IntRange(1, 1_000_000), default=2000, show_default=True,
     help="Simulated votes, in all.",
 )  # fmt: skip
 @click.option(
@@ -58,33 +65,53 @@ def command(out: Path, raters: int, votes: int, seed: int) -> None:
     Sweeps guidance scales, measures the images, lets simulated raters vote on pairs of them and
     writes the report. Run it again and it goes on where it stopped.
     """
-    steps = [
+    run = RunFolder(out)
+    steps = demo_steps(run, raters, votes, seed)
+    run_steps(run, steps, _run_command, click.echo)
+
+
+def demo_steps(run: RunFolder, raters: int, votes: int, seed: int) -> list[Step]:
+    """The experiment's parts; those that a study made earlier needs no more are left out."""
+    folder = str(run.root)
+    create = [] if run.study_path.exists() else [["study", "create", folder]]
+    simulate = ["study", "simulate", folder, f"--raters={raters}", f"--votes={votes}"]
+    return [
         Step(
             "Sweep",
             "every guidance strategy and scale draws the same prompts from the same noise",
-            _sweep,
+            [["sweep", from_here(CONFIG), "--out", folder]],
         ),
-        Step("Metrics", "FID, Inception Score, precision, recall, CLIP score, accuracy", _measure),
+        Step(
+            "Metrics",
+            "FID, Inception Score, precision, recall, CLIP score, caption accuracy",
+            [["metrics", folder]],
+        ),
         Step(
             "Study",
-            f"{votes:,} votes by {raters} SIMULATED raters, who stand in for people and are "
-            "labelled so on every page",
-            lambda run: _simulate(run, raters, votes, seed),
+            f"{votes:,} votes on pairs of images by {raters} SIMULATED raters, who stand in for "
+            "people and are labelled so on every page",
+            [*create, [*simulate, f"--seed={seed}"], ["study", "export", folder]],
         ),
-        Step("Report", "Elo scores, curves and tables", _report),
+        Step("Report", "Elo scores, curves, tables, samples", [["report", folder]]),
     ]
-    run_steps(RunFolder(out), steps, click.echo)
 
 
-def run_steps(run: RunFolder, steps: Sequence[Step], say: Callable[[str], None]) -> None:
-    """Take the steps in order, say how long each took, then where the result is."""
+def run_steps(
+    run: RunFolder,
+    steps: Sequence[Step],
+    run_command: Callable[[Sequence[str]], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run every command in order, say what each step took, then where the result is."""
     started = time.perf_counter()
-    say(f"The whole experiment in small, into {run.root}")
+    say(f"The whole experiment in small, into {run.root}.")
     for number, step in enumerate(steps, 1):
         say(f"\n[{number}/{len(steps)}] {step.title}: {step.about}")
         begun = time.perf_counter()
-        step.work(run)
-        say(f"      {duration(time.perf_counter() - begun)}")
+        for arguments in step.commands:
+            say(f"$ glide-eval {shlex.join(arguments)}")
+            run_command(arguments)
+        say(f"{step.title} took {duration(time.perf_counter() - begun)}.")
     say(
         f"\nDone in {duration(time.perf_counter() - started)}."
         f"\n  Read the report:      {run.report_dir / 'index.html'} (opens offline, in a browser)"
@@ -93,43 +120,7 @@ def run_steps(run: RunFolder, steps: Sequence[Step], say: Callable[[str], None])
     )
 
 
-def _sweep(run: RunFolder) -> None:
-    sweep = load_sweep(CONFIG)
-    run_sweep(sweep, run.root, command=typed_command(), say=_indented)
+def _run_command(arguments: Sequence[str]) -> None:
+    from . import cli
 
-
-def _measure(run: RunFolder) -> None:
-    from .metrics import run_metrics
-
-    run_metrics(run)
-
-
-def _simulate(run: RunFolder, raters: int, votes: int, seed: int) -> None:
-    if count_votes(run) >= votes:
-        _indented(f"{run.votes_path} holds {count_votes(run):,} simulated votes already.")
-        return
-    _create_and_simulate(run, raters, votes, seed)
-
-
-def _create_and_simulate(run: RunFolder, raters: int, votes: int, seed: int) -> None:
-    from .study import create_and_simulate
-
-    create_and_simulate(run, raters, votes, seed)
-
-
-def _report(run: RunFolder) -> None:
-    from .report import run_report
-
-    run_report(run)
-
-
-def count_votes(run: RunFolder) -> int:
-    """How many simulated votes the run's exported votes hold."""
-    if not run.votes_path.is_file():
-        return 0
-    with run.votes_path.open(encoding="utf-8", newline="") as file:
-        return sum(row.get("rater_kind") == "simulated" for row in csv.DictReader(file))
-
-
-def _indented(line: str) -> None:
-    click.echo(f"      {line}")
+    cli.main(args=list(arguments), prog_name="glide-eval", standalone_mode=False)

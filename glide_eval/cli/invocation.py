@@ -13,15 +13,15 @@ def typed_command() -> str:
     return shlex.join(["glide-eval", *sys.argv[1:]])
 
 
-def program() -> str:
-    """How to call `glide-eval` from here: its name if it is on the path, else where it lies."""
-    called = Path(sys.argv[0])
-    if called.name != "glide-eval" or shutil.which("glide-eval"):
-        return "glide-eval"
-    here = Path.cwd()
-    return str(called.relative_to(here) if called.is_relative_to(here) else called)
-
-
 def next_command(*arguments: str | Path) -> str:
-    """A `glide-eval` command to be copied from the screen."""
-    return f"{program()} {shlex.join(str(argument) for argument in arguments)}"
+    """A `glide-eval` command to be copied from the screen, wherever the program lies."""
+    called = Path(sys.argv[0])
+    hidden = called.name == "glide-eval" and not shutil.which("glide-eval")
+    program = from_here(called) if hidden else "glide-eval"
+    return shlex.join([program, *map(str, arguments)])
+
+
+def from_here(path: Path) -> str:
+    """A path as short as it can be typed: relative if it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
