@@ -1,0 +1,41 @@
+"""`glide-eval sweep`: make images for every arm of a sweep file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from glide_eval.config import load_sweep
+from glide_eval.sweep import run_sweep
+from glide_eval.words import count, duration
+
+from .invocation import next_command, typed_command
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run folder; by default the file's `run.out`, else runs/<run.name>.",
+)
+def command(config: Path, out: Path | None) -> None:
+    """Make images for every arm of a sweep file; resumes where it stopped.
+
+    Kill it at any moment and run the same command again: nothing finished is made twice, and the
+    images are byte for byte those of a sweep that was never disturbed.
+    """
+    sweep = load_sweep(config)
+    folder = out or Path(sweep.config.run.out or f"runs/{sweep.config.run.name}")
+    result = run_sweep(sweep, folder, command=typed_command(), say=click.echo)
+    made = (
+        f"made {result.made:,} in {duration(result.seconds)}"
+        if result.made
+        else "nothing was left to do"
+    )
+    click.echo(
+        f"{count(result.images, 'image')} in {folder}; {made}. "
+        f"Next: {next_command('metrics', folder)}"
+    )

@@ -1,0 +1,349 @@
+"""A sweep file (`sweep.toml`): its tables, what each key may hold, and the arms it expands to.
+
+    [run]         name, seed, replicas, size, out
+    [generator]   model, micro_batch, device, dtype
+    [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
+    [[arms]]      strategy, scales, sampler, steps, upsampler_steps, name, label
+                  or strategy = "imported": folder, captions, name, label
+
+Paths are relative to the sweep file. Everything that can be refused is refused here, before any
+image is made.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from .config_messages import NAME_PATTERN, describe
+from .errors import ConfigError
+from .records import Arm, Strategy
+
+STRATEGY_LABELS = {
+    "unguided": "Unguided",
+    "classifier_free": "Classifier-free",
+    "clip": "CLIP",
+    "imported": "Imported",
+}
+STRATEGY_NAMES = {"unguided": "unguided", "classifier_free": "cfg", "clip": "clip"}
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=60)]
+Text = Annotated[str, Field(min_length=1)]
+Sampler = Literal["ddpm", "ddim"]
+Steps = Annotated[int, Field(ge=1, le=1000)]
+
+
+class _Table(BaseModel):
+    """A TOML table: no unknown keys, no silent conversions, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class RunTable(_Table):
+    """`[run]`.
+
+    Attributes:
+        name: of the run; the folder is `runs/<name>` unless `out` or `--out` says otherwise.
+        seed: every sample's own seed derives from it, with its prompt's id and replica.
+        replicas: images of each prompt in each arm.
+        size: side in pixels of imported images once cropped; by default the generator's.
+        out: the run folder, relative to where the command runs.
+    """
+
+    name: Name
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    size: Annotated[int, Field(ge=16, le=1024)] | None = None
+    out: Text | None = None
+
+
+class FakeTable(_Table):
+    """`[generator.fake]`: the procedural source that stands in for a model in tests.
+
+    Attributes:
+        size: side of its images in pixels.
+        seconds: how long it pretends an image takes.
+    """
+
+    size: Annotated[int, Field(ge=16, le=1024)] = 64
+    seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+
+
+class GeneratorTable(_Table):
+    """`[generator]`.
+
+    Attributes:
+        model: `tabletop` (bundled), `fake` (tests), or a folder of checkpoints.
+        micro_batch: images made together. It is part of a run's identity, since kernels round
+            differently at other batch sizes.
+        device: `auto` takes CUDA if there is one.
+        dtype: `auto` is float32 on CPU, bfloat16 on CUDA.
+        fake: settings of the fake model; refused with any other.
+    """
+
+    model: Text = "tabletop"
+    micro_batch: Annotated[int, Field(ge=1, le=1024)] = 8
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    fake: FakeTable | None = None
+
+    @model_validator(mode="after")
+    def _fake_settings_need_the_fake(self) -> GeneratorTable:
+        if self.fake is not None and self.model != "fake":
+            raise ValueError(f'found settings of the fake model with model = "{self.model}"')
+        return self
+
+
+class TabletopPromptsTable(_Table):
+    """`[prompts] tabletop = {...}`: captions drawn from the tabletop world's grammar.
+
+    Attributes:
+        count: how many.
+        seed: of the draw.
+        objects: how many objects a scene may hold, each equally often.
+        split: `train` describes only colour-shape pairs the models were trained on, `zero_shot`
+            at least one they never saw, `all` either.
+    """
+
+    count: Annotated[int, Field(ge=1, le=100_000)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    objects: Annotated[list[Annotated[int, Field(ge=1, le=3)]], Field(min_length=1)] = Field(
+        default_factory=lambda: [1, 2]
+    )
+    split: Literal["train", "zero_shot", "all"] = "all"
+
+
+class PromptsTable(_Table):
+    """`[prompts]`: exactly one of three sources.
+
+    Attributes:
+        captions: written in the sweep file.
+        file: `.txt` (a caption a line), `.csv` or `.jsonl` (column `caption`, optionally `id`).
+        tabletop: drawn from the tabletop grammar.
+    """
+
+    captions: Annotated[list[Text], Field(min_length=1)] | None = None
+    file: Text | None = None
+    tabletop: TabletopPromptsTable | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one_source(self) -> PromptsTable:
+        given = [key for key, value in self if value is not None]
+        if len(given) != 1:
+            found = " and ".join(f"`{key}`" for key in given) or "none of them"
+            raise ValueError(f"expected one of `captions`, `file` and `tabletop`, found {found}")
+        return self
+
+
+class _GeneratedTable(_Table):
+    name: Name | None = None
+    label: Text | None = None
+    sampler: Sampler = "ddpm"
+    steps: Steps = 100
+    upsampler_steps: Steps = 27
+
+
+class UnguidedTable(_GeneratedTable):
+    """`[[arms]] strategy = "unguided"`: the conditional model as it is."""
+
+    strategy: Literal["unguided"]
+
+
+class ClassifierFreeTable(_GeneratedTable):
+    """`[[arms]] strategy = "classifier_free"`: one arm a scale, each at least 1 (1 is unguided)."""
+
+    strategy: Literal["classifier_free"]
+    scales: Annotated[list[Annotated[float, Field(ge=1, lt=10_000)]], Field(min_length=1)]
+
+
+class ClipTable(_GeneratedTable):
+    """`[[arms]] strategy = "clip"`: one arm a scale, each above 0."""
+
+    strategy: Literal["clip"]
+    scales: Annotated[list[Annotated[float, Field(gt=0, lt=10_000)]], Field(min_length=1)]
+
+
+class ImportedTable(_Table):
+    """`[[arms]] strategy = "imported"`: images that exist already, made by whatever you like.
+
+    Attributes:
+        name: of the arm.
+        folder: of the images.
+        captions: `.csv` or `.jsonl` with `file` and `caption` (or `prompt_id`); by default
+            `captions.csv` or `captions.jsonl` in the folder, else `<image>.txt` beside each image.
+        label: what tables and figures print; by default the name.
+    """
+
+    strategy: Literal["imported"]
+    name: Name
+    folder: Text
+    captions: Text | None = None
+    label: Text | None = None
+
+
+ArmTable = Annotated[
+    UnguidedTable | ClassifierFreeTable | ClipTable | ImportedTable,
+    Field(discriminator="strategy"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmConfig:
+    """One arm after expansion; what an image source needs to make its images.
+
+    Attributes:
+        name, strategy, scale, label, sampler, steps: as in `records.Arm`.
+        upsampler_steps: the upsampler's denoising steps; None when imported.
+        folder: of imported images, as written; None when generated.
+        captions: their captions file, as written; None when generated or not given.
+    """
+
+    name: str
+    strategy: Strategy
+    scale: float | None
+    label: str
+    sampler: Sampler | None = None
+    steps: int | None = None
+    upsampler_steps: int | None = None
+    folder: str | None = None
+    captions: str | None = None
+
+    @property
+    def imported(self) -> bool:
+        """Whether its images exist already."""
+        return self.strategy == "imported"
+
+    @property
+    def record(self) -> Arm:
+        """The arm as reports know it."""
+        return Arm(self.name, self.strategy, self.scale, self.label, self.sampler, self.steps)
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides its images: not its name or label."""
+        keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps", "folder", "captions")
+        return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+
+
+class SweepConfig(_Table):
+    """A whole sweep file."""
+
+    run: RunTable
+    generator: GeneratorTable = Field(default_factory=GeneratorTable)
+    prompts: PromptsTable
+    arms: Annotated[list[ArmTable], Field(min_length=1)]
+
+    @field_validator("arms")
+    @classmethod
+    def _arms_differ(cls, tables: list[ArmTable]) -> list[ArmTable]:
+        seen: dict[str, ArmConfig] = {}
+        for arm in _expand(tables):
+            if arm.name.lower() in seen:
+                raise ValueError(
+                    f"found two arms named `{arm.name}`; give one table a `name` of its own, or "
+                    "remove the repeated scale"
+                )
+            twin = next((a for a in seen.values() if a.settings() == arm.settings()), None)
+            if twin is not None:
+                raise ValueError(
+                    f"found `{twin.name}` and `{arm.name}` with the same settings, which make the "
+                    "same images; remove one"
+                )
+            seen[arm.name.lower()] = arm
+        return tables
+
+    def expand(self) -> list[ArmConfig]:
+        """The arms, one a scale, in the order of the file."""
+        return _expand(self.arms)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFile:
+    """A sweep file that was read and understood.
+
+    Attributes:
+        path: where it lies; messages name it and its paths are relative to it.
+        text: its content, kept in the run folder byte for byte.
+        config: what it says.
+    """
+
+    path: Path
+    text: str
+    config: SweepConfig
+
+    def resolve(self, path: str) -> Path:
+        """A path written in the file, made usable from here."""
+        return self.path.parent / Path(path).expanduser()
+
+
+def load_sweep(path: Path | str) -> SweepFile:
+    """Read a sweep file.
+
+    Raises:
+        ConfigError: it is missing, not TOML, or says something no sweep can do.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such sweep file. Name one that exists, such as examples/guidance.toml."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: expected a sweep file (TOML in UTF-8), found something that can't be read "
+            f"as one ({error})."
+        ) from error
+    return SweepFile(path, text, parse_sweep(text, str(path)))
+
+
+def parse_sweep(text: str, where: str) -> SweepConfig:
+    """Understand the content of a sweep file; `where` names it in messages.
+
+    Raises:
+        ConfigError: it is not TOML, or says something no sweep can do.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{where}: expected TOML, found a mistake: {error}. Strings need quotes, tables "
+            "brackets; mend that line and run the command again."
+        ) from error
+    try:
+        return SweepConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(describe(error, SweepConfig, where)) from error
+
+
+def _expand(tables: list[ArmTable]) -> list[ArmConfig]:
+    return [arm for table in tables for arm in _expand_table(table)]
+
+
+def _expand_table(table: ArmTable) -> list[ArmConfig]:
+    label = table.label or STRATEGY_LABELS[table.strategy]
+    if isinstance(table, ImportedTable):
+        label = table.label or table.name
+        return [
+            ArmConfig(
+                table.name, "imported", None, label, folder=table.folder, captions=table.captions
+            )
+        ]
+    name = table.name or STRATEGY_NAMES[table.strategy]
+    sampling = (table.sampler, table.steps, table.upsampler_steps)
+    if isinstance(table, UnguidedTable):
+        return [ArmConfig(name, "unguided", None, label, *sampling)]
+    return [
+        ArmConfig(f"{name}-{scale:g}", table.strategy, scale, f"{label}, s = {scale:g}", *sampling)
+        for scale in table.scales
+    ]

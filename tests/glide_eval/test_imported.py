@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glide_eval.config import load_sweep
+from glide_eval.errors import ConfigError, ImageError
+from glide_eval.imported import match_folder
+from glide_eval.png import centre_square, encode_png
+from glide_eval.prompts import load_prompts
+
+from .sweeps import write_images, write_sweep
+
+IMPORTED = '[[arms]]\nstrategy = "imported"\nname = "mine"\nfolder = "images"\n'
+CAPTIONS = 'captions = ["a cat", "a dog, running"]'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "images"
+
+
+def matched(tmp_path, extra: str = "", prompts: str = CAPTIONS, run: str = 'name = "a"'):
+    sweep = load_sweep(write_sweep(tmp_path, run=run, prompts=prompts, arms=IMPORTED + extra))
+    return match_folder(sweep, sweep.config.expand()[0], load_prompts(sweep))
+
+
+def names(matched) -> dict:
+    return {key: path.name for key, path in matched.files.items()}
+
+
+def test_images_find_their_prompts_by_caption_whatever_their_order(tmp_path, folder):
+    write_images(folder, ["A dog,  running", "a cat"])
+    assert names(matched(tmp_path)) == {
+        ("p0000", 0): "image1.png",
+        ("p0001", 0): "image0.png",
+    }
+
+
+def test_images_find_their_prompts_by_id(tmp_path, folder):
+    write_images(folder, ["x", "y"])
+    (folder / "captions.csv").write_text("file,prompt_id\nimage0.png,p0001\nimage1.png,p0000\n")
+    assert names(matched(tmp_path))["p0001", 0] == "image0.png"
+
+
+def test_captions_may_lie_in_text_files_beside_the_images(tmp_path, folder):
+    paths = write_images(folder, ["x", "y"])
+    (folder / "captions.csv").unlink()
+    paths[0].with_suffix(".txt").write_text("a dog, running\n")
+    paths[1].with_suffix(".txt").write_text("a cat\n")
+    assert names(matched(tmp_path))["p0000", 0] == "image1.png"
+
+
+def test_captions_may_lie_in_a_file_elsewhere(tmp_path, folder):
+    write_images(folder, ["x", "y"])
+    (tmp_path / "c.jsonl").write_text(
+        '{"file": "image0.png", "caption": "a cat"}\n'
+        '{"file": "image1.png", "caption": "a dog, running"}\n'
+    )
+    assert names(matched(tmp_path, 'captions = "c.jsonl"'))["p0000", 0] == "image0.png"
+
+
+def test_replicas_take_several_images_of_one_caption(tmp_path, folder):
+    write_images(folder, ["a cat", "a dog, running", "a cat", "a dog, running"])
+    files = names(matched(tmp_path, run='name = "a"\nreplicas = 2'))
+    assert [files["p0000", 0], files["p0000", 1]] == ["image0.png", "image2.png"]
+
+
+def test_spare_and_small_images_are_reported(tmp_path, folder):
+    write_images(folder, ["a cat", "a dog, running", "a horse"], size=40)
+    notes = matched(tmp_path).notes(64)
+    assert notes[0].startswith("1 images match no prompt")
+    assert notes[1].startswith("2 images are smaller than 64 px")
+    assert len(matched(tmp_path).notes(40)) == 1
+
+
+def test_a_changed_image_changes_the_digest(tmp_path, folder):
+    paths = write_images(folder, ["a cat", "a dog, running"])
+    before = matched(tmp_path).sha256
+    assert matched(tmp_path).sha256 == before
+    paths[1].write_bytes(paths[0].read_bytes())
+    assert matched(tmp_path).sha256 != before
+
+
+def test_prompts_without_an_image_are_listed(tmp_path, folder):
+    write_images(folder, ["a cat", "a dog"])
+    with pytest.raises(ImageError, match="1 of 2 prompts have not an image here: p0001 'a dog, ru"):
+        matched(tmp_path)
+
+
+def test_truncated_and_missing_images_are_listed_together(tmp_path, folder):
+    paths = write_images(folder, ["a cat", "a dog, running"])
+    paths[0].write_bytes(paths[0].read_bytes()[:200])
+    paths[1].unlink()
+    with pytest.raises(ImageError) as caught:
+        matched(tmp_path)
+    message = str(caught.value)
+    assert "2 of 2 images are missing or can't be decoded" in message
+    assert "image0.png (" in message
+    assert "image1.png (missing)" in message
+
+
+def test_a_folder_without_captions_says_where_they_are_expected(tmp_path, folder):
+    write_images(folder, ["a cat", "a dog, running"])
+    (folder / "captions.csv").unlink()
+    with pytest.raises(ImageError, match=r"found 2 images and no captions, expected captions\.csv"):
+        matched(tmp_path)
+
+
+def test_a_table_without_captions_is_named(tmp_path, folder):
+    write_images(folder, ["a cat"])
+    (folder / "captions.csv").write_text("file,text\nimage0.png,a cat\n")
+    with pytest.raises(ImageError, match=r"captions\.csv has no captions, expected a column"):
+        matched(tmp_path)
+
+
+def test_a_missing_folder_and_a_missing_captions_file_are_named(tmp_path, folder):
+    with pytest.raises(ConfigError, match="images: no such folder"):
+        matched(tmp_path)
+    folder.mkdir()
+    with pytest.raises(ConfigError, match=r"c\.csv: no such file"):
+        matched(tmp_path, 'captions = "c.csv"')
+
+
+def test_the_centre_square_of_a_wide_image_is_kept():
+    pixels = np.zeros((2, 6, 3), np.uint8)
+    pixels[:, 2:4] = 200
+    assert (centre_square(pixels, 2) == 200).all()
+    assert centre_square(pixels, 2).shape == (2, 2, 3)
+
+
+def test_halving_averages_instead_of_picking_pixels():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    small = centre_square(stripes, 32)[4:-4, 4:-4]
+    assert np.abs(small.astype(int) - 100).max() <= 3
+
+
+def test_a_png_holds_its_pixels_and_nothing_else(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    content = encode_png(pixels)
+    assert content == encode_png(pixels.copy())
+    assert b"tIME" not in content
+    assert b"tEXt" not in content
+    (tmp_path / "a.png").write_bytes(content)
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pickle
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from glide_eval.config import ArmConfig, FakeTable, load_sweep
+from glide_eval.errors import GlideEvalError
+from glide_eval.seeds import sample_seed
+from glide_eval.sources import FakeSource, GlideSource, SourceOpener
+
+from .sweeps import write_sweep
+
+UNGUIDED = ArmConfig("unguided", "unguided", None, "Unguided", "ddim", 25, 10)
+GUIDED = ArmConfig("cfg-3", "classifier_free", 3.0, "Classifier-free, s = 3", "ddpm", 100, 27)
+
+
+def test_seeds_are_the_first_63_bits_of_sha256_over_run_prompt_and_replica():
+    # printf '0\0p0000\0%s' 0 | sha256sum  →  6c3f777982ce6c11bddd347d…
+    assert sample_seed(0, "p0000", 0) == 0x6C3F777982CE6C11 >> 1
+
+
+def test_seeds_differ_by_run_prompt_and_replica():
+    seeds = {sample_seed(r, p, k) for r in (0, 1) for p in ("a", "b") for k in (0, 1)}
+    assert len(seeds) == 8
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_the_fake_draws_the_same_image_for_the_same_caption_seed_and_arm():
+    source = FakeSource(FakeTable(size=32))
+    first = source.generate(GUIDED, ["a cat", "a dog"], [1, 2])
+    again = source.generate(GUIDED, ["a dog", "a cat"], [2, 1])
+    assert first.shape == (2, 32, 32, 3)
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again[::-1])
+    assert not np.array_equal(first, source.generate(UNGUIDED, ["a cat", "a dog"], [1, 2]))
+    assert not np.array_equal(first, source.generate(GUIDED, ["a cat", "a dog"], [3, 4]))
+
+
+def test_the_fake_tells_batch_sizes_apart_as_real_kernels_do():
+    source = FakeSource(FakeTable(size=32))
+    alone = source.generate(GUIDED, ["a cat"], [1])[0].astype(int)
+    together = source.generate(GUIDED, ["a cat", "a dog"], [1, 2])[0].astype(int)
+    assert 0 < np.abs(alone - together).max() <= 1
+
+
+class FakePipeline:
+    image_size = 128
+    weights = {"base": "ab" * 32}  # noqa: RUF012
+
+    def __init__(self):
+        self.calls = []
+
+    def sample(self, captions, seeds, **settings):
+        self.calls.append((captions, seeds, settings))
+        return np.zeros((len(captions), 128, 128, 3), np.uint8)
+
+
+@pytest.fixture
+def pipelines(monkeypatch):
+    """Stands in for `generator.pipeline`; collects what was loaded."""
+    loaded = []
+
+    def load_pipeline(model, device, dtype):
+        loaded.append((model, device, dtype))
+        return FakePipeline()
+
+    module = types.SimpleNamespace(load_pipeline=load_pipeline)
+    monkeypatch.setitem(sys.modules, "generator.pipeline", module)
+    return loaded
+
+
+def test_glide_gets_every_setting_of_the_arm(pipelines):
+    source = GlideSource.load("tabletop", "cpu", "auto")
+    images = source.generate(GUIDED, ("a cat",), (7,))
+    assert images.shape == (1, 128, 128, 3)
+    assert pipelines == [("tabletop", "cpu", "float32")]
+    assert (source.size, source.fingerprint()) == (128, {"base": "ab" * 32})
+    assert source.pipeline.calls == [
+        (
+            ["a cat"],
+            [7],
+            {
+                "strategy": "classifier_free",
+                "scale": 3.0,
+                "sampler": "ddpm",
+                "steps": 100,
+                "upsampler_steps": 27,
+            },
+        )
+    ]
+
+
+def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
+    import torch
+
+    def sample(*_, **__):
+        raise torch.OutOfMemoryError
+
+    source = GlideSource.load("tabletop", "cpu", "auto")
+    source.pipeline.sample = sample
+    with pytest.raises(GlideEvalError, match=r"making 2 images.*`generator.micro_batch`"):
+        source.generate(GUIDED, ["a cat", "a dog"], [1, 2])
+
+
+def test_a_model_folder_is_relative_to_the_sweep_file_and_a_name_is_not(tmp_path):
+    (tmp_path / "weights").mkdir()
+    file = write_sweep(tmp_path, generator='model = "weights"')
+    assert SourceOpener.of(load_sweep(file)).model == str(tmp_path / "weights")
+    (tmp_path / "tabletop").mkdir()
+    file = write_sweep(tmp_path, generator='model = "tabletop"')
+    assert SourceOpener.of(load_sweep(file)).model == "tabletop"
+
+
+def test_an_opener_travels_to_other_processes(tmp_path):
+    opener = SourceOpener.of(load_sweep(write_sweep(tmp_path)))
+    assert pickle.loads(pickle.dumps(opener))().size == 32
