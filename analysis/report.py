@@ -155,7 +155,7 @@ def _figures(contents: Contents, metrics: pd.DataFrame) -> list[Figure]:
     elo = contents.elo
     mean_zero = [_labelled(result, contents.inputs.arms, "scores") for result in contents.results]
     made = [
-        figures.elo_by_scale(elo),
+        figures.elo_by_scale(elo) if mean_zero else None,
         figures.elo_ranking(pd.concat(mean_zero)) if mean_zero else None,
         *(figures.metric_tradeoff(metrics, *each) for each in figures.TRADEOFFS),
     ]
@@ -216,16 +216,18 @@ def _tables(contents: Contents) -> dict[str, bytes]:
 
 
 def _elo_rows(results: list[BallotResult], arms: pd.DataFrame) -> pd.DataFrame:
-    columns = ["question", "rater_kind", "anchor", "rank", "arm", "elo", "low", "high", "votes",
-               "win_share", "group", "reason", "label", "strategy", "scale"]  # fmt: skip
-    if not results:
-        return pd.DataFrame(columns=columns)
     labels = dict(zip(arms["name"], arms["label"], strict=True))
-    parts = []
-    for result in results:
-        table = _labelled(result, arms, "relative")
-        parts.append(table.assign(anchor=labels[result.anchor] if result.anchor else ""))
-    return pd.concat(parts, ignore_index=True)[columns]
+    parts = [
+        _labelled(result, arms, "relative").assign(
+            anchor=labels[result.anchor] if result.anchor else ""
+        )
+        for result in results
+    ]
+    if parts:
+        return pd.concat(parts, ignore_index=True)
+    words = {name: pd.Series(dtype=str) for name in ("question", "rater_kind", "arm", "anchor")}
+    numbers = {name: pd.Series(dtype=np.float64) for name in ("elo", "low", "high")}
+    return pd.DataFrame(words | numbers)
 
 
 def _labelled(result: BallotResult, arms: pd.DataFrame, which: str) -> pd.DataFrame:
@@ -285,7 +287,12 @@ def _require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
 
 
 def _table(table: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFrame:
-    return pd.DataFrame(columns=list(columns)) if table is None else table[list(columns)]
+    if table is not None:
+        return table[list(columns)]
+    numbers = ("value", "ci_low", "ci_high", "n")
+    return pd.DataFrame(
+        {name: pd.Series(dtype=np.float64 if name in numbers else str) for name in columns}
+    )
 
 
 def _replace_files(files: dict[str, bytes], out_dir: Path) -> None:
