@@ -1,0 +1,75 @@
+"""Tables of a fit: arms by score, and how often one arm beats another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .elo import EloFit
+from .intervals import EloIntervals, probability_interval
+
+
+def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -> pd.DataFrame:
+    """Arms with their scores, best first; arms without a number after those with one.
+
+    Args:
+        fit: the scores.
+        intervals: their intervals, by either method.
+        anchor: an arm to measure from; None leaves scores with mean zero.
+
+    Returns:
+        rank (1 = highest; 0 where there is no finite score), arm, elo, low, high (of σ_arm, or of
+        σ_arm − σ_anchor), votes (comparisons the arm took part in), win_share (its share of them,
+        ties half; NaN without votes), group, reason.
+    """
+    against = None if anchor is None else fit.arms.index(anchor)
+    values = fit.scores if against is None else fit.differences()[:, against]
+    rows = []
+    for i, arm in enumerate(fit.arms):
+        bounds = intervals.score(i) if against is None else intervals.difference(i, against)
+        votes = fit.comparisons[i].sum()
+        share = fit.wins[i].sum() / votes if votes else np.nan
+        reason = "" if i == against else bounds.reason
+        rows.append(
+            (arm, values[i], bounds.low, bounds.high, int(votes), share, int(fit.groups[i]), reason)
+        )
+    columns = ["arm", "elo", "low", "high", "votes", "win_share", "group", "reason"]
+    table = pd.DataFrame(rows, columns=columns)
+    order = np.lexsort([-table["elo"].fillna(-np.inf), ~np.isfinite(table["elo"])])
+    table = table.iloc[order].reset_index(drop=True)
+    ranks = table["elo"].where(np.isfinite(table["elo"])).rank(ascending=False, method="min")
+    table.insert(0, "rank", ranks.fillna(0).astype(int))
+    return table
+
+
+def win_table(fit: EloFit, intervals: EloIntervals) -> pd.DataFrame:
+    """A row for each ordered pair of arms.
+
+    Returns:
+        arm, against, probability (of the fit; 0, 1 or NaN where it has no finite difference),
+        low, high, wins (ties half), n (votes between the two), observed (wins / n; NaN for
+        n = 0), reason (why the probability has no interval).
+    """
+    probability = fit.win_probabilities()
+    rows = []
+    for i, arm in enumerate(fit.arms):
+        for j, against in enumerate(fit.arms):
+            if i == j:
+                continue
+            bounds = probability_interval(intervals.difference(i, j))
+            wins, n = fit.wins[i, j], fit.comparisons[i, j]
+            rows.append(
+                {
+                    "arm": arm,
+                    "against": against,
+                    "probability": probability[i, j],
+                    "low": bounds.low,
+                    "high": bounds.high,
+                    "wins": wins,
+                    "n": int(n),
+                    "observed": wins / n if n else np.nan,
+                    "reason": bounds.reason,
+                }
+            )
+    columns = ["arm", "against", "probability", "low", "high", "wins", "n", "observed", "reason"]
+    return pd.DataFrame(rows, columns=columns)

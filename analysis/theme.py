@@ -1,0 +1,154 @@
+"""One look for every figure: colours, type and how figures become files and inline SVG.
+
+Colours are Okabe & Ito's in spirit (told apart by colour-blind readers) and each strategy has its
+own marker too. All text is one face of one family: PDFs with two faces list them in a random
+order, and the same report must give the same bytes.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+
+INK, MUTED, GRID, PAPER = "#1c2029", "#626a78", "#e2e5ea", "#ffffff"
+STRATEGIES: dict[str, tuple[str, str, str]] = {  # strategy: words, colour, marker
+    "unguided": ("Unguided", "#767e8c", "circle"),
+    "classifier_free": ("Classifier-free guidance", "#1f74c4", "circle"),
+    "clip": ("CLIP guidance", "#d9700f", "square"),
+    "imported": ("Imported images", "#1a9470", "triangle-up"),
+}
+LOSES, EVEN, WINS = "#d9700f", "#f4f3f1", "#1f74c4"
+# Colours that follow the page's light or dark scheme where a figure stands inside it.
+CSS_VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    PAPER: "--paper",
+    **{colour: f"--{name}" for name, (_, colour, _) in STRATEGIES.items()},
+}
+
+
+def strategy_words(strategy: str) -> str:
+    """The strategy as figures and pages print it."""
+    return STRATEGIES[strategy][0] if strategy in STRATEGIES else strategy.replace("_", " ")
+
+
+def strategy_scales(strategies: list[str]) -> tuple[alt.Scale, alt.Scale]:
+    """Colour and marker scales over the words of the strategies shown, always the same ones."""
+    known = [name for name in STRATEGIES if name in strategies]
+    domain = [STRATEGIES[name][0] for name in known]
+    return (
+        alt.Scale(domain=domain, range=[STRATEGIES[name][1] for name in known]),
+        alt.Scale(domain=domain, range=[STRATEGIES[name][2] for name in known]),
+    )
+
+
+def config(background: str | None) -> dict[str, Any]:
+    """The Vega-Lite config of every figure."""
+    text = {"labelFont": FONT, "titleFont": FONT, "labelColor": MUTED, "titleColor": INK}
+    axis = {
+        **text,
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+        "gridColor": GRID,
+        "domainColor": GRID,
+        "tickColor": GRID,
+        "labelPadding": 5,
+        "tickCount": 6,
+        "labelFlush": False,
+    }
+    return {
+        "background": background,
+        "font": FONT,
+        "padding": 6,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisX": {"grid": False, "domainColor": MUTED, "tickColor": MUTED},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": {
+            **text,
+            "labelFontSize": 12,
+            "labelColor": INK,
+            "title": None,
+            "orient": "bottom",
+            "symbolSize": 90,
+            "symbolOpacity": 1,
+            "columnPadding": 18,
+        },
+        "title": {
+            "font": FONT,
+            "subtitleFont": FONT,
+            "fontWeight": "normal",
+            "fontSize": 14,
+            "color": INK,
+            "subtitleFontSize": 11.5,
+            "subtitleColor": MUTED,
+            "anchor": "start",
+            "frame": "group",
+            "offset": 10,
+            "subtitlePadding": 4,
+        },
+    }
+
+
+def spec(chart: alt.TopLevelMixin, background: str | None = PAPER) -> dict[str, Any]:
+    """The chart as Vega-Lite JSON with our config."""
+    # Altair's check against the whole Vega-Lite schema takes longer than drawing; vl-convert
+    # refuses a wrong chart anyway.
+    return {**chart.to_dict(validate=False), "config": config(background)}
+
+
+def render(chart: alt.TopLevelMixin) -> dict[str, bytes]:
+    """The chart's files: `svg`, `pdf` and `png` (2×, 192 dpi)."""
+    svg = vl_convert.vegalite_to_svg(spec(chart))
+    return {
+        "svg": svg.encode("utf-8"),
+        "pdf": _in_order(vl_convert.svg_to_pdf(svg)),
+        "png": vl_convert.svg_to_png(svg, scale=2, ppi=96),
+    }
+
+
+def _in_order(pdf: bytes) -> bytes:
+    """The PDF with each list of resources sorted: they come in a random order, the rest doesn't."""
+    entries = rb"(?:[ ]+/[A-Za-z]+\d+ \d+ 0 R\n){2,}"
+    return re.sub(entries, lambda m: b"".join(sorted(m[0].splitlines(keepends=True))), pdf)
+
+
+def inline_svg(
+    chart: alt.TopLevelMixin, name: str, label: str, size: tuple[int, int] | None
+) -> str:
+    """The chart as SVG for the page: fluid width, the page's colours, marks with tooltips.
+
+    Args:
+        chart: one panel.
+        name: prefix of the SVG's ids, unique in the page.
+        label: what a screen reader says.
+        size: width and height of the whole picture, titles and axes included; None for its own.
+    """
+    drawn = spec(chart, background=None)
+    if size:
+        width, height = size
+        drawn |= {"width": width, "height": height}
+        drawn["autosize"] = {"type": "fit", "contains": "padding"}
+    svg = vl_convert.vegalite_to_svg(drawn)
+    for colour, variable in CSS_VARIABLES.items():
+        svg = re.sub(f'"{colour}"', f'"var({variable})"', svg, flags=re.IGNORECASE)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    width = re.search(r'<svg[^>]*? width="([\d.]+)"', svg)
+    natural = f' style="max-width:{float(width[1]) * 1.3:.0f}px"' if width else ""
+    svg = re.sub(
+        r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"',
+        rf'\1{natural} role="img" aria-label="{html.escape(label)}"',
+        svg,
+        count=1,
+    )
+    return re.sub(r'(<path aria-label="([^"]*)"[^>]*)/>', r"\1><title>\2</title></path>", svg)

@@ -1,0 +1,70 @@
+"""Votes as counts: who beat whom how often, and which arms those counts can place on one scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from .votes import Ballot
+
+
+def win_matrix(ballot: Ballot) -> NDArray[np.float64]:
+    """(K, K) counts: entry (i, j) is how often i beat j, ties half each (GLIDE, A.1)."""
+    return cluster_wins(ballot, np.zeros(ballot.votes, np.int64), 1)[0]
+
+
+def cluster_wins(ballot: Ballot, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """(G, K, K): the win matrix of each cluster of votes; their sum is the whole one's.
+
+    Args:
+        ballot: N votes.
+        clusters: (N,) int64 in 0 … G − 1, for example `ballot.rater`.
+        count: G.
+    """
+    K = len(ballot.arms)
+    shape = (count, K, K)
+    left_over_right = np.ravel_multi_index((clusters, ballot.left, ballot.right), shape)
+    right_over_left = np.ravel_multi_index((clusters, ballot.right, ballot.left), shape)
+    size = count * K * K
+    wins = np.bincount(left_over_right, ballot.left_wins, size)
+    wins += np.bincount(right_over_left, 1 - ballot.left_wins, size)
+    return wins.reshape(shape)
+
+
+def strong_groups(wins: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(K,) group of each arm: arms linked by chains of wins in both directions.
+
+    Exactly within such a group Elo differences have a finite best value (Ford 1957; Hunter 2004,
+    Assumption 1): a group of arms that never lost to the rest could be raised forever.
+    Groups are numbered in the order of their first arm.
+    """
+    _, labels = connected_components(wins > 0, directed=True, connection="strong")
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+def reachable(wins: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(K, K): whether a chain of wins leads from arm i down to arm j; true on the diagonal."""
+    reach = (wins > 0) | np.eye(len(wins), dtype=bool)
+    for _ in range(max(1, int(np.ceil(np.log2(max(len(wins), 2)))))):
+        reach = (reach.astype(np.float64) @ reach) > 0
+    return reach
+
+
+def one_group(wins: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(R,): whether each of (R, K, K) win matrices links all its arms in both directions."""
+    beats = wins > 0
+    return _all_reached(beats) & _all_reached(beats.transpose(0, 2, 1))
+
+
+def _all_reached(beats: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(R,): whether arm 0 reaches every arm in each of (R, K, K) graphs."""
+    reached = np.zeros(beats.shape[:2], bool)
+    reached[:, 0] = True
+    for _ in range(beats.shape[1] - 1):
+        wider = reached | np.matmul(reached[:, None, :], beats)[:, 0, :]
+        if (wider == reached).all():
+            break
+        reached = wider
+    return reached.all(axis=1)

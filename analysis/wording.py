@@ -1,0 +1,88 @@
+"""Numbers and names as the report prints them, the same in figures, tables and sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+SIMULATED = "simulated raters"
+
+
+def question_words(question: str) -> str:
+    """`caption_similarity` → `Caption similarity`."""
+    words = question.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def rater_words(kind: str) -> str:
+    """Who voted, for subtitles."""
+    return SIMULATED if kind == "simulated" else "people's votes"
+
+
+def ballot_words(question: str, kind: str) -> str:
+    """The question, marked where its raters are simulated."""
+    return question_words(question) + (f" ({SIMULATED})" if kind == "simulated" else "")
+
+
+def slug(question: str, kind: str) -> str:
+    """The ballot as part of a file name."""
+    safe = "".join(c if c.isalnum() else "-" for c in question.lower()).strip("-")
+    return safe + ("-simulated" if kind == "simulated" else "")
+
+
+def percent(probability: float) -> str:
+    """`68` for 0.683; a dash where undefined; never a rounded 0 or 100."""
+    if np.isnan(probability):
+        return "–"
+    if 0 < probability < 0.005:
+        return "<1"
+    if 0.995 < probability < 1:
+        return ">99"
+    return f"{100 * probability:.0f}"
+
+
+def correlation_words(row: pd.Series) -> str:
+    """`ρ = −0.93 (−0.99 to −0.70), 7 arms`, or why there is none."""
+    if np.isnan(row["spearman"]):
+        return f"no correlation: {row['reason']}"
+    rho = f"ρ = {signed(row['spearman'], 2)}"
+    bounds = f" ({signed(row['low'], 2)} to {signed(row['high'], 2)})"
+    return rho + (bounds if np.isfinite(row["low"]) else "") + f", {row['n']} arms"
+
+
+def signed(value: float, decimals: int = 0) -> str:
+    """A number with a true minus sign; ±∞ as such, a dash where undefined."""
+    if np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def bounds(low: float, high: float, decimals: int = 0) -> str:
+    """`98 to 166`; a dash where undefined."""
+    if np.isnan(low) or np.isnan(high):
+        return "–"
+    return f"{signed(low, decimals)} to {signed(high, decimals)}"
+
+
+def lower_first(words: str) -> str:
+    """The words inside a sentence: `Unguided` → `unguided`, but `CLIP` stays."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
+def measure_words(measure: str) -> str:
+    """A measure of `study_conduct` in words."""
+    return {
+        "votes": "Votes",
+        "raters": "Raters",
+        "votes_per_rater": "Votes a rater (median)",
+        "tie_share": "Share of ties",
+        "side_bias": "Share of left among decided votes (50% is no bias)",
+        "seconds_p10": "Response time, 10% are faster than",
+        "seconds_p50": "Response time, median",
+        "seconds_p90": "Response time, 10% are slower than",
+        "raw_agreement": "Agreement of two raters on one pair",
+        "krippendorff_alpha": "Krippendorff's α",
+    }.get(measure, measure.replace("_", " "))

@@ -1,0 +1,91 @@
+"""Bad votes are refused by row; good ones are coded without loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import VotesError
+from analysis.votes import ballots, read_votes
+
+from .simulated import votes_of
+
+GOOD = [("a", "b", "left"), ("b", "a", "tie"), ("a", "c", "right")]
+
+
+def test_votes_become_one_ballot_a_question_with_arms_in_the_given_order():
+    frame = votes_of(GOOD)
+    frame.loc[2, "question"] = "caption_similarity"
+    photo, caption = ballots(read_votes(frame, ["c", "b", "a"]))
+    assert photo.question == "photorealism"
+    assert caption.question == "caption_similarity"
+    assert photo.arms == ("c", "b", "a")
+    np.testing.assert_array_equal(photo.left, [2, 1])
+    np.testing.assert_array_equal(photo.left_wins, [1.0, 0.5])
+    assert photo.raters == 2
+    assert caption.raters == 1
+
+
+def test_people_and_simulated_raters_never_share_a_ballot():
+    frame = votes_of(GOOD, rater_kind=["simulated", "person", "simulated"])
+    found = ballots(read_votes(frame))
+    assert [(b.rater_kind, b.votes) for b in found] == [("person", 1), ("simulated", 2)]
+
+
+def test_no_votes_is_a_legal_answer():
+    assert ballots(read_votes(votes_of([]), ["a", "b"])) == []
+
+
+def test_csv_keeps_labels_that_look_like_numbers_or_nothing(tmp_path):
+    path = tmp_path / "votes.csv"
+    frame = votes_of([("NA", "None", "left"), ("None", "NA", "right")], prompt_id=["007", "07"])
+    frame.to_csv(path, index=False)
+    votes = read_votes(path)
+    assert list(votes["arm_left"].cat.categories) == ["NA", "None"]
+    assert list(votes["prompt_id"]) == ["007", "07"]
+
+
+def test_the_given_table_is_left_as_it_was():
+    frame = votes_of(GOOD, seconds=["1", "2", "3"])
+    before = frame.copy()
+    read_votes(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"answer": ["left", "neither", "tie"]}, "row 2.*unknown answer 'neither'.*left, right"),
+        ({"answer": ["left", None, None]}, "rows 2, 3 .*empty answer"),
+        ({"arm_left": ["a", "b", "c"]}, "row 3 .*compared with itself"),
+        ({"arm_right": ["b", "a", "zebra"]}, "row 3.*unknown arm_right 'zebra'.*a, b, c"),
+        ({"rater": ["r1", np.nan, "r3"]}, "row 2.*empty rater"),
+        ({"rater_kind": ["person", "bot", "person"]}, "row 2.*unknown rater_kind 'bot'"),
+        ({"assignment": ["x", "y", "x"]}, "row 3.*already answered"),
+        ({"seconds": [1.0, -2.0, 3.0]}, "row 2.*no time"),
+        ({"seconds": ["1", "soon", "3"]}, "row 2.*no time"),
+    ],
+)
+def test_bad_rows_are_named(change, words):
+    with pytest.raises(VotesError, match=words):
+        read_votes(votes_of(GOOD, **change), ["a", "b", "c"])
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(VotesError, match="missing columns answer, rater; found arm_left"):
+        read_votes(votes_of(GOOD).drop(columns=["answer", "rater"]))
+
+
+def test_many_bad_rows_are_counted_not_listed():
+    with pytest.raises(VotesError, match=r"10 and 15 more .*unknown answer"):
+        read_votes(votes_of([("a", "b", "yes")] * 25))
+
+
+@pytest.mark.parametrize("content", [b"", b"question,rater\n\xff\xfe\xff,1\n", None])
+def test_a_file_that_is_no_csv_says_so(tmp_path, content):
+    path = tmp_path / "votes.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(VotesError, match=r"votes\.csv: (no such file|expected a UTF-8 CSV)"):
+        read_votes(path)
