@@ -237,7 +237,8 @@ class Repository:
         rows = self._session.execute(
             select(QuestionRow.key, func.count(PairRow.id))
             .join(PairRow, PairRow.question_id == QuestionRow.id)
-            .group_by(QuestionRow.key)
+            .group_by(QuestionRow.id, QuestionRow.key)
+            .order_by(QuestionRow.id)
         )
         return {key: count * votes_per_pair for key, count in rows}
 
