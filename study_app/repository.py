@@ -244,13 +244,10 @@ class Repository:
 
     def rater_counts(self) -> dict[str, int]:
         """Raters who joined, by kind."""
-        return dict(
-            self._session.execute(
-                select(RaterRow.kind, func.count(RaterRow.id)).group_by(RaterRow.kind)
-            )
-            .tuples()
-            .all()
+        rows = self._session.execute(
+            select(RaterRow.kind, func.count(RaterRow.id)).group_by(RaterRow.kind)
         )
+        return {kind: count for kind, count in rows}  # noqa: C416 - rows are not pairs to dict()
 
     def votes(self) -> Sequence[Row[Any]]:
         """Every vote in the order it was stored, with the columns of votes.csv but `study`."""

@@ -29,22 +29,26 @@ def page() -> None:
     """Show the rater what comes next."""
     st.html(STYLE)
     try:
-        study = current_study()
-        token = st.query_params.get(TOKEN)
-        if token is None:
-            _start(study)
-            return
-        turn = study.turn(token)
-        if turn.current is None:
-            _end(turn)
-        else:
-            _pair(study, token, turn, turn.current)
-    except UnknownRater:
-        st.info(words()["trouble"]["unknown"])
-        _start(study)
+        _way(current_study(), st.query_params.get(TOKEN))
     except DatabaseError:
         st.warning(words()["trouble"]["storage"])
         st.button(words()["trouble"]["again"], type="primary")
+
+
+def _way(study: Study, token: str | None) -> None:
+    if token is None:
+        _start(study)
+        return
+    try:
+        turn = study.turn(token)
+    except UnknownRater:
+        st.info(words()["trouble"]["unknown"])
+        _start(study)
+        return
+    if turn.current is None:
+        _end(turn)
+    else:
+        _pair(study, token, turn, turn.current)
 
 
 def _start(study: Study) -> None:
