@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from study_app.views import owner, rate
 
 st.set_page_config(
-    page_title="Compare images", page_icon="◧", layout="centered", initial_sidebar_state="collapsed"
+    page_title="Compare images",
+    page_icon=Path(__file__).with_name("static") / "icon.png",  # an emoji would come from the net
+    initial_sidebar_state="collapsed",
 )
 st.navigation(
     [

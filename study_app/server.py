@@ -62,14 +62,25 @@ def serve(
         ServerError: the port is in use, or the address can't be listened on.
     """
     public_host = _public_host(public_url)
-    listener = _listen(host, port)
-    port = listener.getsockname()[1]
-    os.environ[DATABASE_VARIABLE] = url.render_as_string(hide_password=False)
-    os.environ["STREAMLIT_SERVER_PORT"] = str(port)
-    os.environ["STREAMLIT_SERVER_ADDRESS"] = host
-    os.environ["STREAMLIT_BROWSER_SERVER_ADDRESS"] = public_host or _browsable(host)
-    study = current_study()
+    with _listen(host, port) as listener:
+        port = listener.getsockname()[1]
+        os.environ[DATABASE_VARIABLE] = url.render_as_string(hide_password=False)
+        os.environ["STREAMLIT_SERVER_PORT"] = str(port)
+        os.environ["STREAMLIT_SERVER_ADDRESS"] = host
+        os.environ["STREAMLIT_BROWSER_SERVER_ADDRESS"] = public_host or _browsable(host)
+        study = current_study()
+        address = (public_url or f"http://{_browsable(host)}:{port}").rstrip("/")
+        announce(f"Raters: {address}/")
+        announce(f"Owner:  {address}/owner")
+        try:
+            _run(listener)
+        finally:
+            study.close()
+            current_study.cache_clear()
 
+
+def _run(listener: socket.socket) -> None:
+    """Answer requests until Ctrl-C."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -81,15 +92,8 @@ def serve(
         ws_max_size=2**20,
         timeout_graceful_shutdown=1,
     )
-    address = (public_url or f"http://{_browsable(host)}:{port}").rstrip("/")
-    announce(f"Raters: {address}/")
-    announce(f"Owner:  {address}/owner")
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        study.close()
-        current_study.cache_clear()
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def build_app() -> ASGIApp:
@@ -142,6 +146,7 @@ class _CarefulHeaders:
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise StudyUsageError(f"Port {port} is not a port; expected 1 to 65535.")
+    listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
@@ -150,7 +155,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(512)
+        return listener
     except OSError as error:
+        if listener is not None:
+            listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ServerError(
                 f"Port {port} on {host} is in use by another program, perhaps by this study "
@@ -160,7 +168,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"Could not listen on {host}, port {port}: {error.strerror}. Expected an address of "
             "this machine and a port above 1023; see --host and --port."
         ) from error
-    return listener
 
 
 def _browsable(host: str) -> str:

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STYLE = Path(__file__).parents[1] / "static" / "style.css"
+_STATIC = Path(__file__).parents[1] / "static"
+STYLE = _STATIC / "style.css"
+GUARD = _STATIC / "guard.html"

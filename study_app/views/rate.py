@@ -19,7 +19,7 @@ from study_app.server import current_study
 from study_app.services import Study
 from study_app.words import words
 
-from . import STYLE
+from . import GUARD, STYLE
 
 TOKEN = "rater"  # the query parameter that makes a rater's address theirs
 KEYS: dict[Answer, str] = {"left": "Left", "tie": "Down", "right": "Right"}
@@ -28,6 +28,7 @@ KEYS: dict[Answer, str] = {"left": "Left", "tie": "Down", "right": "Right"}
 def page() -> None:
     """Show the rater what comes next."""
     st.html(STYLE)
+    st.html(GUARD, unsafe_allow_javascript=True)
     try:
         _way(current_study(), st.query_params.get(TOKEN))
     except DatabaseError:
@@ -126,7 +127,7 @@ def _look_at(pair: ShownPair) -> _Look:
 def _answer(study: Study, token: str, answer: Answer, look: _Look) -> None:
     """Store a click, then show the next pair; a click on a pair not yet seen is no answer."""
     now = time.monotonic()
-    # a held key goes on firing: it has to be quiet for the least time before it counts again
+    # should a held key get past the guard in the page, it has to be quiet before it counts again
     if look.last_click is not None and too_early(now - look.last_click, study.info.rules):
         look.last_click = now
         look.hint = words()["pair"]["too_early"]

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import time
+import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from study_app.settings import database_url
 from tests.fakes import make_fake_run
 
 PASSWORD = "open sesame"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -125,3 +130,60 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class StudyServer:
+    """`glide-eval study serve` as a process of its own; killed by its id alone."""
+
+    def __init__(self, url: URL, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self._command = [
+            sys.executable,
+            "-c",
+            "from glide_eval.cli import main; main()",
+            *("study", "serve", "--db", url.render_as_string(hide_password=False)),
+            *("--port", str(port)),
+        ]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=-1, stderr=-2, text=True)
+        self.said = []
+        for line in self.process.stdout:  # ends with the process, if it fails
+            self.said.append(line.strip())
+            if line.startswith("Owner:"):
+                break
+        else:
+            raise RuntimeError("\n".join(self.said))
+        self._wait_until_healthy()
+
+    def _wait_until_healthy(self) -> None:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError(f"{self.address} did not come up")
+
+    def end(self, how: signal.Signals) -> int:
+        """Send a signal to this process, wait for its end; its exit status."""
+        os.kill(self.process.pid, how)
+        self.said += self.process.stdout.read().splitlines()
+        self.process.stdout.close()
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[URL], StudyServer]]:
+    """Serves a study; whatever still runs at the end of the test is killed."""
+    servers: list[StudyServer] = []
+
+    def serve(url: URL) -> StudyServer:
+        servers.append(StudyServer(url, free_port()))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, event
 
 from study_app.create import create_study
 from study_app.database import open_database
 from study_app.errors import DatabaseError, StudyUsageError
 from study_app.services import Study
 from study_app.settings import database_url
+
+from .conftest import free_port
 
 
 def one_paragraph(error: pytest.ExceptionInfo[Exception]) -> str:
@@ -96,19 +97,29 @@ def test_a_vote_while_the_database_is_locked_is_refused_and_can_be_cast_later(sq
     hasty.close()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_database_says_so(sqlite_study):
-    url = sqlite_study.database.url
-    sqlite_study.close()
-    os.chmod(str(url.database), 0o444)  # noqa: PTH101
-    with pytest.raises(DatabaseError, match="can't be written"):
-        open_database(url, writable=True)
+def test_a_full_disk_loses_no_accepted_vote(sqlite_study):
+    token = sqlite_study.join()
+    sqlite_study.vote(token, sqlite_study.turn(token).current.assignment, "left", 1.0)
+    event.listen(
+        sqlite_study.database.engine,
+        "connect",
+        # as many pages as there are now: nothing can be added, as on a full disk
+        lambda connection, _record: connection.execute("PRAGMA max_page_count = 1"),
+    )
+    sqlite_study.database.engine.dispose()
+
+    def fill() -> None:
+        for _ in range(2000):
+            sqlite_study.join()
+
+    with pytest.raises(DatabaseError) as error:
+        fill()
+    assert "Every vote accepted so far is kept" in one_paragraph(error)
+    assert sqlite_study.turn(token).done == 1
 
 
 @pytest.mark.postgres
 def test_a_server_out_of_reach_is_told_without_the_password():
-    from .conftest import free_port
-
     url = database_url(f"postgresql://rater:hunter2@127.0.0.1:{free_port()}/study")
     with pytest.raises(DatabaseError) as error:
         open_database(url, busy_seconds=1)
