@@ -1,0 +1,22 @@
+"""The Streamlit script: a page for raters, a page for the owner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from study_app.views import owner, rate
+
+st.set_page_config(
+    page_title="Compare images",
+    page_icon=Path(__file__).with_name("static") / "icon.png",  # an emoji would come from the net
+    initial_sidebar_state="collapsed",
+)
+st.navigation(
+    [
+        st.Page(rate.page, title="Compare images", url_path="rate", default=True),
+        st.Page(owner.page, title="Study", url_path="owner"),
+    ],
+    position="hidden",
+).run()

@@ -1,0 +1,36 @@
+"""The exception family of `study_app`.
+
+    StudyError                  anything told to the owner in one paragraph (exit status 1)
+    ├── StudyUsageError         the request itself is wrong: flags, URLs, questions (exit status 2)
+    ├── DatabaseError           a database that is missing, locked, foreign or out of reach
+    ├── UnknownRater            a rater token that is not of this study
+    └── ServerError             the rating pages can't be served: port in use, no permission
+
+Each message names the thing, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class StudyError(Exception):
+    """A failure the owner of a study can act on; its text is one paragraph."""
+
+    exit_status = 1
+
+
+class StudyUsageError(StudyError):
+    """The request is wrong, not the world."""
+
+    exit_status = 2
+
+
+class DatabaseError(StudyError):
+    """The study's database is missing, locked, foreign or out of reach."""
+
+
+class UnknownRater(StudyError):  # noqa: N818 - reads as what it is
+    """A rater token that this study never gave out."""
+
+
+class ServerError(StudyError):
+    """The rating pages can't be served."""

@@ -1,0 +1,96 @@
+"""One thread that writes, committing what has queued up meanwhile as one group.
+
+SQLite lets one connection write at a time; many threads asking for it end in "database is
+locked". Here they queue, and one durable commit (one fsync) serves everyone in the group.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+GROUP = 64
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[Session], Any]
+    done: Future[Any]
+    result: Any = None
+
+
+class Writer:
+    """Runs pieces of work in order, each all or nothing, and answers after they are durable."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._loop, name="study-writer", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[Session], T]) -> T:
+        """The result of `work(session)`, once it is committed.
+
+        Raises:
+            Exception: what `work` or the commit raised; nothing of it is stored then.
+        """
+        done: Future[T] = Future()
+        self._jobs.put(_Job(work, done))
+        return done.result()
+
+    def close(self) -> None:
+        """Finish what has been asked for, then stop."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _loop(self) -> None:
+        stopping = False
+        while not stopping:
+            group, stopping = self._next_group()
+            if group:
+                self._commit(group)
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """What has queued up, and whether to stop after it."""
+        group: list[_Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            group.append(job)
+            if len(group) == GROUP or self._jobs.empty():
+                return group, False
+            job = self._jobs.get()  # can't block: nobody else takes from the queue
+        return group, True
+
+    def _commit(self, group: list[_Job]) -> None:
+        try:
+            with Session(self._engine) as session, session.begin():
+                for job in group:
+                    self._attempt(session, job, alone=len(group) == 1)
+        except Exception as error:
+            for job in group:
+                if not job.done.done():
+                    job.done.set_exception(error)
+        else:
+            for job in group:
+                if not job.done.done():
+                    job.done.set_result(job.result)
+
+    @staticmethod
+    def _attempt(session: Session, job: _Job, *, alone: bool) -> None:
+        """One job; in a group its failure must not undo the others', hence the savepoint."""
+        if alone:
+            job.result = job.work(session)
+            return
+        try:
+            with session.begin_nested():
+                job.result = job.work(session)
+        except Exception as error:
+            job.done.set_exception(error)

@@ -1,0 +1,131 @@
+"""A real Chromium that rates as a person does."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+
+T = TypeVar("T")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+
+
+def chromium(
+    profile: Path, width: int = 1280, height: int = 800, *, dark: bool = False
+) -> webdriver.Chrome:
+    """A browser with a fresh profile and a viewport of exactly this size."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    return driver
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page shows: image names as served, and the progress line."""
+
+    left: str
+    right: str
+    progress: str
+
+
+class RaterWindow:
+    """The rating page, by what a person sees and does."""
+
+    BUTTONS = ("left", "tie", "right")
+
+    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
+        self.driver = driver
+        self.address = address
+
+    def start(self) -> Seen:
+        """From the study's plain address to the first pair."""
+        self.driver.get(self.address)
+        self.wait(lambda: self._one(".st-key-start button")).click()
+        return self.wait(self.seen)
+
+    def seen(self) -> Seen | None:
+        """The pair on the page; None while there is none, or it can't be answered yet."""
+        found = self.driver.execute_script(_SEEN)
+        return Seen(*found) if found else None
+
+    def click(self, answer: str, *, double: bool = False) -> None:
+        button = self._all(".st-key-answers button")[self.BUTTONS.index(answer)]
+        actions = ActionChains(self.driver, duration=0)
+        (actions.double_click(button) if double else actions.click(button)).perform()
+
+    def press(self, key: str, *, repeats: int = 0) -> None:
+        """A key, held for as many repeats, 30 ms apart."""
+        down = {"type": "rawKeyDown", "key": key, "code": key, "windowsVirtualKeyCode": _CODES[key]}
+        self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", down)
+        for _ in range(repeats):
+            time.sleep(0.03)
+            self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", down | {"autoRepeat": True})
+        self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", down | {"type": "keyUp"})
+
+    def next_after(self, before: Seen) -> Seen:
+        """The pair that follows, once it is on the page: the vote before it is acknowledged."""
+
+        def changed() -> Seen | None:
+            now = self.seen()
+            return now if now is not None and now.progress != before.progress else None
+
+        return self.wait(changed)
+
+    def wait(self, condition: Callable[[], T | None], seconds: float = 30) -> T:
+        """What `condition` returns once it is true."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                found = condition()
+            except (StaleElementReferenceException, IndexError):
+                found = None
+            if found:
+                return found
+            time.sleep(0.02)
+        text = self.driver.find_element(By.TAG_NAME, "body").text
+        raise WebDriverException(f"Waited {seconds} s in vain. The page says: {text[:500]!r}")
+
+    def _all(self, css: str):
+        return self.driver.find_elements(By.CSS_SELECTOR, css)
+
+    def _one(self, css: str):
+        found = self._all(css)
+        return found[0] if found else None
+
+
+# in one script, so that it is of one moment
+_SEEN = """
+const images = [...document.querySelectorAll(".pair img")];
+const progress = document.querySelector(".progress span");
+const ready = images.length === 2 && images.every(image => image.complete && image.naturalWidth)
+  && progress && document.querySelectorAll(".st-key-answers button").length === 3;
+return ready ? [...images.map(image => /([0-9a-f]{32})[.]png$/.exec(image.src)[1]),
+  progress.textContent] : null;
+"""
+_CODES = {"ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}

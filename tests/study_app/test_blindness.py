@@ -1,0 +1,99 @@
+"""What is stored and served for raters: nothing in it tells arms apart."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from glide_eval.errors import ImageError
+from glide_eval.run_store import RunFolder
+from study_app.create import create_study
+from study_app.repository import Repository
+from study_app.services import Study
+
+
+def pixels(source) -> np.ndarray:
+    with Image.open(source) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture
+def marked_run(run: RunFolder) -> RunFolder:
+    """A run whose images carry metadata, as generators' images do."""
+    for sample in run.samples():
+        path = run.root / sample.path
+        note = PngImagePlugin.PngInfo()
+        note.add_text("arm", sample.arm)
+        with Image.open(path) as image:
+            image.save(path, pnginfo=note, dpi=(72, 72))
+    return run
+
+
+def test_copies_keep_every_pixel_and_nothing_else(marked_run, sqlite_url):
+    create_study(marked_run, sqlite_url)
+    copies = sorted((marked_run.root / "study_images").iterdir())
+    assert len(copies) == len(marked_run.samples())
+    assert all(re.fullmatch(r"[0-9a-f]{32}\.png", copy.name) for copy in copies)
+    for copy in copies:
+        content = copy.read_bytes()
+        chunks = set(re.findall(rb"(?:IHDR|IDAT|IEND|tEXt|zTXt|iTXt|tIME|eXIf|pHYs|iCCP)", content))
+        assert chunks == {b"IHDR", b"IDAT", b"IEND"}
+    digests = {hashlib.sha256(pixels(copy).tobytes()).hexdigest() for copy in copies}
+    originals = {
+        hashlib.sha256(pixels(marked_run.root / sample.path).tobytes()).hexdigest()
+        for sample in marked_run.samples()
+    }
+    assert digests == originals
+
+
+def test_images_of_all_arms_have_one_size(run, sqlite_url):
+    for sample in run.samples():
+        if sample.arm == "cfg-3":
+            with Image.open(run.root / sample.path) as image:
+                image.resize((64, 48)).save(run.root / sample.path)
+    made = create_study(run, sqlite_url)
+    assert made.resized
+    assert made.image_size == (32, 32)
+    sizes = {pixels(path).shape for path in (run.root / "study_images").iterdir()}
+    assert sizes == {(32, 32, 3)}
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "text"])
+def test_a_damaged_image_is_named_and_no_study_is_made(run, sqlite_url, damage):
+    path = run.root / run.samples()[7].path
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        path.write_text("not an image")
+    with pytest.raises(ImageError, match=re.escape(path.name)):
+        create_study(run, sqlite_url)
+    path.write_bytes((run.root / run.samples()[8].path).read_bytes())
+    assert create_study(run, sqlite_url).pairs  # the same command works once it is repaired
+
+
+def test_a_moved_run_folder_keeps_its_study_whole(run, sqlite_url, tmp_path):
+    create_study(run, sqlite_url)
+    moved = shutil.move(run.root, tmp_path / "elsewhere")
+    study = Study.open(sqlite_url.set(database=f"{moved}/study.db"))
+    assert study.image_path(study.turn(study.join()).current.left).is_file()
+    study.close()
+
+
+def test_names_are_random_not_derived_from_the_sample(run, sqlite_url, tmp_path):
+    def names(url) -> set[str]:
+        create_study(run, url, seed=0)
+        study = Study.open(url)
+        with study.database.reading() as session:
+            found = Repository(session).image_names()
+        study.close()
+        return found
+
+    again = sqlite_url.set(database=str(tmp_path / "again.db"))
+    assert not names(sqlite_url) & names(again)

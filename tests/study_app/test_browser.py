@@ -1,0 +1,173 @@
+"""Real Chromium against a real server process: votes, double clicks, reload, SIGKILL, restart."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+from sqlalchemy import select
+
+from study_app.create import create_study
+from study_app.domain import Rules
+from study_app.export import votes_frame
+from study_app.orm import ImageRow
+from study_app.repository import Repository
+from study_app.services import Study
+from study_app.simulate import read_scores, simulate
+
+from .browser import RaterWindow, Seen, chromium
+from .conftest import PASSWORD
+
+pytestmark = pytest.mark.browser
+
+MIN_SECONDS = 0.3
+A_LOOK = MIN_SECONDS + 0.1  # how long our rater looks before answering
+
+
+@pytest.fixture
+def browser(tmp_path):
+    driver = chromium(tmp_path / "profile")
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def open_study(run, sqlite_url):
+    create_study(run, sqlite_url, rules=Rules(2, 40, MIN_SECONDS), password=PASSWORD)
+    study = Study.open(sqlite_url)
+    yield study
+    study.close()
+
+
+def stored(study: Study) -> list[tuple[str, str, str]]:
+    """(left image's sample, right image's sample, answer) of every vote in the database."""
+    votes = votes_frame(study)
+    return [
+        ((row.arm_left, row.prompt_id, row.replica), (row.arm_right, row.prompt_id, row.replica),
+         row.answer)
+        for row in votes.itertuples()
+    ]  # fmt: skip
+
+
+def cast(study: Study, answers: list[tuple[Seen, str]]) -> list[tuple[str, str, str]]:
+    """The same, as the rater saw it happen."""
+    with study.database.reading() as session:
+        samples = {
+            image.id: (image.arm, image.prompt_id, image.replica)
+            for image in Repository(session).images()
+        }
+        names = dict(session.execute(select(ImageRow.name, ImageRow.id)).all())
+    return [
+        (samples[names[seen.left]], samples[names[seen.right]], answer) for seen, answer in answers
+    ]
+
+
+def test_votes_survive_double_clicks_reload_sigkill_and_restart(open_study, serving, browser):
+    study, server = open_study, serving(open_study.database.url)
+    rater = RaterWindow(browser, server.address)
+    seen, answers = rater.start(), []
+
+    def answer(how: str, **ways) -> None:
+        nonlocal seen
+        time.sleep(A_LOOK)
+        rater.click(how, **ways)
+        answers.append((seen, how))
+        seen = rater.next_after(seen)
+
+    for how in ("left", "right", "tie"):
+        answer(how)
+    for how in ("left", "right", "left", "tie"):
+        answer(how, double=True)
+        time.sleep(A_LOOK)
+        assert rater.seen() == seen, "the second click of a double click answers nothing"
+    for key, how in (("ArrowRight", "right"), ("ArrowDown", "tie"), ("ArrowLeft", "left")):
+        time.sleep(A_LOOK)
+        rater.press(key)
+        answers.append((seen, how))
+        seen = rater.next_after(seen)
+    time.sleep(A_LOOK)
+    rater.press("ArrowRight", repeats=40)
+    answers.append((seen, "right"))
+    seen = rater.next_after(seen)
+    time.sleep(A_LOOK)
+    assert rater.seen() == seen, "a held key answers the pair that was shown, and no other"
+
+    browser.refresh()
+    assert rater.wait(rater.seen) == seen, "a reload comes back to the same pair"
+    answer("left")
+
+    server.end(signal.SIGKILL)
+    assert stored(study) == cast(study, answers), "every acknowledged vote, once, as it was given"
+
+    server.start()
+    rater.wait(lambda: not browser.find_elements("css selector", "[role=dialog]"))
+    assert rater.wait(rater.seen) == seen, "the rater is where they were, without a reload"
+    rater.click("right")
+    answers.append((seen, "right"))
+    seen = rater.next_after(seen)
+    assert stored(study) == cast(study, answers), "the first click after the restart counts"
+    answer("tie")
+    assert stored(study) == cast(study, answers)
+    assert len(answers) >= 10
+    assert votes_frame(study)["rater"].nunique() == 1
+
+
+def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
+    sqlite_study, serving, browser
+):
+    server = serving(sqlite_study.database.url)
+    rater = RaterWindow(browser, server.address)
+    # a person can't make themselves simulated, nor anything else, by the address
+    browser.get(f"{server.address}/?kind=simulated&rater_kind=simulated")
+    rater.wait(lambda: browser.find_elements("css selector", ".st-key-start button"))[0].click()
+    seen = rater.wait(rater.seen)
+    pages, urls = [], set()
+    for _ in range(7):
+        time.sleep(0.7)
+        pages.append(browser.page_source)
+        resources = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+        urls |= {*browser.execute_script(resources), browser.current_url}
+        rater.click("left")
+        seen = rater.next_after(seen)
+    time.sleep(0.7)
+    rater.click("tie")
+    rater.wait(lambda: browser.find_elements("css selector", "main.end"))
+    secrets = [*sqlite_study.info.arms, *sqlite_study.info.arms.values(), "p000", "samples/"]
+    elsewhere = [url for url in urls if not url.startswith((server.address, "data:", "blob:"))]
+    assert not elsewhere, "nothing is fetched from anywhere else"
+    assert not [word for word in secrets for text in (*pages, *urls) if word in text]
+    images = {url for url in urls if "/image" in url}
+    assert len(images) >= 14
+    assert all(re.fullmatch(r".*/image/[0-9a-f]{32}\.png", url) for url in images)
+    votes = votes_frame(sqlite_study)
+    assert votes["rater_kind"].tolist() == ["person"] * 8
+    assert votes["seconds"].between(0.6, 60).all()
+
+
+def test_the_owner_needs_the_password_and_simulated_votes_are_announced(
+    sqlite_study, serving, browser, run
+):
+    simulate(sqlite_study, read_scores(run.scores_path), raters=6, votes=60, seed=0)
+    server = serving(sqlite_study.database.url)
+    window = RaterWindow(browser, server.address)
+
+    def says(text: str) -> bool:
+        return text in browser.find_element("tag name", "body").text
+
+    def sign_in(password: str) -> None:
+        field = window.wait(lambda: browser.find_elements("css selector", "input[type=password]"))
+        field[0].send_keys(Keys.CONTROL, "a")
+        field[0].send_keys(password, Keys.ENTER)
+
+    browser.get(f"{server.address}/owner")
+    sign_in("a guess")
+    window.wait(lambda: says("That is not the password"))
+    assert not says("cfg-3")
+    assert not says("Votes by people")
+    sign_in(PASSWORD)
+    window.wait(lambda: says("60 of the 60 votes are simulated"))
+    window.wait(lambda: says("Live Elo, SIMULATED votes, not people’s"))
+    window.wait(lambda: says("Download votes.csv (60 votes)"))

@@ -1,0 +1,174 @@
+"""The rater's way through services and storage, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from study_app.create import create_study
+from study_app.domain import LEASE, Rules
+from study_app.errors import StudyUsageError, UnknownRater
+from study_app.export import votes_frame
+from study_app.orm import AssignmentRow, VoteRow
+from study_app.services import Study
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def answer_all(study: Study, token: str, answer: str = "left") -> int:
+    """Vote until there is nothing left; how many votes that were."""
+    votes = 0
+    while (turn := study.turn(token)).current is not None:
+        assert study.vote(token, turn.current.assignment, answer, 1.0) == "accepted"
+        votes += 1
+    return votes
+
+
+def test_a_rater_answers_their_share_and_is_done(study):
+    token = study.join()
+    assert answer_all(study, token) == 8
+    turn = study.turn(token)
+    assert (turn.current, turn.upcoming, turn.done, turn.total) == (None, None, 8, 8)
+    assert len(votes_frame(study)) == 8
+
+
+def test_a_returning_rater_meets_the_same_pair_and_the_next_is_known_ahead(study):
+    token = study.join()
+    first = study.turn(token)
+    assert first == study.turn(token), "a reload changes nothing"
+    again = Study(study.database)
+    assert first == again.turn(token), "nor does a restarted server"
+    study.vote(token, first.current.assignment, "tie", 2.0)
+    assert study.turn(token).current == first.upcoming
+
+
+def test_an_assignment_counts_once_and_its_first_answer_stands(study):
+    token = study.join()
+    pair = study.turn(token).current
+    assert study.vote(token, pair.assignment, "left", 1.5) == "accepted"
+    assert study.vote(token, pair.assignment, "right", 1.6) == "repeated"
+    votes = votes_frame(study)
+    assert votes["answer"].tolist() == ["left"]
+    assert votes["seconds"].tolist() == [1.5]
+
+
+def test_the_database_itself_refuses_a_second_vote(study):
+    token = study.join()
+    pair = study.turn(token).current
+    study.vote(token, pair.assignment, "left", 1.0)
+
+    def vote_again(session):
+        same = session.scalars(
+            select(AssignmentRow.id).where(AssignmentRow.uid == pair.assignment)
+        ).one()
+        values = {"assignment_id": same, "answer": "left", "created_at": datetime.now(UTC)}
+        session.execute(insert(VoteRow), values)
+
+    with pytest.raises(IntegrityError):
+        study.database.writer.run(vote_again)
+    assert len(votes_frame(study)) == 1
+
+
+def test_a_click_before_the_pair_was_seen_stores_nothing(study):
+    token = study.join()
+    pair = study.turn(token).current
+    assert study.vote(token, pair.assignment, "left", 0.1) == "too_early"
+    assert votes_frame(study).empty
+    assert study.turn(token).current == pair
+
+
+def test_votes_need_a_known_rater_their_own_pair_and_a_real_answer(study):
+    token, other = study.join(), study.join()
+    pair = study.turn(token).current
+    with pytest.raises(UnknownRater):
+        study.turn("0" * 32)
+    with pytest.raises(UnknownRater):
+        study.vote(other, pair.assignment, "left", 1.0)
+    with pytest.raises(StudyUsageError):
+        study.vote(token, pair.assignment, "left' OR 1=1 --", 1.0)
+    assert votes_frame(study).empty
+
+
+def test_what_a_rater_is_shown_tells_no_arm(study):
+    shown = repr(study.turn(study.join()))
+    assert not [arm for arm in study.info.arms if arm in shown]
+
+
+def test_each_pair_gets_exactly_the_votes_asked_for(study):
+    wanted = study.progress().wanted
+    while True:
+        token = study.join()
+        if not answer_all(study, token):
+            break
+    votes = votes_frame(study)
+    sides = [frozenset(arms) for arms in zip(votes["arm_left"], votes["arm_right"], strict=True)]
+    each = Counter(zip(votes["question"], votes["prompt_id"], sides, strict=True))
+    assert set(each.values()) == {2}
+    assert votes["question"].value_counts().to_dict() == wanted
+    # both votes of a pair saw it in both orders, so every arm stood as often left as right
+    assert Counter(votes["arm_left"]) == Counter(votes["arm_right"])
+    assert not votes.duplicated(["rater", "question", "prompt_id", "arm_left", "arm_right"]).any()
+
+
+def test_a_pair_abandoned_goes_back_and_a_late_answer_still_counts(run, url):
+    create_study(run, url, pairs_per_question=1, rules=Rules(votes_per_pair=1))
+    clock = Clock()
+    study = Study.open(url, clock)
+    try:
+        gone, patient = study.join(), study.join()
+        left_open = study.turn(gone)
+        assert study.turn(patient).current is None, "both pairs are out with the first rater"
+        clock.now += LEASE + timedelta(seconds=1)
+        assert answer_all(study, patient) == 2
+        assert study.vote(gone, left_open.current.assignment, "right", None) == "accepted"
+        assert len(votes_frame(study)) == 3
+    finally:
+        study.close()
+
+
+def test_many_raters_at_once_lose_and_double_nothing(study):
+    tokens = [study.join() for _ in range(12)]
+    outcomes: Counter[str] = Counter()
+    errors: list[BaseException] = []
+    lock = threading.Lock()
+
+    def rate(token: str) -> None:
+        try:
+            while (turn := study.turn(token)).current is not None:
+                for answer in ("left", "right"):  # a double click, on both sides
+                    outcome = study.vote(token, turn.current.assignment, answer, 1.0)
+                    with lock:
+                        outcomes[outcome] += 1
+        except BaseException as error:
+            errors.append(error)
+
+    # two windows a rater: the same assignments answered from two threads
+    threads = [threading.Thread(target=rate, args=(token,)) for token in tokens * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    votes = votes_frame(study)
+    assert len(votes) == outcomes["accepted"] == 12 * 8
+    assert votes["assignment"].is_unique
+    assert votes["rater"].value_counts().eq(8).all()
+
+
+def test_the_owner_is_known_by_password_only(study):
+    assert study.is_owner("open sesame")
+    assert not study.is_owner("open Sesame")
+    assert "sesame" not in study.info.password_hash
