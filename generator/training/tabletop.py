@@ -63,7 +63,7 @@ CLEAN_CLIP = dataclasses.replace(
 SCHEDULES = {
     "base": Schedule(steps=2500, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
     "base-cfg": Schedule(steps=1500, lr=8e-4, warmup=50, ema=0.996, seed=12),
-    "upsample": Schedule(steps=2000, lr=1e-3, warmup=100, decay_from=0.5, seed=13),
+    "upsample": Schedule(steps=1300, lr=1e-3, warmup=100, decay_from=0.5, seed=13),
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
     "evaluator": EVALUATOR_SCHEDULE,
