@@ -20,7 +20,7 @@ class UNetConfig:
 
     Attributes:
         image_size: width and height of x, pixels.
-        num_channels: channels of the first level; a multiple of 32 (GroupNorm has 32 groups).
+        num_channels: channels of the first level; a multiple of `norm_groups`.
         num_res_blocks: residual blocks a level.
         channel_mult: channels of each level over `num_channels`; None picks by `image_size`.
         attention_resolutions: feature-map sizes, in pixels, that attend.
@@ -31,6 +31,9 @@ class UNetConfig:
         n_vocab: token ids.
         super_res: conditioned on a low-resolution image.
         inpaint: conditioned on a masked image and its mask.
+        norm_groups: groups of every GroupNorm. The released models have 32 over 192 channels or
+            more; a narrow model needs fewer, since a group of one channel erases that channel's mean, and
+            with it the picture's overall colour.
         noise_schedule: `squaredcos_cap_v2` or `linear`, 1000 steps.
     """
 
@@ -48,6 +51,7 @@ class UNetConfig:
     n_vocab: int = 50257
     super_res: bool = False
     inpaint: bool = False
+    norm_groups: int = 32
     noise_schedule: str = "squaredcos_cap_v2"
 
     @property

@@ -10,10 +10,7 @@ from torch import Tensor, nn
 
 
 class GroupNorm32(nn.GroupNorm):
-    """GroupNorm with 32 groups, computed in fp32."""
-
-    def __init__(self, channels: int):
-        super().__init__(32, channels)
+    """GroupNorm computed in fp32."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (batch, channels, …)."""

@@ -22,19 +22,21 @@ class ResBlock(nn.Module):
     The timestep (and caption summary) embedding scales and shifts the second norm: FiLM.
     """
 
-    def __init__(
-        self, channels: int, embedding: int, out_channels: int, dropout: float, resample: str = ""
-    ):
+    def __init__(self, channels: int, out_channels: int, config: UNetConfig, resample: str = ""):
         super().__init__()
         self.resample = resample
         self.in_layers = nn.Sequential(
-            GroupNorm32(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
-        )
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, 2 * out_channels))
-        self.out_layers = nn.Sequential(
-            GroupNorm32(out_channels),
+            GroupNorm32(config.norm_groups, channels),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            nn.Conv2d(channels, out_channels, 3, padding=1),
+        )
+        self.emb_layers = nn.Sequential(
+            nn.SiLU(), nn.Linear(4 * config.num_channels, 2 * out_channels)
+        )
+        self.out_layers = nn.Sequential(
+            GroupNorm32(config.norm_groups, out_channels),
+            nn.SiLU(),
+            nn.Dropout(config.dropout),
             zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1)),
         )
         self.skip_connection = (
@@ -72,12 +74,12 @@ class AttentionBlock(nn.Module):
     linear maps over (batch, tokens, channels).
     """
 
-    def __init__(self, channels: int, head_channels: int, text_width: int):
+    def __init__(self, channels: int, config: UNetConfig):
         super().__init__()
-        self.heads = channels // head_channels
-        self.norm = GroupNorm32(channels)
+        self.heads = channels // config.num_head_channels
+        self.norm = GroupNorm32(config.norm_groups, channels)
         self.qkv = nn.Conv1d(channels, channels * 3, 1)
-        self.encoder_kv = nn.Conv1d(text_width, channels * 2, 1)
+        self.encoder_kv = nn.Conv1d(config.xf_width, channels * 2, 1)
         self.proj_out = nn.Conv1d(channels, channels, 1)
         zeroed(self.proj_out)
 
@@ -130,12 +132,12 @@ class UNet(nn.Module):
         )
 
         def residual(channels: int, out: int, resample: str = "") -> ResBlock:
-            return ResBlock(channels, embedding, out, config.dropout, resample)
+            return ResBlock(channels, out, config, resample)
 
         def attention(channels: int, size: int) -> list[nn.Module]:
             if size not in config.attention_resolutions:
                 return []
-            return [AttentionBlock(channels, config.num_head_channels, config.xf_width)]
+            return [AttentionBlock(channels, config)]
 
         multipliers, size = config.multipliers, config.image_size
         channels = width * multipliers[0]
@@ -153,7 +155,7 @@ class UNet(nn.Module):
                 self.input_blocks.append(Stage(residual(channels, channels, "down")))
                 skips.append(channels)
                 size //= 2
-        middle_attention = AttentionBlock(channels, config.num_head_channels, config.xf_width)
+        middle_attention = AttentionBlock(channels, config)
         self.middle_block = Stage(
             residual(channels, channels), middle_attention, residual(channels, channels)
         )
@@ -168,7 +170,9 @@ class UNet(nn.Module):
                     size *= 2
                 self.output_blocks.append(Stage(*layers))
         self.out = nn.Sequential(
-            GroupNorm32(channels), nn.SiLU(), zeroed(nn.Conv2d(channels, 6, 3, padding=1))
+            GroupNorm32(config.norm_groups, channels),
+            nn.SiLU(),
+            zeroed(nn.Conv2d(channels, 6, 3, padding=1)),
         )
 
     def attention_blocks(self) -> list[AttentionBlock]:

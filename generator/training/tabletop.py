@@ -35,7 +35,8 @@ from .evaluator import train_evaluator
 from .loop import Schedule, train
 from .losses import contrastive_loss, diffusion_loss
 
-_TEXT: dict[str, Any] = {
+_SMALL: dict[str, Any] = {
+    "norm_groups": 8,
     "text_ctx": 32,
     "xf_width": 128,
     "xf_layers": 2,
@@ -44,12 +45,12 @@ _TEXT: dict[str, Any] = {
 }
 BASE = UNetConfig(
     image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 4), dropout=0.0,
-    attention_resolutions=(16, 8), num_head_channels=32, **_TEXT,
+    attention_resolutions=(16, 8), num_head_channels=32, **_SMALL,
 )  # fmt: skip
 UPSAMPLE = UNetConfig(
     image_size=128, num_channels=32, num_res_blocks=1, channel_mult=(1, 1, 2, 2), dropout=0.0,
     attention_resolutions=(16,), num_head_channels=32, super_res=True, noise_schedule="linear",
-    **_TEXT,
+    **_SMALL,
 )  # fmt: skip
 NOISED_CLIP = ClipConfig(
     image_size=32, patch_size=4, n_vocab=48, max_text_len=32, n_embd=64,
