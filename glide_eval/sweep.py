@@ -294,6 +294,8 @@ def _compare(recorded: Mapping[Key, Sample], fresh: Mapping[Key, Sample], say: S
 
 def _write_manifest(run: RunFolder, shards: Sequence[Shard], samples: Mapping[Key, Sample]) -> None:
     """Merge the records, in the config's order; only then do they go."""
-    lines = [samples[key].to_json() + "\n" for shard in shards for key in shard.sample_keys()]
-    write_text(run.manifest_path, "".join(lines))
+    keys = [key for shard in shards for key in shard.sample_keys()]
+    text = "".join(samples[key].to_json() + "\n" for key in keys)
+    if not run.manifest_path.is_file() or run.manifest_path.read_text(encoding="utf-8") != text:
+        write_text(run.manifest_path, text)
     shutil.rmtree(run.root / RECORDS, ignore_errors=True)

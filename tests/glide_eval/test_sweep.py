@@ -105,14 +105,12 @@ def test_every_batch_is_full_so_that_a_batch_never_moves_an_image(tmp_path, made
 
 def test_a_finished_sweep_run_again_makes_and_changes_nothing(tmp_path, made):
     result, _ = sweep(tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in result.run.samples_dir.rglob("*.png")}
-    story = result.run.provenance_path.read_bytes()
+    before = {p: p.stat().st_mtime_ns for p in result.run.root.rglob("*")}
     made.clear()
     again, said = sweep(tmp_path)
     assert (again.made, made) == (0, [])
     assert "all are there" in said
-    assert {p: p.stat().st_mtime_ns for p in result.run.samples_dir.rglob("*.png")} == before
-    assert result.run.provenance_path.read_bytes() == story
+    assert {p: p.stat().st_mtime_ns for p in result.run.root.rglob("*")} == before
 
 
 class Killed(BaseException):
