@@ -16,9 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from .errors import FeatureError
-from .extractors import Extractor
+from .extractors import Extractor, Features
 from .images import ImageFolder, center_crop, decode_rgb, list_images, read_file
 from .metrics.fid import Moments
+from .metrics.image_quality import Texture
 from .metrics.neighbours import Manifold
 from .metrics.value import as_matrix
 from .run_store import replacing
@@ -38,12 +39,14 @@ class Reference:
         extractor: the extractor's name.
         fingerprint: the extractor's, at the time.
         source: what the images are, in words a table can print.
+        texture: float32 (m, q) low-level statistics, where the extractor gives them.
     """
 
     pool: np.ndarray
     extractor: str
     fingerprint: str
     source: str
+    texture: np.ndarray | None = None
 
     @cached_property
     def moments(self) -> Moments:
@@ -56,6 +59,16 @@ class Reference:
         return Manifold.of(self.pool, what="features of the reference")
 
     @cached_property
+    def texture_scale(self) -> Texture:
+        """For image quality."""
+        if self.texture is None:
+            raise FeatureError(
+                f"The reference {self.source!r} has no texture statistics: build it again with "
+                f"the {self.extractor} extractor to measure image quality."
+            )
+        return Texture.of(self.texture)
+
+    @cached_property
     def digest(self) -> str:
         """Twelve hex digits that tell one reference from another."""
         content = self.fingerprint.encode() + np.ascontiguousarray(self.pool).tobytes()
@@ -63,14 +76,16 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write as npz, atomically."""
+        arrays = {
+            "pool": self.pool,
+            "extractor": np.array(self.extractor),
+            "fingerprint": np.array(self.fingerprint),
+            "source": np.array(self.source),
+        }
+        if self.texture is not None:
+            arrays["texture"] = self.texture
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                pool=self.pool,
-                extractor=self.extractor,
-                fingerprint=self.fingerprint,
-                source=self.source,
-            )
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path, extractor: Extractor) -> Self:
@@ -81,8 +96,13 @@ class Reference:
         """
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                words = (str(file[k]) for k in ("extractor", "fingerprint", "source"))
-                found = cls(file["pool"], *words)
+                found = cls(
+                    file["pool"],
+                    extractor=str(file["extractor"]),
+                    fingerprint=str(file["fingerprint"]),
+                    source=str(file["source"]),
+                    texture=file.get("texture"),
+                )
         except Exception as error:  # zip and npy readers raise nearly anything
             raise FeatureError(
                 f"{path} is not a reference ({error}): expected features written by "
@@ -116,13 +136,14 @@ def build_reference(
     parts = []
     with tqdm(total=total, desc="Reference", unit="image", disable=None) as progress:
         while batch := list(islice(stream, BATCH)):
-            parts.append(np.asarray(extractor.extract(batch).pool, np.float32))
+            parts.append(extractor.extract(batch))
             progress.update(len(batch))
     if not parts:
         raise FeatureError(f"The reference {source!r} holds no image: expected at least one.")
-    pool = np.concatenate(parts)
-    as_matrix(pool, f"features of the reference {source!r}")
-    return Reference(pool, extractor.name, extractor.fingerprint, source)
+    features = Features.concatenate(parts)
+    pool = as_matrix(features.pool, f"features of the reference {source!r}").astype(np.float32)
+    texture = None if features.texture is None else features.texture.astype(np.float32)
+    return Reference(pool, extractor.name, extractor.fingerprint, source, texture)
 
 
 def folder_reference(extractor: Extractor, folder: Path, cache: Path | None = None) -> Reference:

@@ -23,7 +23,7 @@ class FakeExtractor:
     """
 
     name = "fake"
-    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "accuracy"})
+    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "texture", "accuracy"})
 
     def __init__(self, version: int = 1) -> None:
         self.fingerprint = fingerprint(extractor=self.name, version=version)
@@ -37,7 +37,7 @@ class FakeExtractor:
         # Not a matrix product, whose last digits depend on the batch.
         logits = np.sum(pool[:, :, None] * self._classes, axis=1)
         if captions is None:
-            return Features(pool, logits)
+            return Features(pool, logits, texture=np.log1p(pool))
         lengths = np.linalg.norm(pool, axis=1, keepdims=True)
         unit = pool / np.where(lengths > 0, lengths, 1)
         texts = np.stack([_embedding(caption, pool.shape[1]) for caption in captions])
@@ -52,6 +52,7 @@ class FakeExtractor:
             logits,
             ClipFeatures(unit, texts, 100.0),
             ClipFeatures(unit, np.roll(texts, 1, axis=1), 50.0),
+            np.log1p(pool),
             accuracy,
         )
 

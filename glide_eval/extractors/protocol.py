@@ -35,6 +35,7 @@ class Features:
         logits: float (n, k) class scores before the softmax.
         clip: the scoring CLIP, never the one used for guidance.
         guiding_clip: the CLIP that guidance uses, to show the gap between the two.
+        texture: float (n, q) low-level statistics, see `texture_statistics`.
         accuracy: part of the caption -> float (n,) in 0..1, NaN where the caption claims nothing.
     """
 
@@ -42,6 +43,7 @@ class Features:
     logits: np.ndarray | None = None
     clip: ClipFeatures | None = None
     guiding_clip: ClipFeatures | None = None
+    texture: np.ndarray | None = None
     accuracy: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -50,8 +52,9 @@ class Features:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat, named arrays, as an npz file holds them."""
         arrays = {"pool": self.pool}
-        if self.logits is not None:
-            arrays["logits"] = self.logits
+        for name in ("logits", "texture"):
+            if getattr(self, name) is not None:
+                arrays[name] = getattr(self, name)
         for name in ("clip", "guiding_clip"):
             clip = getattr(self, name)
             if clip is not None:
@@ -73,7 +76,12 @@ class Features:
         prefix = "accuracy."
         accuracy = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         return cls(
-            arrays["pool"], arrays.get("logits"), clip("clip"), clip("guiding_clip"), accuracy
+            pool=arrays["pool"],
+            logits=arrays.get("logits"),
+            clip=clip("clip"),
+            guiding_clip=clip("guiding_clip"),
+            texture=arrays.get("texture"),
+            accuracy=accuracy,
         )
 
     @classmethod

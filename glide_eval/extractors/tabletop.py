@@ -6,7 +6,6 @@ asked for, so that this module imports without weights.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ from glide_eval.images import center_crop
 from glide_eval.metrics.caption_accuracy import PARTS
 
 from .protocol import ClipFeatures, Features, fingerprint
+from .texture import texture_statistics
 
 SIZE = 128  # pixels a side that the evaluator was trained on
 
@@ -28,10 +28,12 @@ class TabletopExtractor:
         clip: the scoring CLIP: `.image_embeddings`, `.text_embeddings`, `.logit_scale`.
         guiding_clip: the guiding one, of the same form.
         caption_accuracy: (caption, objects read) -> part -> 0..1 or NaN.
+
+    All three models carry `.fingerprint`, the sha256 of their weights file.
     """
 
     name = "tabletop"
-    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "accuracy"})
+    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "texture", "accuracy"})
 
     def __init__(
         self,
@@ -46,9 +48,9 @@ class TabletopExtractor:
         self.fingerprint = fingerprint(
             extractor=self.name,
             version=1,
-            evaluator=_weights_sha256(evaluator),
-            clip=_weights_sha256(clip),
-            guiding_clip=_weights_sha256(guiding_clip),
+            evaluator=_stated(evaluator),
+            clip=_stated(clip),
+            guiding_clip=_stated(guiding_clip),
             resize=f"center crop, Pillow bicubic to {SIZE}",
             quantisation="uint8",
             dtype="float32",
@@ -76,13 +78,14 @@ class TabletopExtractor:
         """See `Extractor.extract`; float32, images of other sizes centre-cropped and resized."""
         batch = np.stack([center_crop(image, SIZE) for image in images])
         pool, logits = self._evaluator.features(batch)
+        texture = texture_statistics(batch)
         if captions is None:
-            return Features(pool, logits)
+            return Features(pool, logits, texture=texture)
         clips = {name: _clip_features(clip, batch, captions) for name, clip in self._clips.items()}
         scenes = self._evaluator.read_scenes(batch)
         read = [self._caption_accuracy(c, s) for c, s in zip(captions, scenes, strict=True)]
         accuracy = {part: np.array([r[part] for r in read], np.float32) for part in PARTS}
-        return Features(pool, logits, clips["clip"], clips["guiding_clip"], accuracy)
+        return Features(pool, logits, clips["clip"], clips["guiding_clip"], texture, accuracy)
 
 
 def _clip_features(clip: Any, images: np.ndarray, captions: Sequence[str]) -> ClipFeatures:
@@ -93,13 +96,11 @@ def _clip_features(clip: Any, images: np.ndarray, captions: Sequence[str]) -> Cl
     )
 
 
-def _weights_sha256(model: Any) -> str:
-    """Hex digest of a model's weights: as it states it (`sha256`), else of its state dict."""
-    stated = getattr(model, "sha256", None)
-    if isinstance(stated, str):
-        return stated
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).tobytes())
-    return digest.hexdigest()
+def _stated(model: Any) -> str:
+    """The digest of its weights file that a bundled model carries."""
+    if not model.fingerprint:
+        raise ValueError(
+            f"{type(model).__name__} does not say which weights it holds: load it from a file, so "
+            "that its features can be told from others'."
+        )
+    return model.fingerprint

@@ -13,7 +13,7 @@ import numpy as np
 
 from glide_eval.errors import FeatureError
 
-from .value import ONE_PROMPT, MetricValue, clustered_se, share_interval, undefined
+from .value import MetricValue, clustered_se, no_interval, share_interval, undefined
 
 PARTS = ("caption", "object", "color", "count", "relation")
 
@@ -46,6 +46,6 @@ def accuracy(
         chosen = [c for c, keep in zip(clusters, claimed, strict=True) if keep]
     se, groups = clustered_se(known, chosen)
     mean = float(np.mean(known))
-    note = "" if groups > 1 else ONE_PROMPT
+    note = no_interval(1.0, groups)  # Wilson's interval bears a zero error
     method = "Wilson score, clustered by prompt"
     return MetricValue(metric, mean, share_interval(mean, se, groups), len(known), method, note)

@@ -12,7 +12,7 @@ import numpy as np
 
 from glide_eval.errors import FeatureError
 
-from .value import ONE_PROMPT, MetricValue, as_matrix, clustered_se, t_interval, undefined
+from .value import MetricValue, as_matrix, clustered_se, no_interval, t_interval, undefined
 
 
 def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np.ndarray:
@@ -54,14 +54,13 @@ def clip_score(
     if n == 0:
         return undefined(metric, n, "needs at least one image")
     se, groups = clustered_se(scores, clusters)
-    note = "" if groups > 1 else ONE_PROMPT
     return MetricValue(
         metric,
         float(np.mean(scores)),
         t_interval(float(np.mean(scores)), se, groups),
         n,
         "standard error clustered by prompt",
-        note,
+        no_interval(se, groups),
     )
 
 

@@ -10,7 +10,7 @@ regulariser. Everything is float64.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from glide_eval.errors import FeatureError
 
-from .value import ONE_PROMPT, MetricValue, as_matrix, clustered_se, t_interval, undefined
+from .value import MetricValue, as_matrix, clustered_se, no_interval, t_interval, undefined
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ def fid(
     influence = 2 * centred @ step + np.sum(centred**2, axis=1) - transported
     se, groups = clustered_se(influence, clusters)
     interval = t_interval(value, se, groups, bounds=(0.0, np.inf))
-    note = _doubts(n, d, reference.n, groups)
+    note = "; ".join(filter(None, [no_interval(se, groups), *_doubts(n, d, reference.n)]))
     return MetricValue("fid", value, interval, n, "influence function", note)
 
 
@@ -172,13 +172,11 @@ def _refuse_other_dimension(first: Moments, second: Moments) -> None:
         )
 
 
-def _doubts(n: int, d: int, reference_n: int, groups: int) -> str:
-    notes = [ONE_PROMPT] if groups < 2 else []
+def _doubts(n: int, d: int, reference_n: int) -> Iterator[str]:
     if n < 2 * d:
-        notes.append(
+        yield (
             f"{n} images for {d} features: FID is biased upwards, which its interval does not "
             "cover; compare only values of equal n"
         )
     if reference_n < 2 * d:
-        notes.append(f"the reference has only {reference_n} images for {d} features")
-    return "; ".join(notes)
+        yield f"the reference has only {reference_n} images for {d} features"

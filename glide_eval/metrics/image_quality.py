@@ -1,41 +1,95 @@
-"""How real a single image looks, 0..1: the realism score, squashed.
+"""How real a single image looks, 0..1: its content and its texture against real images.
 
-Realism (Kynkäänniemi et al. 2019, eq. 3) is R(φ) = max over real images r of NN_k(r)/‖φ − φ_r‖,
-over the half of real images with the smaller radii. R = 1 on the edge of the real images' manifold
-and grows towards it. Here quality = R⁴ / (1 + R⁴): 0.5 on the edge, 0.94 at half a radius from
-a real image, 0.06 at two. It is a score to rank images of one run by (simulated raters do), not a
-published metric.
+Two scores, each 0.5 for an image like a typical real one, and their geometric mean:
+
+- content, R²/(1 + R²), of the realism R of Kynkäänniemi et al. (2019, eq. 3) in the extractor's
+  features: R = max over real images r of NN_k(r)/‖φ − φ_r‖, over the half of them with the smaller
+  radii; R = 1 on the edge of the real images' manifold. Melted or impossible objects lower it.
+- texture, 1/(1 + D²/D₅₀²), of the Mahalanobis distance D of low-level statistics
+  (`extractors.texture`), D₅₀ being the real images' median. Blur, noise and artefacts lower it,
+  which features trained to name objects hardly notice.
+
+It ranks images of one run (simulated raters answer by it); it is not a published metric.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from .neighbours import Manifold, squared_distances
 from .value import as_matrix
 
-STEEPNESS = 4
+# Added to the standard deviation of every statistic: log units, about what an eye can tell.
+TOLERANCE = 0.1
 
 
-def image_quality(features: np.ndarray, reference: Manifold) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """Real images' low-level statistics, as a scale to measure others by.
+
+    Attributes:
+        mean: float64 (q,).
+        whitening: float64 (q, q): D = ‖(x − mean) · whitening‖.
+        typical: D₅₀, the real images' median distance, > 0.
+    """
+
+    mean: np.ndarray
+    whitening: np.ndarray
+    typical: float
+
+    @classmethod
+    def of(cls, statistics: np.ndarray) -> Texture:
+        """From the statistics (m, q) of real images, m ≥ 1."""
+        matrix = as_matrix(statistics, "texture statistics of the reference")
+        mean = matrix.mean(axis=0)
+        centred = matrix - mean
+        covariance = centred.T @ centred / max(len(matrix) - 1, 1)
+        eigenvalues, vectors = np.linalg.eigh(covariance)
+        whitening = vectors / np.sqrt(np.maximum(eigenvalues, 0) + TOLERANCE**2)
+        typical = float(np.median(np.linalg.norm(centred @ whitening, axis=1)))
+        return cls(mean, whitening, typical or 1.0)
+
+    def score(self, statistics: np.ndarray) -> np.ndarray:
+        """Texture score of each row of (n, q): float64 (n,) in 0..1."""
+        matrix = as_matrix(statistics, "texture statistics")
+        distance = np.linalg.norm((matrix - self.mean) @ self.whitening, axis=1)
+        return 1 / (1 + (distance / self.typical) ** 2)
+
+
+def content_score(features: np.ndarray, reference: Manifold) -> np.ndarray:
+    """Content score of each row of (n, d): float64 (n,) in 0..1.
+
+    Raises:
+        FeatureError: not finite, or of another dimension than the reference.
+    """
+    matrix = as_matrix(features, "features for image quality")
+    kept = reference.squared_radii <= np.median(reference.squared_radii)
+    points, squared_radii = reference.points[kept], reference.squared_radii[kept]
+    scores = np.empty(len(matrix))
+    for rows, distances in squared_distances(matrix, points):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            realism = np.where(distances > 0, squared_radii / distances, np.inf).max(axis=1)  # R²
+            scores[rows] = 1 / (1 + 1 / realism)
+    return scores
+
+
+def image_quality(
+    features: np.ndarray, statistics: np.ndarray, content: Manifold, texture: Texture
+) -> np.ndarray:
     """Quality of each image.
 
     Args:
         features: (n, d) of generated images.
-        reference: manifold of the real images' features.
+        statistics: (n, q), their texture statistics.
+        content: manifold of the real images' features.
+        texture: of the real images' texture statistics.
 
     Returns:
         float64 (n,) in 0..1.
 
     Raises:
-        FeatureError: not finite.
+        FeatureError: not finite, or of another dimension than the reference.
     """
-    matrix = as_matrix(features, "features for image quality")
-    kept = reference.squared_radii <= np.median(reference.squared_radii)
-    points, squared_radii = reference.points[kept], reference.squared_radii[kept]
-    quality = np.empty(len(matrix))
-    for rows, distances in squared_distances(matrix, points):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            realism = np.where(distances > 0, squared_radii / distances, np.inf).max(axis=1)  # R²
-            quality[rows] = 1 / (1 + realism ** (-STEEPNESS / 2))
-    return quality
+    return np.sqrt(content_score(features, content) * texture.score(statistics))

@@ -11,7 +11,15 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from scipy.special import softmax, xlogy
 
-from .value import ONE_PROMPT, Interval, MetricValue, as_matrix, clustered_se, t_interval, undefined
+from .value import (
+    Interval,
+    MetricValue,
+    as_matrix,
+    clustered_se,
+    no_interval,
+    t_interval,
+    undefined,
+)
 
 
 def inception_score(
@@ -53,8 +61,8 @@ def inception_score(
         float(np.exp(log_interval.low)), float(np.exp(log_interval.high)), log_interval.level
     )
     method = f"influence function, log scale, {splits} split{'s' if splits > 1 else ''}"
-    note = ONE_PROMPT if groups < 2 else ""
-    if abs(bias) > se / 2:
+    note = no_interval(se, groups)
+    if not note and abs(bias) > se / 2:
         note = f"about {-bias:.2g} too low by having only {n} images; compare values of equal n"
     return MetricValue("inception_score", value, interval, n, method, note)
 

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from .neighbours import Manifold, forget_self, squared_distances
-from .value import ONE_PROMPT, MetricValue, as_matrix, clustered_se, share_interval, undefined
+from .value import MetricValue, as_matrix, clustered_se, no_interval, share_interval, undefined
 
 JACKKNIFE_GROUPS = 20
 
@@ -40,7 +40,7 @@ def precision(
     se, groups = clustered_se(inside, clusters)
     value = float(inside.mean())
     interval = share_interval(value, se, groups)
-    note = "" if groups > 1 else ONE_PROMPT
+    note = no_interval(1.0, groups)  # Wilson's interval bears a zero error
     return MetricValue("precision", value, interval, n, "Wilson score, clustered by prompt", note)
 
 

@@ -85,9 +85,11 @@ def _precision(arm: Measured, _: None) -> MetricValue:
 
 def _quality(arm: Measured) -> np.ndarray:
     reference = _known(arm)
-    if _too_small(reference):
+    if _too_small(reference) or arm.features.texture is None:
         return np.full(len(arm.features), np.nan)
-    return image_quality(arm.features.pool, reference.manifold)
+    return image_quality(
+        arm.features.pool, arm.features.texture, reference.manifold, reference.texture_scale
+    )
 
 
 def _too_small(reference: Reference, k: int = 3) -> str:
@@ -131,6 +133,6 @@ METRICS: dict[str, Metric] = {
         _clip("clip_score", "clip"),
         _clip("guiding_clip_score", "guiding_clip"),
         *(_accuracy(part) for part in PARTS),
-        Metric("image_quality", "pool", True, _quality),
+        Metric("image_quality", "texture", True, _quality),
     )
 }  # fmt: skip

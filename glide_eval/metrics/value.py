@@ -15,7 +15,6 @@ from scipy import stats
 from glide_eval.errors import FeatureError
 
 LEVEL = 0.95
-ONE_PROMPT = "no interval from a single prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,13 @@ class MetricValue:
 def undefined(metric: str, n: int, reason: str) -> MetricValue:
     """A value that is not defined, and why."""
     return MetricValue(metric, float("nan"), Interval(), n, note=reason)
+
+
+def no_interval(se: float, groups: int) -> str:
+    """Why `t_interval` gives no interval; empty where it does."""
+    if groups < 2:
+        return "no interval from a single prompt"
+    return "" if se > 0 else "no interval: every prompt contributes the same"
 
 
 def as_matrix(features: np.ndarray, what: str) -> np.ndarray:
@@ -116,7 +122,8 @@ def clustered_se(
         sums = np.bincount([labels[c] for c in clusters], weights=centred, minlength=groups)
     if groups < 2:
         return float("nan"), groups
-    return float(np.sqrt(groups / (groups - 1) * np.sum(sums**2)) / n), groups
+    se = float(np.sqrt(groups / (groups - 1) * np.sum(sums**2)) / n)
+    return (se if se > 1e-12 * np.abs(influence).max() else 0.0), groups
 
 
 def t_interval(
@@ -126,8 +133,8 @@ def t_interval(
     bounds: tuple[float, float] = (-np.inf, np.inf),
     level: float = LEVEL,
 ) -> Interval:
-    """Value ± t_{G−1} · SE, cut at the values the metric can take."""
-    if not np.isfinite(se) or groups < 2:
+    """Value ± t_{G−1} · SE, cut at the values the metric can take; none for SE = 0."""
+    if groups < 2 or not se > 0:
         return Interval(level=level)
     half = float(stats.t.ppf(0.5 + level / 2, groups - 1)) * se
     low, high = bounds

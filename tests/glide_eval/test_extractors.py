@@ -35,7 +35,7 @@ def test_the_fake_sees_the_same_in_a_batch_as_alone():
 def test_features_without_captions_have_no_caption_parts():
     features = FakeExtractor().extract(images(2))
     assert len(features) == 2
-    assert set(features.to_arrays()) == {"pool", "logits"}
+    assert set(features.to_arrays()) == {"pool", "logits", "texture"}
 
 
 def test_cached_features_come_back_whole_and_only_under_their_key(tmp_path):
@@ -78,8 +78,8 @@ class Thing:
 class StandIn:
     """Evaluator and CLIP of the bundled form: sees mean colours only."""
 
-    def __init__(self, sha256: str = "0" * 64, logit_scale: float = 10.0):
-        self.sha256, self.logit_scale, self.shapes = sha256, logit_scale, []
+    def __init__(self, fingerprint: str = "0" * 64, logit_scale: float = 10.0):
+        self.fingerprint, self.logit_scale, self.shapes = fingerprint, logit_scale, []
 
     def features(self, images):
         self.shapes.append((images.shape, images.dtype))
@@ -117,6 +117,7 @@ def test_the_tabletop_extractor_pairs_every_image_with_its_own_caption():
         scores = clip_scores(clip.images, clip.texts, clip.logit_scale)
         np.testing.assert_allclose(scores, [scale, scale, 0], atol=1e-6)
     assert features.logits.shape == (3, 2)
+    assert features.texture.shape == (3, 45)
     assert extractor.extract([red]).clip is None
 
 
@@ -128,20 +129,16 @@ def test_the_tabletop_extractor_crops_and_resizes_other_sizes():
 
 
 def test_other_weights_give_another_fingerprint():
-    import torch
-
     def made(**weights) -> str:
         parts = {"evaluator": StandIn(), "clip": StandIn(), "guiding_clip": StandIn()} | weights
         return TabletopExtractor(**parts, caption_accuracy=read_colour).fingerprint
 
-    layer = torch.nn.Linear(2, 2)  # a model that states no digest is told by its state dict
-    prints = [made(), made(clip=StandIn("1" * 64)), made(guiding_clip=StandIn("1" * 64))]
-    prints += [made(evaluator=layer)]
-    with torch.no_grad():
-        layer.weight += 1
-    prints += [made(evaluator=layer)]
-    assert len(set(prints)) == 5
+    other = StandIn("1" * 64)
+    prints = [made(), made(evaluator=other), made(clip=other), made(guiding_clip=other)]
+    assert len(set(prints)) == 4
     assert made() == prints[0]
+    with pytest.raises(ValueError, match="StandIn does not say which weights it holds"):
+        made(clip=StandIn(""))
 
 
 def test_clip_features_survive_concatenation_with_their_scale():

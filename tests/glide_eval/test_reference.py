@@ -53,8 +53,18 @@ def test_a_saved_reference_comes_back(tmp_path):
     built.save(tmp_path / "r.npz")
     loaded = Reference.load(tmp_path / "r.npz", FakeExtractor())
     np.testing.assert_array_equal(loaded.pool, built.pool)
+    np.testing.assert_array_equal(loaded.texture, built.texture)
     assert (loaded.source, loaded.digest) == ("nine images", built.digest)
     assert loaded.pool.dtype == np.float32
+
+
+def test_without_texture_statistics_image_quality_asks_for_a_new_reference(tmp_path):
+    bare = Reference(np.eye(5, dtype=np.float32), "fake", FakeExtractor().fingerprint, "old")
+    bare.save(tmp_path / "r.npz")
+    loaded = Reference.load(tmp_path / "r.npz", FakeExtractor())
+    assert loaded.texture is None
+    with pytest.raises(FeatureError, match="'old' has no texture statistics: build it again"):
+        _ = loaded.texture_scale
 
 
 def test_a_reference_of_another_extractor_is_refused(tmp_path):

@@ -7,7 +7,6 @@ from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from glide_eval.errors import FeatureError
 from glide_eval.metrics import neighbours
-from glide_eval.metrics.image_quality import image_quality
 from glide_eval.metrics.neighbours import Manifold
 from glide_eval.metrics.precision_recall import precision, recall
 
@@ -53,7 +52,6 @@ def test_copies_of_real_images_are_inside_even_far_from_the_origin():
     assert manifold.squared_radii[0] == 0
     assert precision(real, manifold).value == 1
     assert recall(real, real).value == 1
-    assert (image_quality(real[:5], manifold) == 1).all()
 
 
 def test_certainty_by_accident_still_has_an_interval():
@@ -121,31 +119,8 @@ def test_no_images_nan_and_foreign_features():
         lambda: precision(bad, Manifold.of(real)),
         lambda: recall(real, bad),
         lambda: Manifold.of(bad),
-        lambda: image_quality(bad, Manifold.of(real)),
     ):
         with pytest.raises(FeatureError, match="NaN or infinite for 1 of 20"):
             call()
     with pytest.raises(FeatureError, match="5 dimensions can't be compared with others of 6"):
         recall(real, real[:, :5])
-    with pytest.raises(FeatureError, match="of 6 dimensions can't"):
-        image_quality(real, Manifold.of(real[:, :5]))
-
-
-def test_image_quality_is_a_half_on_the_edge_and_falls_with_distance():
-    # k = 1, balls of radius 1 around 0 and 1: the edge is at −1, a real image at 0.
-    real = Manifold.of(line(0, 1), k=1)
-    quality = image_quality(line(-1, 0, -0.5, -2, -1e9), real)
-    np.testing.assert_allclose(quality, [0.5, 1, 16 / 17, 1 / 17, 0], atol=1e-12)
-
-
-def test_image_quality_ignores_the_wider_half_of_the_balls():
-    # Radii (k = 1): 1 1 1 for 0 1 2 and 98 for the outlier at 100, whose ball would swallow 50.
-    real = Manifold.of(line(0, 1, 2, 100), k=1)
-    assert real.contains(line(50)).all()
-    assert image_quality(line(50), real)[0] < 1e-6
-
-
-def test_better_images_have_higher_quality():
-    real = Manifold.of(cloud(500))
-    near, far = image_quality(cloud(50, seed=3), real), image_quality(cloud(50, seed=3) * 3, real)
-    assert near.mean() > far.mean() + 0.3
