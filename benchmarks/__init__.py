@@ -1,0 +1,1 @@
+"""Speeds and figures, run by hand: `python -m benchmarks.NAME`."""
