@@ -59,8 +59,8 @@ def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
 def _measures(votes: pd.DataFrame) -> list[Measure]:
     raters = votes["rater"].cat.codes.to_numpy(np.int64)
     each = np.unique(raters, return_counts=True)[1]
-    tied = (votes["answer"] == "tie").to_numpy()
-    left = (votes["answer"] == "left").to_numpy(np.float64)
+    answer = votes["answer"].cat.codes.to_numpy(np.int64)  # left, right, tie
+    tied, left = answer == 2, (answer == 0).astype(np.float64)
     return [
         Measure("votes", len(votes), len(votes)),
         Measure("raters", len(each), len(each)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -31,9 +32,9 @@ class Panel:
 
     title: str
     subtitle: str
-    chart: alt.LayerChart
+    chart: Any  # altair.LayerChart; its methods are typed as any kind of chart
 
-    def titled(self) -> alt.LayerChart:
+    def titled(self) -> Any:
         """The chart with its title."""
         return self.chart.properties(title=alt.Title(self.title, subtitle=self.subtitle or " "))
 
@@ -107,8 +108,8 @@ def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
     drawn = _with_words(elo[np.isfinite(elo["elo"])])
     panels = [
         Panel(
-            question_words(question),
-            rater_words(kind),
+            question_words(str(question)),
+            rater_words(str(kind)),
             _scale_panel(points, elo_axis(points["anchor"].iloc[0])),
         )
         for (question, kind), points in drawn.groupby(
@@ -149,7 +150,7 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
             x=x, y=y, color=colour, shape=shape, description="said:N"
         )
         chart = alt.layer(zero, bars, dots).properties(width=PANEL_WIDTH, height=alt.Step(26))
-        panels.append(Panel(question_words(question), rater_words(kind), chart))
+        panels.append(Panel(question_words(str(question)), rater_words(str(kind)), chart))
     return Figure(
         "elo-ranking",
         "Arms ranked by preference",
@@ -228,7 +229,7 @@ def metrics_against_elo(
     for (metric, extractor), points in chosen.groupby(
         ["metric", "extractor"], sort=False, observed=True, dropna=False
     ):
-        info = metric_info(metric)
+        info = metric_info(str(metric))
         found = correlations[
             (correlations["question"] == question)
             & (correlations["rater_kind"] == kind)
@@ -350,7 +351,7 @@ def _points(points: pd.DataFrame, x_title: str, y_title: str) -> list[alt.Chart]
     y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False))
     across = alt.X("x_low:Q", title=x_title, scale=alt.Scale(zero=False))
     up = alt.Y("y_low:Q", title=y_title, scale=alt.Scale(zero=False))
-    thin = {"strokeWidth": 1.2, "opacity": 0.45}
+    thin: dict[str, Any] = {"strokeWidth": 1.2, "opacity": 0.45}
     return [
         base.mark_rule(**thin).encode(x=across, x2="x_high:Q", y=y, color=colour),
         base.mark_rule(**thin).encode(x=x, y=up, y2="y_high:Q", color=colour),
@@ -404,11 +405,11 @@ def _with_words(points: pd.DataFrame) -> pd.DataFrame:
     return points.assign(words=points["strategy"].map(theme.strategy_words), said=said)
 
 
-def _sized(chart: alt.LayerChart) -> alt.LayerChart:
+def _sized(chart: Any) -> Any:
     return chart.properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)
 
 
-def _without_legend(chart: alt.LayerChart) -> alt.LayerChart:
+def _without_legend(chart: Any) -> Any:
     drawn = chart.copy(deep=True)
     for layer in drawn.layer:
         for channel in ("color", "shape"):

@@ -65,9 +65,9 @@ def metric_findings(metrics: pd.DataFrame, arms: pd.DataFrame, results: list[Bal
         if metric not in wanted or len(rows) < 2:
             continue
         info = metric_info(str(metric))
-        at = rows["value"].idxmin() if info.better == "lower" else rows["value"].idxmax()
-        value = f"{rows.loc[at, 'value']:.{info.decimals}f}"
-        best.append((info.label, labels[rows.loc[at, "arm"]], value, str(extractor)))
+        first = rows.sort_values("value", ascending=info.better == "lower", kind="stable").iloc[0]
+        value = f"{first['value']:.{info.decimals}f}"
+        best.append((info.label, labels[first["arm"]], value, str(extractor)))
     if not best:
         return ""
     extractors = {extractor for *_, extractor in best}
@@ -106,13 +106,14 @@ def _disagreement(
     scores = metrics[metrics["metric"] == "clip_score"]
     if scores.empty or scores["extractor"].nunique() > 1:
         return ""
-    favourite = scores.loc[scores["value"].idxmax(), "arm"]
+    favourite = scores.sort_values("value", ascending=False, kind="stable")["arm"].iloc[0]
     sentences = ""
     for kind, who in (("person", "Raters"), ("simulated", "Simulated raters")):
         places = []
         for result in results:
-            table = result.relative().set_index("arm")
-            rank, of = int(table.loc[favourite, "rank"]), int((table["rank"] > 0).sum())
+            table = result.relative()
+            ranks = dict(zip(table["arm"], table["rank"], strict=True))
+            rank, of = ranks[favourite], sum(r > 0 for r in ranks.values())
             if rank > 1 and result.ballot.rater_kind == kind:
                 question = lower_first(question_words(result.ballot.question))
                 places.append(f"{rank} of {of} for {question}")

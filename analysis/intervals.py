@@ -52,7 +52,10 @@ class Interval:
 class EloIntervals(Protocol):
     """What both methods give: intervals of scores and of differences, in Elo points."""
 
-    method: str
+    @property
+    def method(self) -> str:
+        """How they were made, in words."""
+        ...
 
     def score(self, arm: int) -> Interval:
         """Of the arm's score, on its group's mean-zero scale."""

@@ -17,7 +17,16 @@ from .results import BallotResult
 from .tables import conduct_cell, metric_columns, metric_parts
 from .theme import STRATEGIES
 from .tradeoff import metric_info
-from .wording import ballot_words, bounds, measure_words, percent, question_words, signed, slug
+from .wording import (
+    ballot_words,
+    bounds,
+    measure_words,
+    percent,
+    question_words,
+    rows_of,
+    signed,
+    slug,
+)
 
 if TYPE_CHECKING:
     from .report import Contents
@@ -159,7 +168,7 @@ def _board(result: BallotResult, contents: Contents) -> dict[str, Any]:
         return round(3 + 94 * (value - low) / span, 2)
 
     table = []
-    for row in rows.itertuples():
+    for row in rows_of(rows):
         scored = np.isfinite(row.elo)
         whisker = {"dot": at(row.elo), "left": 0.0, "width": 0.0} if scored else None
         if whisker and np.isfinite(row.low) and row.high > row.low:
@@ -178,7 +187,7 @@ def _board(result: BallotResult, contents: Contents) -> dict[str, Any]:
                 "won": f"{percent(row.win_share)}%" if row.votes else "–",
             }
         )
-    reasons = {row.reason for row in rows.itertuples() if np.isfinite(row.elo) and row.reason}
+    reasons = {row.reason for row in rows_of(rows) if np.isfinite(row.elo) and row.reason}
     notes = [*result.fit.notes, *(f"No interval: {reason}." for reason in sorted(reasons))]
     if not reasons:
         notes.insert(0, f"Whiskers: 95% intervals, {result.intervals.method}.")
@@ -202,7 +211,7 @@ def _metrics(contents: Contents) -> dict[str, Any] | None:
     rows = [
         {"label": arm.label, "strategy": arm.strategy,
          "cells": [_metric_cell(metrics, arm.name, *column) for column in columns]}
-        for arm in contents.inputs.arms.itertuples(index=False)
+        for arm in rows_of(contents.inputs.arms)
     ]  # fmt: skip
     counts = metrics["n"].dropna().astype(int)
     samples = ""
@@ -259,7 +268,7 @@ def _agreement(contents: Contents, drawn: dict[str, Any]) -> Iterator[dict[str, 
 
 def _heat(result: BallotResult, contents: Contents) -> dict[str, Any]:
     order = list(result.relative()["arm"])
-    cells = {(row.arm, row.against): row for row in result.win_table().itertuples()}
+    cells = {(row.arm, row.against): row for row in rows_of(result.win_table())}
     labels = contents.labels
     return {
         "question": question_words(result.ballot.question),
@@ -340,9 +349,7 @@ def _conduct(contents: Contents) -> dict[str, Any] | None:
     if table.empty:
         return None
     keys = [(r.ballot.question, r.ballot.rater_kind) for r in contents.results]
-    cells = {
-        (row.question, row.rater_kind, row.measure): row for row in table.itertuples(index=False)
-    }
+    cells = {(row.question, row.rater_kind, row.measure): row for row in rows_of(table)}
     rows = []
     for measure in dict.fromkeys(table["measure"]):
         parts = [conduct_cell(cells.get((*key, measure))) for key in keys]

@@ -262,8 +262,9 @@ def _checked(inputs: ReportInputs) -> ReportInputs:
             )
     metrics = inputs.metrics
     if metrics is not None:
+        # An all-empty column reads as numbers, so it is made text first.
         words = metrics[["extractor", "note"]].astype(object)
-        metrics = metrics.assign(**words.where(words.notna(), "").to_dict("series"))
+        metrics = metrics.drop(columns=["extractor", "note"]).join(words.where(words.notna(), ""))
         twice = metrics[metrics.duplicated(["arm", "metric", "extractor"])]
         if len(twice):
             raise ReportError(

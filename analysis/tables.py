@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .tradeoff import metric_info
-from .wording import ballot_words, bounds, measure_words, signed
+from .wording import ballot_words, bounds, measure_words, rows_of, signed
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -139,7 +139,7 @@ def metric_parts(row: pd.Series, decimals: int) -> tuple[str, str]:
 
 def printed_correlations(correlations: pd.DataFrame) -> pd.DataFrame:
     """`metric_correlations` as printed."""
-    rows = correlations.itertuples(index=False)
+    rows = rows_of(correlations)
     return pd.DataFrame(
         [
             (
@@ -159,7 +159,7 @@ def printed_correlations(correlations: pd.DataFrame) -> pd.DataFrame:
 def printed_conduct(conduct: pd.DataFrame) -> pd.DataFrame:
     """`study_conduct` as printed."""
     rows = []
-    for row in conduct.itertuples(index=False):
+    for row in rows_of(conduct):
         value, small = conduct_cell(row)
         about = ballot_words(row.question, row.rater_kind)
         rows.append((measure_words(row.measure), about, value, small))

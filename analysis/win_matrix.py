@@ -29,7 +29,7 @@ def cluster_wins(ballot: Ballot, clusters: NDArray[np.int64], count: int) -> NDA
     size = count * K * K
     wins = np.bincount(left_over_right, ballot.left_wins, size)
     wins += np.bincount(right_over_left, 1 - ballot.left_wins, size)
-    return wins.reshape(shape)
+    return np.asarray(wins, np.float64).reshape(shape)
 
 
 def strong_groups(wins: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -67,4 +67,4 @@ def _all_reached(beats: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if (wider == reached).all():
             break
         reached = wider
-    return reached.all(axis=1)
+    return np.asarray(reached.all(axis=1))

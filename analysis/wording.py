@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -65,6 +68,11 @@ def bounds(low: float, high: float, decimals: int = 0) -> str:
     if np.isnan(low) or np.isnan(high):
         return "–"
     return f"{signed(low, decimals)} to {signed(high, decimals)}"
+
+
+def rows_of(table: pd.DataFrame) -> Iterator[Any]:
+    """The table's rows as named tuples, without the index."""
+    return table.itertuples(index=False)
 
 
 def lower_first(words: str) -> str:

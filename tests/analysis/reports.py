@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,12 @@ def fake_inputs(root: Path, votes: pd.DataFrame | None = None) -> ReportInputs:
         provenance={"seed": 7, "versions": {"torch": "2.15"}},
         command="glide-eval report runs/test",
     )
+
+
+def fewer_metrics(inputs: ReportInputs) -> ReportInputs:
+    """The same with FID and Inception Score only: fewer figures to draw."""
+    kept = inputs.metrics["metric"].isin(["fid", "inception_score"])
+    return dataclasses.replace(inputs, metrics=inputs.metrics[kept])
 
 
 def page_of(inputs: ReportInputs) -> str:

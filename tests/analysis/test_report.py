@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -14,7 +15,7 @@ from analysis.page import render_page
 from analysis.report import ReportInputs, compute, write_report
 from tests.fakes import ARMS
 
-from .reports import draw_votes, fake_inputs, page_of
+from .reports import draw_votes, fake_inputs, fewer_metrics, page_of
 from .simulated import votes_of
 
 
@@ -128,7 +129,7 @@ def test_equal_noise_is_claimed_only_when_seeds_are_equal(tmp_path):
 
 
 def test_same_inputs_give_the_same_bytes(tmp_path):
-    inputs = fake_inputs(tmp_path / "run", draw_votes("simulated", "photorealism"))
+    inputs = fewer_metrics(fake_inputs(tmp_path / "run", draw_votes("simulated", "photorealism")))
     first, second = (write_report(inputs, tmp_path / name).parent for name in ("one", "two"))
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
     assert files == sorted(p.relative_to(second) for p in second.rglob("*") if p.is_file())
@@ -232,9 +233,10 @@ def test_missing_metric_values_show_a_dash_and_their_note(tmp_path):
 
 def test_rewriting_replaces_the_old_report_and_leaves_strangers_alone(tmp_path):
     out = tmp_path / "report"
-    write_report(fake_inputs(tmp_path, draw_votes("person", "photorealism")), out)
+    inputs = fewer_metrics(fake_inputs(tmp_path, draw_votes("person", "photorealism")))
+    write_report(inputs, out)
     (out / "figures" / "mine.txt").write_text("keep")
-    write_report(fake_inputs(tmp_path), out)
+    write_report(dataclasses.replace(inputs, votes=None), out)
     assert not (out / "figures" / "elo-vs-scale.svg").exists()
     assert (out / "figures" / "is-fid.svg").exists()
     assert (out / "figures" / "mine.txt").read_text() == "keep"
@@ -243,7 +245,7 @@ def test_rewriting_replaces_the_old_report_and_leaves_strangers_alone(tmp_path):
 
 def test_a_truncated_image_is_named_and_the_old_report_stays(tmp_path):
     out = tmp_path / "report"
-    inputs = fake_inputs(tmp_path)
+    inputs = fewer_metrics(fake_inputs(tmp_path))
     before = write_report(inputs, out).read_bytes()
     broken = tmp_path / inputs.samples["path"].iloc[0]
     broken.write_bytes(broken.read_bytes()[:200])
