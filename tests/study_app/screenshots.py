@@ -43,7 +43,9 @@ def take(address: str, password: str, folder: Path) -> list[Path]:
             lambda d=driver: d.find_elements("css selector", "input[type=password]")
         )
         field[0].send_keys(password, Keys.ENTER)
-        window.wait(lambda d=driver: d.find_elements("css selector", "[data-testid=stMetric]"))
+        window.wait(
+            lambda d=driver: d.find_elements("css selector", "[data-testid=stDownloadButton]")
+        )
         shot("owner")
         driver.quit()
     return taken
