@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .domain import RaterKind
 from .errors import StudyError
+from .overview import of_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = ("arm", "elo", "ci_low", "ci_high", "votes", "note")
 
 
-def live_elo(votes: pd.DataFrame, question: str, rater_kind: str) -> pd.DataFrame:
+def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.DataFrame:
     """Elo scores of one question from one kind of rater, never mixed; best first.
 
     Args:
@@ -36,7 +38,8 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: str) -> pd.DataFram
         win_matrix,
     )
 
-    mine = votes[(votes["question"] == question) & (votes["rater_kind"] == rater_kind)]
+    mine = of_kind(votes, rater_kind)
+    mine = mine.loc[mine["question"] == question]
     if mine.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     try:
@@ -46,4 +49,4 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: str) -> pd.DataFram
     except AnalysisError as error:
         raise StudyError(str(error)) from error
     names = {"low": "ci_low", "high": "ci_high", "reason": "note"}
-    return table.rename(columns=names)[list(COLUMNS)]
+    return table.rename(columns=names).loc[:, list(COLUMNS)]

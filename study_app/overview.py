@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
+import numpy as np
 import pandas as pd
 
+from .domain import ANSWERS, RATER_KINDS, RaterKind
 
-def votes_per_hour(votes: pd.DataFrame, rater_kind: str) -> pd.DataFrame:
+
+def of_kind(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:
+    """The votes of people, or of simulated raters."""
+    return votes.loc[votes["rater_kind"] == rater_kind]
+
+
+def votes_by_question(votes: pd.DataFrame) -> Counter[str]:
+    """How many votes each question has."""
+    return Counter(votes["question"])
+
+
+def median_seconds(votes: pd.DataFrame) -> float:
+    """The median time a vote took; NaN when no time is known."""
+    known = votes["seconds"].dropna().to_numpy()
+    return float(np.median(known)) if len(known) else math.nan
+
+
+def votes_per_hour(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:
     """Columns `hour` (UTC, its start) and `votes`, empty hours between included."""
     times = votes.loc[votes["rater_kind"] == rater_kind, "created_at"]
     if times.empty:
@@ -24,13 +44,14 @@ def side_bias(votes: pd.DataFrame) -> pd.DataFrame:
         One row a (rater_kind, question): `left`, `tie`, `right` as counts, `left_share` of the
         decided votes with its 95% Wilson interval `ci_low`, `ci_high`; NaN without decided votes.
     """
+    counts = Counter(zip(votes["rater_kind"], votes["question"], votes["answer"], strict=True))
     rows = []
-    for (kind, question), group in votes.groupby(["rater_kind", "question"]):
-        counts = group["answer"].value_counts()
-        left, tie, right = (int(counts.get(answer, 0)) for answer in ("left", "tie", "right"))
-        low, high = wilson(left, left + right)
-        share = left / (left + right) if left + right else math.nan
-        rows.append((kind, question, left, tie, right, share, low, high))
+    for kind in RATER_KINDS:
+        for question in sorted(set(votes["question"])):
+            left, right, tie = (counts[kind, question, answer] for answer in ANSWERS)
+            if left + right + tie:
+                share = left / (left + right) if left + right else math.nan
+                rows.append((kind, question, left, tie, right, share, *wilson(left, left + right)))
     names = ["rater_kind", "question", "left", "tie", "right", "left_share", "ci_low", "ci_high"]
     return pd.DataFrame(rows, columns=names)
 

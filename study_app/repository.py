@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
@@ -24,6 +24,9 @@ from .orm import (
     StudyRow,
     VoteRow,
 )
+
+if TYPE_CHECKING:
+    AnyRow = Row[*tuple[Any, ...]]
 
 _left, _right = aliased(ImageRow), aliased(ImageRow)
 _left_arm, _right_arm = aliased(ArmRow), aliased(ArmRow)
@@ -109,7 +112,7 @@ class Repository:
         """Every opaque name there is."""
         return set(self._session.scalars(select(ImageRow.name)))
 
-    def images(self) -> Sequence[Row[Any]]:
+    def images(self) -> Sequence[AnyRow]:
         """`id, arm, prompt_id, replica` of every image: for simulation, never for pages."""
         return self._session.execute(
             select(ImageRow.id, ArmRow.name.label("arm"), ImageRow.prompt_id, ImageRow.replica)
@@ -124,7 +127,7 @@ class Repository:
 
     # ------------------------------------------------------------------ raters
 
-    def rater(self, token_hash: str) -> Row[Any] | None:
+    def rater(self, token_hash: str) -> AnyRow | None:
         """`id, kind, share` of the rater with this token."""
         return self._session.execute(_RATER, {"token_hash": token_hash}).one_or_none()
 
@@ -149,17 +152,17 @@ class Repository:
 
     # ------------------------------------------------------------------ assignments and votes
 
-    def open_assignments(self, rater: int) -> Sequence[Row[Any]]:
+    def open_assignments(self, rater: int) -> Sequence[AnyRow]:
         """`uid, question_id, caption, left, right` of at most two unanswered ones, oldest first."""
         return self._session.execute(_OPEN, {"rater": rater}).all()
 
-    def assignment(self, uid: str, rater: int) -> Row[Any] | None:
+    def assignment(self, uid: str, rater: int) -> AnyRow | None:
         """`id, pair_id, lapsed, voted` of this rater's assignment."""
         return self._session.execute(_ASSIGNMENT, {"uid": uid, "rater": rater}).one_or_none()
 
     def next_pair(
         self, rater: int, kind: RaterKind, question_id: int, wanted: int
-    ) -> Row[Any] | None:
+    ) -> AnyRow | None:
         """The pair with the fewest votes taken, first in the plan, that this rater hasn't had."""
         return self._session.execute(
             _NEXT_PAIR, {"rater": rater, "kind": kind, "question": question_id, "wanted": wanted}
@@ -249,7 +252,7 @@ class Repository:
         )
         return {kind: count for kind, count in rows}  # noqa: C416 - rows are not pairs to dict()
 
-    def votes(self) -> Sequence[Row[Any]]:
+    def votes(self) -> Sequence[AnyRow]:
         """Every vote in the order it was stored, with the columns of votes.csv but `study`."""
         return self._session.execute(
             select(

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Row
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -28,6 +27,9 @@ from .domain import (
 from .errors import UnknownRater
 from .passwords import hash_token, new_token, verify_password
 from .repository import Repository
+
+if TYPE_CHECKING:
+    from .repository import AnyRow
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -206,12 +208,12 @@ class Study:
         turn = Turn(current, upcoming, done, rater.share if current else done)
         return turn, len(waiting) == 2 or done + len(waiting) >= rater.share
 
-    def _shown(self, row: Row[Any]) -> ShownPair:
+    def _shown(self, row: AnyRow) -> ShownPair:
         question = self.info.questions[row.question_id]
         caption = row.caption if question.shows_caption else ""
         return ShownPair(row.uid, question, caption, row.left, row.right)
 
-    def _hand_out_ahead(self, repository: Repository, rater: Row[Any]) -> None:
+    def _hand_out_ahead(self, repository: Repository, rater: AnyRow) -> None:
         """Give the rater a current and an upcoming pair, as far as there are any."""
         given = repository.count_given(rater.id)
         missing = min(2 - len(repository.open_assignments(rater.id)), rater.share - given)
@@ -242,7 +244,7 @@ class Study:
         )
 
     @staticmethod
-    def _rater(repository: Repository, token: str) -> Row[Any]:
+    def _rater(repository: Repository, token: str) -> AnyRow:
         rater = repository.rater(hash_token(token))
         if rater is None:
             raise UnknownRater("This link is not of this study. Start again to get a new one.")

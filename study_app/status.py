@@ -9,6 +9,7 @@ import pandas as pd
 from .domain import RATER_KINDS, RaterKind
 from .export import votes_frame
 from .live_elo import live_elo
+from .overview import of_kind, votes_by_question
 from .services import Progress, Study
 
 _TITLES: dict[RaterKind, str] = {"person": "people", "simulated": "SIMULATED raters"}
@@ -20,7 +21,7 @@ def status_text(study: Study) -> str:
     arms = ", ".join(study.info.arms)
     lines = [f"Study {study.info.name!r} at {study.database.shown_url}", f"Arms: {arms}", ""]
     for kind in RATER_KINDS:
-        lines += _progress_lines(votes[votes["rater_kind"] == kind], progress, kind)
+        lines += _progress_lines(of_kind(votes, kind), progress, kind)
     for kind in RATER_KINDS:
         for question in study.info.questions.values():
             lines += _elo_lines(live_elo(votes, question.key, kind), question.key, kind)
@@ -37,9 +38,9 @@ def _progress_lines(votes: pd.DataFrame, progress: Progress, kind: RaterKind) ->
         f"({len(votes) / wanted:.0%})"
     ]
     width = max(len(question) for question in progress.wanted)
+    done = votes_by_question(votes)
     for question, goal in progress.wanted.items():
-        done = int((votes["question"] == question).sum())
-        lines.append(f"  {question:<{width}}  {done:>7,} of {goal:,}")
+        lines.append(f"  {question:<{width}}  {done[question]:>7,} of {goal:,}")
     return [*lines, ""]
 
 
@@ -51,10 +52,12 @@ def _elo_lines(table: pd.DataFrame, question: str, kind: RaterKind) -> list[str]
         f"Live Elo, {question}, {_TITLES[kind]}",
         f"  {'arm':<{width}} {'Elo':>7}  {'95% interval':^15} {'votes':>7}",
     ]
-    for row in table.itertuples():
-        interval = f"[{_number(row.ci_low)}, {_number(row.ci_high)}]"
-        line = f"  {row.arm:<{width}} {_number(row.elo):>7}  {interval:^15} {row.votes:>7,}"
-        lines.append(f"{line}  {row.note}".rstrip())
+    for row in table.to_dict("records"):
+        interval = f"[{_number(row['ci_low'])}, {_number(row['ci_high'])}]"
+        line = (
+            f"  {row['arm']:<{width}} {_number(row['elo']):>7}  {interval:^15} {row['votes']:>7,}"
+        )
+        lines.append(f"{line}  {row['note']}".rstrip())
     return [*lines, ""]
 
 

@@ -18,7 +18,14 @@ from study_app.domain import RATER_KINDS, RaterKind
 from study_app.errors import StudyError
 from study_app.export import to_csv, votes_frame
 from study_app.live_elo import live_elo
-from study_app.overview import rater_table, side_bias, votes_per_hour
+from study_app.overview import (
+    median_seconds,
+    of_kind,
+    rater_table,
+    side_bias,
+    votes_by_question,
+    votes_per_hour,
+)
 from study_app.server import current_study
 from study_app.services import Progress, Study
 
@@ -71,7 +78,7 @@ def _study(study: Study) -> None:
 
 def _live(study: Study) -> None:
     votes, progress = votes_frame(study), study.progress()
-    people = votes[votes["rater_kind"] == "person"]
+    people = of_kind(votes, "person")
     simulated = len(votes) - len(people)
     if simulated:
         st.warning(
@@ -95,18 +102,19 @@ def _live(study: Study) -> None:
 
 def _figures(people: pd.DataFrame, progress: Progress) -> None:
     wanted = sum(progress.wanted.values())
-    seconds = people["seconds"].median()
+    seconds = median_seconds(people)
     columns = st.columns(4)
     columns[0].metric("Votes by people", f"{len(people):,}", f"of {wanted:,}", delta_color="off",
                       delta_arrow="off")  # fmt: skip
     columns[1].metric("People", f"{progress.raters.get('person', 0):,}")
-    recent = people["created_at"] > pd.Timestamp.now("UTC") - pd.Timedelta(hours=1)
-    columns[2].metric("Votes in the last hour", f"{int(recent.sum()):,}")
+    hour_ago = pd.Timestamp.now("UTC") - pd.Timedelta(hours=1)
+    columns[2].metric("Votes in the last hour", f"{sum(people['created_at'] > hour_ago):,}")
     columns[3].metric("Median time", "–" if math.isnan(seconds) else f"{seconds:.1f} s")
+    done = votes_by_question(people)
     for question, goal in progress.wanted.items():
-        done = int((people["question"] == question).sum())
         st.progress(
-            min(1.0, done / goal), f"{_readable(question)}: {done:,} of {goal:,} votes by people"
+            min(1.0, done[question] / goal),
+            f"{_readable(question)}: {done[question]:,} of {goal:,} votes by people",
         )
     hours = votes_per_hour(people, "person")
     if len(hours) > 1:
@@ -145,12 +153,12 @@ def _elo(study: Study, votes: pd.DataFrame, kind: RaterKind) -> None:
                 )
 
 
-def _elo_chart(table: pd.DataFrame) -> alt.LayerChart:
+def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
     base = alt.Chart(table).encode(
         y=alt.Y("arm:N", sort=table["arm"].tolist(), title=None, axis=alt.Axis(labelLimit=190))
     )
     scale = alt.Scale(zero=False, padding=12)
-    title = "Elo, with 95% interval" if table["ci_low"].notna().any() else "Elo"
+    title = "Elo, with 95% interval" if any(table["ci_low"].notna()) else "Elo"
     bars = base.mark_rule(strokeWidth=2, color=COLOR, opacity=0.6).encode(
         x=alt.X("ci_low:Q", title=title, scale=scale), x2="ci_high:Q"
     )

@@ -28,12 +28,12 @@ KEYS: dict[Answer, str] = {"left": "Left", "tie": "Down", "right": "Right"}
 def page() -> None:
     """Show the rater what comes next."""
     st.html(STYLE)
-    st.html(GUARD, unsafe_allow_javascript=True)
     try:
         _way(current_study(), st.query_params.get(TOKEN))
     except DatabaseError:
         st.warning(words()["trouble"]["storage"])
         st.button(words()["trouble"]["again"], type="primary")
+    st.html(GUARD, unsafe_allow_javascript=True)
 
 
 def _way(study: Study, token: str | None) -> None:
