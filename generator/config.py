@@ -32,8 +32,8 @@ class UNetConfig:
         super_res: conditioned on a low-resolution image.
         inpaint: conditioned on a masked image and its mask.
         norm_groups: groups of every GroupNorm. The released models have 32 over 192 channels or
-            more; a narrow model needs fewer, since a group of one channel erases that channel's mean, and
-            with it the picture's overall colour.
+            more; a narrow model needs fewer, since a group of one channel erases that channel's
+            mean, and with it the picture's overall colour.
         noise_schedule: `squaredcos_cap_v2` or `linear`, 1000 steps.
     """
 

@@ -15,7 +15,7 @@ from .clip import Clip
 from .diffusion import Diffusion
 from .errors import OptionError
 from .guidance import classifier_free, unguided
-from .sampling import SAMPLERS, Denoiser, ddim
+from .sampling import SAMPLERS, Denoiser
 from .seeds import BASE, UPSAMPLER, SampleNoise
 from .text_unet import TextCondition, TextUNet
 from .tokenizer import Tokenizer, WordTokenizer, ended, padded
@@ -75,7 +75,8 @@ class Pipeline:
             scale: guidance scale; ignored when unguided.
             sampler: `ddpm` or `ddim` (η = 0).
             steps: base steps of 1..1000.
-            upsampler_steps: 27 takes GLIDE's `fast27`, others an even spacing.
+            upsampler_steps: 27 upsamples as GLIDE does, by DDIM on `fast27`; other counts are
+                evenly spaced and sampled by `sampler`.
 
         Returns:
             uint8 (n, image_size, image_size, 3). Equal bytes need equal batch sizes: float kernels
@@ -88,7 +89,7 @@ class Pipeline:
         small = self.sample_base(
             captions, seeds, strategy=strategy, scale=scale, sampler=sampler, steps=steps
         )
-        large = self.upsample(small, captions, seeds, upsampler_steps)
+        large = self.upsample(small, captions, seeds, upsampler_steps, sampler)
         return to_uint8(large).permute(0, 2, 3, 1).cpu().numpy()
 
     @torch.no_grad()
@@ -127,9 +128,14 @@ class Pipeline:
 
     @torch.no_grad()
     def upsample(
-        self, small: Tensor, captions: Sequence[str], seeds: Sequence[int], steps: int
+        self,
+        small: Tensor,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        steps: int,
+        sampler: str = "ddpm",
     ) -> Tensor:
-        """Large pictures (n, 3, image_size, image_size) in -1..1, by DDIM.
+        """Large pictures (n, 3, image_size, image_size) in -1..1; `steps` as in `sample`.
 
         The small picture is quantised to 8 bits first, as the upsampler was trained.
         """
@@ -138,10 +144,12 @@ class Pipeline:
         shape = (3, config.image_size, config.image_size)
         low_res = _channels_last(to_uint8(small).float() / 127.5 - 1)
         text = self._condition(self.upsampler, captions)
-        return ddim(
+        as_released = steps == 27
+        return SAMPLERS["ddim" if as_released else sampler](
             self._in_dtype(unguided(self.upsampler, text, low_res)),
             _channels_last(noise.initial(shape) * UPSAMPLER_TEMPERATURE),
-            Diffusion(config.noise_schedule, "fast27" if steps == 27 else str(steps)),
+            Diffusion(config.noise_schedule, "fast27" if as_released else str(steps)),
+            lambda number: noise.step(number, shape),
         ).clamp(-1, 1)
 
     def _condition(self, unet: TextUNet, captions: Sequence[str]) -> TextCondition:

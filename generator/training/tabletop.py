@@ -64,14 +64,14 @@ CLEAN_CLIP = dataclasses.replace(
 SCHEDULES = {
     "base": Schedule(steps=2500, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
     "base-cfg": Schedule(steps=1500, lr=8e-4, warmup=50, ema=0.996, seed=12),
-    "upsample": Schedule(steps=1300, lr=1e-3, warmup=100, decay_from=0.5, seed=13),
+    "upsample": Schedule(steps=3000, lr=1e-3, warmup=100, decay_from=0.7, seed=13),
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
     "evaluator": EVALUATOR_SCHEDULE,
 }
 BATCH = {"base": 64, "base-cfg": 64, "upsample": 16, "noised-clip": 96, "clean-clip": 96,
          "evaluator": EVALUATOR_BATCH}  # fmt: skip
-MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "upsample": 1.0}
+MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "upsample": 20.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -170,7 +170,7 @@ def _base(data: Path, work: Path, device: str) -> None:
 
 
 def _base_cfg(data: Path, work: Path, device: str) -> None:
-    model = load_unet(work / "base.safetensors")
+    model = load_unet(work / "base.safetensors").requires_grad_(True)
     _save("base-cfg", work, train_unet("base-cfg", Data(data, 4, True), model, work, device))
 
 
