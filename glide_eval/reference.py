@@ -183,7 +183,7 @@ def tabletop_reference(
     (about 30 ms an image) and kept there.
     """
     if (count, seed) == (TABLETOP_COUNT, TABLETOP_SEED):
-        shipped = Path(str(resources.files("generator") / "weights" / "tabletop_reference.npz"))
+        shipped = _shipped()
         if shipped.is_file():
             # Another extractor's, or of weights trained since, it can't serve here.
             with contextlib.suppress(FeatureError):
@@ -198,8 +198,16 @@ def render_tabletop_reference(
     """Render the split and extract its features, whatever is cached."""
     from generator.tabletop.dataset import reference_images  # needs torch
 
-    images, _ = reference_images(count, seed)
+    images = (
+        image
+        for first in range(0, count, BATCH)
+        for image in reference_images(min(BATCH, count - first), seed, first)[0]
+    )
     return build_reference(extractor, images, f"{count:,} rendered tabletop scenes", count)
+
+
+def _shipped() -> Path:
+    return Path(str(resources.files("generator") / "weights" / "tabletop_reference.npz"))
 
 
 def _squares(listing: ImageFolder) -> Iterator[np.ndarray]:
@@ -220,3 +228,9 @@ def _load_or(path: Path, extractor: Extractor, build: Callable[[], Reference]) -
     built = build()
     built.save(path)
     return built
+
+
+if __name__ == "__main__":  # after training: features of the reference, to ship with the weights
+    from .extractors import load_extractor
+
+    render_tabletop_reference(load_extractor("tabletop")).save(_shipped())

@@ -22,14 +22,18 @@ def scene(seed: int, index: int, split: str = "all", count: int | None = None) -
     return sample_scene(np.random.default_rng([seed, index]), count=count, split=split)
 
 
-def reference_images(count: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Render `count` scenes of any attributes, each with one caption.
+def reference_images(count: int, seed: int, first: int = 0) -> tuple[np.ndarray, list[str]]:
+    """Render scenes first … first + count - 1 of a stream, each with one caption.
 
     Returns:
         Images uint8 (count, 128, 128, 3) and their captions.
     """
-    scenes = [scene(seed, i) for i in range(count)]
-    captions = [describe(s, np.random.default_rng([seed, i, 1])) for i, s in enumerate(scenes)]
+    numbers = range(first, first + count)
+    scenes = [scene(seed, i) for i in numbers]
+    captions = [
+        describe(s, np.random.default_rng([seed, i, 1]))
+        for i, s in zip(numbers, scenes, strict=True)
+    ]
     return render(scenes).numpy(), captions
 
 
