@@ -96,6 +96,7 @@ class GlideSource:
                 or the device is not there.
         """
         import torch
+
         from generator.pipeline import load_pipeline
 
         if device == "auto":
