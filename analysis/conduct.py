@@ -57,7 +57,7 @@ def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _measures(votes: pd.DataFrame) -> list[Measure]:
-    raters = votes["rater"].cat.codes.to_numpy(np.int64)
+    raters = np.asarray(votes["rater"].cat.codes, np.int64)
     each = np.unique(raters, return_counts=True)[1]
     answer = votes["answer"].cat.codes.to_numpy(np.int64)  # left, right, tie
     tied, left = answer == 2, (answer == 0).astype(np.float64)

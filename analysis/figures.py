@@ -413,7 +413,7 @@ def _without_legend(chart: Any) -> Any:
     drawn = chart.copy(deep=True)
     for layer in drawn.layer:
         for channel in ("color", "shape"):
-            encoding = getattr(layer.encoding, channel, alt.Undefined)
-            if isinstance(encoding, (alt.Color, alt.Shape)):
+            encoding: Any = getattr(layer.encoding, channel, alt.Undefined)
+            if encoding is not alt.Undefined:
                 encoding.legend = None
     return drawn

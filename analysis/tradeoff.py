@@ -123,4 +123,4 @@ def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float,
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return pd.Series(values).rank().to_numpy(np.float64)
+    return np.asarray(pd.Series(values).rank(), np.float64)

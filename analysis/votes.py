@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,7 +146,7 @@ def _ballot(votes: pd.DataFrame, question: str, kind: str) -> Ballot:
 
 
 def _codes(column: pd.Series) -> NDArray[np.int64]:
-    return column.cat.codes.to_numpy(np.int64)
+    return np.asarray(column.cat.codes, np.int64)
 
 
 def _dense(codes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -173,7 +174,7 @@ def _with_categories(votes: pd.DataFrame, where: str, arms: Sequence[str] | None
 
 
 def _known(
-    column: pd.Categorical, text: pd.Series, values: Sequence[str], name: str, where: str
+    column: Any, text: pd.Series, values: Sequence[str], name: str, where: str
 ) -> pd.Categorical:
     known = column.set_categories(list(values))
     unknown = np.asarray(known.codes) < 0
