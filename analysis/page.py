@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
 
+from .contents import Contents
 from .figures import TRADEOFFS, Figure, elo_axis
 from .findings import ballot_findings, metric_findings
 from .gallery import gallery
@@ -27,9 +28,6 @@ from .wording import (
     signed,
     slug,
 )
-
-if TYPE_CHECKING:
-    from .report import Contents
 
 SECTIONS = {
     "preference": "Preference",

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generator.tabletop.words import WordTokenizer
+
 from .checkpoints import WEIGHTS, load_clip, load_unet, sha256
 from .clip import Clip
 from .diffusion import Diffusion
@@ -18,7 +20,7 @@ from .guidance import classifier_free, unguided
 from .sampling import SAMPLERS, Denoiser
 from .seeds import BASE, UPSAMPLER, SampleNoise
 from .text_unet import TextCondition, TextUNet
-from .tokenizer import Tokenizer, WordTokenizer, ended, padded
+from .tokenizer import Tokenizer, ended, padded
 
 STRATEGIES = ("unguided", "classifier_free", "clip")
 UPSAMPLER_TEMPERATURE = 0.997  # on the upsampler's initial noise, as in the released notebooks

@@ -1,15 +1,12 @@
-"""From captions to token ids. The miniature reads words of the tabletop grammar."""
+"""From captions to token ids, whatever the tokenizer."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
-
-from .tabletop.scenes import COLORS, MATERIALS, SHAPES, SIZES
 
 
 class Tokenizer(Protocol):
@@ -21,31 +18,6 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Token ids, without end or padding."""
         ...
-
-
-class WordTokenizer:
-    """One id a word of the caption grammar; other words share one id.
-
-    Attributes:
-        n_vocab: number of ids, rounded up so that words can be added without changing shapes.
-        end_token: ends a caption and pads it.
-    """
-
-    _WORDS = (*SIZES, *MATERIALS, *COLORS, *SHAPES, "a", "an", "to", "the", "left", "right", "of",
-              "in", "front", "behind", "and", ",")  # fmt: skip
-    n_vocab = 48
-    end_token = 0
-    unknown_token = 1
-
-    def __init__(self) -> None:
-        self._ids = {word: 2 + i for i, word in enumerate(self._WORDS)}
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of the lower-cased words and commas."""
-        return [
-            self._ids.get(word, self.unknown_token)
-            for word in re.findall(r"[^\W\d_]+|,|\d+", text.lower())
-        ]
 
 
 def padded(tokenizer: Tokenizer, captions: Sequence[str], context: int) -> tuple[Tensor, Tensor]:

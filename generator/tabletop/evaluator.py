@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from generator.checkpoints import WEIGHTS, fill, load_clip, read, sha256
 from generator.clip import Clip
 from generator.errors import CheckpointError, OptionError
-from generator.tokenizer import WordTokenizer, ended
+from generator.tabletop.words import WordTokenizer
+from generator.tokenizer import ended
 
 from .scenes import COLORS, MATERIALS, SHAPES, SIZES
 

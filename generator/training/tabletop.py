@@ -26,8 +26,9 @@ from generator.tabletop.captions import describe
 from generator.tabletop.dataset import RenderedScenes
 from generator.tabletop.evaluator import EvaluatorNetwork
 from generator.tabletop.scenes import Scene, held_out
+from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
-from generator.tokenizer import WordTokenizer, ended, padded
+from generator.tokenizer import ended, padded
 
 from .evaluator import BATCH as EVALUATOR_BATCH
 from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
@@ -63,7 +64,7 @@ CLEAN_CLIP = dataclasses.replace(
 
 SCHEDULES = {
     "base": Schedule(steps=2500, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
-    "base-cfg": Schedule(steps=1500, lr=8e-4, warmup=50, ema=0.996, seed=12),
+    "base-cfg": Schedule(steps=2100, lr=8e-4, warmup=50, ema=0.996, seed=12),
     "upsample": Schedule(steps=3000, lr=1e-3, warmup=100, decay_from=0.7, seed=13),
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),

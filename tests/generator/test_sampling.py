@@ -14,8 +14,9 @@ from generator.guidance import classifier_free, unguided
 from generator.pipeline import Pipeline, load_pipeline
 from generator.schedules import kept_steps
 from generator.seeds import SampleNoise
+from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
-from generator.tokenizer import WordTokenizer, ended, padded
+from generator.tokenizer import ended, padded
 
 from .recipe import with_recipe_weights
 
