@@ -25,11 +25,14 @@ class GalleryRow:
         prompt_id: the prompt.
         caption: its text.
         images: a data URI an arm, in the gallery's order; empty where the arm has no such sample.
+        difference: between arms, in grey levels: the mean over a 16 x 16 picture of the standard
+            deviation across them.
     """
 
     prompt_id: str
     caption: str
     images: tuple[str, ...]
+    difference: float = 0.0
 
 
 def gallery(samples: pd.DataFrame, arms: list[str], root: Path, rows: int = 8) -> list[GalleryRow]:
@@ -51,23 +54,25 @@ def gallery(samples: pd.DataFrame, arms: list[str], root: Path, rows: int = 8) -
     spread = np.unique(np.linspace(0, len(prompts) - 1, min(rows, len(prompts))).round())
     paths = first.set_index(["prompt_id", "arm"])["path"].to_dict()
     captions = first.drop_duplicates("prompt_id").set_index("prompt_id")["caption"]
+    shown = [prompts[int(i)] for i in spread] if len(prompts) else []
     return [
-        GalleryRow(
-            prompts[int(i)],
-            captions[prompts[int(i)]],
-            tuple(
-                thumbnail(root / paths[prompts[int(i)], arm])
-                if (prompts[int(i)], arm) in paths
-                else ""
-                for arm in arms
-            ),
-        )
-        for i in (spread if len(prompts) else [])
+        _row(prompt, captions[prompt], [paths.get((prompt, arm)) for arm in arms], root)
+        for prompt in shown
     ]
 
 
-def thumbnail(path: Path) -> str:
-    """The image as a WebP data URI, at most 160 pixels wide or high.
+def _row(prompt: str, caption: str, paths: list[str | None], root: Path) -> GalleryRow:
+    small = [None if path is None else _small(root / path) for path in paths]
+    tiny = [np.asarray(image.resize((16, 16)), np.float64) for image in small if image]
+    difference = float(np.std(tiny, axis=0).mean()) if tiny else 0.0
+    return GalleryRow(
+        prompt, caption, tuple("" if image is None else _data_uri(image) for image in small),
+        difference,
+    )  # fmt: skip
+
+
+def _small(path: Path) -> Image.Image:
+    """The image in RGB, at most 160 pixels wide or high.
 
     Raises:
         ReportError: it is missing, truncated or not an image.
@@ -81,6 +86,10 @@ def thumbnail(path: Path) -> str:
             "again with the same command to remake missing samples, then the report."
         ) from error
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    return small
+
+
+def _data_uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=90, method=4)
+    image.save(buffer, "WEBP", quality=90, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -314,6 +314,7 @@ def _gallery(contents: Contents) -> dict[str, Any]:
         "gallery": [
             {
                 "caption": row.caption,
+                "difference": row.difference,
                 "images": [
                     {"label": label, "uri": uri}
                     for label, uri in zip(labels, row.images, strict=True)

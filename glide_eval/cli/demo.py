@@ -73,7 +73,8 @@ def command(out: Path, raters: int, votes: int, seed: int) -> None:
 def demo_steps(run: RunFolder, raters: int, votes: int, seed: int) -> list[Step]:
     """The experiment's parts; those that a study made earlier needs no more are left out."""
     folder = str(run.root)
-    create = [] if run.study_path.exists() else [["study", "create", folder]]
+    # So few pairs that two raters answer each: then the report can say how far they agree.
+    create = [] if run.study_path.exists() else [["study", "create", folder, "--pairs=500"]]
     simulate = ["study", "simulate", folder, f"--raters={raters}", f"--votes={votes}"]
     return [
         Step(

@@ -33,7 +33,7 @@ def test_the_demo_runs_the_whole_experiment_and_says_where_the_result_is(typed, 
     assert (status, error) == (0, "")
     assert typed[1:] == [
         "metrics runs/demo",
-        "study create runs/demo",
+        "study create runs/demo --pairs=500",
         "study simulate runs/demo --raters=5 --votes=50 --seed=0",
         "study export runs/demo",
         "report runs/demo",
@@ -53,7 +53,7 @@ def test_the_demo_run_again_makes_no_image_and_no_study_twice(typed, capsys):
     status, output, _ = glide_eval(capsys, "demo")
     assert status == 0
     assert "all are there" in output
-    assert "study create runs/demo" not in typed
+    assert "study create runs/demo --pairs=500" not in typed
 
 
 def test_the_demo_stops_at_the_first_command_that_fails(typed, capsys, monkeypatch):
