@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .scenes import COLORS, MATERIALS, RELATION_GAP, SHAPES, SIZES, Object, Scene
+from .scenes import COLORS, MATERIALS, RELATION_GAP, SHAPES, SIZES, Scene
 
 RELATIONS = ("to the left of", "to the right of", "in front of", "behind")
 
@@ -184,15 +184,3 @@ def _agreement(mention: Mention, candidate: Placed | None) -> float:
     for name in ("size", "material"):
         score += 0.5 * (getattr(mention, name) == getattr(candidate, name))
     return score
-
-
-__all__ = [
-    "RELATIONS",
-    "Claim",
-    "Mention",
-    "Object",
-    "caption_accuracy",
-    "describe",
-    "holds",
-    "parse",
-]
