@@ -27,17 +27,34 @@ class Placed(Protocol):
     """
 
     @property
-    def shape(self) -> str: ...
+    def shape(self) -> str:
+        """One of `SHAPES`."""
+        ...
+
     @property
-    def color(self) -> str: ...
+    def color(self) -> str:
+        """One of `COLORS`."""
+        ...
+
     @property
-    def size(self) -> str: ...
+    def size(self) -> str:
+        """One of `SIZES`."""
+        ...
+
     @property
-    def material(self) -> str: ...
+    def material(self) -> str:
+        """One of `MATERIALS`."""
+        ...
+
     @property
-    def x(self) -> float: ...
+    def x(self) -> float:
+        """World units, growing to the right."""
+        ...
+
     @property
-    def y(self) -> float: ...
+    def y(self) -> float:
+        """World units, growing away from the viewer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
