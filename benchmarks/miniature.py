@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from typing import Any
 
 import numpy as np
 import torch
 
-from generator.pipeline import load_pipeline
+from generator.loading import load_pipeline
+from generator.options import Sampling
+from generator.pipeline import Pipeline
 from generator.tabletop.captions import caption_accuracy, describe
 from generator.tabletop.dataset import scene
 from generator.tabletop.evaluator import CleanCLIP, Evaluator, GuidingCLIP
@@ -46,15 +49,18 @@ def reader_accuracy(evaluator: Evaluator, count: int) -> dict[str, float]:
     return result
 
 
-def objects_right(pipeline, evaluator, count: int, objects: int, split: str, **options) -> dict:
+def objects_right(
+    pipeline: Pipeline, evaluator: Evaluator, count: int, objects: int, split: str, **options: Any
+) -> dict[str, float]:
     """Share of prompts with every object right, and mean scores, for one way of sampling."""
+    sampling = Sampling(**options)
     captions = [
         describe(scene(UNSEEN + 1, i, split, objects), np.random.default_rng([UNSEEN, i]))
         for i in range(count)
     ]
     images = np.concatenate(
         [
-            pipeline.sample(captions[i : i + 25], list(range(i, min(i + 25, count))), **options)
+            pipeline.sample(captions[i : i + 25], list(range(i, min(i + 25, count))), sampling)
             for i in range(0, count, 25)
         ]
     )

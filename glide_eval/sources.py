@@ -97,7 +97,7 @@ class GlideSource:
         """
         import torch
 
-        from generator.pipeline import load_pipeline
+        from generator.loading import load_pipeline
 
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -113,16 +113,12 @@ class GlideSource:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""
         import torch
 
+        from generator.options import Sampling
+
+        keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps")
+        sampling = Sampling(**{key: getattr(arm, key) for key in keys})
         try:
-            return self.pipeline.sample(
-                list(captions),
-                list(seeds),
-                strategy=arm.strategy,
-                scale=arm.scale,
-                sampler=arm.sampler,
-                steps=arm.steps,
-                upsampler_steps=arm.upsampler_steps,
-            )
+            return self.pipeline.sample(list(captions), list(seeds), sampling)
         except torch.OutOfMemoryError as error:
             raise GlideEvalError(
                 f"{self.device} ran out of memory making {len(captions)} images at once for "

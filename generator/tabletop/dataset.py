@@ -38,7 +38,7 @@ def reference_images(count: int, seed: int, first: int = 0) -> tuple[np.ndarray,
 
 
 class RenderedScenes:
-    """A folder of rendered shards: images (n, 128, 128, 3) beside the scenes that made them."""
+    """A folder of rendered shards: images (n, size, size, 3) beside the scenes that made them."""
 
     def __init__(self, folder: Path | str, seed: int, split: str = "all"):
         self.folder, self.seed, self.split = Path(folder), seed, split
@@ -53,14 +53,25 @@ class RenderedScenes:
             first = int(shard.stem.rsplit("-", 1)[1]) * SHARD
             self.scenes += [scene(seed, first + i, split) for i in range(SHARD)]
 
-    def load(self, keep: Sequence[bool] | None = None, pool: int = 1) -> np.ndarray:
-        """All images as uint8, optionally only those `keep` says, averaged over pool × pool."""
+    def load(self, keep: Sequence[bool] | None = None, size: int = 128) -> np.ndarray:
+        """All images as uint8 (n, size, size, 3), optionally only those `keep` says.
+
+        Larger ones are averaged down.
+
+        Raises:
+            ValueError: the shards were rendered smaller than `size`, or not at a multiple of it.
+        """
         parts = []
         for k, shard in enumerate(self.shards):
             images = np.load(shard)
+            if images.shape[1] % size:
+                raise ValueError(
+                    f"{shard} holds pictures of {images.shape[1]} px, expected a multiple of "
+                    f"{size}. Render another folder with --size {size}."
+                )
             if keep is not None:
                 images = images[np.asarray(keep[k * SHARD : (k + 1) * SHARD])]
-            parts.append(downsample(images, pool))
+            parts.append(downsample(images, images.shape[1] // size))
         return np.concatenate(parts)
 
 
@@ -74,8 +85,9 @@ def downsample(images: np.ndarray, factor: int) -> np.ndarray:
 
 
 def render_shards(
-    folder: Path, seed: int, first: int, last: int, split: str = "all", device: str = "cpu"
-) -> None:
+    folder: Path, seed: int, first: int, last: int, split: str = "all", device: str = "cpu",
+    size: int = 128,
+) -> None:  # fmt: skip
     """Render shards first..last-1 that are not there yet; stop and resume at will."""
     folder.mkdir(parents=True, exist_ok=True)
     for k in range(first, last):
@@ -83,7 +95,8 @@ def render_shards(
         if path.exists():
             continue
         scenes = [scene(seed, k * SHARD + i, split) for i in range(SHARD)]
-        images = render(scenes, device=device, chunk=4 if device == "cpu" else 128).numpy()
+        chunk = 128 if device != "cpu" else 4 * (128 // size) ** 2
+        images = render(scenes, size, device, chunk).numpy()
         part = path.with_suffix(f".{os.getpid()}.part")
         with part.open("wb") as file:
             np.save(file, images)
@@ -99,10 +112,12 @@ def main() -> None:
     parser.add_argument("--split", default="all", choices=["all", "train", "zero_shot"])
     parser.add_argument("--shards", default="0:40", help=f"first:last, {SHARD} images each")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--size", type=int, default=128, help="pixels; 64 is enough for 32 px")
     options = parser.parse_args()
     torch.set_num_threads(1)
     first, last = (int(part) for part in options.shards.split(":"))
-    render_shards(options.folder, options.seed, first, last, options.split, options.device)
+    render_shards(options.folder, options.seed, first, last, options.split, options.device,
+                  options.size)  # fmt: skip
 
 
 if __name__ == "__main__":

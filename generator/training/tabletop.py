@@ -79,10 +79,10 @@ EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning
 class Data:
     """Images of one size in memory, each with its scene."""
 
-    def __init__(self, folder: Path, pool: int, training: bool, limit: int | None = None):
+    def __init__(self, folder: Path, size: int, training: bool, limit: int | None = None):
         rendered = RenderedScenes(folder, seed=1)
         keep = [not (training and held_out(scene)) for scene in rendered.scenes]
-        self.images = rendered.load(keep, pool)[:limit]
+        self.images = rendered.load(keep, size)[:limit]
         self.scenes: list[Scene] = [
             s for s, kept in zip(rendered.scenes, keep, strict=True) if kept
         ][:limit]
@@ -166,31 +166,32 @@ def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> C
 
 def _base(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
-    model = train_unet("base", Data(data, 4, True), TextUNet(BASE), work, device)
+    model = train_unet("base", Data(data, 32, True), TextUNet(BASE), work, device)
     _save("base", work, model)
 
 
 def _base_cfg(data: Path, work: Path, device: str) -> None:
     model = load_unet(work / "base.safetensors").requires_grad_(True)
-    _save("base-cfg", work, train_unet("base-cfg", Data(data, 4, True), model, work, device))
+    _save("base-cfg", work, train_unet("base-cfg", Data(data, 32, True), model, work, device))
 
 
 def _upsample(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
-    model = train_unet("upsample", Data(data, 1, True, 8000), TextUNet(UPSAMPLE), work, device)
+    model = train_unet("upsample", Data(data, 128, True, 8000), TextUNet(UPSAMPLE), work, device)
     _save("upsample", work, model)
 
 
 def _evaluator(data: Path, work: Path, device: str) -> None:
-    everything = Data(data, 1, training=False)
+    everything = Data(data, 128, training=False)
     network = train_evaluator(everything.images, everything.scenes, work, device)
     _save("evaluator", work, network)
 
 
-def _clip(name: str, config: ClipConfig, pool: int, training: bool) -> Callable[..., None]:
+def _clip(name: str, config: ClipConfig, training: bool) -> Callable[..., None]:
     def recipe(data: Path, work: Path, device: str) -> None:
         torch.manual_seed(0)
-        _save(name, work, train_clip(name, Data(data, pool, training), Clip(config), work, device))
+        pictures = Data(data, config.image_size, training)
+        _save(name, work, train_clip(name, pictures, Clip(config), work, device))
 
     return recipe
 
@@ -207,9 +208,9 @@ RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
     "base": _base,
     "base-cfg": _base_cfg,
     "upsample": _upsample,
-    "noised-clip": _clip("noised-clip", NOISED_CLIP, 4, True),
+    "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "evaluator": _evaluator,
-    "clean-clip": _clip("clean-clip", CLEAN_CLIP, 2, False),
+    "clean-clip": _clip("clean-clip", CLEAN_CLIP, False),
 }
 
 

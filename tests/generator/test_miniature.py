@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.miniature import objects_right, reader_accuracy
 from generator.checkpoints import WEIGHTS
-from generator.pipeline import Pipeline, load_pipeline
+from generator.loading import load_pipeline
+from generator.pipeline import Pipeline
 from generator.tabletop.evaluator import CLASSES, CleanCLIP, Evaluator
 from generator.tabletop.render import render
 from generator.tabletop.scenes import Object, Scene
@@ -59,7 +60,7 @@ def test_the_scoring_clip_prefers_the_true_caption():
 
 @pytest.mark.slow
 def test_classifier_free_guidance_draws_captions_better_than_no_guidance(pipeline, evaluator):
-    options = {"steps": 25, "upsampler_steps": 4}
+    options = {"sampler": "ddim", "steps": 25, "upsampler_steps": 4}
     plain = objects_right(
         pipeline, evaluator, 24, 1, "train", strategy="unguided", scale=None, **options
     )

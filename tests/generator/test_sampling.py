@@ -11,7 +11,9 @@ from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
 from generator.errors import CheckpointError, OptionError
 from generator.guidance import classifier_free, unguided
-from generator.pipeline import Pipeline, load_pipeline
+from generator.loading import load_pipeline
+from generator.options import Sampling
+from generator.pipeline import Pipeline
 from generator.schedules import kept_steps
 from generator.seeds import SampleNoise
 from generator.tabletop.words import WordTokenizer
@@ -48,8 +50,9 @@ def sample(pipeline: Pipeline, captions, seeds, **options) -> np.ndarray:
         "scale": 3.0,
         "steps": 4,
         "upsampler_steps": 3,
+        "sampler": "ddim",
     } | options
-    return pipeline.sample(captions, seeds, **options)
+    return pipeline.sample(captions, seeds, Sampling(**options))
 
 
 def test_noise_belongs_to_the_seed_not_to_the_batch():
@@ -110,7 +113,7 @@ def test_clip_guidance_raises_the_guiding_clips_own_score(pipeline):
 
     def score(scale: float) -> float:
         small = pipeline.sample_base(
-            captions, seeds, strategy="clip", scale=scale, sampler="ddpm", steps=10
+            captions, seeds, Sampling(strategy="clip", scale=scale, steps=10)
         )
         t = torch.zeros(len(small), dtype=torch.int64)
         return float((pipeline.clip.image_embeddings(small, t) * text).sum(-1).mean())

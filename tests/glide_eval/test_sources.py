@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 
+from generator.options import Sampling
 from glide_eval.config import ArmConfig, FakeTable, load_sweep
 from glide_eval.errors import GlideEvalError
 from glide_eval.seeds import sample_seed
@@ -54,14 +55,14 @@ class FakePipeline:
     def __init__(self):
         self.calls = []
 
-    def sample(self, captions, seeds, **settings):
-        self.calls.append((captions, seeds, settings))
+    def sample(self, captions, seeds, sampling):
+        self.calls.append((captions, seeds, sampling))
         return np.zeros((len(captions), 128, 128, 3), np.uint8)
 
 
 @pytest.fixture
 def pipelines(monkeypatch):
-    """Stands in for `generator.pipeline`; collects what was loaded."""
+    """Stands in for `generator.loading`; collects what was loaded."""
     loaded = []
 
     def load_pipeline(model, device, dtype):
@@ -69,7 +70,7 @@ def pipelines(monkeypatch):
         return FakePipeline()
 
     module = types.SimpleNamespace(load_pipeline=load_pipeline)
-    monkeypatch.setitem(sys.modules, "generator.pipeline", module)
+    monkeypatch.setitem(sys.modules, "generator.loading", module)
     return loaded
 
 
@@ -83,13 +84,7 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
         (
             ["a cat"],
             [7],
-            {
-                "strategy": "classifier_free",
-                "scale": 3.0,
-                "sampler": "ddpm",
-                "steps": 100,
-                "upsampler_steps": 27,
-            },
+            Sampling("classifier_free", 3.0, "ddpm", steps=100, upsampler_steps=27),
         )
     ]
 
