@@ -125,7 +125,7 @@ def test_every_optimiser_learns_and_resumes_to_the_same_weights(tmp_path, optimi
     model, loss, schedule = convolutional_problem(optimiser)
     before = float(loss(np.random.default_rng(9), torch.Generator()))
     train(model, loss, schedule, tmp_path / "whole.pt", log=lines.append)
-    assert float(loss(np.random.default_rng(9), torch.Generator())) < before / 2
+    assert float(loss(np.random.default_rng(9), torch.Generator())) < 0.7 * before
 
     stopped, loss, _ = convolutional_problem(optimiser, stop=23)
     with pytest.raises(KeyboardInterrupt):
