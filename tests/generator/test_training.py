@@ -123,9 +123,9 @@ def convolutional_problem(optimiser: str, stop: int | None = None):
 def test_every_optimiser_learns_and_resumes_to_the_same_weights(tmp_path, optimiser):
     lines: list[str] = []
     model, loss, schedule = convolutional_problem(optimiser)
-    before = float(loss(np.random.default_rng(9), torch.Generator()))
+    before = loss(np.random.default_rng(9), torch.Generator()).item()
     train(model, loss, schedule, tmp_path / "whole.pt", log=lines.append)
-    assert float(loss(np.random.default_rng(9), torch.Generator())) < 0.7 * before
+    assert loss(np.random.default_rng(9), torch.Generator()).item() < 0.7 * before
 
     stopped, loss, _ = convolutional_problem(optimiser, stop=23)
     with pytest.raises(KeyboardInterrupt):
