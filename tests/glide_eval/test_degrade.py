@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from generator.tabletop.dataset import reference_images
 from glide_eval.arm_options import DegradeTable
 from glide_eval.degrade import degraded, degrading_weights
 
@@ -15,12 +16,10 @@ def how(value) -> DegradeTable:
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Two scenes of a ball on a ground, with grain."""
-    y, x = np.mgrid[:64, :64]
-    ball = (x - 32) ** 2 + (y - 30) ** 2 < 200
-    scene = np.where(ball[..., None], [200, 40, 40], [120, 130, 140]).astype(float)
-    grain = np.random.default_rng(0).normal(0, 12, (2, 64, 64, 3))
-    return (scene + grain).clip(0, 255).astype(np.uint8)
+    """Two rendered scenes, with grain."""
+    scenes = reference_images(2, seed=700)[0]
+    grain = np.random.default_rng(0).normal(0, 6, scenes.shape)
+    return (scenes + grain).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
@@ -30,9 +29,8 @@ def test_every_way_keeps_the_picture_and_loses_its_detail(pictures, way):
     assert not np.array_equal(worse, pictures)
     before, after = pictures.astype(float), worse.astype(float)
     assert np.abs(np.diff(after, axis=2)).mean() < 0.8 * np.abs(np.diff(before, axis=2)).mean()
-    assert np.abs(after - before).mean() < 25
-    red = after[:, 25:35, 28:36, 0].mean() - after[:, 25:35, 28:36, 1].mean()
-    assert red > 80  # the ball is still red
+    for one, other in zip(before, after, strict=True):
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
@@ -59,10 +57,10 @@ def test_more_of_it_is_worse(pictures):
         assert errors[0] < errors[1], way
 
 
-def test_a_factor_beyond_the_image_leaves_its_mean_colour(pictures):
-    flat = degraded(pictures, how({"downsample": 64})).astype(float)
-    np.testing.assert_allclose(flat[0], pictures[0].mean(axis=(0, 1))[None, None], atol=8)
-    assert np.ptp(flat[0], axis=(0, 1)).max() == 0
+def test_a_factor_beyond_the_image_leaves_one_colour(pictures):
+    flat = degraded(pictures[:, :48, :48], how({"downsample": 64}))
+    assert np.ptp(flat, axis=(1, 2)).max() == 0
+    assert (flat[0, 0, 0] > 60).all()
 
 
 def test_only_the_autoencoder_has_weights():
