@@ -252,9 +252,9 @@ class ArmConfig:
         """All that decides its images: not its name or label."""
         keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps", "folder", "captions")
         found = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
-        return {**found, **self.options()}
+        return {**found, **self.alterations()}
 
-    def options(self) -> dict[str, str | int]:
+    def alterations(self) -> dict[str, str | int]:
         """The part of its settings that any arm may have; empty for most."""
         found: dict[str, str | int] = {}
         if self.rerank:

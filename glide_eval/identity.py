@@ -45,7 +45,7 @@ def config_identity(
     for arm in arms:
         if arm.imported:
             identity[f"arms.{arm.name}.images.sha256"] = imports[arm.name].sha256
-        for key, value in (arm.options() if arm.imported else arm.settings()).items():
+        for key, value in (arm.alterations() if arm.imported else arm.settings()).items():
             identity[f"arms.{arm.name}.{key}"] = value
     return identity
 
