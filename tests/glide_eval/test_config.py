@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from glide_eval.arm_options import DegradeTable, RerankTable
 from glide_eval.config import (
     ClipTable,
     GeneratorTable,
@@ -57,6 +58,8 @@ def test_names_and_labels_of_a_table_reach_its_arms():
         "label": "Noised CLIP, s = 2",
         "sampler": "ddpm",
         "steps": 100,
+        "reranked_by": None,
+        "degraded_by": None,
     }
 
 
@@ -156,7 +159,16 @@ def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts()
 
 @pytest.mark.parametrize(
     "table",
-    [RunTable, GeneratorTable, PromptsTable, TabletopPromptsTable, ClipTable, ImportedTable],
+    [
+        RunTable,
+        GeneratorTable,
+        PromptsTable,
+        TabletopPromptsTable,
+        ClipTable,
+        ImportedTable,
+        RerankTable,
+        DegradeTable,
+    ],
 )
 def test_every_key_of_a_sweep_file_is_documented(table):
     page = (REPOSITORY / "docs" / "sweep-files.md").read_text(encoding="utf-8")
