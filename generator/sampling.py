@@ -36,7 +36,9 @@ class Sampler(Protocol):
         gradient: Gradient | None = None,
         denoised_fn: DenoisedFn | None = None,
         on_step: OnStep | None = None,
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """From x_T to x_0."""
+        ...
 
 
 @torch.no_grad()
@@ -192,6 +194,17 @@ SAMPLERS: dict[str, Sampler] = {
 def sampler_named(name: str, eta: float = 0.0) -> Sampler:
     """The sampler of that name; η matters to DDIM alone."""
     return partial(ddim, eta=eta) if name == "ddim" else SAMPLERS[name]
+
+
+def respacing(sampler: str, steps: int | str) -> str:
+    """The respacing string of a count, as suits the sampler; a string stays as it is.
+
+    DPM-Solver++ extrapolates in λ = log(α/σ). Evenly spaced steps end with a leap in λ over which
+    that is worse than DDIM, so its counts are spaced evenly in λ; the others' in t.
+    """
+    if isinstance(steps, str):
+        return steps
+    return f"logsnr{steps}" if sampler == "dpm++2m" else str(steps)
 
 
 def _look(

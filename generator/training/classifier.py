@@ -21,12 +21,11 @@ from generator.checkpoints import save
 from generator.diffusion import Diffusion
 from generator.tabletop.classifier import FILE, SceneClassifier, present
 from generator.tabletop.dataset import RenderedScenes, reference_images, scene
-from generator.tabletop.scenes import HELD_OUT, Scene, held_out
-from generator.tabletop.evaluator import CLASSES
+from generator.tabletop.scenes import Scene, held_out
 
 from .loop import Schedule, train
 
-SCHEDULE = Schedule(steps=1500, lr=2e-3, warmup=50, decay_from=0.2, ema=0.995, seed=17)
+SCHEDULE = Schedule(steps=800, lr=2e-3, warmup=50, decay_from=0.2, ema=0.99, seed=17)
 BATCH = 64
 SHOWN = (0, 250, 500, 750)  # steps at which accuracy is told
 UNSEEN = 990_002  # a seed no training scene was drawn from
