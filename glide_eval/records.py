@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from .errors import RunError
 
-Strategy = Literal["unguided", "classifier_free", "clip", "imported"]
+Strategy = Literal["unguided", "classifier_free", "clip", "classifier", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Arm:
         strategy: the guidance strategy; `imported` for a folder of images.
         scale: guidance scale; None when unguided or imported.
         label: what tables and figures print (`Classifier-free, s = 3`).
-        sampler: `ddpm` or `ddim`; None when imported.
-        steps: base model's denoising steps; None when imported.
+        sampler: such as `ddpm` or `dpm++2m`; None when imported.
+        steps: base model's denoising steps, a count or a respacing string; None when imported.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Arm:
     scale: float | None
     label: str
     sampler: str | None = None
-    steps: int | None = None
+    steps: int | str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The arm as JSON-ready values."""

@@ -6,6 +6,8 @@ probability-flow ODE carries x_T: the oracle of these tests, in float64.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -54,7 +56,7 @@ def error(name: str, schedule: str, spacing: str) -> float:
 @pytest.mark.parametrize(("name", "order"), [("ddim", 1), ("dpm++2m", 2), ("plms", 2)])
 def test_errors_fall_with_the_steps_as_the_order_says(schedule, name, order):
     errors = [error(name, schedule, f"logsnr{n}") for n in (20, 40, 80)]
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in itertools.pairwise(errors):
         assert 2**order * 0.9 < coarse / fine < 2**order * 1.3
 
 
