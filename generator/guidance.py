@@ -114,19 +114,23 @@ def within(t: Tensor, interval: Interval) -> Tensor:
 
 
 def combined(gradients: Sequence[Gradient], interval: Interval = ALWAYS) -> Gradient | None:
-    """The sum of gradients, computed only inside the interval (0 elsewhere); None of none."""
+    """The sum of gradients, computed inside the interval only; None of none, or of steps outside.
+
+    Args:
+        gradients: (x_t, t) to a gradient like x_t, or None.
+        interval: of t / 999, as in `classifier_free`.
+    """
     if not gradients:
         return None
 
-    def gradient(x: Tensor, t: Tensor) -> Tensor:
+    def gradient(x: Tensor, t: Tensor) -> Tensor | None:
         inside = within(t, interval)
         if interval != ALWAYS and not bool(inside.any()):
-            return torch.zeros_like(x)
-        total = gradients[0](x, t)
-        for more in gradients[1:]:
-            total = total + more(x, t)
-        if interval != ALWAYS:
-            total = torch.where(inside.view(-1, 1, 1, 1), total, 0.0)
-        return total
+            return None
+        found = [slope for slope in (each(x, t) for each in gradients) if slope is not None]
+        if not found:
+            return None
+        total = sum(found[1:], found[0])
+        return total if interval == ALWAYS else torch.where(inside.view(-1, 1, 1, 1), total, 0.0)
 
     return gradient

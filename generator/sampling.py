@@ -18,7 +18,7 @@ from .diffusion import Diffusion, Prediction
 from .schedules import half_log_snr
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
-Gradient = Callable[[Tensor, Tensor], Tensor]
+Gradient = Callable[[Tensor, Tensor], Tensor | None]  # None: nothing to steer at this step
 Noise = Callable[[int], Tensor]
 DenoisedFn = Callable[[Tensor], Tensor]
 OnStep = Callable[[int, Tensor], None]
@@ -58,7 +58,7 @@ def ddpm(
         x: x_T, (batch, 3, size, size).
         diffusion: the respaced process.
         noise: called with 0, 1, … once a step; gives noise shaped like x.
-        gradient: (x_t, t) to ∇ log p(y | x_t), already scaled.
+        gradient: (x_t, t) to ∇ log p(y | x_t), already scaled, or to None at steps it leaves alone.
         denoised_fn: see `Diffusion.bounded`.
         on_step: called with the step's number and x after it.
 
@@ -68,8 +68,9 @@ def ddpm(
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
         prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
-        if gradient is not None:
-            prediction = diffusion.condition_mean(prediction, gradient(x, step))
+        slope = gradient(x, step) if gradient is not None else None
+        if slope is not None:
+            prediction = diffusion.condition_mean(prediction, slope)
         x = diffusion.ddpm_step(prediction, t, noise(number))
         if on_step is not None:
             on_step(number, x)
@@ -91,8 +92,9 @@ def ddim(
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
         prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
-        if gradient is not None:
-            prediction = diffusion.condition_score(prediction, x, t, gradient(x, step))
+        slope = gradient(x, step) if gradient is not None else None
+        if slope is not None:
+            prediction = diffusion.condition_score(prediction, x, t, slope)
         drawn = noise(number) if noise is not None and eta > 0 else None
         x = diffusion.ddim_step(prediction, x, t, drawn, eta)
         if on_step is not None:
@@ -222,9 +224,10 @@ def _look(
     """
     t, step = _steps(diffusion, i, x)
     prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
-    if gradient is None:
+    slope = gradient(x, step) if gradient is not None else None
+    if slope is None:
         return prediction
-    steered = diffusion.condition_score(prediction, x, t, gradient(x, step))
+    steered = diffusion.condition_score(prediction, x, t, slope)
     bounded = diffusion.bounded(steered.x_start, denoised_fn)
     return dataclasses.replace(steered, x_start=bounded)
 
