@@ -89,7 +89,7 @@ class Pipeline:
             )
         if micro_batch is not None and micro_batch < 1:
             raise OptionError(f"micro_batch must be at least 1; found {micro_batch}.")
-        rows = in_one_batch(sampling or Sampling(), len(captions))
+        rows = in_one_batch(Sampling() if sampling is None else sampling, len(captions))
         size = micro_batch or len(rows)
         images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
         for batch in _micro_batches(rows, size):
