@@ -18,8 +18,8 @@ class ReportInputs:
 
     Attributes:
         title: the page's heading.
-        arms: name, strategy (unguided | classifier_free | clip | imported), scale (NaN without
-            one), label; in the order to show.
+        arms: name, strategy (unguided | classifier_free | clip | classifier | imported), scale (NaN
+            without one), label; in the order to show.
         metrics: arm, metric, value, ci_low, ci_high, n, extractor, note; None or empty before
             they are measured.
         votes: as `read_votes` takes them; None without a study.

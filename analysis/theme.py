@@ -21,6 +21,7 @@ STRATEGIES: dict[str, tuple[str, str, str]] = {  # strategy: words, colour, mark
     "unguided": ("Unguided", "#767e8c", "circle"),
     "classifier_free": ("Classifier-free guidance", "#1f74c4", "circle"),
     "clip": ("CLIP guidance", "#d9700f", "square"),
+    "classifier": ("Classifier guidance", "#8a5bb5", "diamond"),
     "imported": ("Imported images", "#1a9470", "triangle-up"),
 }
 LOSES, EVEN, WINS = "#d9700f", "#f4f3f1", "#1f74c4"

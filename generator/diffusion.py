@@ -7,6 +7,7 @@ dtype.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,10 +34,17 @@ class Diffusion:
 
     Methods take `t` as indices into the kept steps, (batch,) int64; `timesteps[t]` is the step of
     the 1000-step process that networks are told.
+
+    Args:
+        schedule: a name in `schedules.betas`.
+        respacing: which steps are kept, see `schedules.kept_steps`.
+        threshold: share of an image's values, above 0 and below 1, for dynamic thresholding; None
+            clips x_0 to -1..1.
     """
 
-    def __init__(self, schedule: str, respacing: str = ""):
-        self.timesteps = np.array(kept_steps(respacing))
+    def __init__(self, schedule: str, respacing: str = "", threshold: float | None = None):
+        self.threshold = threshold
+        self.timesteps = np.array(kept_steps(respacing, schedule))
         kept = np.cumprod(1 - schedule_betas(schedule))[self.timesteps]
         self.betas = 1 - kept / np.append(1.0, kept[:-1])
         # Multiplied up again from the betas, as the released code does: at the cosine schedule's
@@ -98,20 +106,42 @@ class Diffusion:
                 β_t (v = 1), Nichol & Dhariwal 2021 eq. 15.
             x_t: (batch, channels, …).
             t: kept-step indices (batch,).
-            clip: clamp x_0 to -1..1.
-            denoised_fn: changes x_0 before clipping; inpainting puts the known pixels in here.
+            clip: keep x_0 in range, see `bounded`.
+            denoised_fn: see `bounded`.
         """
         eps, v = output.chunk(2, dim=1)
         low = _at(self.posterior_log_variance_clipped, t, x_t)
         high = _at(np.log(self.betas), t, x_t)
         log_variance = low + (v + 1) / 2 * (high - low)
         x_start = self.x_start_from_eps(x_t, t, eps)
-        if denoised_fn is not None:
-            x_start = denoised_fn(x_start)
         if clip:
-            x_start = x_start.clamp(-1, 1)
+            x_start = self.bounded(x_start, denoised_fn)
+        elif denoised_fn is not None:
+            x_start = denoised_fn(x_start)
         mean = self.q_posterior_mean(x_start, x_t, t)
         return Prediction(mean, log_variance.exp(), log_variance, x_start)
+
+    def bounded(
+        self, x_start: Tensor, denoised_fn: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """x_0 kept in -1..1: by dynamic thresholding where asked for, then by clipping.
+
+        Dynamic thresholding (Saharia et al. 2022 §2.3) divides an image by s, the given percentile
+        of its absolute values, where that is above 1: what would saturate is compressed instead.
+
+        Args:
+            x_start: (batch, channels, …).
+            denoised_fn: changes x_0 between the two; inpainting puts the known pixels in here.
+        """
+        if self.threshold is not None:
+            magnitudes = x_start.flatten(1).abs()
+            rank = math.ceil(self.threshold * magnitudes.shape[1])
+            s = magnitudes.kthvalue(max(rank, 1), dim=1).values.clamp(min=1)
+            s = s.view(-1, *[1] * (x_start.dim() - 1))
+            x_start = x_start.clamp(-s, s) / s
+        if denoised_fn is not None:
+            x_start = denoised_fn(x_start)
+        return x_start.clamp(-1, 1)
 
     def condition_mean(self, prediction: Prediction, gradient: Tensor) -> Prediction:
         """μ + Σ ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 1."""

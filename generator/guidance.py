@@ -1,12 +1,23 @@
-"""Guidance as denoisers: unguided and classifier-free. CLIP's gradient is `clip.Clip.gradient`."""
+"""Guidance as denoisers (unguided, classifier-free), and what gradients of other models share.
+
+CLIP's gradient is `clip.Clip.gradient`, the tabletop classifier's
+`tabletop.classifier.SceneClassifier.gradient`; any function of (x_t, t) will do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from .sampling import Denoiser
+from .sampling import Denoiser, Gradient
+from .schedules import STEPS, betas
 from .text_unet import TextCondition, TextUNet
+
+Interval = tuple[float, float]
+ALWAYS: Interval = (0.0, 1.0)
 
 
 def unguided(unet: TextUNet, text: TextCondition, low_res: Tensor | None = None) -> Denoiser:
@@ -19,32 +30,107 @@ def unguided(unet: TextUNet, text: TextCondition, low_res: Tensor | None = None)
 
 
 def classifier_free(
-    unet: TextUNet, text: TextCondition, empty: TextCondition, scale: float | Tensor
+    unet: TextUNet,
+    text: TextCondition,
+    empty: TextCondition,
+    scale: float | Tensor,
+    interval: Interval = ALWAYS,
+    rescale: float = 0.0,
 ) -> Denoiser:
     """ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)): Ho & Salimans 2021, GLIDE eq. 2.
 
-    Only ε is guided; the variance stays the conditional one's. Both halves run as one batch; scale
-    1 needs the conditional half alone.
+    Only ε is guided; the variance stays the conditional one's. Both halves run as one batch; where
+    no row is guided, the conditional half alone.
 
     Args:
         unet: fine-tuned with empty captions.
         text: the captions (batch).
         empty: as many empty captions.
         scale: s ≥ 1, one or (batch,).
+        interval: guide only where low ≤ t / 999 ≤ high (Kynkäänniemi et al. 2024, arXiv
+            2404.07724).
+        rescale: φ in 0..1, see `rescaled`.
     """
+    plain = unguided(unet, text)
     if isinstance(scale, float | int) and scale == 1:
-        return unguided(unet, text)
+        return plain
     s = torch.as_tensor(scale, dtype=torch.float32).view(-1, 1, 1, 1)
     both = TextCondition(
         torch.cat([text.summary, empty.summary]),
         [torch.cat(pair) for pair in zip(text.text_kv, empty.text_kv, strict=True)],
     )
+    alpha_bar = torch.from_numpy(np.cumprod(1 - betas(unet.config.noise_schedule)))
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
+        inside = within(t, interval)
+        if interval != ALWAYS and not bool(inside.any()):
+            return plain(x, t)
         output = unet(torch.cat([x, x]), torch.cat([t, t]), both)
         conditional, unconditional = output.chunk(2)
         eps, v = conditional.chunk(2, dim=1)
         eps_empty = unconditional[:, :3]
-        return torch.cat([eps_empty + s.to(eps) * (eps - eps_empty), v], dim=1)
+        guided = eps_empty + s.to(eps) * (eps - eps_empty)
+        if rescale:
+            a = alpha_bar.to(x.device)[t].to(x.dtype).view(-1, 1, 1, 1)
+            guided = rescaled(guided, eps, x, a, rescale)
+        if interval != ALWAYS:
+            guided = torch.where(inside.view(-1, 1, 1, 1), guided, eps)
+        return torch.cat([guided, v], dim=1)
 
     return denoise
+
+
+def rescaled(
+    guided: Tensor, conditional: Tensor, x: Tensor, alpha_bar: Tensor, phi: float
+) -> Tensor:
+    """Guidance rescale, Lin et al. 2023 (arXiv 2305.08891) eq. 15 and 16, of the x_0 prediction.
+
+    A large scale makes x_0 spread too wide, and pictures overexposed. The guided x_0 is multiplied
+    so that its standard deviation over an image is the conditional one's, and mixed with itself as
+    it was: φ and 1 − φ. Not ε, whose deviation is near 1 at high noise whatever x_0 is.
+
+    Args:
+        guided: ε̂, (batch, 3, size, size).
+        conditional: ε(x|c), likewise.
+        x: x_t.
+        alpha_bar: ᾱ_t, (batch, 1, 1, 1).
+        phi: φ in 0..1; 0 changes nothing.
+
+    Returns:
+        ε of the rescaled x_0, like `guided`.
+    """
+    sigma = (1 - alpha_bar).sqrt()
+    x_start = x - sigma * guided  # α x_0; the factor α cancels
+    wanted = (x - sigma * conditional).flatten(1).std(1)
+    found = x_start.flatten(1).std(1).clamp(min=torch.finfo(x.dtype).tiny)
+    factor = phi * (wanted / found).view(-1, 1, 1, 1) + (1 - phi)
+    return (x - factor * x_start) / sigma
+
+
+def within(t: Tensor, interval: Interval) -> Tensor:
+    """Whether steps t (batch,) of 0..999 lie in an interval of t / 999: bool (batch,)."""
+    fraction = t.float() / (STEPS - 1)
+    return (fraction >= interval[0]) & (fraction <= interval[1])
+
+
+def combined(gradients: Sequence[Gradient], interval: Interval = ALWAYS) -> Gradient | None:
+    """The sum of gradients, computed inside the interval only; None of none, or of steps outside.
+
+    Args:
+        gradients: (x_t, t) to a gradient like x_t, or None.
+        interval: of t / 999, as in `classifier_free`.
+    """
+    if not gradients:
+        return None
+
+    def gradient(x: Tensor, t: Tensor) -> Tensor | None:
+        inside = within(t, interval)
+        if interval != ALWAYS and not bool(inside.any()):
+            return None
+        found = [slope for slope in (each(x, t) for each in gradients) if slope is not None]
+        if not found:
+            return None
+        total = sum(found[1:], found[0])
+        return total if interval == ALWAYS else torch.where(inside.view(-1, 1, 1, 1), total, 0.0)
+
+    return gradient

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from generator.tabletop.classifier import FILE as CLASSIFIER
+from generator.tabletop.classifier import load_classifier
 from generator.tabletop.words import WordTokenizer
 
 from .checkpoints import WEIGHTS, load_clip, load_unet, sha256
@@ -21,8 +23,19 @@ _FILES = {
 }
 
 
-def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "float32") -> Pipeline:
+def load_pipeline(
+    model: str = "tabletop",
+    device: str = "cpu",
+    dtype: str = "float32",
+    classifier: bool = False,
+) -> Pipeline:
     """Load a model by name (`tabletop`, the bundled miniature) or from a folder of its three files.
+
+    Args:
+        model: a name or a folder.
+        device: a torch device.
+        dtype: what the networks compute in.
+        classifier: load the noised tabletop classifier too, for strategy `classifier`.
 
     Raises:
         CheckpointError: a file is missing, corrupt or of another model.
@@ -36,6 +49,8 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
         )
     folder = WEIGHTS if model == "tabletop" else Path(model)
     paths = {name: folder / file for name, file in _FILES.items()}
+    if classifier:
+        paths["classifier"] = folder / CLASSIFIER
     place = torch.device(device)
     return Pipeline(
         _channels_last_module(load_unet(paths["base"]).to(place)),
@@ -45,6 +60,7 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
         {path.name: sha256(path) for path in paths.values()},
         place,
         _DTYPES[dtype],
+        load_classifier(paths["classifier"]).to(place) if classifier else None,
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import OptionError
 from .sampling import SAMPLERS
+from .schedules import kept_steps
 
-STRATEGIES = ("unguided", "classifier_free", "clip")
+STRATEGIES = ("unguided", "classifier_free", "clip", "classifier")
+# The least scale of each: classifier-free guidance at 1 is no guidance, gradients at 0 are none.
+_LEAST_SCALE = {"classifier_free": 1.0, "clip": 0.0, "classifier": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,39 +21,143 @@ class Sampling:
     """Everything but caption and seed that decides a picture.
 
     Attributes:
-        strategy: `unguided`, `classifier_free` or `clip`.
-        scale: guidance scale; ignored when unguided.
+        strategy: `unguided`, `classifier_free`, `clip` or `classifier`.
+        scale: guidance scale; ignored when unguided. At least 1 for `classifier_free`, at least 0
+            for the others.
         sampler: a name in `sampling.SAMPLERS`.
-        steps: base steps of 1..1000.
-        upsampler_steps: 27 upsamples as GLIDE does, by DDIM on `fast27`; other counts are evenly
-            spaced and sampled by `sampler`.
+        steps: of the base model: a count of 1..1000, spaced as suits the sampler (evenly; for
+            `dpm++2m` evenly in log SNR), or a respacing string (`schedules.kept_steps`) taken at
+            its word.
+        upsampler_steps: 27 or `"fast27"` spaces them as GLIDE does; else as `steps`.
+        upsampler_sampler: by default DDIM where the spacing is GLIDE's, else `sampler`.
+        eta: η of DDIM in the base model: 0 draws no noise, 1 as much as DDPM.
+        interval: guide only where low ≤ t / 999 ≤ high; 0 is the clean end.
+        rescale: φ of guidance rescale, 0..1; classifier-free only (`guidance.rescaled`).
+        threshold: dynamic thresholding in the base model at this percentile, above 0 and below 100
+            (`Diffusion.bounded`); None clips.
     """
 
     strategy: str = "classifier_free"
     scale: float | None = 3.0
     sampler: str = "ddpm"
-    steps: int = 100
-    upsampler_steps: int = 27
+    steps: int | str = 100
+    upsampler_steps: int | str = 27
+    upsampler_sampler: str | None = None
+    eta: float = 0.0
+    interval: tuple[float, float] = (0.0, 1.0)
+    rescale: float = 0.0
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "interval", tuple(self.interval))  # a list would not hash
 
     def check(self) -> None:
         """Refuse what no model can do.
 
         Raises:
-            OptionError: an unknown strategy or sampler, or an impossible scale or count of steps.
+            OptionError: an unknown strategy or sampler, an impossible scale, count of steps or
+                spacing, or an option that would do nothing.
         """
         if self.strategy not in STRATEGIES:
             raise OptionError(
                 f"Unknown strategy {self.strategy!r}: use one of {', '.join(STRATEGIES)}."
             )
-        if self.sampler not in SAMPLERS:
-            raise OptionError(
-                f"Unknown sampler {self.sampler!r}: use one of {', '.join(SAMPLERS)}."
+        for name in (self.sampler, self.upsampler_sampler):
+            if name is not None and name not in SAMPLERS:
+                raise OptionError(f"Unknown sampler {name!r}: use one of {', '.join(SAMPLERS)}.")
+        self._check_scale()
+        _check_steps("steps", self.steps)
+        _check_steps("upsampler_steps", self.upsampler_steps)
+        self._check_extras()
+
+    def _check_scale(self) -> None:
+        least = _LEAST_SCALE.get(self.strategy)
+        if least is None:
+            return
+        if self.scale is None or not least <= self.scale < 1e4:
+            hint = (
+                " For no guidance use strategy unguided (or scale 1); for pictures of nothing in "
+                "particular, the empty caption."
+                if least
+                else ""
             )
-        if self.strategy != "unguided" and (self.scale is None or not 0 <= self.scale < 1e4):
             raise OptionError(
-                f"{self.strategy} guidance needs a scale of 0 or more; found {self.scale}."
+                f"{self.strategy} guidance needs a finite scale of {least:g} or more, below "
+                f"10,000; found {self.scale}.{hint}"
             )
-        for name in ("steps", "upsampler_steps"):
-            count = getattr(self, name)
-            if not 1 <= count <= 1000:
-                raise OptionError(f"{name} must be between 1 and 1000; found {count}.")
+
+    def _check_extras(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise OptionError(f"eta must be between 0 and 1; found {self.eta}.")
+        if self.eta and self.sampler != "ddim":
+            raise OptionError(
+                f"eta is DDIM's; found eta {self.eta} with sampler {self.sampler}. Leave it out, "
+                "or use sampler ddim."
+            )
+        if len(self.interval) != 2 or not 0 <= self.interval[0] <= self.interval[1] <= 1:
+            raise OptionError(
+                "interval must be two fractions of the noise steps, 0 <= low <= high <= 1 "
+                f"(0 is the clean end); found {list(self.interval)}."
+            )
+        if not 0 <= self.rescale <= 1:
+            raise OptionError(f"rescale must be between 0 and 1; found {self.rescale}.")
+        if self.rescale and self.strategy != "classifier_free":
+            raise OptionError(
+                f"rescale is of classifier-free guidance; found strategy {self.strategy}. "
+                "Leave it out."
+            )
+        if self.threshold is not None and not 0 < self.threshold < 100:
+            raise OptionError(
+                "threshold must be a percentile above 0 and below 100, such as 99.5; found "
+                f"{self.threshold}."
+            )
+
+
+def in_one_batch(sampling: Sampling | Sequence[Sampling], count: int) -> list[Sampling]:
+    """One checked `Sampling` a row, all alike but for scale.
+
+    Unguided rows become classifier-free ones of scale 1, which is the same, where others are
+    classifier-free.
+
+    Args:
+        sampling: one for all rows, or one each.
+        count: of rows.
+
+    Raises:
+        OptionError: an impossible one, not as many as rows, or ones that differ in more than scale.
+    """
+    rows = [sampling] * count if isinstance(sampling, Sampling) else list(sampling)
+    if len(rows) != count:
+        raise OptionError(
+            f"Expected one Sampling, or one a caption; found {len(rows)} for {count} captions."
+        )
+    for row in set(rows):
+        row.check()
+    if any(row.strategy == "classifier_free" for row in rows):
+        rows = [
+            dataclasses.replace(row, strategy="classifier_free", scale=1.0)
+            if row.strategy == "unguided"
+            else row
+            for row in rows
+        ]
+    kinds = {dataclasses.replace(row, scale=None) for row in rows}
+    if len(kinds) > 1:
+        names = [f.name for f in dataclasses.fields(Sampling)]
+        differing = [n for n in names if len({getattr(kind, n) for kind in kinds}) > 1]
+        raise OptionError(
+            "Rows of one batch may differ in scale only (unguided and classifier-free may mix); "
+            f"found different {', '.join(differing)}. Sample them in batches of their own."
+        )
+    return rows
+
+
+def _check_steps(name: str, steps: int | str) -> None:
+    if isinstance(steps, str):
+        if not steps:
+            raise OptionError(f"{name} is empty: use a count such as 100, or a respacing.")
+        try:
+            kept_steps(steps)
+        except OptionError as error:
+            raise OptionError(f"{name} can't be {steps!r}. {error}") from None
+    elif isinstance(steps, bool) or not math.isfinite(steps) or not 1 <= steps <= 1000:
+        raise OptionError(f"{name} must be between 1 and 1000; found {steps}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,14 +13,22 @@ from torch import Tensor
 from .clip import Clip
 from .diffusion import Diffusion
 from .errors import OptionError
-from .guidance import classifier_free, unguided
-from .options import Sampling
-from .sampling import SAMPLERS, Denoiser
+from .guidance import classifier_free, combined, unguided
+from .options import Sampling, in_one_batch
+from .sampling import Denoiser, Gradient, respacing, sampler_named
 from .seeds import BASE, UPSAMPLER, SampleNoise
 from .text_unet import TextCondition, TextUNet
 from .tokenizer import Tokenizer, ended, padded
 
 UPSAMPLER_TEMPERATURE = 0.997  # on the upsampler's initial noise, as in the released notebooks
+
+
+class GuidingClassifier(Protocol):
+    """A noised classifier that may guide (`tabletop.classifier.SceneClassifier`)."""
+
+    def gradient(self, captions: Sequence[str], scale: float | Tensor) -> Gradient:
+        """`cond_fn(x, t)` towards what the captions name; scale is one or (batch,)."""
+        ...
 
 
 @dataclass
@@ -31,6 +40,7 @@ class Pipeline:
         upsampler: enlarges them.
         clip: the noised CLIP that may guide.
         weights: file name to sha256, for provenance.
+        classifier: guides where the strategy is `classifier`.
     """
 
     base: TextUNet
@@ -40,6 +50,7 @@ class Pipeline:
     weights: dict[str, str]
     device: torch.device
     dtype: torch.dtype = torch.float32
+    classifier: GuidingClassifier | None = None
 
     @property
     def image_size(self) -> int:
@@ -48,59 +59,121 @@ class Pipeline:
 
     @torch.no_grad()
     def sample(
-        self, captions: Sequence[str], seeds: Sequence[int], sampling: Sampling | None = None
+        self,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling | Sequence[Sampling] | None = None,
+        micro_batch: int | None = None,
     ) -> np.ndarray:
         """One picture a caption.
 
         Args:
             captions: texts; the tabletop miniature knows the words of its grammar.
             seeds: as many non-negative integers: each picture's noise.
-            sampling: how; by default `Sampling()`.
+            sampling: how, by default `Sampling()`; or one a caption, which may differ in scale, and
+                in being unguided or classifier-free.
+            micro_batch: pictures made together; the last are padded. By default all at once.
 
         Returns:
-            uint8 (n, image_size, image_size, 3). Equal bytes need equal batch sizes: float kernels
-            differ between them, so callers that promise bytes fix the batch size.
+            uint8 (n, image_size, image_size, 3). Float kernels round differently at another batch
+            size: a picture's bytes depend on `micro_batch` (or n), never on its neighbours, so with
+            `micro_batch` given they are the same however many are asked for together.
 
         Raises:
             OptionError: impossible sampling, or other than one seed a caption.
         """
-        sampling = sampling or Sampling()
-        sampling.check()
         if len(captions) != len(seeds) or not captions:
             raise OptionError(
                 f"Expected as many seeds as captions and at least one; found {len(captions)} "
                 f"captions and {len(seeds)} seeds."
             )
-        small = self.sample_base(captions, seeds, sampling)
-        large = self.upsample(small, captions, seeds, sampling)
+        if micro_batch is not None and micro_batch < 1:
+            raise OptionError(f"micro_batch must be at least 1; found {micro_batch}.")
+        rows = in_one_batch(Sampling() if sampling is None else sampling, len(captions))
+        size = micro_batch or len(rows)
+        images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
+        for batch in _micro_batches(rows, size):
+            full = batch + batch[-1:] * (size - len(batch))
+            made = self._sample_together(
+                [captions[i] for i in full], [seeds[i] for i in full], [rows[i] for i in full]
+            )
+            images[batch] = made[: len(batch)]
+        return images
+
+    def _sample_together(
+        self, captions: Sequence[str], seeds: Sequence[int], rows: Sequence[Sampling]
+    ) -> np.ndarray:
+        small = self.sample_base(captions, seeds, rows)
+        large = self.upsample(small, captions, seeds, rows[0])
         return to_uint8(large).permute(0, 2, 3, 1).cpu().numpy()
 
     @torch.no_grad()
     def sample_base(
-        self, captions: Sequence[str], seeds: Sequence[int], sampling: Sampling
+        self,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling | Sequence[Sampling],
+        cond_fn: Gradient | None = None,
     ) -> Tensor:
-        """Small pictures (n, 3, size, size) in -1..1; arguments as `sample`'s."""
-        config = self.base.config
+        """Small pictures (n, 3, size, size) in -1..1.
+
+        Args:
+            captions: as `sample`'s.
+            seeds: as `sample`'s.
+            sampling: as `sample`'s.
+            cond_fn: (x_t, t) to any ∇ log p(y | x_t), already scaled: it steers beside the
+                strategy's own guidance, in the same interval.
+        """
+        rows = in_one_batch(sampling, len(captions))
+        shared, config = rows[0], self.base.config
         noise = SampleNoise(seeds, BASE, self.device)
         shape = (3, config.image_size, config.image_size)
+        gradients = [cond_fn] if cond_fn is not None else []
+        gradients += self._strategy_gradient(captions, rows)
+        return sampler_named(shared.sampler, shared.eta)(
+            self._in_dtype(self._base_denoiser(captions, rows)),
+            _channels_last(noise.initial(shape)),
+            Diffusion(
+                config.noise_schedule,
+                respacing(shared.sampler, shared.steps),
+                None if shared.threshold is None else shared.threshold / 100,
+            ),
+            lambda number: noise.step(number, shape),
+            gradient=combined(gradients, shared.interval),
+        ).clamp(-1, 1)
+
+    def _base_denoiser(self, captions: Sequence[str], rows: Sequence[Sampling]) -> Denoiser:
         text = self._condition(self.base, captions)
-        gradient = None
-        if sampling.strategy == "classifier_free":
-            empty = self._condition(self.base, [""] * len(captions))
-            denoiser = classifier_free(self.base, text, empty, float(sampling.scale or 1.0))
-        else:
-            denoiser = unguided(self.base, text)
-        if sampling.strategy == "clip":
+        shared = rows[0]
+        if shared.strategy != "classifier_free" or all(row.scale == 1 for row in rows):
+            return unguided(self.base, text)
+        empty = self._condition(self.base, [""] * len(captions))
+        return classifier_free(
+            self.base, text, empty, self._scales(rows), shared.interval, shared.rescale
+        )
+
+    def _strategy_gradient(
+        self, captions: Sequence[str], rows: Sequence[Sampling]
+    ) -> list[Gradient]:
+        """The gradient a strategy guides by: one or none."""
+        strategy = rows[0].strategy
+        if strategy == "clip":
             tokens, lengths = ended(self.tokenizer, captions, self.clip.config.max_text_len)
             target = self.clip.text_embeddings(tokens.to(self.device), lengths.to(self.device))
-            gradient = self.clip.gradient(target, float(sampling.scale or 0.0))
-        return SAMPLERS[sampling.sampler](
-            self._in_dtype(denoiser),
-            _channels_last(noise.initial(shape)),
-            Diffusion(config.noise_schedule, str(sampling.steps)),
-            lambda number: noise.step(number, shape),
-            gradient=gradient,
-        ).clamp(-1, 1)
+            return [self.clip.gradient(target, self._scales(rows))]
+        if strategy == "classifier":
+            if self.classifier is None:
+                raise OptionError(
+                    "Strategy classifier needs a noised classifier, and this pipeline has none. "
+                    "Load it with load_pipeline(..., classifier=True), or pass a cond_fn of your "
+                    "own to sample_base."
+                )
+            return [self.classifier.gradient(captions, self._scales(rows))]
+        return []
+
+    def _scales(self, rows: Sequence[Sampling]) -> Tensor:
+        """Each row's guidance scale: (batch,) float32."""
+        return torch.tensor([row.scale or 0.0 for row in rows], device=self.device)
 
     @torch.no_grad()
     def upsample(
@@ -115,12 +188,13 @@ class Pipeline:
         shape = (3, config.image_size, config.image_size)
         low_res = _channels_last(to_uint8(small).float() / 127.5 - 1)
         text = self._condition(self.upsampler, captions)
-        steps = sampling.upsampler_steps
-        as_released = steps == 27
-        return SAMPLERS["ddim" if as_released else sampling.sampler](
+        as_released = sampling.upsampler_steps in (27, "fast27")
+        name = sampling.upsampler_sampler or ("ddim" if as_released else sampling.sampler)
+        steps = "fast27" if as_released else respacing(name, sampling.upsampler_steps)
+        return sampler_named(name)(
             self._in_dtype(unguided(self.upsampler, text, low_res)),
             _channels_last(noise.initial(shape) * UPSAMPLER_TEMPERATURE),
-            Diffusion(config.noise_schedule, "fast27" if as_released else str(steps)),
+            Diffusion(config.noise_schedule, steps),
             lambda number: noise.step(number, shape),
         ).clamp(-1, 1)
 
@@ -138,6 +212,20 @@ class Pipeline:
                 return denoiser(x, t).float()
 
         return denoise
+
+
+def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
+    """Row numbers in batches of at most `size`, guided rows apart from those of one pass.
+
+    Guided rows run beside their empty captions, at twice the kernel batch: an unguided row among
+    them would round otherwise than among its like.
+    """
+    doubled = [row.strategy == "classifier_free" and row.scale != 1 for row in rows]
+    batches = []
+    for kind in (False, True):
+        same = [i for i, two in enumerate(doubled) if two == kind]
+        batches += [same[i : i + size] for i in range(0, len(same), size)]
+    return batches
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 from .errors import OptionError
 
 STEPS = 1000
+_LEAST_LAMBDA = -5.0
 
 
 def betas(name: str) -> np.ndarray:
@@ -26,12 +27,17 @@ def betas(name: str) -> np.ndarray:
     raise OptionError(f"Unknown noise schedule {name!r}: use squaredcos_cap_v2 or linear.")
 
 
-def kept_steps(respacing: str) -> list[int]:
+def kept_steps(respacing: str, schedule: str = "squaredcos_cap_v2") -> list[int]:
     """The steps of 0..999 that a respacing string keeps, ascending.
 
     `""` keeps all; `"100"` that many, evenly; `"27,27,27"` those counts in equal segments;
     `"ddim50"` an even integer stride (Song et al. 2021); `"fast27"` GLIDE's upsampler steps:
-    10,10,3,2,2 in five segments, with the noisiest step moved from 999 down to 997.
+    10,10,3,2,2 in five segments, with the noisiest step moved from 999 down to 997; `"logsnr20"`
+    that many, evenly in λ = log(α/σ), as DPM-Solver likes them (Lu et al. 2022).
+
+    Args:
+        respacing: as above.
+        schedule: whose λ `logsnrN` spaces; the others do not depend on it.
 
     Raises:
         OptionError: a string of another form, or more steps than there are.
@@ -50,13 +56,38 @@ def kept_steps(respacing: str) -> list[int]:
                     f"Use a divisor of {STEPS}, or the plain count {count}."
                 )
             return list(range(0, STEPS, stride))
+        if respacing.startswith("logsnr"):
+            return _even_in_log_snr(int(respacing[6:]), schedule)
         counts = [int(part) for part in respacing.split(",")]
     except ValueError:
         raise OptionError(
             f"Respacing {respacing!r} is not understood: use a count (100), counts by segment "
-            "(10,10,3,2,2), ddimN, or fast27."
+            "(10,10,3,2,2), ddimN, logsnrN, or fast27."
         ) from None
     return _sections(counts)
+
+
+def half_log_snr(alpha_bar: np.ndarray) -> np.ndarray:
+    """λ = log(α/σ) of ᾱ = α², below 1; grows as noise falls."""
+    return 0.5 * (np.log(alpha_bar) - np.log1p(-alpha_bar))
+
+
+def _even_in_log_snr(count: int, schedule: str) -> list[int]:
+    """Steps nearest to evenly spaced λ; the noisiest is always 999, where sampling begins.
+
+    The spacing starts at λ = -5 (α < 0.007): the cosine schedule goes on to -10, where x_t says
+    nothing of x_0, and a third of the steps would be spent there.
+    """
+    if not 1 <= count <= STEPS:
+        raise OptionError(f"logsnr{count}: keep between 1 and {STEPS} steps.")
+    known = half_log_snr(np.cumprod(1 - betas(schedule)))
+    wanted = np.linspace(known[0], max(known[-1], _LEAST_LAMBDA), count)
+    steps = np.abs(known[None] - wanted[:, None]).argmin(1)
+    steps[-1] = STEPS - 1
+    # Near the ends λ moves fast, and neighbours may round to one step: part them.
+    order = np.arange(count)
+    steps = np.maximum.accumulate(steps - order) + order
+    return np.minimum(steps, STEPS - count + order).tolist()
 
 
 def _sections(counts: list[int]) -> list[int]:

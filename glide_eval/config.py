@@ -3,7 +3,8 @@
     [run]         name, seed, replicas, size, out
     [generator]   model, micro_batch, device, dtype
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
-    [[arms]]      strategy, scales, sampler, steps, upsampler_steps, name, label
+    [[arms]]      strategy, scales, sampler, steps, upsampler_steps, upsampler_sampler, eta,
+                  interval, rescale, threshold, name, label
                   or strategy = "imported": folder, captions, name, label
                   and of any arm: rerank, degrade
 
@@ -13,6 +14,7 @@ image is made.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +22,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
+    PlainValidator,
     ValidationError,
     field_validator,
     model_validator,
 )
+
+from generator.errors import OptionError
+from generator.schedules import kept_steps
 
 from .arm_options import DegradeTable, RerankTable
 from .config_messages import NAME_PATTERN, describe
@@ -36,13 +42,38 @@ STRATEGY_LABELS = {
     "unguided": "Unguided",
     "classifier_free": "Classifier-free",
     "clip": "CLIP",
+    "classifier": "Classifier",
     "imported": "Imported",
 }
-STRATEGY_NAMES = {"unguided": "unguided", "classifier_free": "cfg", "clip": "clip"}
+STRATEGY_NAMES = {
+    "unguided": "unguided",
+    "classifier_free": "cfg",
+    "clip": "clip",
+    "classifier": "classifier",
+}
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=60)]
-Sampler = Literal["ddpm", "ddim"]
-Steps = Annotated[int, Field(ge=1, le=1000)]
+Sampler = Literal["ddpm", "ddim", "dpm++2m", "plms"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _steps(value: Any) -> int | str:
+    """A count of 1..1000, or a respacing string that the generator knows."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
+        return value
+    if isinstance(value, str) and value:
+        try:
+            kept_steps(value)
+        except OptionError as error:
+            raise ValueError(str(error).rstrip(".")) from error
+        return value
+    raise ValueError(
+        f"found {json.dumps(value, default=str)}, expected a count from 1 to 1000 or a respacing "
+        'such as "ddim50" or "27,27,27"'
+    )
+
+
+Steps = Annotated[int | str, PlainValidator(_steps)]
 
 
 class RunTable(_Table):
@@ -142,16 +173,59 @@ class PromptsTable(_Table):
 
 
 class _ArmTable(_Table):
+    """What any arm may say, imported ones too.
+
+    Attributes:
+        label: what tables and figures print.
+        rerank: how each image is chosen among candidates.
+        degrade: what is done to the images in the end.
+    """
+
     label: Text | None = None
     rerank: RerankTable | None = None
     degrade: DegradeTable | None = None
 
 
 class _GeneratedTable(_ArmTable):
+    """What every generated arm may say; see `generator.options.Sampling` for what each does.
+
+    Attributes:
+        name: of the arm, or what stands before the scale in the names of a table of scales.
+        sampler: of the base model.
+        steps: a count or a respacing string.
+        upsampler_steps: likewise; 27 is GLIDE's own spacing.
+        upsampler_sampler: by default DDIM on GLIDE's spacing, else `sampler`.
+        eta: of DDIM.
+        threshold: percentile of dynamic thresholding.
+    """
+
     name: Name | None = None
     sampler: Sampler = "ddpm"
     steps: Steps = 100
     upsampler_steps: Steps = 27
+    upsampler_sampler: Sampler | None = None
+    eta: Fraction = 0.0
+    threshold: Annotated[float, Field(gt=0, lt=100)] | None = None
+
+    @model_validator(mode="after")
+    def _eta_is_ddims(self) -> _GeneratedTable:
+        if self.eta and self.sampler != "ddim":
+            raise ValueError(
+                f'found `eta` with sampler = "{self.sampler}"; it is DDIM\'s: leave it out or use '
+                'sampler = "ddim"'
+            )
+        return self
+
+    @property
+    def options(self) -> tuple[tuple[str, Any], ...]:
+        """Names and values of the options that differ from their defaults, beside the main ones."""
+        names = ("upsampler_sampler", "eta", "threshold", "interval", "rescale")
+        fields = type(self).model_fields
+        return tuple(
+            (name, getattr(self, name))
+            for name in names
+            if name in fields and getattr(self, name) != fields[name].default
+        )
 
 
 class UnguidedTable(_GeneratedTable):
@@ -160,17 +234,47 @@ class UnguidedTable(_GeneratedTable):
     strategy: Literal["unguided"]
 
 
-class ClassifierFreeTable(_GeneratedTable):
-    """`[[arms]] strategy = "classifier_free"`: one arm a scale, each at least 1 (1 is unguided)."""
+class _GuidedTable(_GeneratedTable):
+    """Arms with a scale.
+
+    Attributes:
+        interval: guide only in this part of the noise levels, 0 (clean) to 1.
+    """
+
+    interval: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = (0.0, 1.0)
+
+    @field_validator("interval")
+    @classmethod
+    def _interval_ascends(cls, interval: tuple[float, float]) -> tuple[float, float]:
+        if interval[0] > interval[1]:
+            raise ValueError(f"found {list(interval)}, expected [low, high] with low <= high")
+        return interval
+
+
+class ClassifierFreeTable(_GuidedTable):
+    """`[[arms]] strategy = "classifier_free"`: one arm a scale, each at least 1 (1 is unguided).
+
+    Attributes:
+        scales: guidance scales.
+        rescale: φ of guidance rescale.
+    """
 
     strategy: Literal["classifier_free"]
     scales: Annotated[list[Annotated[float, Field(ge=1, lt=10_000)]], Field(min_length=1)]
+    rescale: Fraction = 0.0
 
 
-class ClipTable(_GeneratedTable):
+class ClipTable(_GuidedTable):
     """`[[arms]] strategy = "clip"`: one arm a scale, each above 0."""
 
     strategy: Literal["clip"]
+    scales: Annotated[list[Annotated[float, Field(gt=0, lt=10_000)]], Field(min_length=1)]
+
+
+class ClassifierTable(_GuidedTable):
+    """`[[arms]] strategy = "classifier"`: the tabletop classifier guides; scales above 0."""
+
+    strategy: Literal["classifier"]
     scales: Annotated[list[Annotated[float, Field(gt=0, lt=10_000)]], Field(min_length=1)]
 
 
@@ -194,7 +298,7 @@ class ImportedTable(_ArmTable):
 
 
 ArmTable = Annotated[
-    UnguidedTable | ClassifierFreeTable | ClipTable | ImportedTable,
+    UnguidedTable | ClassifierFreeTable | ClipTable | ClassifierTable | ImportedTable,
     Field(discriminator="strategy"),
 ]
 
@@ -210,6 +314,8 @@ class ArmConfig:
         captions: their captions file, as written; None when generated or not given.
         rerank: how each image is chosen among candidates; None if there is but one.
         degrade: what is done to the images in the end; None if nothing.
+        options: names and values of further fields of `generator.options.Sampling`, only those that
+            differ from their defaults, so that arms without them keep their identity.
     """
 
     name: str
@@ -217,12 +323,13 @@ class ArmConfig:
     scale: float | None
     label: str
     sampler: Sampler | None = None
-    steps: int | None = None
-    upsampler_steps: int | None = None
+    steps: int | str | None = None
+    upsampler_steps: int | str | None = None
     folder: str | None = None
     captions: str | None = None
     rerank: RerankTable | None = None
     degrade: DegradeTable | None = None
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def imported(self) -> bool:
@@ -248,11 +355,19 @@ class ArmConfig:
         """How many images are made or read for each sample."""
         return self.rerank.best_of if self.rerank else 1
 
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The fields of the `generator.options.Sampling` of a generated arm."""
+        keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps")
+        return {**{key: getattr(self, key) for key in keys}, **dict(self.options)}
+
     def settings(self) -> dict[str, Any]:
-        """All that decides its images: not its name or label."""
+        """All that decides its images: not its name or label. Values are JSON scalars."""
         keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps", "folder", "captions")
-        found = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
-        return {**found, **self.alterations()}
+        values = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        for name, value in self.options:
+            values[name] = f"{value[0]:g}..{value[1]:g}" if name == "interval" else value
+        return {**values, **self.alterations()}
 
     def alterations(self) -> dict[str, str | int]:
         """The part of its settings that any arm may have; empty for most."""
@@ -380,8 +495,11 @@ def _expand_table(table: ArmTable) -> list[ArmConfig]:
     name = table.name or STRATEGY_NAMES[table.strategy]
     sampling = (table.sampler, table.steps, table.upsampler_steps)
     if isinstance(table, UnguidedTable):
-        return [ArmConfig(name, "unguided", None, label, *sampling)]
+        return [ArmConfig(name, "unguided", None, label, *sampling, options=table.options)]
     return [
-        ArmConfig(f"{name}-{scale:g}", table.strategy, scale, f"{label}, s = {scale:g}", *sampling)
+        ArmConfig(
+            f"{name}-{scale:g}", table.strategy, scale, f"{label}, s = {scale:g}", *sampling,
+            options=table.options,
+        )
         for scale in table.scales
-    ]
+    ]  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from .errors import RunError
 
-Strategy = Literal["unguided", "classifier_free", "clip", "imported"]
+Strategy = Literal["unguided", "classifier_free", "clip", "classifier", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Arm:
         strategy: the guidance strategy; `imported` for a folder of images.
         scale: guidance scale; None when unguided or imported.
         label: what tables and figures print (`Classifier-free, s = 3`).
-        sampler: `ddpm` or `ddim`; None when imported.
-        steps: base model's denoising steps; None when imported.
+        sampler: such as `ddpm` or `dpm++2m`; None when imported.
+        steps: base model's denoising steps, a count or a respacing string; None when imported.
         reranked_by: the CLIP that chose its images among candidates; None if nobody did.
         degraded_by: what made its images worse in the end (`blur 1.5`); None if nothing did.
     """
@@ -49,7 +49,7 @@ class Arm:
     scale: float | None
     label: str
     sampler: str | None = None
-    steps: int | None = None
+    steps: int | str | None = None
     reranked_by: str | None = None
     degraded_by: str | None = None
 

@@ -55,19 +55,22 @@ class SourceOpener:
 
     generator: GeneratorTable
     model: str
+    classifier: bool = False  # whether an arm needs it; a run without keeps its identity
 
     @classmethod
     def of(cls, sweep: SweepFile) -> SourceOpener:
         """The source a sweep file asks for; a model that is a path is relative to the file."""
         table = sweep.config.generator
         named = table.model in ("tabletop", "fake")
-        return cls(table, table.model if named else str(sweep.resolve(table.model)))
+        model = table.model if named else str(sweep.resolve(table.model))
+        return cls(table, model, any(a.strategy == "classifier" for a in sweep.config.arms))
 
     def __call__(self) -> ImageSource:
         """Load it (seconds for GLIDE)."""
         if self.model == "fake":
             return FakeSource(self.generator.fake or FakeTable())
-        return GlideSource.load(self.model, self.generator.device, self.generator.dtype)
+        table = self.generator
+        return GlideSource.load(self.model, table.device, table.dtype, self.classifier)
 
 
 @dataclass
@@ -83,13 +86,14 @@ class GlideSource:
         self.size = int(self.pipeline.image_size)
 
     @classmethod
-    def load(cls, model: str, device: str, dtype: str) -> GlideSource:
+    def load(cls, model: str, device: str, dtype: str, classifier: bool = False) -> GlideSource:
         """Load a model by name or folder.
 
         Args:
             model: `tabletop`, or a folder of checkpoints.
             device: a torch device, or `auto`: CUDA if there is one.
             dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
+            classifier: load the noised tabletop classifier too.
 
         Raises:
             generator.errors.GeneratorError: the weights are missing, corrupt or of another model,
@@ -103,7 +107,8 @@ class GlideSource:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
-        return cls(load_pipeline(model, device, dtype), device, dtype)
+        extra = {"classifier": True} if classifier else {}
+        return cls(load_pipeline(model, device, dtype, **extra), device, dtype)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each weights file, by name."""
@@ -115,10 +120,8 @@ class GlideSource:
 
         from generator.options import Sampling
 
-        keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps")
-        sampling = Sampling(**{key: getattr(arm, key) for key in keys})
         try:
-            return self.pipeline.sample(list(captions), list(seeds), sampling)
+            return self.pipeline.sample(list(captions), list(seeds), Sampling(**arm.sampling))
         except torch.OutOfMemoryError as error:
             raise GlideEvalError(
                 f"{self.device} ran out of memory making {len(captions)} images at once for "
@@ -152,7 +155,8 @@ class FakeSource:
     def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""
         self.sleep(self.settings.seconds * len(captions))
-        clarity = 1 - 0.7 / (1 + (arm.scale or 0.0) + 0.001 * (arm.steps or 0))
+        steps = arm.steps if isinstance(arm.steps, int) else 0
+        clarity = 1 - 0.7 / (1 + (arm.scale or 0.0) + 0.001 * steps)
         images = [
             clarity * self._scene(caption) + (1 - clarity) * self._noise(seed)
             for caption, seed in zip(captions, seeds, strict=True)

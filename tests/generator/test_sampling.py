@@ -14,6 +14,7 @@ from generator.guidance import classifier_free, unguided
 from generator.loading import load_pipeline
 from generator.options import Sampling
 from generator.pipeline import Pipeline
+from generator.sampling import SAMPLERS
 from generator.schedules import kept_steps
 from generator.seeds import SampleNoise
 from generator.tabletop.words import WordTokenizer
@@ -71,7 +72,7 @@ def test_draws_of_other_stages_and_steps_differ():
 
 
 @pytest.mark.parametrize("strategy", ["unguided", "classifier_free", "clip"])
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", list(SAMPLERS))
 def test_neighbours_in_a_batch_do_not_change_a_picture(pipeline, strategy, sampler):
     first = sample(
         pipeline, ["a red cube", "a blue cone"], [1, 2], strategy=strategy, sampler=sampler
@@ -107,6 +108,102 @@ def test_each_caption_of_a_batch_may_have_its_own_scale(pipeline):
         torch.testing.assert_close(mixed[row], same[row])
 
 
+CAPTIONS = ["a red cube", "a blue cone", "a cyan cube", "a green sphere"]
+SEEDS = [1, 2, 3, 4]
+
+
+def test_rows_of_different_scales_share_a_batch_and_no_row_feels_its_neighbours(pipeline):
+    def rows(*scales: float | None) -> np.ndarray:
+        options = {"sampler": "ddim", "steps": 3, "upsampler_steps": 1}
+        samplings = [
+            Sampling("unguided" if s is None else "classifier_free", s, **options) for s in scales
+        ]
+        return pipeline.sample(CAPTIONS, SEEDS, samplings)
+
+    mixed = rows(3.0, None, 1.0, 5.0)
+    for row, others in enumerate([rows(3.0, 3.0, 3.0, 3.0), rows(None, None, None, None),
+                                  rows(1.0, 1.0, 1.0, 1.0), rows(2.0, 1.0, 7.0, 5.0)]):  # fmt: skip
+        np.testing.assert_array_equal(mixed[row], others[row])
+    np.testing.assert_array_equal(rows(1.0, 1.0, 1.0, 1.0), rows(None, None, None, None))
+
+
+def test_rows_that_differ_in_more_than_scale_are_refused(pipeline):
+    one, other = Sampling(steps=3), Sampling(steps=4, sampler="ddim")
+    with pytest.raises(OptionError, match=r"found different sampler, steps\."):
+        pipeline.sample(CAPTIONS[:2], [1, 2], [one, other])
+    with pytest.raises(OptionError, match="found 1 for 2 captions"):
+        pipeline.sample(CAPTIONS[:2], [1, 2], [one])
+    with pytest.raises(OptionError, match="different strategy"):
+        pipeline.sample(CAPTIONS[:2], [1, 2], [one, Sampling("clip", steps=3)])
+
+
+def test_with_a_micro_batch_the_bytes_do_not_depend_on_how_many_are_made(pipeline):
+    sampling = Sampling(sampler="dpm++2m", steps=3, upsampler_steps=1)
+    together = pipeline.sample(CAPTIONS, SEEDS, sampling, micro_batch=3)
+    alone = pipeline.sample(CAPTIONS[2:3], [3], sampling, micro_batch=3)
+    np.testing.assert_array_equal(together[2], alone[0])
+    backwards = pipeline.sample(CAPTIONS[::-1], SEEDS[::-1], sampling, micro_batch=3)
+    np.testing.assert_array_equal(together, backwards[::-1])
+    with pytest.raises(OptionError, match="micro_batch"):
+        pipeline.sample(CAPTIONS, SEEDS, sampling, micro_batch=0)
+
+
+def test_outside_its_interval_guidance_costs_one_pass_and_changes_nothing(pipeline, monkeypatch):
+    sizes, forward = [], type(pipeline.base).forward
+
+    def counted(self, x, *args, **kwargs):
+        sizes.append(len(x))
+        return forward(self, x, *args, **kwargs)
+
+    monkeypatch.setattr(type(pipeline.base), "forward", counted)
+
+    def base(**options) -> torch.Tensor:
+        sizes.clear()
+        return pipeline.sample_base(
+            CAPTIONS[:2], [1, 2], Sampling(sampler="ddim", steps=5, **options)
+        )
+
+    unguided_picture = base(strategy="unguided")
+    assert sizes == [2] * 5
+    base(interval=(0.2, 0.8))  # of steps 999, 749, 500, 250, 0
+    assert sizes == [2, 4, 4, 4, 2]
+    nothing = base(interval=(0.9, 0.95))
+    assert sizes == [2] * 5
+    torch.testing.assert_close(nothing, unguided_picture, rtol=0, atol=0)
+    torch.testing.assert_close(
+        base(strategy="clip", interval=(0.9, 0.95)), unguided_picture, rtol=0, atol=0
+    )
+    assert (base(strategy="clip") - unguided_picture).abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rescale": 0.7}, {"threshold": 80.0}, {"eta": 0.5}, {"interval": (0.0, 0.6)},
+        {"steps": "2,2"}, {"upsampler_steps": "1,1,1,1,1"}, {"upsampler_sampler": "ddpm"},
+    ],
+    ids=lambda options: next(iter(options)),
+)  # fmt: skip
+def test_every_option_changes_the_picture(pipeline, options):
+    plain = sample(pipeline, CAPTIONS[:1], [1], scale=6.0)
+    assert (sample(pipeline, CAPTIONS[:1], [1], **{"scale": 6.0} | options) != plain).any()
+
+
+def test_any_gradient_plugs_in(pipeline):
+    seen = []
+
+    def brighter(x, t):
+        seen.append(int(t[0]))
+        return torch.full_like(x, 3.0)
+
+    for strategy in ("unguided", "classifier_free", "clip"):
+        sampling = Sampling(strategy, sampler="ddpm", steps=4, interval=(0.0, 0.9))
+        plain = pipeline.sample_base(CAPTIONS[:2], [1, 2], sampling)
+        steered = pipeline.sample_base(CAPTIONS[:2], [1, 2], sampling, cond_fn=brighter)
+        assert float((steered - plain).mean()) > 0
+    assert seen == [666, 333, 0] * 3
+
+
 def test_clip_guidance_raises_the_guiding_clips_own_score(pipeline):
     captions, seeds = ["a red cube", "a green sphere", "a cyan cone", "a blue cube"], [1, 2, 3, 4]
     text = pipeline.clip.text_embeddings(*ended(WordTokenizer(), captions, 16))
@@ -130,6 +227,24 @@ def test_clip_guidance_raises_the_guiding_clips_own_score(pipeline):
         ({"upsampler_steps": 1001}, "upsampler_steps"),
         ({"scale": None}, "scale"),
         ({"scale": float("nan")}, "scale"),
+        ({"scale": float("inf")}, "scale"),
+        ({"scale": 0.5}, "scale of 1 or more"),
+        ({"strategy": "clip", "scale": -1.0}, "scale of 0 or more"),
+        ({"steps": "ddim999"}, "steps"),
+        ({"steps": ""}, "steps"),
+        ({"steps": float("nan")}, "steps"),
+        ({"upsampler_steps": "fast"}, "upsampler_steps"),
+        ({"upsampler_sampler": "euler"}, "euler"),
+        ({"eta": 1.5}, "eta"),
+        ({"sampler": "plms", "eta": 0.5}, "eta"),
+        ({"interval": (0.8, 0.2)}, "interval"),
+        ({"interval": (0.2,)}, "interval"),
+        ({"interval": (0.0, float("nan"))}, "interval"),
+        ({"rescale": -0.1}, "rescale"),
+        ({"strategy": "clip", "rescale": 0.5}, "rescale"),
+        ({"threshold": 100.0}, "threshold"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"strategy": "classifier"}, "classifier=True"),
     ],
 )
 def test_impossible_options_are_named(pipeline, options, named):

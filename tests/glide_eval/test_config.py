@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from glide_eval.arm_options import DegradeTable, RerankTable
+from generator.options import Sampling
 from glide_eval.config import (
-    ClipTable,
+    ClassifierFreeTable,
     GeneratorTable,
     ImportedTable,
     PromptsTable,
@@ -63,6 +64,39 @@ def test_names_and_labels_of_a_table_reach_its_arms():
     }
 
 
+def test_every_sampling_key_reaches_the_arm_and_its_settings():
+    keys = {
+        "strategy": '"classifier_free"', "scales": "[3]", "sampler": '"ddim"', "steps": '"ddim50"',
+        "upsampler_steps": '"10,5"', "upsampler_sampler": '"dpm++2m"', "eta": "0.5",
+        "interval": "[0.1, 0.7]", "rescale": "0.7", "threshold": "99.5",
+    }  # fmt: skip
+    (one,) = arms_of(arm(**keys))
+    assert Sampling(**one.sampling) == Sampling(
+        "classifier_free", 3.0, "ddim", "ddim50", "10,5", "dpm++2m", 0.5, (0.1, 0.7), 0.7, 99.5
+    )
+    assert one.settings() == {
+        "strategy": "classifier_free", "scale": 3.0, "sampler": "ddim", "steps": "ddim50",
+        "upsampler_steps": "10,5", "upsampler_sampler": "dpm++2m", "eta": 0.5,
+        "interval": "0.1..0.7", "rescale": 0.7, "threshold": 99.5,
+    }  # fmt: skip
+
+
+def test_arms_that_say_nothing_new_keep_the_identity_they_had():
+    written_out = arm(
+        strategy='"clip"', scales="[2]", eta="0.0", interval="[0, 1]", upsampler_steps="27"
+    )
+    for text in (arm(strategy='"clip"', scales="[2]"), written_out):
+        assert arms_of(text)[0].settings() == {
+            "strategy": "clip", "scale": 2.0, "sampler": "ddpm", "steps": 100,
+            "upsampler_steps": 27,
+        }  # fmt: skip
+
+
+def test_classifier_guidance_is_a_strategy_with_its_own_name_and_label():
+    (one,) = arms_of(arm(strategy='"classifier"', scales="[4]"))
+    assert (one.name, one.label) == ("classifier-4", "Classifier, s = 4")
+
+
 @pytest.mark.parametrize(
     ("tables", "parts"),
     [
@@ -96,9 +130,25 @@ def test_names_and_labels_of_a_table_reach_its_arms():
         ({"arms": arm(strategy='"clip"', scales="[inf]")}, ["`arms[0].scales[0]`", "finite"]),
         ({"arms": arm(strategy='"clip"', scales="[1, nan]")}, ["`arms[0].scales[1]`", "finite"]),
         ({"arms": arm(strategy='"classifier_free"', scales="[0.5]")}, ["is 0.5", "equal to 1"]),
-        ({"arms": arm(strategy='"unguided"', steps="0")}, ["`arms[0].steps` is 0"]),
-        ({"arms": arm(strategy='"unguided"', steps="1001")}, ["`arms[0].steps` is 1001", "1000"]),
-        ({"arms": arm(strategy='"unguided"', sampler='"plms"')}, ['"plms"', "'ddpm' or 'ddim'"]),
+        ({"arms": arm(strategy='"unguided"', steps="0")}, ["`arms[0].steps`: found 0"]),
+        ({"arms": arm(strategy='"unguided"', steps="1001")}, ["`arms[0].steps`: found 1001"]),
+        ({"arms": arm(strategy='"unguided"', steps="2.5")}, ["`arms[0].steps`: found 2.5"]),
+        ({"arms": arm(strategy='"unguided"', steps='"fast"')}, ["`arms[0].steps`", "'fast'"]),
+        ({"arms": arm(strategy='"unguided"', steps='""')}, ["`arms[0].steps`", "a respacing"]),
+        ({"arms": arm(strategy='"unguided"', sampler='"euler"')}, ['"euler"', "'dpm++2m'"]),
+        ({"arms": arm(strategy='"unguided"', eta="0.5")}, ["`arms[0]`", "`eta`", "DDIM's"]),
+        ({"arms": arm(strategy='"unguided"', interval="[0, 1]")}, ["`arms[0].interval` is not a"]),
+        ({"arms": arm(strategy='"unguided"', threshold="100")}, ["`arms[0].threshold` is 100"]),
+        ({"arms": arm(strategy='"clip"', scales="[1]", rescale="0.5")}, ["`arms[0].rescale`"]),
+        (
+            {"arms": arm(strategy='"clip"', scales="[1]", interval="[0.8, 0.2]")},
+            ["`arms[0].interval`", "[0.8, 0.2]", "low <= high"],
+        ),
+        (
+            {"arms": arm(strategy='"clip"', scales="[1]", interval="[0, 1.5]")},
+            ["`arms[0].interval[1]` is 1.5"],
+        ),
+        ({"arms": arm(strategy='"classifier"', scales="[0]")}, ["is 0", "greater"]),
         ({"arms": arm(strategy='"imported"', name='"x"')}, ["`arms[0].folder` is missing"]),
         ({"arms": ARMS + arm(strategy='"unguided"', steps="9")}, ["two arms named `unguided`"]),
         (
@@ -164,7 +214,7 @@ def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts()
         GeneratorTable,
         PromptsTable,
         TabletopPromptsTable,
-        ClipTable,
+        ClassifierFreeTable,
         ImportedTable,
         RerankTable,
         DegradeTable,

@@ -89,6 +89,12 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
     ]
 
 
+def test_the_classifier_is_loaded_for_runs_that_guide_by_it_and_for_no_other(tmp_path):
+    guided = '[[arms]]\nstrategy = "classifier"\nscales = [2]'
+    assert SourceOpener.of(load_sweep(write_sweep(tmp_path / "a", arms=guided))).classifier
+    assert not SourceOpener.of(load_sweep(write_sweep(tmp_path / "b"))).classifier
+
+
 def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
     import torch
 
