@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.arm_options import DegradeTable, RerankTable
 from generator.options import Sampling
+from glide_eval.arm_options import DegradeTable, RerankTable
 from glide_eval.config import (
     ClassifierFreeTable,
     GeneratorTable,
