@@ -3,48 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .clip import Clip
+from .config import ClipConfig, UNetConfig
 from .diffusion import Diffusion
 from .errors import OptionError
 from .guidance import classifier_free, unguided
 from .options import Sampling
 from .sampling import SAMPLERS, Denoiser
 from .seeds import BASE, UPSAMPLER, SampleNoise
+from .stages import LazyModel, Stages
 from .text_unet import TextCondition, TextUNet
-from .tokenizer import Tokenizer, ended, padded
+from .tokenizer import Tokenizer, cut_off, ended, padded
 
 UPSAMPLER_TEMPERATURE = 0.997  # on the upsampler's initial noise, as in the released notebooks
 
 
-@dataclass
 class Pipeline:
-    """Models on one device.
+    """The networks of a model on one device.
 
     Attributes:
-        base: draws small pictures; fine-tuned for classifier-free guidance.
-        upsampler: enlarges them.
-        clip: the noised CLIP that may guide.
+        stages: its networks, loaded when first used; `base`, `upsampler`, … below name them.
+        tokenizer, clip_tokenizer: what the UNets and the noised CLIP read.
         weights: file name to sha256, for provenance.
+        device: where it computes.
+        dtype: in which precision; what surrounds the networks stays fp32.
     """
 
-    base: TextUNet
-    upsampler: TextUNet
-    clip: Clip
-    tokenizer: Tokenizer
-    weights: dict[str, str]
-    device: torch.device
-    dtype: torch.dtype = torch.float32
+    def __init__(
+        self,
+        base: TextUNet | LazyModel[TextUNet],
+        upsampler: TextUNet | LazyModel[TextUNet],
+        clip: Clip | LazyModel[Clip],
+        tokenizer: Tokenizer,
+        weights: dict[str, str],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        base_inpaint: TextUNet | LazyModel[TextUNet] | None = None,
+        upsample_inpaint: TextUNet | LazyModel[TextUNet] | None = None,
+        clip_tokenizer: Tokenizer | None = None,
+        low_memory: bool = False,
+    ):
+        models = {
+            "base": base,
+            "upsampler": upsampler,
+            "clip": clip,
+            "base_inpaint": base_inpaint,
+            "upsample_inpaint": upsample_inpaint,
+        }
+        present: dict[str, Any] = {name: m for name, m in models.items() if m is not None}
+        self.stages = Stages(present, low_memory)
+        self.tokenizer = tokenizer
+        self.clip_tokenizer = clip_tokenizer or tokenizer
+        self.weights = weights
+        self.device = device
+        self.dtype = dtype
+
+    @property
+    def base(self) -> TextUNet:
+        """Draws small pictures; fine-tuned for classifier-free guidance."""
+        return cast(TextUNet, self.stages.get("base"))
+
+    @property
+    def upsampler(self) -> TextUNet:
+        """Enlarges them."""
+        return cast(TextUNet, self.stages.get("upsampler"))
+
+    @property
+    def clip(self) -> Clip:
+        """The noised CLIP that may guide."""
+        return cast(Clip, self.stages.get("clip"))
+
+    @property
+    def base_inpaint(self) -> TextUNet | None:
+        """Fills holes in small pictures; None if the model has no such network."""
+        return cast(TextUNet | None, self._optional("base_inpaint"))
+
+    @property
+    def upsample_inpaint(self) -> TextUNet | None:
+        """Enlarges what fills them; None if the model has no such network."""
+        return cast(TextUNet | None, self._optional("upsample_inpaint"))
 
     @property
     def image_size(self) -> int:
         """Width and height of a finished picture."""
-        return self.upsampler.config.image_size
+        return self.stages.config("upsampler").image_size
+
+    def cut_off(self, caption: str, guided_by_clip: bool = False) -> str:
+        """The end of a caption that no UNet (or the guiding CLIP) reads; "" if all is read.
+
+        The longest such end, as the tokenizer spells it.
+        """
+        contexts = [
+            cast(UNetConfig, self.stages.config(name)).text_ctx for name in ("base", "upsampler")
+        ]
+        ends = [cut_off(self.tokenizer, caption, min(contexts))]
+        if guided_by_clip:
+            context = cast(ClipConfig, self.stages.config("clip")).max_text_len
+            ends.append(cut_off(self.clip_tokenizer, caption, context, ended=True))
+        return max(ends, key=len)
 
     @torch.no_grad()
     def sample(
@@ -91,7 +154,7 @@ class Pipeline:
         else:
             denoiser = unguided(self.base, text)
         if sampling.strategy == "clip":
-            tokens, lengths = ended(self.tokenizer, captions, self.clip.config.max_text_len)
+            tokens, lengths = ended(self.clip_tokenizer, captions, self.clip.config.max_text_len)
             target = self.clip.text_embeddings(tokens.to(self.device), lengths.to(self.device))
             gradient = self.clip.gradient(target, float(sampling.scale or 0.0))
         return SAMPLERS[sampling.sampler](
@@ -123,6 +186,9 @@ class Pipeline:
             Diffusion(config.noise_schedule, "fast27" if as_released else str(steps)),
             lambda number: noise.step(number, shape),
         ).clamp(-1, 1)
+
+    def _optional(self, name: str) -> nn.Module | None:
+        return self.stages.get(name) if name in self.stages else None
 
     def _condition(self, unet: TextUNet, captions: Sequence[str]) -> TextCondition:
         tokens, mask = padded(self.tokenizer, captions, unet.config.text_ctx)
