@@ -157,6 +157,39 @@ def load_released_clip(image_encoder: Path, text_encoder: Path, device: Device =
     return model.eval()
 
 
+def check_released(path: Path) -> None:
+    """Refuse a .pt file that is not the released one of its name; loads no weights.
+
+    Raises:
+        CheckpointError: see `read_released`, or entries that differ.
+    """
+    config = read_config(path)
+    with torch.device("meta"):
+        if isinstance(config, UNetConfig):
+            model: nn.Module = TextUNet(config)
+        else:
+            clip = Clip(config)
+            model = clip.image_encoder if "image" in path.name else clip.text_encoder
+    check_layout(model, read_released(path), path)
+
+
+def check_ours(path: Path) -> None:
+    """Refuse a safetensors file that does not fit its own config; loads no weights.
+
+    Raises:
+        CheckpointError: see `read`, or entries that differ.
+    """
+    state, metadata = read(path)
+    builders = {
+        "TextUNet": lambda config: TextUNet(UNetConfig.from_dict(config)),
+        "Clip": lambda config: Clip(ClipConfig.from_dict(config)),
+    }
+    if build := builders.get(metadata["class"]):
+        with torch.device("meta"):
+            model = build(metadata["config"])
+        check_layout(model, state, path)
+
+
 def low_precision_entries(model: nn.Module) -> set[str]:
     """Entries of a UNet that may be fp16 or bf16: those the released code converts.
 

@@ -194,8 +194,8 @@ def _refusal(url: str, error: Exception) -> str:
         if error.code < 500 and error.code not in (408, 429):
             raise DownloadError(
                 f"{url} can't be fetched: the server answered {error.code} {error.reason}, "
-                "expected the file. It may have moved, or a proxy stands between; try the address in a "
-                "browser."
+                "expected the file. It may have moved, or a proxy stands between; try the address "
+                "in a browser."
             ) from error
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
