@@ -121,10 +121,10 @@ def _receive(url: str, file: BinaryIO, part: Path, wait: Callable[[float], None]
                 trouble = _refusal(url, error)
             fruitless = 0 if file.tell() > before else fruitless + 1
             if fruitless == ATTEMPTS:
+                kept = f"{file.tell():,} bytes are kept in {part}. " if file.tell() else ""
                 raise DownloadError(
                     f"{url} can't be fetched: {trouble}, and {ATTEMPTS} attempts brought nothing "
-                    f"more. {file.tell():,} bytes are kept in {part}: check the network and run "
-                    "the same command again."
+                    f"more. {kept}Check the network and run the same command again."
                 )
             wait(min(2.0**fruitless, 30.0) if fruitless else 0.0)
 
@@ -226,7 +226,11 @@ def _held(part: Path) -> Iterator[BinaryIO]:
         except OSError:
             pass  # a file system without locks
         file.seek(0, os.SEEK_END)
-        yield file
+        try:
+            yield file
+        finally:
+            if file.tell() == 0:
+                _forget(part)
 
 
 def _must_fit(part: Path, version: _Version) -> None:

@@ -20,6 +20,7 @@ from .config import ArmConfig, FakeTable, GeneratorTable, SweepFile
 from .errors import GlideEvalError
 
 Images = NDArray[np.uint8]
+NAMED_MODELS = ("tabletop", "glide", "fake")  # anything else is a folder
 
 
 class ImageSource(Protocol):
@@ -44,6 +45,10 @@ class ImageSource(Protocol):
         """SHA-256 of each weights file, by name; what must not change within a run."""
         ...
 
+    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
+        """The end of a caption that the generator never reads; "" if it reads all."""
+        ...
+
     def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""
         ...
@@ -55,19 +60,25 @@ class SourceOpener:
 
     generator: GeneratorTable
     model: str
+    stages: tuple[str, ...] = ("base", "upsampler", "clip")
 
     @classmethod
     def of(cls, sweep: SweepFile) -> SourceOpener:
         """The source a sweep file asks for; a model that is a path is relative to the file."""
         table = sweep.config.generator
-        named = table.model in ("tabletop", "fake")
-        return cls(table, table.model if named else str(sweep.resolve(table.model)))
+        named = table.model in NAMED_MODELS
+        guided = any(arm.strategy == "clip" for arm in sweep.config.expand())
+        stages = ("base", "upsampler", "clip") if guided else ("base", "upsampler")
+        return cls(table, table.model if named else str(sweep.resolve(table.model)), stages)
 
     def __call__(self) -> ImageSource:
         """Load it (seconds for GLIDE)."""
         if self.model == "fake":
             return FakeSource(self.generator.fake or FakeTable())
-        return GlideSource.load(self.model, self.generator.device, self.generator.dtype)
+        table = self.generator
+        return GlideSource.load(
+            self.model, table.device, table.dtype, stages=self.stages, low_memory=table.low_memory
+        )
 
 
 @dataclass
@@ -83,13 +94,23 @@ class GlideSource:
         self.size = int(self.pipeline.image_size)
 
     @classmethod
-    def load(cls, model: str, device: str, dtype: str) -> GlideSource:
+    def load(
+        cls,
+        model: str,
+        device: str,
+        dtype: str,
+        *,
+        stages: Sequence[str] = ("base", "upsampler", "clip"),
+        low_memory: bool = False,
+    ) -> GlideSource:
         """Load a model by name or folder.
 
         Args:
-            model: `tabletop`, or a folder of checkpoints.
+            model: `tabletop`, `glide`, or a folder of checkpoints.
             device: a torch device, or `auto`: CUDA if there is one.
             dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
+            stages: the networks its arms need; their files are checked now.
+            low_memory: one network in memory at a time.
 
         Raises:
             generator.errors.GeneratorError: the weights are missing, corrupt or of another model,
@@ -103,11 +124,16 @@ class GlideSource:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
-        return cls(load_pipeline(model, device, dtype), device, dtype)
+        pipeline = load_pipeline(model, device, dtype, stages=stages, low_memory=low_memory)
+        return cls(pipeline, device, dtype)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each weights file, by name."""
         return dict(self.pipeline.weights)
+
+    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
+        """The end of a caption that the generator never reads; "" if it reads all."""
+        return self.pipeline.cut_off(caption, guided_by_clip)
 
     def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""
@@ -148,6 +174,10 @@ class FakeSource:
     def fingerprint(self) -> dict[str, str]:
         """A constant that stands for weights."""
         return {"fake": hashlib.sha256(b"fake, version 1").hexdigest()}
+
+    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
+        """Nothing: the whole caption decides the colours."""
+        return ""
 
     def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""

@@ -28,7 +28,7 @@ from .executor import Executor, LocalExecutor
 from .identity import Identity, check_same, config_identity, source_identity
 from .imported import ImportedFolder, match_folder
 from .prompts import load_prompts
-from .records import Sample
+from .records import Prompt, Sample
 from .run_store import RunFolder, write_text
 from .shards import RECORDS, Shard, ShardWorker, plan_shards
 from .sources import ImageSource, SourceOpener
@@ -119,6 +119,7 @@ class _Plan:
     """All that is known, and was checked, before a generator is loaded."""
 
     sweep: SweepFile
+    prompts: Sequence[Prompt]
     imports: Mapping[str, ImportedFolder]
     shards: Sequence[Shard]
     identity: Identity
@@ -138,7 +139,7 @@ def _plan(sweep: SweepFile) -> _Plan:
         arm.name: match_folder(sweep, arm, prompts) for arm in sweep.config.expand() if arm.imported
     }
     shards = plan_shards(sweep.config, prompts, imports)
-    return _Plan(sweep, imports, shards, config_identity(sweep.config, prompts, imports))
+    return _Plan(sweep, prompts, imports, shards, config_identity(sweep.config, prompts, imports))
 
 
 @contextlib.contextmanager
@@ -237,6 +238,8 @@ def _begin(
     for name, folder in plan.imports.items():
         for note in folder.notes(size):
             say(f"{name}: {note}")
+    if source is not None:
+        _warn_of_long_prompts(plan, source, say)
     if previous and (changed := provenance.changes(previous, story)):
         say(
             f"Since this run began: {', '.join(changed)}. Images made from here may differ in "
@@ -245,6 +248,21 @@ def _begin(
     provenance.write_provenance(run, story)
     write_text(run.config_path, plan.sweep.text)
     return story
+
+
+def _warn_of_long_prompts(plan: _Plan, source: ImageSource, say: Say) -> None:
+    """Name the prompts whose end the generator never reads, and what is lost of the first ones."""
+    guided = any(shard.arm.strategy == "clip" for shard in plan.shards)
+    cut = {p: end for p in plan.prompts if (end := source.cut_off(p.caption, guided))}
+    if not cut:
+        return
+    shown = "; ".join(f"{p.id} loses “{_clipped(end)}”" for p, end in list(cut.items())[:3])
+    more = f"; and {len(cut) - 3:,} more" if len(cut) > 3 else ""
+    say(f"Warning: {count(len(cut), 'prompt')} too long for the generator: {shown}{more}.")
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _image_size(sweep: SweepFile, source: ImageSource | None) -> int:

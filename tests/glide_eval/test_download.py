@@ -160,8 +160,9 @@ def test_a_busy_server_is_asked_again(server, path):
 
 
 def test_no_network_is_one_paragraph(path):
-    with pytest.raises(DownloadError, match=r"no connection.*check the network") as caught:
+    with pytest.raises(DownloadError, match=r"no connection.*Check the network") as caught:
         download("http://127.0.0.1:9/base.pt", path, wait=lambda _: None)
+    assert list(path.parent.iterdir()) == []
     assert "\n" not in str(caught.value)
 
 
