@@ -21,11 +21,11 @@ from .clip import Clip
 from .config import ClipConfig, UNetConfig
 from .errors import CheckpointError
 from .text_unet import TextUNet
+from .weight_files import WEIGHTS as WEIGHTS
 from .weight_files import sha256 as sha256
 
 M = TypeVar("M", bound=nn.Module)
 Device = torch.device | str
-WEIGHTS = Path(__file__).parent / "weights"
 
 
 def save(

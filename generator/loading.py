@@ -12,16 +12,16 @@ import torch
 from generator.tabletop.words import WordTokenizer
 
 from .bpe import ClipTokenizer, Gpt2Tokenizer
-from .checkpoints import WEIGHTS, load_clip, load_released_clip, load_unet, read_config
+from .checkpoints import load_clip, load_released_clip, load_unet, read_config
 from .clip import Clip
 from .config import UNetConfig
 from .errors import CheckpointError, OptionError
 from .pipeline import Pipeline
 from .released import VOCABULARY, released_folder
-from .stages import LazyModel
+from .stages import STAGES, LazyModel
 from .text_unet import TextUNet
 from .tokenizer import Tokenizer
-from .weight_files import checked_sha256
+from .weight_files import WEIGHTS, checked_sha256
 
 MODELS = ("tabletop", "glide")  # names; anything else is a folder
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -59,7 +59,7 @@ def load_pipeline(
 
     Raises:
         CheckpointError: a file is missing, corrupt, changed since its download or of another model.
-        OptionError: an unknown dtype or a device this machine lacks.
+        OptionError: an unknown dtype or stage, or a device this machine lacks.
     """
     if dtype not in _DTYPES:
         raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}.")
@@ -67,6 +67,8 @@ def load_pipeline(
         raise OptionError(
             f"Device {device!r} is not there: no CUDA device found. Use device = 'cpu'."
         )
+    if unknown := [stage for stage in stages if stage not in STAGES]:
+        raise OptionError(f"Unknown stage {unknown[0]!r}: use some of {', '.join(STAGES)}.")
     folder = model_folder(model)
     files = {stage: stage_files(folder, stage) for stage in _FILES}
     needed = [path for stage in stages for path in files[stage]]
@@ -78,7 +80,7 @@ def load_pipeline(
         if stage in _NEEDED or model == "glide" or all(path.is_file() for path in paths)
     }
     reads = next((stage for stage in stages if stage != "clip"), "base")
-    tokenizer = _unet_tokenizer(lazy[reads], folder)
+    tokenizer = _unet_tokenizer(lazy[reads], folder, weights)
     # A CLIP is only looked at if it is there: whoever asks for no guidance by it need not have it.
     clip_there = all(path.is_file() for path in files["clip"])
     clip_tokenizer = _clip_tokenizer(lazy["clip"]) if clip_there else tokenizer
@@ -169,12 +171,15 @@ def _unet_config(path: Path, stage: str) -> UNetConfig:
     return config
 
 
-def _unet_tokenizer(unet: LazyModel[TextUNet], folder: Path) -> Tokenizer:
-    """By the size of the vocabulary the network was built for."""
+def _unet_tokenizer(unet: LazyModel[TextUNet], folder: Path, weights: dict[str, str]) -> Tokenizer:
+    """By the size of the vocabulary the network was built for; a vocabulary on disk is recorded."""
     if unet.config.n_vocab == WordTokenizer.n_vocab:
         return WordTokenizer()
     beside = folder / VOCABULARY.file
-    return Gpt2Tokenizer(beside if beside.is_file() else released_folder() / VOCABULARY.file)
+    path = beside if beside.is_file() else released_folder() / VOCABULARY.file
+    tokenizer = Gpt2Tokenizer(path)
+    weights[path.name] = checked_sha256(path)
+    return tokenizer
 
 
 def _clip_tokenizer(clip: LazyModel[Clip]) -> Tokenizer:

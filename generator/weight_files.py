@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .errors import CheckpointError
 
+WEIGHTS = Path(__file__).parent / "weights"  # of the bundled miniature
 VARIABLE = "GLIDE_EVAL_WEIGHTS"
 RECORDS = "weights.json"
 

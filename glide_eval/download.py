@@ -33,6 +33,7 @@ from .errors import DownloadError, StorageError
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 30.0  # seconds without a byte
 ATTEMPTS = 5  # in a row that bring nothing
+BACKOFF = 2.0  # seconds before the second of them; doubles
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
@@ -126,7 +127,7 @@ def _receive(url: str, file: BinaryIO, part: Path, wait: Callable[[float], None]
                     f"{url} can't be fetched: {trouble}, and {ATTEMPTS} attempts brought nothing "
                     f"more. {kept}Check the network and run the same command again."
                 )
-            wait(min(2.0**fruitless, 30.0) if fruitless else 0.0)
+            wait(min(BACKOFF * 2 ** (fruitless - 1), 30.0) if fruitless else 0.0)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from generator.errors import CheckpointError
 from generator.released import CHECKPOINTS, VOCABULARY, released_folder
-from generator.weight_files import Record, checked_sha256, read_records, write_record
+from generator.weight_files import WEIGHTS, Record, checked_sha256, read_records, write_record
 
 from .download import download
 from .errors import UsageError, WeightsError
@@ -195,7 +195,6 @@ def _glide() -> Model:
 
 
 def _tabletop() -> Model:
-    folder = Path(__file__).parents[1] / "generator" / "weights"
     what = {
         "base": "text to 32 px",
         "upsample": "32 px to 128 px",
@@ -207,7 +206,7 @@ def _tabletop() -> Model:
     }
     files = tuple(
         ModelFile(path.stem, path, what.get(path.stem, ""))
-        for path in sorted(folder.glob("*.safetensors"))
+        for path in sorted(WEIGHTS.glob("*.safetensors"))
     )
     return Model(
         "tabletop",
@@ -215,7 +214,7 @@ def _tabletop() -> Model:
         "Ships in the package, MIT licence. Draws one to three objects on a table from captions of "
         "its own grammar; trained on pictures this project renders. Its model card: "
         "generator/weights/README.md.",
-        folder,
+        WEIGHTS,
         files,
         _check_ours,
     )

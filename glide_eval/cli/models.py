@@ -72,12 +72,12 @@ def fetch(name: str, only: tuple[str, ...]) -> None:
 @command.command()
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
-    """Recompute each file's sha256 and check what it holds; all models on disk without NAME."""
-    models = [find_model(name)] if name else [m for m in known_models().values() if _any_there(m)]
-    bad = 0
+    """Recompute each file's sha256 and check what it holds, of NAME or of all on disk."""
+    models = [find_model(name)] if name else list(known_models().values())
+    good = bad = 0
     for model in models:
         for file in model.files:
-            if not name and file.size is None:
+            if file.size is None and file.record is None:  # never fetched, which is no fault
                 continue
             try:
                 digest = verify_file(model, file)
@@ -85,8 +85,13 @@ def verify(name: str | None) -> None:
                 bad += 1
                 click.echo(f"{model.name}/{file.name}: {error}", err=True)
                 continue
+            good += 1
             against = "as recorded" if file.record or file.sha256 else "whole; nothing recorded"
             click.echo(f"{model.name}/{file.name}: {against}, sha256 {digest}")
+    if not good + bad:
+        raise click.ClickException(
+            f"{models[0].name} is not on disk. Fetch it: glide-eval models fetch {models[0].name}"
+        )
     if bad:
         raise click.ClickException(f"{bad} of the files failed; see above.")
 
@@ -117,10 +122,6 @@ def _state(file: ModelFile) -> str:
     if file.size is not None:
         return _bytes(file.size)
     return "no" if file.begun is None else f"{_bytes(file.begun)} so far"
-
-
-def _any_there(model: Model) -> bool:
-    return any(file.size is not None for file in model.files)
 
 
 def _bytes(size: int) -> str:

@@ -119,6 +119,7 @@ def test_fetched_files_sample_as_the_networks_they_hold(glide, strategy):
         loaded.sample(captions, seeds, sampling), ours.sample(captions, seeds, sampling)
     )
     assert loaded.weights["base.pt"] == sha256(glide / "base.pt")
+    assert loaded.weights["encoder.json"] == sha256(glide / "encoder.json")
     assert loaded.base_inpaint is not None
     assert loaded.upsample_inpaint is not None
     # CLIP reads start token, caption, end token, zeros.

@@ -36,7 +36,7 @@ TINY_CLIP = ClipConfig(
 def published(server: Server, tmp_path, monkeypatch) -> dict[str, bytes]:
     """The released files at a size for tests, on a server of this machine."""
     monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(download.time, "sleep", lambda _: None)
+    monkeypatch.setattr(download, "BACKOFF", 0)
     files, small = {}, []
     for known in released.CHECKPOINTS:
         if isinstance(known.config, UNetConfig):
@@ -121,6 +121,13 @@ def test_verify_names_each_file_that_changed_and_fetch_brings_it_back(published,
     assert "upsample.pt is missing" in err
     assert "2 of the files failed" in err
     assert run("fetch", "glide") == 0
+    assert run("verify", "glide") == 0
+
+
+def test_verify_takes_what_was_never_fetched_for_no_fault(published, capsys):
+    assert run("verify", "glide") == 1
+    assert "not on disk. Fetch it: glide-eval models fetch glide" in capsys.readouterr().err
+    assert run("fetch", "glide", "--only", "base") == 0
     assert run("verify", "glide") == 0
 
 
