@@ -16,16 +16,16 @@ from .checkpoints import load_clip, load_released_clip, load_unet, read_config
 from .clip import Clip
 from .config import UNetConfig
 from .errors import CheckpointError, OptionError
+from .networks import NETWORKS, LazyModel
 from .pipeline import Pipeline
 from .released import VOCABULARY, released_folder
-from .stages import STAGES, LazyModel
 from .text_unet import TextUNet
 from .tokenizer import Tokenizer
 from .weight_files import WEIGHTS, checked_sha256
 
 MODELS = ("tabletop", "glide")  # names; anything else is a folder
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# stage -> the name of our file, and of the released ones that hold the same
+# network -> the name of our file, and of the released ones that hold the same
 _FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "base": ("base.safetensors", ("base.pt",)),
     "upsampler": ("upsample.safetensors", ("upsample.pt",)),
@@ -41,7 +41,7 @@ def load_pipeline(
     device: str = "cpu",
     dtype: str = "float32",
     *,
-    stages: Sequence[str] = _NEEDED,
+    networks: Sequence[str] = _NEEDED,
     low_memory: bool = False,
 ) -> Pipeline:
     """Load a model by name or from a folder of its files.
@@ -52,14 +52,14 @@ def load_pipeline(
             as .safetensors of ours, or the released .pt files under their published names.
         device: a torch device.
         dtype: `float32`, `bfloat16` or `float16`.
-        stages: which must be there; they are loaded now, and `weights` holds their digests. Others
-            load if they are used. See `stages.STAGES`.
-        low_memory: load each stage only when it is used, and let go of those that do not work
+        networks: which must be there; they are loaded now, and `weights` holds their digests.
+            Others load if they are used. See `networks.NETWORKS`.
+        low_memory: load each network only when it is used, and let go of those that do not work
             beside it: slower from one batch to the next, and never two UNets in memory.
 
     Raises:
         CheckpointError: a file is missing, corrupt, changed since its download or of another model.
-        OptionError: an unknown dtype or stage, or a device this machine lacks.
+        OptionError: an unknown dtype or network, or a device this machine lacks.
     """
     if dtype not in _DTYPES:
         raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}.")
@@ -67,19 +67,19 @@ def load_pipeline(
         raise OptionError(
             f"Device {device!r} is not there: no CUDA device found. Use device = 'cpu'."
         )
-    if unknown := [stage for stage in stages if stage not in STAGES]:
-        raise OptionError(f"Unknown stage {unknown[0]!r}: use some of {', '.join(STAGES)}.")
+    if unknown := [network for network in networks if network not in NETWORKS]:
+        raise OptionError(f"Unknown network {unknown[0]!r}: use some of {', '.join(NETWORKS)}.")
     folder = model_folder(model)
-    files = {stage: stage_files(folder, stage) for stage in _FILES}
-    needed = [path for stage in stages for path in files[stage]]
+    files = {network: network_files(folder, network) for network in _FILES}
+    needed = [path for network in networks for path in files[network]]
     _refuse_missing(model, folder, needed)
     weights = {path.name: checked_sha256(path) for path in needed}
     lazy = {
-        stage: _lazy(stage, paths, torch.device(device), _DTYPES[dtype])
-        for stage, paths in files.items()
-        if stage in _NEEDED or model == "glide" or all(path.is_file() for path in paths)
+        network: _lazy(network, paths, torch.device(device), _DTYPES[dtype])
+        for network, paths in files.items()
+        if network in _NEEDED or model == "glide" or all(path.is_file() for path in paths)
     }
-    reads = next((stage for stage in stages if stage != "clip"), "base")
+    reads = next((network for network in networks if network != "clip"), "base")
     tokenizer = _unet_tokenizer(lazy[reads], folder, weights)
     # A CLIP is only looked at if it is there: whoever asks for no guidance by it need not have it.
     clip_there = all(path.is_file() for path in files["clip"])
@@ -88,8 +88,8 @@ def load_pipeline(
         tokenizer=tokenizer, clip_tokenizer=clip_tokenizer, weights=weights,
         device=torch.device(device), dtype=_DTYPES[dtype], low_memory=low_memory, **lazy,
     )  # fmt: skip
-    for stage in () if low_memory else stages:
-        pipeline.stages.get(stage)
+    for network in () if low_memory else networks:
+        pipeline.networks.get(network)
     return pipeline
 
 
@@ -99,9 +99,9 @@ def model_folder(model: str) -> Path:
     return named.get(model) or Path(model)
 
 
-def stage_files(folder: Path, stage: str) -> tuple[Path, ...]:
-    """The files of a stage: the released ones where they lie and ours does not."""
-    ours, released = _FILES[stage]
+def network_files(folder: Path, network: str) -> tuple[Path, ...]:
+    """The files of a network: the released ones where they lie and ours does not."""
+    ours, released = _FILES[network]
     paths = tuple(folder / file for file in released)
     if not (folder / ours).is_file() and (folder == released_folder() or paths[0].is_file()):
         return paths
@@ -133,13 +133,14 @@ def _refuse_missing(model: str, folder: Path, needed: Sequence[Path]) -> None:
 
 
 def _lazy(
-    stage: str, paths: tuple[Path, ...], device: torch.device, dtype: torch.dtype
+    network: str, paths: tuple[Path, ...], device: torch.device, dtype: torch.dtype
 ) -> LazyModel[Any]:
-    if stage == "clip":
+    if network == "clip":
         load: Callable[[], Clip] = partial(_load_clip, paths, device)
         return LazyModel(partial(read_config, paths[0]), load)
     return LazyModel(
-        partial(_unet_config, paths[0], stage), partial(_load_unet, paths[0], stage, device, dtype)
+        partial(_unet_config, paths[0], network),
+        partial(_load_unet, paths[0], network, device, dtype),
     )
 
 
@@ -150,16 +151,16 @@ def _load_clip(paths: tuple[Path, ...], device: torch.device) -> Clip:
     return load_released_clip(image_encoder, text_encoder, device)
 
 
-def _load_unet(path: Path, stage: str, device: torch.device, dtype: torch.dtype) -> TextUNet:
+def _load_unet(path: Path, network: str, device: torch.device, dtype: torch.dtype) -> TextUNet:
     """A UNet whose convolutions lie in the layout that is fastest on CPUs and tensor cores."""
-    unet = load_unet(path, device, dtype, config=_unet_config(path, stage))
+    unet = load_unet(path, device, dtype, config=_unet_config(path, network))
     return unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def _unet_config(path: Path, stage: str) -> UNetConfig:
-    """The config of a stage's file, which must be fit for that stage."""
+def _unet_config(path: Path, network: str) -> UNetConfig:
+    """The config of a network's file, which must be fit for that network."""
     config = read_config(path)
-    expected = ("upsampl" in stage, "inpaint" in stage)
+    expected = ("upsampl" in network, "inpaint" in network)
     if not isinstance(config, UNetConfig) or (config.super_res, config.inpaint) != expected:
         found = "a CLIP"
         if isinstance(config, UNetConfig):

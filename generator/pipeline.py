@@ -14,10 +14,10 @@ from .config import ClipConfig, UNetConfig
 from .diffusion import Diffusion
 from .errors import OptionError
 from .guidance import classifier_free, unguided
+from .networks import LazyModel, Networks
 from .options import Sampling
 from .sampling import SAMPLERS, Denoiser
 from .seeds import BASE, UPSAMPLER, SampleNoise
-from .stages import LazyModel, Stages
 from .text_unet import TextCondition, TextUNet
 from .tokenizer import Tokenizer, cut_off, ended, padded
 
@@ -28,7 +28,7 @@ class Pipeline:
     """The networks of a model on one device.
 
     Attributes:
-        stages: its networks, loaded when first used; `base`, `upsampler`, … below name them.
+        networks: loaded when first used; `base`, `upsampler`, … below name them.
         tokenizer, clip_tokenizer: what the UNets and the noised CLIP read.
         weights: file name to sha256, for provenance.
         device: where it computes.
@@ -58,7 +58,7 @@ class Pipeline:
             "upsample_inpaint": upsample_inpaint,
         }
         present: dict[str, Any] = {name: m for name, m in models.items() if m is not None}
-        self.stages = Stages(present, low_memory)
+        self.networks = Networks(present, low_memory)
         self.tokenizer = tokenizer
         self.clip_tokenizer = clip_tokenizer or tokenizer
         self.weights = weights
@@ -68,17 +68,17 @@ class Pipeline:
     @property
     def base(self) -> TextUNet:
         """Draws small pictures; fine-tuned for classifier-free guidance."""
-        return cast(TextUNet, self.stages.get("base"))
+        return cast(TextUNet, self.networks.get("base"))
 
     @property
     def upsampler(self) -> TextUNet:
         """Enlarges them."""
-        return cast(TextUNet, self.stages.get("upsampler"))
+        return cast(TextUNet, self.networks.get("upsampler"))
 
     @property
     def clip(self) -> Clip:
         """The noised CLIP that may guide."""
-        return cast(Clip, self.stages.get("clip"))
+        return cast(Clip, self.networks.get("clip"))
 
     @property
     def base_inpaint(self) -> TextUNet | None:
@@ -93,7 +93,7 @@ class Pipeline:
     @property
     def image_size(self) -> int:
         """Width and height of a finished picture."""
-        return self.stages.config("upsampler").image_size
+        return self.networks.config("upsampler").image_size
 
     def cut_off(self, caption: str, guided_by_clip: bool = False) -> str:
         """The end of a caption that no UNet (or the guiding CLIP) reads; "" if all is read.
@@ -101,11 +101,11 @@ class Pipeline:
         The longest such end, as the tokenizer spells it.
         """
         contexts = [
-            cast(UNetConfig, self.stages.config(name)).text_ctx for name in ("base", "upsampler")
+            cast(UNetConfig, self.networks.config(name)).text_ctx for name in ("base", "upsampler")
         ]
         ends = [cut_off(self.tokenizer, caption, min(contexts))]
         if guided_by_clip:
-            context = cast(ClipConfig, self.stages.config("clip")).max_text_len
+            context = cast(ClipConfig, self.networks.config("clip")).max_text_len
             ends.append(cut_off(self.clip_tokenizer, caption, context, ended=True))
         return max(ends, key=len)
 
@@ -188,7 +188,7 @@ class Pipeline:
         ).clamp(-1, 1)
 
     def _optional(self, name: str) -> nn.Module | None:
-        return self.stages.get(name) if name in self.stages else None
+        return self.networks.get(name) if name in self.networks else None
 
     def _condition(self, unet: TextUNet, captions: Sequence[str]) -> TextCondition:
         tokens, mask = padded(self.tokenizer, captions, unet.config.text_ctx)

@@ -60,7 +60,7 @@ class SourceOpener:
 
     generator: GeneratorTable
     model: str
-    stages: tuple[str, ...] = ("base", "upsampler", "clip")
+    networks: tuple[str, ...] = ("base", "upsampler", "clip")
 
     @classmethod
     def of(cls, sweep: SweepFile) -> SourceOpener:
@@ -68,8 +68,8 @@ class SourceOpener:
         table = sweep.config.generator
         named = table.model in NAMED_MODELS
         guided = any(arm.strategy == "clip" for arm in sweep.config.expand())
-        stages = ("base", "upsampler", "clip") if guided else ("base", "upsampler")
-        return cls(table, table.model if named else str(sweep.resolve(table.model)), stages)
+        networks = ("base", "upsampler", "clip") if guided else ("base", "upsampler")
+        return cls(table, table.model if named else str(sweep.resolve(table.model)), networks)
 
     def __call__(self) -> ImageSource:
         """Load it (seconds for GLIDE)."""
@@ -77,7 +77,11 @@ class SourceOpener:
             return FakeSource(self.generator.fake or FakeTable())
         table = self.generator
         return GlideSource.load(
-            self.model, table.device, table.dtype, stages=self.stages, low_memory=table.low_memory
+            self.model,
+            table.device,
+            table.dtype,
+            networks=self.networks,
+            low_memory=table.low_memory,
         )
 
 
@@ -100,7 +104,7 @@ class GlideSource:
         device: str,
         dtype: str,
         *,
-        stages: Sequence[str] = ("base", "upsampler", "clip"),
+        networks: Sequence[str] = ("base", "upsampler", "clip"),
         low_memory: bool = False,
     ) -> GlideSource:
         """Load a model by name or folder.
@@ -109,7 +113,7 @@ class GlideSource:
             model: `tabletop`, `glide`, or a folder of checkpoints.
             device: a torch device, or `auto`: CUDA if there is one.
             dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
-            stages: the networks its arms need; their files are checked now.
+            networks: the networks its arms need; their files are checked now.
             low_memory: one network in memory at a time.
 
         Raises:
@@ -124,7 +128,7 @@ class GlideSource:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
-        pipeline = load_pipeline(model, device, dtype, stages=stages, low_memory=low_memory)
+        pipeline = load_pipeline(model, device, dtype, networks=networks, low_memory=low_memory)
         return cls(pipeline, device, dtype)
 
     def fingerprint(self) -> dict[str, str]:

@@ -132,7 +132,7 @@ def test_a_folder_of_released_files_is_a_model_too(glide, tmp_path):
     other.mkdir()
     for file in ("base.pt", "upsample.pt"):
         shutil.copy(glide / file, other)
-    pipeline = load_pipeline(str(other), stages=("base", "upsampler"))  # vocabulary: the fetched
+    pipeline = load_pipeline(str(other), networks=("base", "upsampler"))  # vocabulary: the fetched
     assert pipeline.sample(["a red cube"], [1], QUICK).shape == (1, 32, 32, 3)
     assert pipeline.base_inpaint is None
     with pytest.raises(CheckpointError, match=r"not a whole model: noised-clip\.safetensors"):
@@ -141,12 +141,12 @@ def test_a_folder_of_released_files_is_a_model_too(glide, tmp_path):
 
 def test_in_low_memory_no_two_unets_are_loaded_at_once(glide):
     pipeline = load_pipeline("glide", low_memory=True)
-    assert pipeline.stages.loaded == []
+    assert pipeline.networks.loaded == []
     assert pipeline.image_size == 32
     small = pipeline.sample_base(["a red cube"], [1], replace(QUICK, strategy="clip"))
-    assert sorted(pipeline.stages.loaded) == ["base", "clip"]
+    assert sorted(pipeline.networks.loaded) == ["base", "clip"]
     pipeline.upsample(small, ["a red cube"], [1], QUICK)
-    assert pipeline.stages.loaded == ["upsampler"]
+    assert pipeline.networks.loaded == ["upsampler"]
     np.testing.assert_array_equal(
         pipeline.sample(["a red cube"], [1], QUICK),
         load_pipeline("glide").sample(["a red cube"], [1], QUICK),
@@ -227,7 +227,7 @@ def test_a_file_that_is_no_weights_gets_one_clear_paragraph(glide, capsys, how, 
 def test_files_saved_by_old_versions_of_torch_load(glide):
     state = torch.load(glide / "base.pt", weights_only=True)
     torch.save(state, glide / "base.pt", _use_new_zipfile_serialization=False)
-    assert load_pipeline("glide", stages=("base",)).base.config == TINY
+    assert load_pipeline("glide", networks=("base",)).base.config == TINY
 
 
 def test_another_models_weights_say_which_entries_differ(glide):
@@ -245,7 +245,7 @@ def test_a_file_changed_since_its_download_is_refused(glide):
     with pytest.raises(CheckpointError, match="not what was downloaded"):
         load_pipeline("glide")
     write_record(glide, "base.pt", Record(sha256(glide / "base.pt"), 12, ""))
-    assert load_pipeline("glide", stages=("base",)).weights["base.pt"]
+    assert load_pipeline("glide", networks=("base",)).weights["base.pt"]
     (glide / "weights.json").write_text("[]")
     with pytest.raises(CheckpointError, match=r"weights\.json can't be read"):
         load_pipeline("glide")
@@ -260,11 +260,11 @@ def test_missing_models_name_what_to_do(glide, tmp_path):
     (glide / "base.pt.part").rename(glide / "base.pt")
     (glide / "encoder.json").unlink()
     with pytest.raises(CheckpointError, match=r"vocabulary .*missing.*models fetch glide"):
-        load_pipeline("glide", stages=("base",))
+        load_pipeline("glide", networks=("base",))
 
 
 def test_a_caption_beyond_the_models_reach_is_named(glide):
-    pipeline = load_pipeline("glide", stages=("base", "upsampler"))
+    pipeline = load_pipeline("glide", networks=("base", "upsampler"))
     assert pipeline.cut_off("a red cube") == ""
     assert pipeline.cut_off("a red cube " * 5 + "and a corgi").endswith("corgi")
     assert pipeline.cut_off("a red cube " * 5) == pipeline.cut_off("a red cube " * 5, True)

@@ -65,8 +65,8 @@ def pipelines(monkeypatch):
     """Stands in for `generator.loading`; collects what was loaded."""
     loaded = []
 
-    def load_pipeline(model, device, dtype, *, stages, low_memory):
-        loaded.append((model, device, dtype, stages, low_memory))
+    def load_pipeline(model, device, dtype, *, networks, low_memory):
+        loaded.append((model, device, dtype, networks, low_memory))
         return FakePipeline()
 
     module = types.SimpleNamespace(load_pipeline=load_pipeline)

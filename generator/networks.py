@@ -22,7 +22,7 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     "upsampler": (),
     "upsample_inpaint": (),
 }
-STAGES = tuple(_BESIDE)
+NETWORKS = tuple(_BESIDE)
 
 
 class LazyModel(Generic[M]):
@@ -43,12 +43,12 @@ class LazyModel(Generic[M]):
         return self._read_config()
 
 
-class Stages:
-    """Networks by stage: `base`, `upsampler`, `clip`, `base_inpaint`, `upsample_inpaint`.
+class Networks:
+    """Networks by what they do: `base`, `upsampler`, `clip`, `base_inpaint`, `upsample_inpaint`.
 
     Args:
-        models: networks, or lazy ones; a stage may be absent.
-        low_memory: before a stage is loaded, let go of those that never work beside it. What was
+        models: networks, or lazy ones; any may be absent.
+        low_memory: before one is loaded, let go of those that never work beside it. What was
             handed over as a loaded network stays.
     """
 
@@ -64,17 +64,17 @@ class Stages:
 
     @property
     def loaded(self) -> list[str]:
-        """Stages in memory now."""
+        """Networks in memory now."""
         ready = [name for name, model in self._models.items() if isinstance(model, nn.Module)]
         return [*ready, *self._loaded]
 
     def config(self, name: str) -> UNetConfig | ClipConfig:
-        """A stage's hyper-parameters; loads no weights."""
+        """A network's hyper-parameters; loads no weights."""
         model = self._models[name]
         return model.config  # pyright: ignore[reportReturnType]
 
     def get(self, name: str) -> nn.Module:
-        """A stage's network, loaded if it isn't.
+        """A network, loaded if it isn't.
 
         Raises:
             CheckpointError: its weights are missing, corrupt or of another model.
@@ -89,7 +89,7 @@ class Stages:
         return self._loaded[name]
 
     def release(self, keep: tuple[str, ...] = ()) -> None:
-        """Let go of loaded stages but these; they load again when used."""
+        """Let go of loaded networks but these; they load again when used."""
         gone = [name for name in self._loaded if name not in keep]
         for name in gone:
             del self._loaded[name]
