@@ -1,23 +1,31 @@
-"""Weights on disk: safetensors that carry their own config. Loading runs no code from the file."""
+"""Weights on disk: our safetensors, which carry their own config, and the released .pt files.
+
+Loading runs no code from the file. A network is built without memory (torch's meta device) and
+takes the file's tensors one by one, straight to their device and precision.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from . import released
 from .clip import Clip
 from .config import ClipConfig, UNetConfig
 from .errors import CheckpointError
 from .text_unet import TextUNet
+from .weight_files import WEIGHTS as WEIGHTS
+from .weight_files import sha256 as sha256
 
 M = TypeVar("M", bound=nn.Module)
-WEIGHTS = Path(__file__).parent / "weights"
+Device = torch.device | str
 
 
 def save(
@@ -40,51 +48,165 @@ def save(
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A file's tensors (fp32) and metadata (`class`, `config`, `notes`).
+    """A safetensors file's tensors, as stored, and metadata (`class`, `config`, `notes`).
 
     Raises:
         CheckpointError: missing, truncated or not safetensors with our metadata.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            f"Weights {path} are missing. The bundled miniature ships in the package: "
-            "reinstall it; for other models give the path of their .safetensors file."
-        )
+    _must_exist(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            state = {
-                k: v.float() if v.is_floating_point() else v
-                for k, v in ((k, file.get_tensor(k)) for k in file.keys())  # noqa: SIM118
-            }
+            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         return state, {
             "class": metadata["class"],
             "config": json.loads(metadata["config"]),
             "notes": json.loads(metadata["notes"]),
         }
     except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"Weights {path} can't be read: expected a safetensors file written by this toolkit, "
-            f"found {path.stat().st_size:,} bytes that are not ({error}). "
-            "It may be cut short or of another program: get it again."
-        ) from error
+        raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
 
 
-def load_unet(path: Path) -> TextUNet:
-    """A text-conditional UNet in eval mode, fp32, on the CPU.
+def read_config(path: Path) -> UNetConfig | ClipConfig:
+    """A network's config, without its weights: from a safetensors file, or of a released .pt file.
 
     Raises:
-        CheckpointError: see `read`, or another model's file.
+        CheckpointError: see `read`, or a .pt file of a name that is not a released one's.
     """
-    state, metadata = _expect(path, "TextUNet")
-    model = TextUNet(UNetConfig.from_dict(metadata["config"]))
-    return fill(model, state, path)
+    _must_exist(path)
+    if path.suffix == ".pt":
+        known = released.BY_FILE.get(path.name)
+        if known is None or known.config is None:
+            raise CheckpointError(
+                f"{path} is no released file by its name: expected one of "
+                f"{', '.join(released.BY_FILE)}. Rename it to the one it replaces."
+            )
+        return known.config
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        config = json.loads(metadata["config"])
+        kind = ClipConfig if metadata["class"] == "Clip" else UNetConfig
+        return kind.from_dict(config)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
 
 
-def load_clip(path: Path) -> Clip:
-    """A CLIP, clean or noised, in eval mode. Errors as `load_unet`'s."""
+def read_released(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pt file, as stored, mapped from disk where the format allows.
+
+    Raises:
+        CheckpointError: missing, cut short, a web page, or anything but a dict of tensors; a
+            pickle that would run code is refused by torch's weights-only loading.
+    """
+    _must_exist(path)
+    try:
+        state = _torch_load(path)
+    except Exception as error:  # damaged pickles fail in every way there is
+        raise _unreadable(path, "a PyTorch file of weights alone", error) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(
+            f"Weights {path} hold {type(state).__name__}, expected a dict of tensors alone, as "
+            "released. Save a model's `state_dict()` by itself."
+        )
+    return state
+
+
+def load_unet(
+    path: Path,
+    device: Device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    config: UNetConfig | None = None,
+) -> TextUNet:
+    """A text-conditional UNet in eval mode.
+
+    Args:
+        path: our .safetensors, or a .pt file in a released layout.
+        device: where its tensors go.
+        dtype: of the entries in `low_precision_entries`; the rest is fp32.
+        config: of a .pt file; by default the released UNet that takes as many channels.
+
+    Raises:
+        CheckpointError: see `read` and `read_released`, or another model's file.
+    """
+    if path.suffix == ".pt":
+        state = read_released(path)
+        config = config or _config_by_channels(state, path)
+    else:
+        state, metadata = _expect(path, "TextUNet")
+        config = UNetConfig.from_dict(metadata["config"])
+    with torch.device("meta"):
+        model = TextUNet(config)
+    return fill(model, state, path, device, dtype)
+
+
+def load_clip(path: Path, device: Device = "cpu") -> Clip:
+    """A CLIP, clean or noised, in eval mode, fp32. Errors as `load_unet`'s."""
     state, metadata = _expect(path, "Clip")
-    return fill(Clip(ClipConfig.from_dict(metadata["config"])), state, path)
+    with torch.device("meta"):
+        model = Clip(ClipConfig.from_dict(metadata["config"]))
+    return fill(model, state, path, device)
+
+
+def load_released_clip(image_encoder: Path, text_encoder: Path, device: Device = "cpu") -> Clip:
+    """The noised CLIP of two .pt files, in eval mode, fp32. Errors as `load_unet`'s."""
+    with torch.device("meta"):
+        model = Clip(released.GLIDE_CLIP)
+    fill(model.image_encoder, read_released(image_encoder), image_encoder, device)
+    fill(model.text_encoder, read_released(text_encoder), text_encoder, device)
+    return model.eval()
+
+
+def check_released(path: Path) -> None:
+    """Refuse a .pt file that is not the released one of its name; loads no weights.
+
+    Raises:
+        CheckpointError: see `read_released`, or entries that differ.
+    """
+    config = read_config(path)
+    with torch.device("meta"):
+        if isinstance(config, UNetConfig):
+            model: nn.Module = TextUNet(config)
+        else:
+            clip = Clip(config)
+            model = clip.image_encoder if "image" in path.name else clip.text_encoder
+    check_layout(model, read_released(path), path)
+
+
+def check_ours(path: Path) -> None:
+    """Refuse a safetensors file that does not fit its own config; loads no weights.
+
+    Raises:
+        CheckpointError: see `read`, or entries that differ.
+    """
+    state, metadata = read(path)
+    builders = {
+        "TextUNet": lambda config: TextUNet(UNetConfig.from_dict(config)),
+        "Clip": lambda config: Clip(ClipConfig.from_dict(config)),
+    }
+    if build := builders.get(metadata["class"]):
+        with torch.device("meta"):
+            model = build(metadata["config"])
+        check_layout(model, state, path)
+
+
+def low_precision_entries(model: nn.Module) -> set[str]:
+    """Entries of a UNet that may be fp16 or bf16: those the released code converts.
+
+    The torso's convolutions, the text transformer's linear maps and the token embedding: nearly all
+    of the weights. Norms, the timestep's path and the last convolution stay fp32. Other networks
+    have none.
+    """
+    if not isinstance(model, TextUNet):
+        return set()
+    torso = ("input_blocks.", "middle_block.", "output_blocks.")
+    low = {"token_embedding.weight"}
+    for name, module in model.named_modules():
+        convolves = name.startswith(torso) and isinstance(module, nn.Conv1d | nn.Conv2d)
+        reads = name.startswith("transformer") and isinstance(module, nn.Linear)
+        if convolves or reads:
+            low |= {f"{name}.{entry}" for entry, _ in module.named_parameters()}
+    return low
 
 
 def _expect(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -96,36 +218,122 @@ def _expect(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return state, metadata
 
 
-def fill(model: M, state: dict[str, Tensor], path: Path) -> M:
-    """Load a state dict, saying which entries differ if it doesn't fit.
+def fill(
+    model: M,
+    state: dict[str, Tensor],
+    path: Path,
+    device: Device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> M:
+    """Give a network the tensors of a state dict; the network may be on the meta device.
+
+    Args:
+        model: takes copies of the tensors as its parameters, in eval mode without gradients.
+        state: as stored; floats of any precision.
+        path: for errors.
+        device: where the copies go.
+        dtype: of the entries in `low_precision_entries`; other floats become fp32.
+
+    Raises:
+        CheckpointError: entries are missing, unknown or of another shape.
+    """
+    check_layout(model, state, path)
+    low = low_precision_entries(model) if dtype != torch.float32 else set()
+    copies = {}
+    for name, value in state.items():
+        kind = value.dtype
+        if value.is_floating_point():
+            kind = dtype if name in low else torch.float32
+        copies[name] = value.to(device, kind, copy=True)  # one by one: no second copy of the whole
+    model.load_state_dict(copies, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def check_layout(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Refuse a state dict that is not this network's, saying which entries differ.
 
     Raises:
         CheckpointError: entries are missing, unknown or of another shape.
     """
     expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
     found = {k: tuple(v.shape) for k, v in state.items()}
-    if expected != found:
-        missing = sorted(expected.keys() - found.keys())
-        unknown = sorted(found.keys() - expected.keys())
-        shapes = [k for k in expected.keys() & found.keys() if expected[k] != found[k]]
-        parts = [
-            f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-            for what, names in (
-                ("missing", missing),
-                ("unknown", unknown),
-                ("of another shape", sorted(shapes)),
-            )
-            if names
-        ]
-        raise CheckpointError(
-            f"Weights {path} are of another model: of {len(expected)} entries, {'; '.join(parts)}. "
-            "Name a file made for this model."
+    if expected == found:
+        return
+    missing = sorted(expected.keys() - found.keys())
+    unknown = sorted(found.keys() - expected.keys())
+    shapes = sorted(k for k in expected.keys() & found.keys() if expected[k] != found[k])
+    parts = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+        for what, names in (("missing", missing), ("unknown", unknown))
+        if names
+    ]
+    if shapes:
+        first = shapes[0]
+        parts.append(
+            f"{len(shapes)} of another shape ({first}: expected {expected[first]}, found "
+            f"{found[first]}{'; …' if len(shapes) > 1 else ''})"
         )
-    model.load_state_dict(state)
-    return model.eval().requires_grad_(False)
+    raise CheckpointError(
+        f"Weights {path} are of another model: of {len(expected)} entries, {'; '.join(parts)}. "
+        "Name a file made for this model."
+    )
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
+def _torch_load(path: Path) -> Any:
+    """`torch.load` without running code, mapped from disk if the file's format allows it."""
+    with warnings.catch_warnings(action="ignore"):  # about odd pickles, which then fail anyway
+        try:
+            return torch.load(path, "cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:
+            if "mmap can only be used" not in str(error):
+                raise
+            return torch.load(path, "cpu", weights_only=True)  # the format before torch 1.6
+
+
+def _config_by_channels(state: dict[str, Tensor], path: Path) -> UNetConfig:
+    first = state.get("input_blocks.0.0.weight")
+    config = released.unet_config(first.shape[1]) if first is not None and first.ndim == 4 else None
+    if config is None:
+        found = "no such entry" if first is None else tuple(first.shape)
+        raise CheckpointError(
+            f"Weights {path} are of no released UNet: expected `input_blocks.0.0.weight` with 3, "
+            f"6, 7 or 10 input channels, found {found}. Name another file."
+        )
+    return config
+
+
+def _must_exist(path: Path) -> None:
+    if path.is_file():
+        return
+    part = path.with_name(path.name + ".part")
+    if part.is_file():
+        raise CheckpointError(
+            f"Weights {path} are missing: their download stopped after {part.stat().st_size:,} "
+            "bytes. Run `glide-eval models fetch` again; it goes on where it stopped."
+        )
+    raise CheckpointError(
+        f"Weights {path} are missing. The bundled miniature ships in the package: reinstall it; "
+        "the released model comes with `glide-eval models fetch glide`; for others give the path "
+        "of their files."
+    )
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> CheckpointError:
+    """One paragraph about a file that can't be read, with the likely reason."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        head = file.read(256).lstrip()
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if head.startswith((b"<", b"{")) and path.suffix == ".pt":
+        reason = "it is a web page or a server's error message"
+    elif head.startswith(b"version https://git-lfs"):
+        reason = "it is a Git LFS pointer"
+    elif "weights only load failed" in said.lower():
+        reason = "loading it would run code, which is refused, or it is no weights file"
+    else:
+        # torch's own words about a broken archive are about archives; safetensors' are to the point
+        details = f" ({said[:120]})" if isinstance(error, SafetensorError) else ""
+        reason = f"cut short, or of another program{details}"
+    return CheckpointError(
+        f"Weights {path} can't be read: expected {expected}, found {path.stat().st_size:,} bytes "
+        f"that are not: {reason}. Delete the file and get it again."
+    )

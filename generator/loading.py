@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from generator.tabletop.classifier import FILE as CLASSIFIER
 from generator.tabletop.classifier import load_classifier
 from generator.tabletop.words import WordTokenizer
 
-from .checkpoints import WEIGHTS, load_clip, load_unet, sha256
-from .errors import OptionError
+from .bpe import ClipTokenizer, Gpt2Tokenizer
+from .checkpoints import load_clip, load_released_clip, load_unet, read_config
+from .clip import Clip
+from .config import UNetConfig
+from .errors import CheckpointError, OptionError
+from .networks import NETWORKS, LazyModel
 from .pipeline import Pipeline
+from .released import VOCABULARY, released_folder
 from .text_unet import TextUNet
+from .tokenizer import Tokenizer
+from .weight_files import WEIGHTS, checked_sha256
 
+MODELS = ("tabletop", "glide")  # names; anything else is a folder
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_FILES = {
-    "base": "base.safetensors",
-    "upsample": "upsample.safetensors",
-    "noised-clip": "noised-clip.safetensors",
+# network -> the name of our file, and of the released ones that hold the same
+_FILES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "base": ("base.safetensors", ("base.pt",)),
+    "upsampler": ("upsample.safetensors", ("upsample.pt",)),
+    "clip": ("noised-clip.safetensors", ("clip_image_enc.pt", "clip_text_enc.pt")),
+    "base_inpaint": ("base-inpaint.safetensors", ("base_inpaint.pt",)),
+    "upsample_inpaint": ("upsample-inpaint.safetensors", ("upsample_inpaint.pt",)),
+    "classifier": ("classifier.safetensors", ()),
 }
+_NEEDED = ("base", "upsampler", "clip")
 
 
 def load_pipeline(
     model: str = "tabletop",
     device: str = "cpu",
     dtype: str = "float32",
-    classifier: bool = False,
+    *,
+    networks: Sequence[str] = _NEEDED,
+    low_memory: bool = False,
 ) -> Pipeline:
-    """Load a model by name (`tabletop`, the bundled miniature) or from a folder of its three files.
+    """Load a model by name or from a folder of its files.
 
     Args:
-        model: a name or a folder.
+        model: `tabletop`, the bundled miniature; `glide`, OpenAI's released files, once fetched; or
+            a folder with `base`, `upsample`, `noised-clip`, `base-inpaint` and `upsample-inpaint`
+            as .safetensors of ours, or the released .pt files under their published names.
         device: a torch device.
-        dtype: what the networks compute in.
-        classifier: load the noised tabletop classifier too, for strategy `classifier`.
+        dtype: `float32`, `bfloat16` or `float16`.
+        networks: which must be there; they are loaded now, and `weights` holds their digests.
+            Others load if they are used. See `networks.NETWORKS`.
+        low_memory: load each network only when it is used, and let go of those that do not work
+            beside it: slower from one batch to the next, and never two UNets in memory.
 
     Raises:
-        CheckpointError: a file is missing, corrupt or of another model.
-        OptionError: an unknown dtype or a device this machine lacks.
+        CheckpointError: a file is missing, corrupt, changed since its download or of another model.
+        OptionError: an unknown dtype or network, or a device this machine lacks.
     """
     if dtype not in _DTYPES:
         raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}.")
@@ -47,23 +69,130 @@ def load_pipeline(
         raise OptionError(
             f"Device {device!r} is not there: no CUDA device found. Use device = 'cpu'."
         )
-    folder = WEIGHTS if model == "tabletop" else Path(model)
-    paths = {name: folder / file for name, file in _FILES.items()}
-    if classifier:
-        paths["classifier"] = folder / CLASSIFIER
-    place = torch.device(device)
-    return Pipeline(
-        _channels_last_module(load_unet(paths["base"]).to(place)),
-        _channels_last_module(load_unet(paths["upsample"]).to(place)),
-        load_clip(paths["noised-clip"]).to(place),
-        WordTokenizer(),
-        {path.name: sha256(path) for path in paths.values()},
-        place,
-        _DTYPES[dtype],
-        load_classifier(paths["classifier"]).to(place) if classifier else None,
+    if unknown := [network for network in networks if network not in NETWORKS]:
+        raise OptionError(f"Unknown network {unknown[0]!r}: use some of {', '.join(NETWORKS)}.")
+    folder = model_folder(model)
+    files = {network: network_files(folder, network) for network in _FILES}
+    needed = [path for network in networks for path in files[network]]
+    _refuse_missing(model, folder, needed)
+    weights = {path.name: checked_sha256(path) for path in needed}
+    lazy = {
+        network: _lazy(network, paths, torch.device(device), _DTYPES[dtype])
+        for network, paths in files.items()
+        if network in _NEEDED
+        or (model == "glide" and network != "classifier")
+        or all(path.is_file() for path in paths)
+    }
+    reads = next((network for network in networks if network != "clip"), "base")
+    tokenizer = _unet_tokenizer(lazy[reads], folder, weights)
+    # A CLIP is only looked at if it is there: whoever asks for no guidance by it need not have it.
+    clip_there = all(path.is_file() for path in files["clip"])
+    clip_tokenizer = _clip_tokenizer(lazy["clip"]) if clip_there else tokenizer
+    pipeline = Pipeline(
+        tokenizer=tokenizer, clip_tokenizer=clip_tokenizer, weights=weights,
+        device=torch.device(device), dtype=_DTYPES[dtype], low_memory=low_memory, **lazy,
+    )  # fmt: skip
+    for network in () if low_memory else networks:
+        pipeline.networks.get(network)
+    return pipeline
+
+
+def model_folder(model: str) -> Path:
+    """The folder of a model by name, or the path itself."""
+    named = {"tabletop": WEIGHTS, "glide": released_folder()}
+    return named.get(model) or Path(model)
+
+
+def network_files(folder: Path, network: str) -> tuple[Path, ...]:
+    """The files of a network: the released ones where they lie and ours does not."""
+    ours, released = _FILES[network]
+    paths = tuple(folder / file for file in released)
+    if (
+        released
+        and not (folder / ours).is_file()
+        and (folder == released_folder() or paths[0].is_file())
+    ):
+        return paths
+    return (folder / ours,)
+
+
+def _refuse_missing(model: str, folder: Path, needed: Sequence[Path]) -> None:
+    """One paragraph for a model that is not (all) there, before anything is read."""
+    missing = [path for path in needed if not path.is_file()]
+    if not missing:
+        return
+    names = ", ".join(path.name for path in missing)
+    if model == "glide":
+        begun = [path.name for path in missing if path.with_name(path.name + ".part").is_file()]
+        note = f" ({', '.join(begun)}: download begun, not finished)" if begun else ""
+        raise CheckpointError(
+            f"The released model `glide` is not (all) on disk: {names} missing from {folder}"
+            f"{note}. Fetch it with `glide-eval models fetch glide`."
+        )
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"Unknown model {model!r}: expected one of {', '.join(MODELS)} or a folder of weights, "
+            "found neither."
+        )
+    raise CheckpointError(
+        f"{folder} is not a whole model: {names} missing. Expected .safetensors of this toolkit or "
+        "the released .pt files."
     )
 
 
-def _channels_last_module(unet: TextUNet) -> TextUNet:
-    """Convolution weights in the layout that is fastest on CPUs and tensor cores."""
+def _lazy(
+    network: str, paths: tuple[Path, ...], device: torch.device, dtype: torch.dtype
+) -> LazyModel[Any]:
+    if network == "clip":
+        load: Callable[[], Clip] = partial(_load_clip, paths, device)
+        return LazyModel(partial(read_config, paths[0]), load)
+    if network == "classifier":
+        return LazyModel(lambda: None, lambda: load_classifier(paths[0]).to(device))
+    return LazyModel(
+        partial(_unet_config, paths[0], network),
+        partial(_load_unet, paths[0], network, device, dtype),
+    )
+
+
+def _load_clip(paths: tuple[Path, ...], device: torch.device) -> Clip:
+    if len(paths) == 1:
+        return load_clip(paths[0], device)
+    image_encoder, text_encoder = paths
+    return load_released_clip(image_encoder, text_encoder, device)
+
+
+def _load_unet(path: Path, network: str, device: torch.device, dtype: torch.dtype) -> TextUNet:
+    """A UNet whose convolutions lie in the layout that is fastest on CPUs and tensor cores."""
+    unet = load_unet(path, device, dtype, config=_unet_config(path, network))
     return unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _unet_config(path: Path, network: str) -> UNetConfig:
+    """The config of a network's file, which must be fit for that network."""
+    config = read_config(path)
+    expected = ("upsampl" in network, "inpaint" in network)
+    if not isinstance(config, UNetConfig) or (config.super_res, config.inpaint) != expected:
+        found = "a CLIP"
+        if isinstance(config, UNetConfig):
+            found = f"a UNet with super_res={config.super_res}, inpaint={config.inpaint}"
+        raise CheckpointError(
+            f"Weights {path} hold {found}, expected a UNet with super_res={expected[0]}, "
+            f"inpaint={expected[1]}. Put the right file under that name."
+        )
+    return config
+
+
+def _unet_tokenizer(unet: LazyModel[TextUNet], folder: Path, weights: dict[str, str]) -> Tokenizer:
+    """By the size of the vocabulary the network was built for; a vocabulary on disk is recorded."""
+    if unet.config.n_vocab == WordTokenizer.n_vocab:
+        return WordTokenizer()
+    beside = folder / VOCABULARY.file
+    path = beside if beside.is_file() else released_folder() / VOCABULARY.file
+    tokenizer = Gpt2Tokenizer(path)
+    weights[path.name] = checked_sha256(path)
+    return tokenizer
+
+
+def _clip_tokenizer(clip: LazyModel[Clip]) -> Tokenizer:
+    words = clip.config.n_vocab == WordTokenizer.n_vocab
+    return WordTokenizer() if words else ClipTokenizer()

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .clip import Clip
+from .config import ClipConfig, UNetConfig
 from .diffusion import Diffusion
 from .errors import OptionError
 from .guidance import classifier_free, combined, unguided
+from .networks import LazyModel, Networks
 from .options import Sampling, in_one_batch
 from .sampling import Denoiser, Gradient, respacing, sampler_named
 from .seeds import BASE, UPSAMPLER, SampleNoise
 from .text_unet import TextCondition, TextUNet
-from .tokenizer import Tokenizer, ended, padded
+from .tokenizer import Tokenizer, cut_off, ended, padded
 
 UPSAMPLER_TEMPERATURE = 0.997  # on the upsampler's initial noise, as in the released notebooks
 
@@ -31,31 +32,97 @@ class GuidingClassifier(Protocol):
         ...
 
 
-@dataclass
 class Pipeline:
-    """Models on one device.
+    """The networks of a model on one device.
 
     Attributes:
-        base: draws small pictures; fine-tuned for classifier-free guidance.
-        upsampler: enlarges them.
-        clip: the noised CLIP that may guide.
+        networks: loaded when first used; `base`, `upsampler`, … below name them.
+        tokenizer, clip_tokenizer: what the UNets and the noised CLIP read.
         weights: file name to sha256, for provenance.
-        classifier: guides where the strategy is `classifier`.
+        device: where it computes.
+        dtype: in which precision; what surrounds the networks stays fp32.
     """
 
-    base: TextUNet
-    upsampler: TextUNet
-    clip: Clip
-    tokenizer: Tokenizer
-    weights: dict[str, str]
-    device: torch.device
-    dtype: torch.dtype = torch.float32
-    classifier: GuidingClassifier | None = None
+    def __init__(
+        self,
+        base: TextUNet | LazyModel[TextUNet],
+        upsampler: TextUNet | LazyModel[TextUNet],
+        clip: Clip | LazyModel[Clip],
+        tokenizer: Tokenizer,
+        weights: dict[str, str],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        base_inpaint: TextUNet | LazyModel[TextUNet] | None = None,
+        upsample_inpaint: TextUNet | LazyModel[TextUNet] | None = None,
+        classifier: nn.Module | LazyModel[nn.Module] | None = None,
+        clip_tokenizer: Tokenizer | None = None,
+        low_memory: bool = False,
+    ):
+        models = {
+            "base": base,
+            "upsampler": upsampler,
+            "clip": clip,
+            "base_inpaint": base_inpaint,
+            "upsample_inpaint": upsample_inpaint,
+            "classifier": classifier,
+        }
+        present: dict[str, Any] = {name: m for name, m in models.items() if m is not None}
+        self.networks = Networks(present, low_memory)
+        self.tokenizer = tokenizer
+        self.clip_tokenizer = clip_tokenizer or tokenizer
+        self.weights = weights
+        self.device = device
+        self.dtype = dtype
+
+    @property
+    def base(self) -> TextUNet:
+        """Draws small pictures; fine-tuned for classifier-free guidance."""
+        return cast(TextUNet, self.networks.get("base"))
+
+    @property
+    def upsampler(self) -> TextUNet:
+        """Enlarges them."""
+        return cast(TextUNet, self.networks.get("upsampler"))
+
+    @property
+    def clip(self) -> Clip:
+        """The noised CLIP that may guide."""
+        return cast(Clip, self.networks.get("clip"))
+
+    @property
+    def base_inpaint(self) -> TextUNet | None:
+        """Fills holes in small pictures; None if the model has no such network."""
+        return cast(TextUNet | None, self._optional("base_inpaint"))
+
+    @property
+    def upsample_inpaint(self) -> TextUNet | None:
+        """Enlarges what fills them; None if the model has no such network."""
+        return cast(TextUNet | None, self._optional("upsample_inpaint"))
+
+    @property
+    def classifier(self) -> GuidingClassifier | None:
+        """Guides where the strategy is `classifier`; None if the model has no such network."""
+        return cast(GuidingClassifier | None, self._optional("classifier"))
 
     @property
     def image_size(self) -> int:
         """Width and height of a finished picture."""
-        return self.upsampler.config.image_size
+        return self.networks.config("upsampler").image_size
+
+    def cut_off(self, caption: str, guided_by_clip: bool = False) -> str:
+        """The end of a caption that no UNet (or the guiding CLIP) reads; "" if all is read.
+
+        The longest such end, as the tokenizer spells it.
+        """
+        contexts = [
+            cast(UNetConfig, self.networks.config(name)).text_ctx for name in ("base", "upsampler")
+        ]
+        ends = [cut_off(self.tokenizer, caption, min(contexts))]
+        if guided_by_clip:
+            context = cast(ClipConfig, self.networks.config("clip")).max_text_len
+            ends.append(cut_off(self.clip_tokenizer, caption, context, ended=True))
+        return max(ends, key=len)
 
     @torch.no_grad()
     def sample(
@@ -158,15 +225,15 @@ class Pipeline:
         """The gradient a strategy guides by: one or none."""
         strategy = rows[0].strategy
         if strategy == "clip":
-            tokens, lengths = ended(self.tokenizer, captions, self.clip.config.max_text_len)
+            tokens, lengths = ended(self.clip_tokenizer, captions, self.clip.config.max_text_len)
             target = self.clip.text_embeddings(tokens.to(self.device), lengths.to(self.device))
             return [self.clip.gradient(target, self._scales(rows))]
         if strategy == "classifier":
             if self.classifier is None:
                 raise OptionError(
-                    "Strategy classifier needs a noised classifier, and this pipeline has none. "
-                    "Load it with load_pipeline(..., classifier=True), or pass a cond_fn of your "
-                    "own to sample_base."
+                    "Strategy classifier needs a noised classifier, and this model has none: the "
+                    "bundled one judges tabletop pictures alone. Use another strategy, or pass a "
+                    "cond_fn of your own to sample_base."
                 )
             return [self.classifier.gradient(captions, self._scales(rows))]
         return []
@@ -197,6 +264,9 @@ class Pipeline:
             Diffusion(config.noise_schedule, steps),
             lambda number: noise.step(number, shape),
         ).clamp(-1, 1)
+
+    def _optional(self, name: str) -> nn.Module | None:
+        return self.networks.get(name) if name in self.networks else None
 
     def _condition(self, unet: TextUNet, captions: Sequence[str]) -> TextCondition:
         tokens, mask = padded(self.tokenizer, captions, unet.config.text_ctx)

@@ -10,13 +10,30 @@ from torch import Tensor
 
 
 class Tokenizer(Protocol):
-    """What the networks need of a tokenizer."""
+    """What the networks need of a tokenizer.
 
-    n_vocab: int
-    end_token: int
+    Attributes:
+        n_vocab: number of ids.
+        start_token: opens a caption for a CLIP; None if nothing does.
+        end_token: closes a caption for a CLIP.
+        pad_token: fills the rest of the context.
+    """
+
+    @property
+    def n_vocab(self) -> int: ...  # noqa: D102
+    @property
+    def start_token(self) -> int | None: ...  # noqa: D102
+    @property
+    def end_token(self) -> int: ...  # noqa: D102
+    @property
+    def pad_token(self) -> int: ...  # noqa: D102
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, without end or padding."""
+        """Token ids, without start, end or padding."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text some ids stand for, as near as the vocabulary allows."""
         ...
 
 
@@ -28,7 +45,7 @@ def padded(tokenizer: Tokenizer, captions: Sequence[str], context: int) -> tuple
     Returns:
         int64 tokens and bool mask, (batch, context); the mask is True at real tokens.
     """
-    tokens = torch.full((len(captions), context), tokenizer.end_token)
+    tokens = torch.full((len(captions), context), tokenizer.pad_token)
     mask = torch.zeros(len(captions), context, dtype=torch.bool)
     for row, caption in enumerate(captions):
         ids = tokenizer.encode(caption)[:context]
@@ -38,15 +55,37 @@ def padded(tokenizer: Tokenizer, captions: Sequence[str], context: int) -> tuple
 
 
 def ended(tokenizer: Tokenizer, captions: Sequence[str], context: int) -> tuple[Tensor, Tensor]:
-    """Tokens for a CLIP: each caption is closed by the end token.
+    """Tokens for a CLIP: each caption stands between the start token, if any, and the end token.
 
     Returns:
-        int64 tokens (batch, context) and lengths (batch,), the end token counted.
+        int64 tokens (batch, context) and lengths (batch,), start and end token counted.
     """
-    tokens = torch.full((len(captions), context), tokenizer.end_token)
+    start = _start(tokenizer)
+    tokens = torch.full((len(captions), context), tokenizer.pad_token)
     lengths = torch.empty(len(captions), dtype=torch.int64)
     for row, caption in enumerate(captions):
-        ids = [*tokenizer.encode(caption)[: context - 1], tokenizer.end_token]
+        body = tokenizer.encode(caption)[: context - len(start) - 1]
+        ids = [*start, *body, tokenizer.end_token]
         tokens[row, : len(ids)] = torch.tensor(ids)
         lengths[row] = len(ids)
     return tokens, lengths
+
+
+def cut_off(tokenizer: Tokenizer, caption: str, context: int, *, ended: bool = False) -> str:
+    """The end of a caption that a network of this context never reads.
+
+    Args:
+        tokenizer: the network's.
+        caption: any text.
+        context: tokens the network takes.
+        ended: it is a CLIP, whose start and end token take room.
+
+    Returns:
+        The text of the tokens beyond, "" if the caption fits.
+    """
+    room = context - len(_start(tokenizer)) - 1 if ended else context
+    return tokenizer.decode(tokenizer.encode(caption)[room:]).strip()
+
+
+def _start(tokenizer: Tokenizer) -> list[int]:
+    return [] if tokenizer.start_token is None else [tokenizer.start_token]

@@ -1,7 +1,7 @@
 """A sweep file (`sweep.toml`): its tables, what each key may hold, and the arms it expands to.
 
     [run]         name, seed, replicas, size, out
-    [generator]   model, micro_batch, device, dtype
+    [generator]   model, micro_batch, device, dtype, low_memory
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
     [[arms]]      strategy, scales, sampler, steps, upsampler_steps, upsampler_sampler, eta,
                   interval, rescale, threshold, name, label
@@ -110,11 +110,13 @@ class GeneratorTable(_Table):
     """`[generator]`.
 
     Attributes:
-        model: `tabletop` (bundled), `fake` (tests), or a folder of checkpoints.
+        model: `tabletop` (bundled), `glide` (OpenAI's released files, once fetched), `fake`
+            (tests), or a folder of checkpoints.
         micro_batch: images made together. It is part of a run's identity, since kernels round
             differently at other batch sizes.
         device: `auto` takes CUDA if there is one.
         dtype: `auto` is float32 on CPU, bfloat16 on CUDA.
+        low_memory: load one network at a time, for GPUs too small for all; the images are the same.
         fake: settings of the fake model; refused with any other.
     """
 
@@ -122,6 +124,7 @@ class GeneratorTable(_Table):
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 8
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    low_memory: bool = False
     fake: FakeTable | None = None
 
     @model_validator(mode="after")

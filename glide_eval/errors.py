@@ -6,6 +6,7 @@
     ├── RunError                a run folder that is missing, foreign or damaged
     ├── ImageError              an image that is missing, truncated or not an image
     ├── WeightsError            weights that are missing, corrupt or of another model
+    ├── DownloadError           a file that can't be fetched
     ├── FeatureError            features that are not finite, misshapen or of another extractor
     └── StorageError            the disk is full, read-only or out of reach
 
@@ -41,6 +42,10 @@ class ImageError(GlideEvalError):
 
 class WeightsError(GlideEvalError):
     """Weights that are missing, corrupt or belong to another model."""
+
+
+class DownloadError(GlideEvalError):
+    """No network, a server that refuses, or a file that is not the expected one."""
 
 
 class FeatureError(GlideEvalError):

@@ -20,6 +20,7 @@ from .config import ArmConfig, FakeTable, GeneratorTable, SweepFile
 from .errors import GlideEvalError
 
 Images = NDArray[np.uint8]
+NAMED_MODELS = ("tabletop", "glide", "fake")  # anything else is a folder
 
 
 class ImageSource(Protocol):
@@ -44,6 +45,10 @@ class ImageSource(Protocol):
         """SHA-256 of each weights file, by name; what must not change within a run."""
         ...
 
+    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
+        """The end of a caption that the generator never reads; "" if it reads all."""
+        ...
+
     def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""
         ...
@@ -55,22 +60,30 @@ class SourceOpener:
 
     generator: GeneratorTable
     model: str
-    classifier: bool = False  # whether an arm needs it; a run without keeps its identity
+    networks: tuple[str, ...] = ("base", "upsampler", "clip")
 
     @classmethod
     def of(cls, sweep: SweepFile) -> SourceOpener:
         """The source a sweep file asks for; a model that is a path is relative to the file."""
         table = sweep.config.generator
-        named = table.model in ("tabletop", "fake")
+        named = table.model in NAMED_MODELS
         model = table.model if named else str(sweep.resolve(table.model))
-        return cls(table, model, any(a.strategy == "classifier" for a in sweep.config.arms))
+        strategies = {arm.strategy for arm in sweep.config.expand()}
+        guides = tuple(name for name in ("clip", "classifier") if name in strategies)
+        return cls(table, model, ("base", "upsampler", *guides))
 
     def __call__(self) -> ImageSource:
         """Load it (seconds for GLIDE)."""
         if self.model == "fake":
             return FakeSource(self.generator.fake or FakeTable())
         table = self.generator
-        return GlideSource.load(self.model, table.device, table.dtype, self.classifier)
+        return GlideSource.load(
+            self.model,
+            table.device,
+            table.dtype,
+            networks=self.networks,
+            low_memory=table.low_memory,
+        )
 
 
 @dataclass
@@ -86,14 +99,23 @@ class GlideSource:
         self.size = int(self.pipeline.image_size)
 
     @classmethod
-    def load(cls, model: str, device: str, dtype: str, classifier: bool = False) -> GlideSource:
+    def load(
+        cls,
+        model: str,
+        device: str,
+        dtype: str,
+        *,
+        networks: Sequence[str] = ("base", "upsampler", "clip"),
+        low_memory: bool = False,
+    ) -> GlideSource:
         """Load a model by name or folder.
 
         Args:
-            model: `tabletop`, or a folder of checkpoints.
+            model: `tabletop`, `glide`, or a folder of checkpoints.
             device: a torch device, or `auto`: CUDA if there is one.
             dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
-            classifier: load the noised tabletop classifier too.
+            networks: the networks its arms need; their files are checked now.
+            low_memory: one network in memory at a time.
 
         Raises:
             generator.errors.GeneratorError: the weights are missing, corrupt or of another model,
@@ -107,12 +129,16 @@ class GlideSource:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
-        extra = {"classifier": True} if classifier else {}
-        return cls(load_pipeline(model, device, dtype, **extra), device, dtype)
+        pipeline = load_pipeline(model, device, dtype, networks=networks, low_memory=low_memory)
+        return cls(pipeline, device, dtype)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each weights file, by name."""
         return dict(self.pipeline.weights)
+
+    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
+        """The end of a caption that the generator never reads; "" if it reads all."""
+        return self.pipeline.cut_off(caption, guided_by_clip)
 
     def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""
@@ -151,6 +177,10 @@ class FakeSource:
     def fingerprint(self) -> dict[str, str]:
         """A constant that stands for weights."""
         return {"fake": hashlib.sha256(b"fake, version 1").hexdigest()}
+
+    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
+        """Nothing: the whole caption decides the colours."""
+        return ""
 
     def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
         """Images uint8 (n, size, size, 3), one for each caption and its seed."""

@@ -29,7 +29,7 @@ from .executor import Executor, LocalExecutor
 from .identity import Identity, check_same, config_identity, source_identity, weights_identity
 from .imported import ImportedFolder, match_folder
 from .prompts import load_prompts
-from .records import Sample
+from .records import Prompt, Sample
 from .run_store import RunFolder, write_text
 from .scorers import CLIPS, CaptionScorer, load_scorer
 from .shards import RECORDS, Shard, ShardWorker, plan_shards
@@ -127,6 +127,7 @@ class _Plan:
 
     sweep: SweepFile
     arms: Sequence[ArmConfig]
+    prompts: Sequence[Prompt]
     imports: Mapping[str, ImportedFolder]
     shards: Sequence[Shard]
     identity: Identity
@@ -149,7 +150,9 @@ def _plan(sweep: SweepFile) -> _Plan:
     prompts, arms = load_prompts(sweep), sweep.config.expand()
     imports = {arm.name: match_folder(sweep, arm, prompts) for arm in arms if arm.imported}
     shards = plan_shards(sweep.config, prompts, imports)
-    return _Plan(sweep, arms, imports, shards, config_identity(sweep.config, prompts, imports))
+    return _Plan(
+        sweep, arms, prompts, imports, shards, config_identity(sweep.config, prompts, imports)
+    )
 
 
 @contextlib.contextmanager
@@ -256,6 +259,8 @@ def _begin(
     for arm in plan.arms:
         if note := _flattered(arm):
             say(f"{arm.name}: {note}")
+    if source is not None:
+        _warn_of_long_prompts(plan, source, say)
     if previous and (changed := provenance.changes(previous, story)):
         say(
             f"Since this run began: {', '.join(changed)}. Images made from here may differ in "
@@ -286,6 +291,21 @@ def _flattered(arm: ArmConfig) -> str:
         f"the CLIP that chooses its images also gives the `clip_score` of `--extractor {extractor}`"
         ", which will be optimised rather than measured."
     )
+
+
+def _warn_of_long_prompts(plan: _Plan, source: ImageSource, say: Say) -> None:
+    """Name the prompts whose end the generator never reads, and what is lost of the first ones."""
+    guided = any(shard.arm.strategy == "clip" for shard in plan.shards)
+    cut = {p: end for p in plan.prompts if (end := source.cut_off(p.caption, guided))}
+    if not cut:
+        return
+    shown = "; ".join(f"{p.id} loses “{_clipped(end)}”" for p, end in list(cut.items())[:3])
+    more = f"; and {len(cut) - 3:,} more" if len(cut) > 3 else ""
+    say(f"Warning: {count(len(cut), 'prompt')} too long for the generator: {shown}{more}.")
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _image_size(sweep: SweepFile, source: ImageSource | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from .scenes import COLORS, MATERIALS, SHAPES, SIZES
 
@@ -12,13 +13,17 @@ class WordTokenizer:
 
     Attributes:
         n_vocab: number of ids, rounded up so that words can be added without changing shapes.
-        end_token: ends a caption and pads it.
+        start_token: none; captions begin with their first word.
+        end_token: ends a caption.
+        pad_token: the end token again.
     """
 
     _WORDS = (*SIZES, *MATERIALS, *COLORS, *SHAPES, "a", "an", "to", "the", "left", "right", "of",
               "in", "front", "behind", "and", ",")  # fmt: skip
     n_vocab = 48
+    start_token = None
     end_token = 0
+    pad_token = 0
     unknown_token = 1
 
     def __init__(self) -> None:
@@ -30,3 +35,8 @@ class WordTokenizer:
             self._ids.get(word, self.unknown_token)
             for word in re.findall(r"[^\W\d_]+|,|\d+", text.lower())
         ]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Words with spaces between them; ids of no word, unknown words among them, are "?"."""
+        words = {number: word for word, number in self._ids.items()}
+        return " ".join(words.get(number, "?") for number in ids).replace(" ,", ",")

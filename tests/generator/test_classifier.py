@@ -59,7 +59,7 @@ def test_the_bundled_classifier_names_what_is_in_unseen_scenes():
 
 
 def test_classifier_guidance_raises_the_classifiers_own_probability():
-    pipeline = load_pipeline(classifier=True)
+    pipeline = load_pipeline(networks=("base", "upsampler", "classifier"))
     assert "classifier.safetensors" in pipeline.weights
     captions, seeds = ["a red cube", "a green sphere"], [1, 2]
 

@@ -244,7 +244,7 @@ def test_clip_guidance_raises_the_guiding_clips_own_score(pipeline):
         ({"strategy": "clip", "rescale": 0.5}, "rescale"),
         ({"threshold": 100.0}, "threshold"),
         ({"threshold": float("nan")}, "threshold"),
-        ({"strategy": "classifier"}, "classifier=True"),
+        ({"strategy": "classifier"}, "needs a noised classifier"),
     ],
 )
 def test_impossible_options_are_named(pipeline, options, named):

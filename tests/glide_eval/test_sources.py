@@ -65,8 +65,8 @@ def pipelines(monkeypatch):
     """Stands in for `generator.loading`; collects what was loaded."""
     loaded = []
 
-    def load_pipeline(model, device, dtype):
-        loaded.append((model, device, dtype))
+    def load_pipeline(model, device, dtype, *, networks, low_memory):
+        loaded.append((model, device, dtype, networks, low_memory))
         return FakePipeline()
 
     module = types.SimpleNamespace(load_pipeline=load_pipeline)
@@ -78,7 +78,7 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
     source = GlideSource.load("tabletop", "cpu", "auto")
     images = source.generate(GUIDED, ("a cat",), (7,))
     assert images.shape == (1, 128, 128, 3)
-    assert pipelines == [("tabletop", "cpu", "float32")]
+    assert pipelines == [("tabletop", "cpu", "float32", ("base", "upsampler", "clip"), False)]
     assert (source.size, source.fingerprint()) == (128, {"base": "ab" * 32})
     assert source.pipeline.calls == [
         (
@@ -105,6 +105,17 @@ def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
     source.pipeline.sample = sample
     with pytest.raises(GlideEvalError, match=r"making 2 images.*`generator.micro_batch`"):
         source.generate(GUIDED, ["a cat", "a dog"], [1, 2])
+
+
+def test_a_sweep_loads_the_networks_its_arms_need_and_no_more(pipelines, tmp_path):
+    generator = 'model = "glide"\ndevice = "cpu"\nlow_memory = true'
+    SourceOpener.of(load_sweep(write_sweep(tmp_path, generator=generator)))()
+    clip = '[[arms]]\nstrategy = "clip"\nscales = [2]'
+    SourceOpener.of(load_sweep(write_sweep(tmp_path, generator=generator, arms=clip)))()
+    assert pipelines == [
+        ("glide", "cpu", "float32", ("base", "upsampler"), True),
+        ("glide", "cpu", "float32", ("base", "upsampler", "clip"), True),
+    ]
 
 
 def test_a_model_folder_is_relative_to_the_sweep_file_and_a_name_is_not(tmp_path):

@@ -1,0 +1,174 @@
+"""`glide-eval models list | info | fetch | verify`, against a local server with small files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from generator import released
+from generator.clip import Clip
+from generator.config import ClipConfig, UNetConfig
+from generator.text_unet import TextUNet
+from generator.weight_files import read_records, sha256
+from glide_eval import download, models
+from glide_eval.cli import main
+
+from .servers import Server
+
+GOLDEN = Path(__file__).parents[1] / "generator" / "golden"
+TINY = UNetConfig(
+    image_size=16, num_channels=32, num_res_blocks=1, channel_mult=(1,), num_head_channels=16,
+    attention_resolutions=(8,), text_ctx=16, xf_width=32, xf_layers=1, xf_heads=2, n_vocab=48,
+)  # fmt: skip
+TINY_CLIP = ClipConfig(
+    image_size=16, n_embd=8, n_vocab=48, n_head_text=1, n_head_state_text=8, n_xf_blocks_text=1,
+    n_head_image=1, n_head_state_image=8, n_xf_blocks_image=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def published(server: Server, tmp_path, monkeypatch) -> dict[str, bytes]:
+    """The released files at a size for tests, on a server of this machine."""
+    monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(download, "BACKOFF", 0)
+    files, small = {}, []
+    for known in released.CHECKPOINTS:
+        if isinstance(known.config, UNetConfig):
+            flags = {"super_res": known.config.super_res, "inpaint": known.config.inpaint}
+            config = replace(TINY, **flags)
+            state = TextUNet(config).state_dict()
+        else:
+            config, clip = TINY_CLIP, Clip(TINY_CLIP)
+            encoder = clip.image_encoder if "image" in known.name else clip.text_encoder
+            state = encoder.state_dict()
+        torch.save(state, tmp_path / known.file)
+        files[known.file] = (tmp_path / known.file).read_bytes()
+        small.append(replace(known, url=f"{server.origin}/{known.file}", config=config))
+        monkeypatch.setitem(released.BY_FILE, known.file, small[-1])
+    reduced = GOLDEN / "gpt2_vocabulary.json"
+    files["encoder.json"] = reduced.read_bytes()
+    vocabulary = replace(
+        released.VOCABULARY, url=f"{server.origin}/encoder.json", sha256=sha256(reduced)
+    )
+    monkeypatch.setattr(models, "CHECKPOINTS", tuple(small))
+    monkeypatch.setattr(models, "VOCABULARY", vocabulary)
+    server.files = files
+    return files
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main(["models", *arguments])
+    return int(exit_.value.code or 0)
+
+
+def folder() -> Path:
+    return released.released_folder()
+
+
+def test_fetch_brings_every_file_and_a_second_time_costs_no_request(published, server, capsys):
+    assert run("fetch", "glide") == 0
+    assert {p.name: p.read_bytes() for p in folder().iterdir() if p.name != "weights.json"} == (
+        published
+    )
+    assert set(read_records(folder())) == set(published)
+    requests = len(server.ranges)
+    assert run("fetch", "glide") == 0
+    assert len(server.ranges) == requests == 7
+    assert capsys.readouterr().out.count("is there, as downloaded") == 7
+
+
+def test_list_and_info_say_how_much_is_there(published, capsys):
+    assert run("list") == 0
+    out = capsys.readouterr().out
+    assert "bundled," in out
+    assert "256 px  no " in out
+    assert run("fetch", "glide", "--only", "base", "--only", "vocabulary") == 0
+    capsys.readouterr()
+    assert run("list") == 0
+    assert "2 of 7 files" in capsys.readouterr().out
+    assert run("info", "glide") == 0
+    out = capsys.readouterr().out
+    assert read_records(folder())["base.pt"].sha256[:12] in out
+    assert "385 M" in out
+    assert "Next: glide-eval models fetch glide" in out
+
+
+def test_verify_passes_what_was_fetched_and_the_bundled_model(published, capsys):
+    assert run("fetch", "glide") == 0
+    capsys.readouterr()
+    assert run("verify") == 0
+    out = capsys.readouterr().out
+    assert f"glide/base: as recorded, sha256 {sha256(folder() / 'base.pt')}" in out
+    assert "tabletop/base: whole" in out
+
+
+def test_verify_names_each_file_that_changed_and_fetch_brings_it_back(published, capsys):
+    assert run("fetch", "glide") == 0
+    changed = bytearray(published["base.pt"])
+    changed[len(changed) // 2] ^= 1
+    (folder() / "base.pt").write_bytes(changed)
+    (folder() / "upsample.pt").unlink()
+    assert run("verify", "glide") == 1
+    err = capsys.readouterr().err
+    assert "base.pt are not what was downloaded" in err
+    assert "upsample.pt is missing" in err
+    assert "2 of the files failed" in err
+    assert run("fetch", "glide") == 0
+    assert run("verify", "glide") == 0
+
+
+def test_verify_takes_what_was_never_fetched_for_no_fault(published, capsys):
+    assert run("verify", "glide") == 1
+    assert "not on disk. Fetch it: glide-eval models fetch glide" in capsys.readouterr().err
+    assert run("fetch", "glide", "--only", "base") == 0
+    assert run("verify", "glide") == 0
+
+
+def test_files_put_there_by_hand_are_recorded_and_checked(published, server, capsys):
+    folder().mkdir(parents=True)
+    (folder() / "base.pt").write_bytes(published["base.pt"])
+    shutil.copy(folder() / "base.pt", folder() / "upsample.pt")
+    (folder() / "encoder.json").write_bytes(b"{}")
+    assert run("fetch", "glide") == 0
+    assert "/base.pt" not in server.paths
+    assert "/encoder.json" in server.paths  # its sha256 is published, and this was not it
+    assert run("verify", "glide") == 1
+    assert "upsample.pt are of another model" in capsys.readouterr().err
+
+
+def test_a_cut_download_is_kept_and_said_to_be_begun(published, server, capsys):
+    server.cut = [100, *[0] * download.ATTEMPTS]
+    assert run("fetch", "glide", "--only", "base") == 1
+    assert "100 bytes are kept" in capsys.readouterr().err
+    assert run("info", "glide") == 0
+    assert "100 bytes so far" in capsys.readouterr().out
+    assert run("list") == 0
+    assert "fetch not finished" in capsys.readouterr().out
+    server.cut = []
+    assert run("fetch", "glide", "--only", "base") == 0
+    assert (folder() / "base.pt").read_bytes() == published["base.pt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("info", "dalle"), "Unknown model 'dalle': expected one of tabletop, glide"),
+        (("fetch", "tabletop"), "ships in the package"),
+        (("fetch", "glide", "--only", "decoder"), "no file 'decoder'"),
+    ],
+)
+def test_wrong_names_are_wrong_usage(published, capsys, arguments, said):
+    assert run(*arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_listing_models_loads_no_torch():
+    code = "import sys, glide_eval.models as m; m.known_models(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
