@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from .sampling import Denoiser
-from .text_unet import TextCondition, TextUNet
+from .text_unet import TextCondition
 
 
-def unguided(unet: TextUNet, text: TextCondition, low_res: Tensor | None = None) -> Denoiser:
+class Network(Protocol):
+    """What guidance needs of a UNet: a `TextUNet`, or one told more (`generator.stages`)."""
+
+    def __call__(
+        self, x: Tensor, t: Tensor, text: TextCondition, low_res: Tensor | None = None
+    ) -> Tensor:
+        """See `TextUNet.forward`."""
+        ...
+
+
+def unguided(unet: Network, text: TextCondition, low_res: Tensor | None = None) -> Denoiser:
     """The network itself, told the caption."""
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
@@ -19,7 +31,7 @@ def unguided(unet: TextUNet, text: TextCondition, low_res: Tensor | None = None)
 
 
 def classifier_free(
-    unet: TextUNet, text: TextCondition, empty: TextCondition, scale: float | Tensor
+    unet: Network, text: TextCondition, empty: TextCondition, scale: float | Tensor
 ) -> Denoiser:
     """ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)): Ho & Salimans 2021, GLIDE eq. 2.
 

@@ -19,6 +19,7 @@ _FILES = {
     "upsample": "upsample.safetensors",
     "noised-clip": "noised-clip.safetensors",
 }
+_INPAINTING_FILES = ("base-inpaint.safetensors", "upsample-inpaint.safetensors")  # where there are
 
 
 def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "float32") -> Pipeline:
@@ -36,16 +37,22 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
         )
     folder = WEIGHTS if model == "tabletop" else Path(model)
     paths = {name: folder / file for name, file in _FILES.items()}
+    inpainting = [folder / file for file in _INPAINTING_FILES]
     place = torch.device(device)
     return Pipeline(
         _channels_last_module(load_unet(paths["base"]).to(place)),
         _channels_last_module(load_unet(paths["upsample"]).to(place)),
         load_clip(paths["noised-clip"]).to(place),
         WordTokenizer(),
-        {path.name: sha256(path) for path in paths.values()},
+        {path.name: sha256(path) for path in [*paths.values(), *inpainting] if path.is_file()},
         place,
         _DTYPES[dtype],
+        *(_optional(path, place) for path in inpainting),
     )
+
+
+def _optional(path: Path, place: torch.device) -> TextUNet | None:
+    return _channels_last_module(load_unet(path).to(place)) if path.is_file() else None
 
 
 def _channels_last_module(unet: TextUNet) -> TextUNet:
