@@ -7,12 +7,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .config import UNetConfig
 from .sampling import Denoiser
 from .text_unet import TextCondition
 
 
 class Network(Protocol):
     """What guidance needs of a UNet: a `TextUNet`, or one told more (`generator.stages`)."""
+
+    config: UNetConfig
 
     def __call__(
         self, x: Tensor, t: Tensor, text: TextCondition, low_res: Tensor | None = None

@@ -75,7 +75,7 @@ class Inpainting(Stage):
         self._process = Diffusion(unet.config.noise_schedule)
         self.denoised_fn = self._restored
         if unet.config.inpaint:
-            self.network = self._told
+            self.network = _Told(unet, self.source, self.known)
             self.upsampler = "ddpm"
 
     def looking(self, function: Function) -> Function:
@@ -91,16 +91,24 @@ class Inpainting(Stage):
 
         return look
 
-    def _told(
+    def _restored(self, x_start: Tensor) -> Tensor:
+        return torch.where(self.known > 0, self.source, x_start)
+
+
+class _Told:
+    """A UNet with inpainting channels that is told the same source and mask at every step."""
+
+    def __init__(self, unet: TextUNet, source: Tensor, known: Tensor):
+        self.config = unet.config
+        self._unet, self._source, self._known = unet, source, known
+
+    def __call__(
         self, x: Tensor, t: Tensor, text: TextCondition, low_res: Tensor | None = None
     ) -> Tensor:
         # Guidance may double the batch: one half with the caption, one without.
-        copies = len(x) // len(self.source)
-        image, mask = (part.repeat(copies, 1, 1, 1) for part in (self.source, self.known))
-        return self.unet(x, t, text, low_res, inpaint_image=image, inpaint_mask=mask)
-
-    def _restored(self, x_start: Tensor) -> Tensor:
-        return torch.where(self.known > 0, self.source, x_start)
+        copies = len(x) // len(self._source)
+        image, mask = (part.repeat(copies, 1, 1, 1) for part in (self._source, self._known))
+        return self._unet(x, t, text, low_res, inpaint_image=image, inpaint_mask=mask)
 
 
 class Sketched(Stage):
