@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -26,7 +25,6 @@ from .text_unet import TextUNet
 
 Pictures = NDArray[np.uint8]
 Known = NDArray[np.bool_]
-Context = Literal["auto", "model", "implicit"]
 CONTEXTS = ("auto", "model", "implicit")
 
 
@@ -39,7 +37,7 @@ def inpaint(
     known: Known,
     sampling: Sampling | None = None,
     *,
-    context: Context = "auto",
+    context: str = "auto",
     on_step: OnStep | None = None,
 ) -> Pictures:
     """Paint what is not known of each picture, by its caption.
@@ -144,7 +142,7 @@ def build_scene(
     source: Pictures | None = None,
     sampling: Sampling | None = None,
     *,
-    context: Context = "auto",
+    context: str = "auto",
     on_step: OnStep | None = None,
 ) -> Iterator[Pictures]:
     """Inpaint again and again, each step on the result of the one before (GLIDE figure 3).
@@ -215,7 +213,7 @@ def shrink_known(known: Tensor, size: int) -> Tensor:
     return 1 - F.adaptive_max_pool2d(1 - known, size)
 
 
-def _base_for(pipeline: Pipeline, context: Context) -> TextUNet:
+def _base_for(pipeline: Pipeline, context: str) -> TextUNet:
     if context not in CONTEXTS:
         raise OptionError(f"Unknown context {context!r}: use one of {', '.join(CONTEXTS)}.")
     if context == "model" and pipeline.base_inpaint is None:

@@ -13,6 +13,9 @@ COMMANDS: dict[str, str] = {
     "demo": "The whole experiment on the bundled miniature, in minutes.",
     "sweep": "Make images for every arm of a sweep file; resumes where it stopped.",
     "metrics": "Measure a run: FID, IS, precision/recall, CLIP score, caption accuracy.",
+    "sample": "Draw pictures of prompts.",
+    "inpaint": "Repaint a part of a picture by a prompt, once or step by step.",
+    "edit": "Draw a picture from a sketch and a prompt.",
     "study": "Collect votes on pairs of a run's images.",
     "report": "Write the comparison report of a run.",
 }
