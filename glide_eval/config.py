@@ -5,6 +5,7 @@
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
     [[arms]]      strategy, scales, sampler, steps, upsampler_steps, name, label
                   or strategy = "imported": folder, captions, name, label
+                  and of any arm: rerank, degrade
 
 Paths are relative to the sweep file. Everything that can be refused is refused here, before any
 image is made.
@@ -13,20 +14,21 @@ image is made.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from .arm_options import DegradeTable, RerankTable
 from .config_messages import NAME_PATTERN, describe
+from .config_table import Table as _Table
+from .config_table import Text
 from .errors import ConfigError
 from .records import Arm, Strategy
 
@@ -39,15 +41,8 @@ STRATEGY_LABELS = {
 STRATEGY_NAMES = {"unguided": "unguided", "classifier_free": "cfg", "clip": "clip"}
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=60)]
-Text = Annotated[str, Field(min_length=1)]
 Sampler = Literal["ddpm", "ddim"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
-
-
-class _Table(BaseModel):
-    """A TOML table: no unknown keys, no silent conversions, no NaN or infinity."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class RunTable(_Table):
@@ -146,9 +141,14 @@ class PromptsTable(_Table):
         return self
 
 
-class _GeneratedTable(_Table):
-    name: Name | None = None
+class _ArmTable(_Table):
     label: Text | None = None
+    rerank: RerankTable | None = None
+    degrade: DegradeTable | None = None
+
+
+class _GeneratedTable(_ArmTable):
+    name: Name | None = None
     sampler: Sampler = "ddpm"
     steps: Steps = 100
     upsampler_steps: Steps = 27
@@ -174,7 +174,7 @@ class ClipTable(_GeneratedTable):
     scales: Annotated[list[Annotated[float, Field(gt=0, lt=10_000)]], Field(min_length=1)]
 
 
-class ImportedTable(_Table):
+class ImportedTable(_ArmTable):
     """`[[arms]] strategy = "imported"`: images that exist already, made by whatever you like.
 
     Attributes:
@@ -183,13 +183,14 @@ class ImportedTable(_Table):
         captions: `.csv` or `.jsonl` with `file` and `caption` (or `prompt_id`); by default
             `captions.csv` or `captions.jsonl` in the folder, else `<image>.txt` beside each image.
         label: what tables and figures print; by default the name.
+        rerank: its candidates are further images of the same caption in the folder.
+        degrade: what is done to its images in the end.
     """
 
     strategy: Literal["imported"]
     name: Name
     folder: Text
     captions: Text | None = None
-    label: Text | None = None
 
 
 ArmTable = Annotated[
@@ -207,6 +208,8 @@ class ArmConfig:
         upsampler_steps: the upsampler's denoising steps; None when imported.
         folder: of imported images, as written; None when generated.
         captions: their captions file, as written; None when generated or not given.
+        rerank: how each image is chosen among candidates; None if there is but one.
+        degrade: what is done to the images in the end; None if nothing.
     """
 
     name: str
@@ -218,6 +221,8 @@ class ArmConfig:
     upsampler_steps: int | None = None
     folder: str | None = None
     captions: str | None = None
+    rerank: RerankTable | None = None
+    degrade: DegradeTable | None = None
 
     @property
     def imported(self) -> bool:
@@ -227,12 +232,36 @@ class ArmConfig:
     @property
     def record(self) -> Arm:
         """The arm as reports know it."""
-        return Arm(self.name, self.strategy, self.scale, self.label, self.sampler, self.steps)
+        return Arm(
+            self.name,
+            self.strategy,
+            self.scale,
+            self.label,
+            self.sampler,
+            self.steps,
+            reranked_by=self.rerank.clip if self.rerank else None,
+            degraded_by=self.degrade.setting if self.degrade else None,
+        )
+
+    @property
+    def candidates(self) -> int:
+        """How many images are made or read for each sample."""
+        return self.rerank.best_of if self.rerank else 1
 
     def settings(self) -> dict[str, Any]:
         """All that decides its images: not its name or label."""
         keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps", "folder", "captions")
-        return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        found = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        return {**found, **self.options()}
+
+    def options(self) -> dict[str, str | int]:
+        """The part of its settings that any arm may have; empty for most."""
+        found: dict[str, str | int] = {}
+        if self.rerank:
+            found |= {"rerank.clip": self.rerank.clip, "rerank.best_of": self.rerank.best_of}
+        if self.degrade:
+            found["degrade"] = self.degrade.setting
+        return found
 
 
 class SweepConfig(_Table):
@@ -327,7 +356,16 @@ def parse_sweep(text: str, where: str) -> SweepConfig:
 
 
 def _expand(tables: list[ArmTable]) -> list[ArmConfig]:
-    return [arm for table in tables for arm in _expand_table(table)]
+    return [_with_options(arm, table) for table in tables for arm in _expand_table(table)]
+
+
+def _with_options(arm: ArmConfig, table: ArmTable) -> ArmConfig:
+    """The arm with what any arm may ask for, which its name and label say."""
+    for option in (table.rerank, table.degrade):
+        if option is not None:
+            name, label = f"{arm.name}-{option.suffix}", f"{arm.label}, {option.words}"
+            arm = replace(arm, name=name, label=label)
+    return replace(arm, rerank=table.rerank, degrade=table.degrade)
 
 
 def _expand_table(table: ArmTable) -> list[ArmConfig]:

@@ -45,21 +45,23 @@ def config_identity(
     for arm in arms:
         if arm.imported:
             identity[f"arms.{arm.name}.images.sha256"] = imports[arm.name].sha256
-            continue
-        for key, value in arm.settings().items():
+        for key, value in (arm.options() if arm.imported else arm.settings()).items():
             identity[f"arms.{arm.name}.{key}"] = value
     return identity
 
 
 def source_identity(source: ImageSource) -> Identity:
-    """The part an opened image source knows: weights, device, precision, size."""
-    weights = {f"weights.{name}": digest for name, digest in source.fingerprint().items()}
+    """The part an opened image source knows: device, precision, size."""
     return {
         "generator.device": source.device,
         "generator.dtype": source.dtype,
         "generator.image_size": source.size,
-        **weights,
     }
+
+
+def weights_identity(weights: Mapping[str, str]) -> Identity:
+    """The part that loaded weights add: SHA-256 by file name."""
+    return {f"weights.{name}": digest for name, digest in weights.items()}
 
 
 def check_same(root: Path, recorded: Identity, now: Identity, whole: bool) -> None:

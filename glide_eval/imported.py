@@ -23,13 +23,13 @@ class ImportedFolder:
     """A folder's images, each matched to a prompt and checked.
 
     Attributes:
-        files: (prompt id, replica) → image file.
+        files: (prompt id, replica) → its image file; several candidates in a reranked arm.
         sha256: over all of them, so that a changed image is a changed config.
         sides: the shorter side of each, in pixels.
         spare: how many captioned images match no prompt and are left out.
     """
 
-    files: dict[tuple[str, int], Path]
+    files: dict[tuple[str, int], tuple[Path, ...]]
     sha256: str
     sides: tuple[int, ...]
     spare: int
@@ -60,7 +60,8 @@ def match_folder(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) ->
 
     An image belongs to a prompt if its caption is the prompt's (capitals and spaces aside), or its
     row in the captions file names the prompt's id. With several replicas, images of one caption
-    are taken in the order of the captions file, or of their names.
+    are taken in the order of the captions file, or of their names: first one for each replica,
+    then, in a reranked arm, a second candidate for each, and so on.
 
     Args:
         sweep: the sweep file; paths are relative to it.
@@ -78,9 +79,9 @@ def match_folder(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) ->
             f"{where}: no such folder. Paths in a sweep file are relative to that file."
         )
     captioned = _captioned(sweep, arm, folder, where)
-    files = _match(captioned, prompts, sweep.config.run.replicas, where)
+    files = _match(captioned, prompts, sweep.config.run.replicas, arm.candidates, where)
     digest, sides = _check(files, where)
-    return ImportedFolder(files, digest, sides, len(captioned) - len(files))
+    return ImportedFolder(files, digest, sides, len(captioned) - len(sides))
 
 
 def _captioned(sweep: SweepFile, arm: ArmConfig, folder: Path, where: str) -> list[_Captioned]:
@@ -119,8 +120,12 @@ def _from_table(table: Path, folder: Path, where: str) -> list[_Captioned]:
 
 
 def _match(
-    captioned: Sequence[_Captioned], prompts: Sequence[Prompt], replicas: int, where: str
-) -> dict[tuple[str, int], Path]:
+    captioned: Sequence[_Captioned],
+    prompts: Sequence[Prompt],
+    replicas: int,
+    candidates: int,
+    where: str,
+) -> dict[tuple[str, int], tuple[Path, ...]]:
     by_id: defaultdict[str, deque[Path]] = defaultdict(deque)
     by_caption: defaultdict[str, deque[Path]] = defaultdict(deque)
     for image in captioned:
@@ -128,17 +133,20 @@ def _match(
             by_id[image.prompt_id].append(image.file)
         else:
             by_caption[_plain(image.caption)].append(image.file)
-    files: dict[tuple[str, int], Path] = {}
+    files: dict[tuple[str, int], tuple[Path, ...]] = {}
     lacking: list[Prompt] = []
+    needed = replicas * candidates
     for prompt in prompts:
         queue = by_id.get(prompt.id) or by_caption[_plain(prompt.caption)]
-        if len(queue) < replicas:
+        if len(queue) < needed:
             lacking.append(prompt)
             continue
+        taken = [queue.popleft() for _ in range(needed)]
         for replica in range(replicas):
-            files[prompt.id, replica] = queue.popleft()
+            files[prompt.id, replica] = tuple(taken[replica::replicas])
     if lacking:
-        each = "an image" if replicas == 1 else f"{replicas} images (`run.replicas`)"
+        factors = ["`run.replicas`"] * (replicas > 1) + ["`rerank.best_of`"] * (candidates > 1)
+        each = f"{needed} images ({' × '.join(factors)})" if factors else "an image"
         raise ImageError(
             f"{where}: {len(lacking)} of {len(prompts)} prompts have not {each} here: "
             f"{_some([f'{p.id} {p.caption!r}' for p in lacking])}. The folder has "
@@ -148,12 +156,15 @@ def _match(
     return files
 
 
-def _check(files: dict[tuple[str, int], Path], where: str) -> tuple[str, tuple[int, ...]]:
+def _check(
+    files: dict[tuple[str, int], tuple[Path, ...]], where: str
+) -> tuple[str, tuple[int, ...]]:
     """Decode every image; the digest of all bytes, and each one's shorter side."""
     digest = hashlib.sha256()
     sides: list[int] = []
     bad: list[str] = []
-    for (prompt_id, replica), path in files.items():
+    listed = [(key, path) for key, paths in files.items() for path in paths]
+    for (prompt_id, replica), path in listed:
         try:
             sides.append(min(read_rgb(path).shape[:2]))
             content = path.read_bytes()
@@ -164,7 +175,7 @@ def _check(files: dict[tuple[str, int], Path], where: str) -> tuple[str, tuple[i
         digest.update(f"{prompt_id}\0{replica}\0".encode() + hashlib.sha256(content).digest())
     if bad:
         raise ImageError(
-            f"{where}: {len(bad)} of {len(files)} images are missing or can't be decoded: "
+            f"{where}: {len(bad)} of {len(listed)} images are missing or can't be decoded: "
             f"{_some(bad)}. Put whole images there and run the command again."
         )
     return digest.hexdigest(), tuple(sides)

@@ -20,6 +20,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def begin(
     sweep: SweepFile,
     identity: Identity,
     source: ImageSource | None,
+    weights: Mapping[str, str],
     size: int,
     command: str,
 ) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def begin(
         sweep: what runs.
         identity: all of it.
         source: the opened image source; None if every arm is imported.
+        weights: SHA-256 of every weights file that takes part, by name.
         size: side of the samples in pixels.
         command: as typed.
     """
@@ -99,7 +102,7 @@ def begin(
         "ended": None,
         "sessions": [*first["sessions"], session],
         **environment(source),
-        "weights": source.fingerprint() if source else {},
+        "weights": dict(weights),
         "identity": identity,
     }
 

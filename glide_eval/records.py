@@ -40,6 +40,8 @@ class Arm:
         label: what tables and figures print (`Classifier-free, s = 3`).
         sampler: `ddpm` or `ddim`; None when imported.
         steps: base model's denoising steps; None when imported.
+        reranked_by: the CLIP that chose its images among candidates; None if nobody did.
+        degraded_by: what made its images worse in the end (`blur 1.5`); None if nothing did.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Arm:
     label: str
     sampler: str | None = None
     steps: int | None = None
+    reranked_by: str | None = None
+    degraded_by: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The arm as JSON-ready values."""
@@ -69,10 +73,12 @@ class Sample:
         caption: the prompt's caption, repeated so the manifest stands alone.
         replica: 0, 1, … when a prompt is drawn several times.
         seed: the sample's own noise seed, equal in every arm for one (prompt, replica);
-            None if imported.
+            None if imported. In a reranked arm, that of the candidate that was kept.
         path: PNG file, relative to the run folder, with forward slashes.
         sha256: of the file's bytes, hex.
         seconds: this sample's share of its batch's wall time. Not part of a sample's identity.
+        candidate_scores: in a reranked arm, every candidate's score; the first highest was kept.
+            Left out of the manifest's line elsewhere.
     """
 
     arm: str
@@ -83,6 +89,7 @@ class Sample:
     path: str
     sha256: str
     seconds: float
+    candidate_scores: tuple[float, ...] | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -91,7 +98,10 @@ class Sample:
 
     def to_json(self) -> str:
         """One manifest line, without the newline."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        values = dataclasses.asdict(self)
+        if self.candidate_scores is None:
+            del values["candidate_scores"]
+        return json.dumps(values, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str, where: str = "manifest.jsonl") -> Self:
@@ -101,7 +111,10 @@ class Sample:
             RunError: the line is not a sample; `where` is named in the message.
         """
         try:
-            return cls(**json.loads(line))
+            values = json.loads(line)
+            if "candidate_scores" in values:
+                values["candidate_scores"] = tuple(values["candidate_scores"])
+            return cls(**values)
         except (TypeError, ValueError) as error:
             raise RunError(
                 f"{where}: expected one sample a line, found {line[:80]!r} ({error}). "

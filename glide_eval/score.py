@@ -25,6 +25,7 @@ from .metrics.value import MetricValue, nonfinite_rows
 from .records import Sample
 from .reference import Reference, tabletop_reference
 from .run_store import RunFolder
+from .scorers import CLIPS
 
 BATCH = 32
 
@@ -60,6 +61,7 @@ def measure(
     """
     chosen = {extractor.name: choose(extractor, metrics) for extractor in extractors}
     arms = _samples_by_arm(run)
+    rerankers = {arm.name: arm.reranked_by for arm in run.arms()}
     features = extract_run(run, arms, extractors)
     rows: list[MetricRow] = []
     scores: list[ScoreRow] = []
@@ -67,7 +69,7 @@ def measure(
         compared = any(metric.needs_reference for metric in chosen[extractor.name])
         real = reference(extractor) if compared else None
         for arm, samples in arms.items():
-            subject = _Subject(arm, samples, extractor, real)
+            subject = _Subject(arm, samples, extractor, real, rerankers[arm])
             seen = Measured(features[extractor.name, arm], [s.prompt_id for s in samples], real)
             for metric in chosen[extractor.name]:
                 value, per_sample = _evaluate(metric, seen, subject)
@@ -153,6 +155,7 @@ class _Subject:
     samples: list[Sample]
     extractor: Extractor
     reference: Reference | None
+    reranked_by: str | None
 
     def row(self, value: MetricValue, metric: Metric) -> MetricRow:
         compared = f"{self.reference.source} ({self.reference.digest})" if self.reference else ""
@@ -164,13 +167,20 @@ class _Subject:
             ci_high=value.interval.high,
             n=value.n,
             extractor=self.extractor.name,
-            note=value.note,
+            note="; ".join(note for note in (value.note, self._doubt(metric)) if note),
             level=value.interval.level,
             method=value.method,
             fingerprint=self.extractor.fingerprint,
             reference=compared if metric.needs_reference else "",
             images=images_digest(self.samples),
         )
+
+    def _doubt(self, metric: Metric) -> str:
+        """What to hold against a value: a CLIP that judges images it chose itself."""
+        clip = CLIPS.get(self.reranked_by or "")
+        if metric.name != "clip_score" or clip is None or clip.extractor != self.extractor.name:
+            return ""
+        return "this CLIP also chose the images among candidates, so it is optimised, not measured"
 
     def score_rows(self, metric: str, scores: np.ndarray) -> list[ScoreRow]:
         images, extractor = images_digest(self.samples), self.extractor

@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .config import ArmConfig, SweepConfig
+from .degrade import degraded
 from .errors import GlideEvalError
 from .images import read_rgb
 from .imported import ImportedFolder
 from .png import centre_square, encode_png
 from .records import Prompt, Sample
+from .rerank import Ranked, best_of
 from .run_store import RunFolder, write_bytes, write_text
-from .seeds import sample_seed
+from .scorers import CaptionScorer, load_scorer
+from .seeds import candidate_seed, sample_seed
 from .sources import Images, ImageSource
 
 RECORDS = ".shards"
@@ -35,14 +38,14 @@ class Item:
     Attributes:
         prompt: whose image.
         replica: 0, 1, …
-        seed: of its noise; None if imported.
-        file: the image to import; None if generated.
+        seed: of its (first candidate's) noise; None if imported.
+        files: the image to import, or the candidates in a reranked arm; empty if generated.
     """
 
     prompt: Prompt
     replica: int
     seed: int | None
-    file: Path | None = None
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,10 @@ class Shard:
     def sample_keys(self) -> list[tuple[str, str, int]]:
         """(arm, prompt id, replica) of each item."""
         return [(self.arm.name, item.prompt.id, item.replica) for item in self.items]
+
+    def batch(self) -> list[Item]:
+        """The items as they go through networks: padded to full size by repeating the last."""
+        return [*self.items, *[self.items[-1]] * (self.micro_batch - len(self.items))]
 
 
 def plan_shards(
@@ -97,19 +104,23 @@ def plan_shards(
 
 @dataclass
 class ShardWorker:
-    """Runs shards into a run folder. Picklable: a copy elsewhere opens its own image source.
+    """Runs shards into a run folder. Picklable: a copy elsewhere opens its own models.
 
     Attributes:
         root: the run folder.
         size: side of every sample in pixels.
         open_source: loads the generator; called once, when the first generated shard comes.
         source: the generator, if it is loaded already; copies leave it behind.
+        open_scorer: loads a CLIP by its name, for arms that rerank.
+        scorers: those loaded already; copies leave them behind.
     """
 
     root: Path
     size: int
     open_source: Callable[[], ImageSource]
     source: ImageSource | None = None
+    open_scorer: Callable[[str], CaptionScorer] = load_scorer
+    scorers: dict[str, CaptionScorer] = field(default_factory=dict[str, CaptionScorer])
 
     def __call__(self, shard: Shard) -> list[Sample]:
         """Make a shard's images, write each PNG, then the shard's record; its samples.
@@ -119,51 +130,80 @@ class ShardWorker:
             StorageError: the disk is full; images already written stay.
         """
         started = time.perf_counter()
-        images = self._import(shard) if shard.arm.imported else self._generate(shard)
+        made = self._make(shard)
         seconds = (time.perf_counter() - started) / len(shard.items)
         samples = [
-            self._save(shard.arm.name, item, pixels, seconds)
-            for item, pixels in zip(shard.items, images, strict=True)
+            self._save(shard.arm.name, item, picture, seconds)
+            for item, picture in zip(shard.items, made, strict=True)
         ]
         lines = "".join(sample.to_json() + "\n" for sample in samples)
         write_text(self.root / RECORDS / f"{shard.id}.jsonl", lines)
         return samples
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "source": None}
+        return {**self.__dict__, "source": None, "scorers": {}}
 
-    def _generate(self, shard: Shard) -> Images:
-        """The items' images, made in a batch padded to full size by repeating the last."""
+    def _make(self, shard: Shard) -> list[_Made]:
+        """A finished picture for each item: the only or the best candidate, degraded if asked."""
+        arm, batch = shard.arm, shard.batch()
+        candidates = (self._candidate(arm, batch, number) for number in range(arm.candidates))
+        if arm.rerank is None:
+            ranked = Ranked.unrivalled(next(candidates))
+        else:
+            captions = [item.prompt.caption for item in batch]
+            ranked = best_of(candidates, captions, self._scorer(arm.rerank.clip))
+        images = ranked.images[: len(shard.items)]
+        if arm.degrade is not None:
+            images = degraded(images, arm.degrade)
+        return [
+            _Made(pixels, int(chosen), tuple(scores.tolist()) or None)
+            for pixels, chosen, scores in zip(images, ranked.chosen, ranked.scores, strict=False)
+        ]
+
+    def _scorer(self, name: str) -> CaptionScorer:
+        if name not in self.scorers:
+            self.scorers[name] = self.open_scorer(name)
+        return self.scorers[name]
+
+    def _candidate(self, arm: ArmConfig, batch: Sequence[Item], number: int) -> Images:
+        """Candidate `number` of every item of a padded batch."""
+        if arm.imported:
+            files = [item.files[number] for item in batch]
+            return np.stack([centre_square(read_rgb(file), self.size) for file in files])
         if self.source is None:
             self.source = self.open_source()
-        padding = [shard.items[-1]] * (shard.micro_batch - len(shard.items))
-        batch = [*shard.items, *padding]
-        images = self.source.generate(
-            shard.arm, [item.prompt.caption for item in batch], [item.seed or 0 for item in batch]
-        )
+        captions = [item.prompt.caption for item in batch]
+        seeds = [candidate_seed(item.seed or 0, number) for item in batch]
+        images = self.source.generate(arm, captions, seeds)
         expected = (len(batch), self.size, self.size, 3)
         if images.shape != expected or images.dtype != np.uint8:
             raise GlideEvalError(
-                f"{shard.arm.name}: the generator returned {images.dtype} {images.shape}, expected "
+                f"{arm.name}: the generator returned {images.dtype} {images.shape}, expected "
                 f"uint8 {expected}. This is a fault in the generator's adapter, not in the config."
             )
-        return images[: len(shard.items)]
+        return images
 
-    def _import(self, shard: Shard) -> Images:
-        files = [item.file for item in shard.items if item.file is not None]
-        return np.stack([centre_square(read_rgb(file), self.size) for file in files])
-
-    def _save(self, arm: str, item: Item, pixels: Images, seconds: float) -> Sample:
+    def _save(self, arm: str, item: Item, made: _Made, seconds: float) -> Sample:
         path = RunFolder(self.root).sample_path(arm, item.prompt.id, item.replica)
-        content = encode_png(pixels)
+        content = encode_png(made.pixels)
         write_bytes(path, content)
         return Sample(
             arm=arm,
             prompt_id=item.prompt.id,
             caption=item.prompt.caption,
             replica=item.replica,
-            seed=item.seed,
+            seed=None if item.seed is None else candidate_seed(item.seed, made.candidate),
             path=path.relative_to(self.root).as_posix(),
             sha256=hashlib.sha256(content).hexdigest(),
             seconds=round(seconds, 4),
+            candidate_scores=made.scores,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A finished picture: which candidate it was, and every candidate's score if several were."""
+
+    pixels: Images
+    candidate: int
+    scores: tuple[float, ...] | None

@@ -22,14 +22,16 @@ from typing import Any
 from tqdm import tqdm
 
 from . import provenance
-from .config import SweepFile
+from .config import ArmConfig, SweepFile
+from .degrade import degrading_weights
 from .errors import ConfigError, RunError, StorageError
 from .executor import Executor, LocalExecutor
-from .identity import Identity, check_same, config_identity, source_identity
+from .identity import Identity, check_same, config_identity, source_identity, weights_identity
 from .imported import ImportedFolder, match_folder
 from .prompts import load_prompts
 from .records import Sample
 from .run_store import RunFolder, write_text
+from .scorers import CLIPS, CaptionScorer, load_scorer
 from .shards import RECORDS, Shard, ShardWorker, plan_shards
 from .sources import ImageSource, SourceOpener
 from .words import count
@@ -64,6 +66,7 @@ def run_sweep(
     command: str = "",
     executor: Executor | None = None,
     open_source: Callable[[], ImageSource] | None = None,
+    open_scorer: Callable[[str], CaptionScorer] = load_scorer,
     say: Say = print,
 ) -> SweepResult:
     """Make every image of a sweep that is not there yet.
@@ -74,6 +77,7 @@ def run_sweep(
         command: as typed, for provenance.
         executor: who runs the shards; this process by default.
         open_source: loads the generator; by default the one the sweep file names.
+        open_scorer: loads a CLIP that reranks, by its name.
         say: takes one line of news at a time.
 
     Raises:
@@ -98,8 +102,11 @@ def run_sweep(
         opener = open_source or SourceOpener.of(sweep)
         if todo:
             source = opener() if plan.generates else None
-            story = _begin(plan, run, previous, source, command, say)
-            worker = ShardWorker(run.root, story["image_size"], opener, source)
+            scorers = {name: open_scorer(name) for name in plan.clips}
+            story = _begin(plan, run, previous, source, scorers, command, say)
+            worker = ShardWorker(
+                run.root, story["image_size"], opener, source, open_scorer, scorers
+            )
             fresh = _execute(executor or LocalExecutor(), worker, todo, plan)
             _compare(recorded, fresh, say)
             recorded.update(fresh)
@@ -119,6 +126,7 @@ class _Plan:
     """All that is known, and was checked, before a generator is loaded."""
 
     sweep: SweepFile
+    arms: Sequence[ArmConfig]
     imports: Mapping[str, ImportedFolder]
     shards: Sequence[Shard]
     identity: Identity
@@ -129,16 +137,19 @@ class _Plan:
 
     @property
     def generates(self) -> bool:
-        return any(not shard.arm.imported for shard in self.shards)
+        return any(not arm.imported for arm in self.arms)
+
+    @property
+    def clips(self) -> list[str]:
+        """Names of the CLIPs that rerank."""
+        return sorted({arm.rerank.clip for arm in self.arms if arm.rerank})
 
 
 def _plan(sweep: SweepFile) -> _Plan:
-    prompts = load_prompts(sweep)
-    imports = {
-        arm.name: match_folder(sweep, arm, prompts) for arm in sweep.config.expand() if arm.imported
-    }
+    prompts, arms = load_prompts(sweep), sweep.config.expand()
+    imports = {arm.name: match_folder(sweep, arm, prompts) for arm in arms if arm.imported}
     shards = plan_shards(sweep.config, prompts, imports)
-    return _Plan(sweep, imports, shards, config_identity(sweep.config, prompts, imports))
+    return _Plan(sweep, arms, imports, shards, config_identity(sweep.config, prompts, imports))
 
 
 @contextlib.contextmanager
@@ -211,8 +222,7 @@ def _is_whole(run: RunFolder, sample: Sample) -> bool:
 
 
 def _outline(plan: _Plan, run: RunFolder, made: int, damaged: int) -> str:
-    arms = len({shard.arm.name for shard in plan.shards})
-    text = f"{count(plan.images, 'image')} of {count(arms, 'arm')} for {run.root}"
+    text = f"{count(plan.images, 'image')} of {count(len(plan.arms), 'arm')} for {run.root}"
     if made == plan.images:
         return f"{text}."
     state = f"{plan.images - made:,} are there, {made:,} to make" if made else "all are there"
@@ -225,18 +235,27 @@ def _begin(
     run: RunFolder,
     previous: dict[str, Any] | None,
     source: ImageSource | None,
+    scorers: Mapping[str, CaptionScorer],
     command: str,
     say: Say,
 ) -> dict[str, Any]:
     """Write `run.json` and `sweep.toml`, so that the folder is a run before its first image."""
-    identity = {**plan.identity, **(source_identity(source) if source else {})}
+    weights = _weights(plan, source, scorers)
+    identity = {
+        **plan.identity,
+        **(source_identity(source) if source else {}),
+        **weights_identity(weights),
+    }
     if previous:
         check_same(run.root, previous["identity"], identity, whole=True)
     size = _image_size(plan.sweep, source)
-    story = provenance.begin(previous, plan.sweep, identity, source, size, command)
+    story = provenance.begin(previous, plan.sweep, identity, source, weights, size, command)
     for name, folder in plan.imports.items():
         for note in folder.notes(size):
             say(f"{name}: {note}")
+    for arm in plan.arms:
+        if note := _flattered(arm):
+            say(f"{arm.name}: {note}")
     if previous and (changed := provenance.changes(previous, story)):
         say(
             f"Since this run began: {', '.join(changed)}. Images made from here may differ in "
@@ -245,6 +264,28 @@ def _begin(
     provenance.write_provenance(run, story)
     write_text(run.config_path, plan.sweep.text)
     return story
+
+
+def _weights(
+    plan: _Plan, source: ImageSource | None, scorers: Mapping[str, CaptionScorer]
+) -> dict[str, str]:
+    """SHA-256 of every weights file that makes, chooses or degrades an image, by name."""
+    found = dict(source.fingerprint()) if source else {}
+    for scorer in scorers.values():
+        found |= scorer.fingerprint()
+    for arm in plan.arms:
+        if arm.degrade:
+            found |= degrading_weights(arm.degrade)
+    return found
+
+
+def _flattered(arm: ArmConfig) -> str:
+    """A warning, if the CLIP that reranks also scores."""
+    extractor = CLIPS[arm.rerank.clip].extractor if arm.rerank else ""
+    return extractor and (
+        f"the CLIP that chooses its images also gives the `clip_score` of `--extractor {extractor}`"
+        ", which will be optimised rather than measured."
+    )
 
 
 def _image_size(sweep: SweepFile, source: ImageSource | None) -> int:

@@ -27,7 +27,9 @@ def matched(tmp_path, extra: str = "", prompts: str = CAPTIONS, run: str = 'name
 
 
 def names(matched) -> dict:
-    return {key: path.name for key, path in matched.files.items()}
+    """Each prompt's image; its candidates, if it has several."""
+    found = {key: [path.name for path in paths] for key, paths in matched.files.items()}
+    return {key: paths if len(paths) > 1 else paths[0] for key, paths in found.items()}
 
 
 def test_images_find_their_prompts_by_caption_whatever_their_order(tmp_path, folder):
@@ -65,6 +67,33 @@ def test_replicas_take_several_images_of_one_caption(tmp_path, folder):
     write_images(folder, ["a cat", "a dog, running", "a cat", "a dog, running"])
     files = names(matched(tmp_path, run='name = "a"\nreplicas = 2'))
     assert [files["p0000", 0], files["p0000", 1]] == ["image0.png", "image2.png"]
+
+
+RERANK = 'rerank = { clip = "fake", best_of = 2 }'
+
+
+def test_candidates_are_further_images_of_the_caption_after_every_replica_has_one(tmp_path, folder):
+    write_images(folder, ["a cat", "a dog, running"] * 4 + ["a cat"])
+    found = matched(tmp_path, RERANK, run='name = "a"\nreplicas = 2')
+    plain = matched(tmp_path, run='name = "a"\nreplicas = 2')
+    assert names(found)["p0000", 0] == ["image0.png", "image4.png"]
+    assert names(found)["p0000", 1] == ["image2.png", "image6.png"]
+    assert names(plain)["p0000", 1] == "image2.png"
+    assert found.spare == 1
+    assert len(found.sides) == 8
+
+
+def test_too_few_candidates_are_named_with_the_keys_that_ask_for_them(tmp_path, folder):
+    write_images(folder, ["a cat", "a dog, running"] * 3)
+    with pytest.raises(ImageError, match=r"have not 4 images \(`run.replicas` × `rerank.best_of`"):
+        matched(tmp_path, RERANK, run='name = "a"\nreplicas = 2')
+
+
+def test_a_changed_candidate_changes_the_digest(tmp_path, folder):
+    paths = write_images(folder, ["a cat", "a dog, running"] * 2)
+    before = matched(tmp_path, RERANK).sha256
+    paths[3].write_bytes(paths[0].read_bytes())
+    assert matched(tmp_path, RERANK).sha256 != before
 
 
 def test_spare_and_small_images_are_reported(tmp_path, folder):
