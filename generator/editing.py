@@ -66,7 +66,7 @@ def inpaint(
     pipeline.check(captions, seeds, sampling)
     _check_pictures(pipeline, sources, len(captions), "sources")
     _check_known(known, sources)
-    base = _base_for(pipeline, context)
+    base = base_for(pipeline, context)
     large = pipeline.upsample_inpaint or pipeline.upsampler
     source, mask = _to_tensors(pipeline, sources, known)
     small_mask = shrink_known(mask, base.config.image_size)
@@ -213,7 +213,12 @@ def shrink_known(known: Tensor, size: int) -> Tensor:
     return 1 - F.adaptive_max_pool2d(1 - known, size)
 
 
-def _base_for(pipeline: Pipeline, context: str) -> TextUNet:
+def base_for(pipeline: Pipeline, context: str) -> TextUNet:
+    """The base model that paints in this context (see `inpaint`).
+
+    Raises:
+        OptionError: an unknown context, or a model it needs is not there.
+    """
     if context not in CONTEXTS:
         raise OptionError(f"Unknown context {context!r}: use one of {', '.join(CONTEXTS)}.")
     if context == "model" and pipeline.base_inpaint is None:

@@ -4,6 +4,7 @@
     [generator]   model, micro_batch, device, dtype
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
     [[arms]]      strategy, scales, sampler, steps, upsampler_steps, name, label
+                  inpaint = {images, masks | box, context} or edit = {sketches, strength}
                   or strategy = "imported": folder, captions, name, label
                   and of any arm: rerank, degrade
 
@@ -29,6 +30,7 @@ from .arm_options import DegradeTable, RerankTable
 from .config_messages import NAME_PATTERN, describe
 from .config_table import Table as _Table
 from .config_table import Text
+from .edit_options import EditTable, InpaintTable
 from .errors import ConfigError
 from .records import Arm, Strategy
 
@@ -152,6 +154,14 @@ class _GeneratedTable(_ArmTable):
     sampler: Sampler = "ddpm"
     steps: Steps = 100
     upsampler_steps: Steps = 27
+    inpaint: InpaintTable | None = None
+    edit: EditTable | None = None
+
+    @model_validator(mode="after")
+    def _edits_one_way(self) -> _GeneratedTable:
+        if self.inpaint is not None and self.edit is not None:
+            raise ValueError("found `inpaint` and `edit`, expected at most one of them")
+        return self
 
 
 class UnguidedTable(_GeneratedTable):
@@ -210,6 +220,7 @@ class ArmConfig:
         captions: their captions file, as written; None when generated or not given.
         rerank: how each image is chosen among candidates; None if there is but one.
         degrade: what is done to the images in the end; None if nothing.
+        editing: the pictures it inpaints or begins from; None if it draws from nothing.
     """
 
     name: str
@@ -223,6 +234,7 @@ class ArmConfig:
     captions: str | None = None
     rerank: RerankTable | None = None
     degrade: DegradeTable | None = None
+    editing: InpaintTable | EditTable | None = None
 
     @property
     def imported(self) -> bool:
@@ -252,7 +264,8 @@ class ArmConfig:
         """All that decides its images: not its name or label."""
         keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps", "folder", "captions")
         found = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
-        return {**found, **self.options()}
+        edits = self.editing.settings() if self.editing else {}
+        return {**found, **edits, **self.options()}
 
     def options(self) -> dict[str, str | int]:
         """The part of its settings that any arm may have; empty for most."""
@@ -282,7 +295,7 @@ class SweepConfig(_Table):
                     f"found two arms named `{arm.name}`; give one table a `name` of its own, or "
                     "remove the repeated scale"
                 )
-            twin = next((a for a in seen.values() if a.settings() == arm.settings()), None)
+            twin = next((a for a in seen.values() if _alike(a, arm)), None)
             if twin is not None:
                 raise ValueError(
                     f"found `{twin.name}` and `{arm.name}` with the same settings, which make the "
@@ -355,17 +368,23 @@ def parse_sweep(text: str, where: str) -> SweepConfig:
         raise ConfigError(describe(error, SweepConfig, where)) from error
 
 
+def _alike(a: ArmConfig, b: ArmConfig) -> bool:
+    """Whether two arms make the same images: equal settings, and the same pictures to edit."""
+    return a.settings() == b.settings() and a.editing == b.editing
+
+
 def _expand(tables: list[ArmTable]) -> list[ArmConfig]:
     return [_with_options(arm, table) for table in tables for arm in _expand_table(table)]
 
 
 def _with_options(arm: ArmConfig, table: ArmTable) -> ArmConfig:
     """The arm with what any arm may ask for, which its name and label say."""
-    for option in (table.rerank, table.degrade):
+    editing = None if isinstance(table, ImportedTable) else table.inpaint or table.edit
+    for option in (editing, table.rerank, table.degrade):
         if option is not None:
             name, label = f"{arm.name}-{option.suffix}", f"{arm.label}, {option.words}"
             arm = replace(arm, name=name, label=label)
-    return replace(arm, rerank=table.rerank, degrade=table.degrade)
+    return replace(arm, rerank=table.rerank, degrade=table.degrade, editing=editing)
 
 
 def _expand_table(table: ArmTable) -> list[ArmConfig]:

@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import ArmConfig, FakeTable, GeneratorTable, SweepFile
+from .edit_options import EditTable, InpaintTable
+from .edited import Batch
 from .errors import GlideEvalError
+from .prompt_notes import prompt_notes
 
 Images = NDArray[np.uint8]
 
@@ -44,8 +47,29 @@ class ImageSource(Protocol):
         """SHA-256 of each weights file, by name; what must not change within a run."""
         ...
 
-    def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
-        """Images uint8 (n, size, size, 3), one for each caption and its seed."""
+    def check(self, arm: ArmConfig) -> None:
+        """Refuse an arm that needs what this source has not, before any image is made.
+
+        Raises:
+            GlideEvalError or generator.errors.GeneratorError: says what is missing.
+        """
+        ...
+
+    def notes(self, captions: Sequence[str]) -> list[str]:
+        """What it will not read of some captions, a line each."""
+        ...
+
+    def generate(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """Images uint8 (n, size, size, 3), one for each caption and its seed.
+
+        An arm that edits gets the pictures it starts from, one a caption.
+        """
         ...
 
 
@@ -109,8 +133,25 @@ class GlideSource:
         """SHA-256 of each weights file, by name."""
         return dict(self.pipeline.weights)
 
-    def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
-        """Images uint8 (n, size, size, 3), one for each caption and its seed."""
+    def check(self, arm: ArmConfig) -> None:
+        """See `ImageSource.check`: a model context needs a model fine-tuned for inpainting."""
+        if isinstance(arm.editing, InpaintTable):
+            from generator.editing import base_for
+
+            base_for(self.pipeline, arm.editing.context)
+
+    def notes(self, captions: Sequence[str]) -> list[str]:
+        """See `ImageSource.notes`."""
+        return prompt_notes(self.pipeline, captions)
+
+    def generate(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """See `ImageSource.generate`."""
         import torch
 
         from generator.options import Sampling
@@ -118,6 +159,8 @@ class GlideSource:
         keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps")
         sampling = Sampling(**{key: getattr(arm, key) for key in keys})
         try:
+            if start is not None:
+                return self._edit(arm, list(captions), list(seeds), start, sampling)
             return self.pipeline.sample(list(captions), list(seeds), sampling)
         except torch.OutOfMemoryError as error:
             raise GlideEvalError(
@@ -125,6 +168,18 @@ class GlideSource:
                 f"{arm.name}. Lower `generator.micro_batch` and sweep into a new folder, since the "
                 "batch size belongs to a run's identity."
             ) from error
+
+    def _edit(
+        self, arm: ArmConfig, captions: list[str], seeds: list[int], start: Batch, sampling: Any
+    ) -> Images:
+        from generator.editing import from_sketch, inpaint
+
+        table = arm.editing
+        common = (self.pipeline, captions, seeds, start.images)
+        if isinstance(table, InpaintTable) and start.known is not None:
+            return inpaint(*common, start.known, sampling, context=table.context)
+        assert isinstance(table, EditTable)
+        return from_sketch(*common, table.strength, sampling)
 
 
 @dataclass(frozen=True)
@@ -149,15 +204,34 @@ class FakeSource:
         """A constant that stands for weights."""
         return {"fake": hashlib.sha256(b"fake, version 1").hexdigest()}
 
-    def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
-        """Images uint8 (n, size, size, 3), one for each caption and its seed."""
+    def check(self, arm: ArmConfig) -> None:
+        """It can do anything."""
+
+    def notes(self, captions: Sequence[str]) -> list[str]:
+        """It reads every caption whole."""
+        return []
+
+    def generate(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """See `ImageSource.generate`; a sketch shines through as far as its strength leaves it."""
         self.sleep(self.settings.seconds * len(captions))
         clarity = 1 - 0.7 / (1 + (arm.scale or 0.0) + 0.001 * (arm.steps or 0))
         images = [
             clarity * self._scene(caption) + (1 - clarity) * self._noise(seed)
             for caption, seed in zip(captions, seeds, strict=True)
         ]
-        return (np.stack(images) + len(captions) % 8).clip(0, 255).round().astype(np.uint8)
+        made = np.stack(images) + len(captions) % 8
+        if start is not None and start.known is None and isinstance(arm.editing, EditTable):
+            made = start.images + arm.editing.strength * (made - start.images)
+        finished = made.clip(0, 255).round().astype(np.uint8)
+        if start is None or start.known is None:
+            return finished
+        return np.where(start.known[..., None], start.images, finished)
 
     def _scene(self, caption: str) -> NDArray[np.float64]:
         """A disc on a ground, both coloured by the caption: (size, size, 3)."""

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from . import provenance
 from .config import ArmConfig, SweepFile
 from .degrade import degrading_weights
+from .edited import EditedPictures, match_pictures
 from .errors import ConfigError, RunError, StorageError
 from .executor import Executor, LocalExecutor
 from .identity import Identity, check_same, config_identity, source_identity, weights_identity
@@ -36,6 +37,7 @@ from .shards import RECORDS, Shard, ShardWorker, plan_shards
 from .sources import ImageSource, SourceOpener
 from .words import count
 
+SHOWN = 5  # notes on prompts
 IMPORTED_SIZE = 256  # pixels, where no generator says otherwise: what the paper's raters saw
 
 Key = tuple[str, str, int]
@@ -128,6 +130,7 @@ class _Plan:
     sweep: SweepFile
     arms: Sequence[ArmConfig]
     imports: Mapping[str, ImportedFolder]
+    edits: Mapping[str, EditedPictures]
     shards: Sequence[Shard]
     identity: Identity
 
@@ -148,8 +151,10 @@ class _Plan:
 def _plan(sweep: SweepFile) -> _Plan:
     prompts, arms = load_prompts(sweep), sweep.config.expand()
     imports = {arm.name: match_folder(sweep, arm, prompts) for arm in arms if arm.imported}
-    shards = plan_shards(sweep.config, prompts, imports)
-    return _Plan(sweep, arms, imports, shards, config_identity(sweep.config, prompts, imports))
+    edits = {arm.name: match_pictures(sweep, arm, prompts) for arm in arms if arm.editing}
+    shards = plan_shards(sweep.config, prompts, imports, edits)
+    identity = config_identity(sweep.config, prompts, imports, edits)
+    return _Plan(sweep, arms, imports, edits, shards, identity)
 
 
 @contextlib.contextmanager
@@ -240,6 +245,9 @@ def _begin(
     say: Say,
 ) -> dict[str, Any]:
     """Write `run.json` and `sweep.toml`, so that the folder is a run before its first image."""
+    for arm in plan.arms:
+        if source is not None and not arm.imported:
+            source.check(arm)
     weights = _weights(plan, source, scorers)
     identity = {
         **plan.identity,
@@ -250,9 +258,11 @@ def _begin(
         check_same(run.root, previous["identity"], identity, whole=True)
     size = _image_size(plan.sweep, source)
     story = provenance.begin(previous, plan.sweep, identity, source, weights, size, command)
-    for name, folder in plan.imports.items():
+    for name, folder in [*plan.imports.items(), *plan.edits.items()]:
         for note in folder.notes(size):
             say(f"{name}: {note}")
+    for note in _unread(plan, source):
+        say(note)
     for arm in plan.arms:
         if note := _flattered(arm):
             say(f"{arm.name}: {note}")
@@ -286,6 +296,16 @@ def _flattered(arm: ArmConfig) -> str:
         f"the CLIP that chooses its images also gives the `clip_score` of `--extractor {extractor}`"
         ", which will be optimised rather than measured."
     )
+
+
+def _unread(plan: _Plan, source: ImageSource | None) -> list[str]:
+    """What the generator will not read of the prompts, the first few."""
+    if source is None:
+        return []
+    captions = dict.fromkeys(item.prompt.caption for shard in plan.shards for item in shard.items)
+    notes = source.notes(list(captions))
+    more = [f"And {len(notes) - SHOWN} more such notes."] if len(notes) > SHOWN else []
+    return notes[:SHOWN] + more
 
 
 def _image_size(sweep: SweepFile, source: ImageSource | None) -> int:
