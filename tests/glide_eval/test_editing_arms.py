@@ -16,7 +16,7 @@ from generator.options import Sampling
 from generator.pipeline import Pipeline
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
-from glide_eval.config import load_sweep, parse_sweep
+from glide_eval.config import FakeTable, GeneratorTable, SweepFile, load_sweep, parse_sweep
 from glide_eval.errors import GlideEvalError
 from glide_eval.png import encode_png
 from glide_eval.seeds import sample_seed
@@ -220,6 +220,16 @@ def test_bad_pictures_end_the_sweep_before_anything_is_made(capsys, folder, kind
     assert re.search(named, err), err
     assert "arm `cfg-3-inpaint`" in err
     assert not (folder / "run").exists()
+
+
+def test_the_example_runs_to_the_end(tmp_path):
+    file = load_sweep(Path(__file__).parents[2] / "examples/editing.toml")
+    fake = GeneratorTable(model="fake", micro_batch=6, fake=FakeTable(size=32))
+    config = file.config.model_copy(update={"generator": fake})
+    run = run_sweep(SweepFile(file.path, file.text, config), tmp_path / "run", say=lambda _: None)
+    arms = [arm.name for arm in run.run.arms()]
+    assert arms == ["cfg-3", "cfg-3-inpaint-implicit", "cfg-3-edit0.7"]
+    assert run.images == 3 * 3 * 2
 
 
 def glide() -> GlideSource:
