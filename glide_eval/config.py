@@ -265,9 +265,9 @@ class ArmConfig:
         keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps", "folder", "captions")
         found = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         edits = self.editing.settings() if self.editing else {}
-        return {**found, **edits, **self.options()}
+        return {**found, **edits, **self.alterations()}
 
-    def options(self) -> dict[str, str | int]:
+    def alterations(self) -> dict[str, str | int]:
         """The part of its settings that any arm may have; empty for most."""
         found: dict[str, str | int] = {}
         if self.rerank:

@@ -51,7 +51,7 @@ def config_identity(
             identity[f"arms.{arm.name}.images.sha256"] = imports[arm.name].sha256
         if arm.editing is not None:
             identity[f"arms.{arm.name}.pictures.sha256"] = edits[arm.name].sha256
-        for key, value in (arm.options() if arm.imported else arm.settings()).items():
+        for key, value in (arm.alterations() if arm.imported else arm.settings()).items():
             identity[f"arms.{arm.name}.{key}"] = value
     return identity
 

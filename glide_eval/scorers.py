@@ -123,7 +123,7 @@ class OpenClipScorer:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._path = path
         try:
-            model, _, self._prepare = open_clip.create_model_and_transforms(
+            model, _, prepare = open_clip.create_model_and_transforms(
                 architecture, pretrained=str(path), device=self._device, weights_only=True
             )
         except Exception as error:  # readers of pickles, zips and safetensors raise nearly anything
@@ -133,6 +133,7 @@ class OpenClipScorer:
                 "). Delete the file and put the right one there."
             ) from error
         self._model: Any = model.eval()
+        self._prepare: Any = prepare
         self._tokenize = open_clip.get_tokenizer(architecture)
 
     @classmethod

@@ -326,18 +326,22 @@ def _execute(
 ) -> dict[Key, Sample]:
     """Run the shards, imported ones first since they are quick to fail; progress on a terminal."""
     ordered = sorted(todo, key=lambda shard: not shard.arm.imported)
-    left = sum(len(shard.items) for shard in todo)
+    drawn = {arm.name: arm.candidates for arm in plan.arms}  # images for each one kept
+    total, left = (
+        sum(drawn[arm] for shard in shards for arm, _, _ in shard.sample_keys())
+        for shards in (plan.shards, todo)
+    )
     fresh: dict[Key, Sample] = {}
     with tqdm(
-        total=plan.images,
-        initial=plan.images - left,
+        total=total,
+        initial=total - left,
         desc=plan.sweep.config.run.name,
         unit="image",
         disable=None,
     ) as progress:
         for samples in executor.run(ordered, worker):
             fresh.update({sample.key: sample for sample in samples})
-            progress.update(len(samples))
+            progress.update(sum(drawn[sample.arm] for sample in samples))
     return fresh
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from glide_eval.records import Arm
 from glide_eval.run_store import RunFolder
 
 
@@ -61,7 +62,7 @@ def make_report(
     from analysis.report import ReportInputs, write_report
     from analysis.votes import read_votes
 
-    arms = pd.DataFrame([arm.to_dict() for arm in run.arms()])
+    arms = pd.DataFrame([_as_reported(arm) for arm in run.arms()])
     if votes is None and run.votes_path.is_file():
         votes = run.votes_path
     samples = run.samples()
@@ -84,6 +85,14 @@ def make_report(
         command=_command(run, votes, out, title, seed),
     )
     return write_report(inputs, out or run.report_dir, seed)
+
+
+def _as_reported(arm: Arm) -> dict[str, Any]:
+    """An arm as the report takes it; one that was reranked or degraded is no point of its
+    strategy's curve over scales, so it has no scale there.
+    """
+    altered = arm.reranked_by is not None or arm.degraded_by is not None
+    return {**arm.to_dict(), **({"scale": None} if altered else {})}
 
 
 def _read_metrics(path: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -27,6 +29,19 @@ def test_writes_the_report_into_the_run_and_prints_where(tmp_path, capsys):
     assert "equal noise" in page
     assert f"glide-eval report {tmp_path}" in page
     assert "glide-eval sweep fake.toml" in page
+
+
+def test_a_reranked_arm_is_no_point_of_its_strategys_curve(tmp_path):
+    run = make_fake_run(tmp_path)
+    draw_votes("simulated", "photorealism").to_csv(run.votes_path, index=False)
+    story = json.loads(run.provenance_path.read_text("utf-8"))
+    (arm,) = (a for a in story["arms"] if a["name"] == "cfg-3")
+    arm["reranked_by"] = "tabletop-clean"
+    run.provenance_path.write_text(json.dumps(story), "utf-8")
+    assert run_command(str(tmp_path)) == 0
+    drawn = pd.read_csv(tmp_path / "report" / "figures" / "elo-vs-scale.csv").set_index("arm")
+    assert pd.isna(drawn.loc["cfg-3", "scale"])
+    assert drawn.loc["cfg-1.5", "scale"] == 1.5
 
 
 def test_other_votes_and_another_folder_can_be_named(tmp_path, capsys):
