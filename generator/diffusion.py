@@ -7,6 +7,7 @@ dtype.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,14 @@ class Diffusion:
     def __len__(self) -> int:
         """Number of kept steps."""
         return len(self.timesteps)
+
+    def first(self, count: int) -> Diffusion:
+        """The same process cut down to its `count` least noisy kept steps, 1 or more."""
+        cut = copy.copy(self)
+        for name, table in vars(self).items():
+            if isinstance(table, np.ndarray):
+                setattr(cut, name, table[:count])
+        return cut
 
     def q_sample(self, x_start: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t ~ q(x_t | x_0), DDPM eq. 4."""

@@ -7,20 +7,34 @@ CLIP's gradient is `clip.Clip.gradient`, the tabletop classifier's
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .config import UNetConfig
 from .sampling import Denoiser, Gradient
 from .schedules import STEPS, betas
-from .text_unet import TextCondition, TextUNet
+from .text_unet import TextCondition
 
 Interval = tuple[float, float]
 ALWAYS: Interval = (0.0, 1.0)
 
 
-def unguided(unet: TextUNet, text: TextCondition, low_res: Tensor | None = None) -> Denoiser:
+class Network(Protocol):
+    """What guidance needs of a UNet: a `TextUNet`, or one told more (`generator.stages`)."""
+
+    config: UNetConfig
+
+    def __call__(
+        self, x: Tensor, t: Tensor, text: TextCondition, low_res: Tensor | None = None
+    ) -> Tensor:
+        """See `TextUNet.forward`."""
+        ...
+
+
+def unguided(unet: Network, text: TextCondition, low_res: Tensor | None = None) -> Denoiser:
     """The network itself, told the caption."""
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
@@ -30,7 +44,7 @@ def unguided(unet: TextUNet, text: TextCondition, low_res: Tensor | None = None)
 
 
 def classifier_free(
-    unet: TextUNet,
+    unet: Network,
     text: TextCondition,
     empty: TextCondition,
     scale: float | Tensor,

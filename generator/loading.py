@@ -44,6 +44,7 @@ def load_pipeline(
     dtype: str = "float32",
     *,
     networks: Sequence[str] = _NEEDED,
+    optional: Sequence[str] = (),
     low_memory: bool = False,
 ) -> Pipeline:
     """Load a model by name or from a folder of its files.
@@ -56,6 +57,7 @@ def load_pipeline(
         dtype: `float32`, `bfloat16` or `float16`.
         networks: which must be there; they are loaded now, and `weights` holds their digests.
             Others load if they are used. See `networks.NETWORKS`.
+        optional: networks that count among these if their files are there.
         low_memory: load each network only when it is used, and let go of those that do not work
             beside it: slower from one batch to the next, and never two UNets in memory.
 
@@ -69,10 +71,11 @@ def load_pipeline(
         raise OptionError(
             f"Device {device!r} is not there: no CUDA device found. Use device = 'cpu'."
         )
-    if unknown := [network for network in networks if network not in NETWORKS]:
+    if unknown := [name for name in (*networks, *optional) if name not in NETWORKS]:
         raise OptionError(f"Unknown network {unknown[0]!r}: use some of {', '.join(NETWORKS)}.")
     folder = model_folder(model)
     files = {network: network_files(folder, network) for network in _FILES}
+    networks = [*networks, *(n for n in optional if all(p.is_file() for p in files[n]))]
     needed = [path for network in networks for path in files[network]]
     _refuse_missing(model, folder, needed)
     weights = {path.name: checked_sha256(path) for path in needed}

@@ -14,10 +14,12 @@ from .config import ClipConfig, UNetConfig
 from .diffusion import Diffusion
 from .errors import OptionError
 from .guidance import classifier_free, combined, unguided
+from .memory import Halving, batch_that_fits
 from .networks import LazyModel, Networks
 from .options import Sampling, in_one_batch
-from .sampling import Denoiser, Gradient, respacing, sampler_named
+from .sampling import Denoiser, Gradient, OnStep, respacing, sampler_named
 from .seeds import BASE, UPSAMPLER, SampleNoise
+from .stages import Stage
 from .text_unet import TextCondition, TextUNet
 from .tokenizer import Tokenizer, cut_off, ended, padded
 
@@ -40,7 +42,8 @@ class Pipeline:
         tokenizer, clip_tokenizer: what the UNets and the noised CLIP read.
         weights: file name to sha256, for provenance.
         device: where it computes.
-        dtype: in which precision; what surrounds the networks stays fp32.
+        dtype: what the UNets' torsos compute in (see `UNet.cast_torso`); all else is fp32.
+        halving: makes smaller batches once memory has run out.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Pipeline:
         self.weights = weights
         self.device = device
         self.dtype = dtype
+        self.halving = Halving()
 
     @property
     def base(self) -> TextUNet:
@@ -130,7 +134,9 @@ class Pipeline:
         captions: Sequence[str],
         seeds: Sequence[int],
         sampling: Sampling | Sequence[Sampling] | None = None,
-        micro_batch: int | None = None,
+        micro_batch: int | str | None = None,
+        *,
+        on_step: OnStep | None = None,
     ) -> np.ndarray:
         """One picture a caption.
 
@@ -139,12 +145,57 @@ class Pipeline:
             seeds: as many non-negative integers: each picture's noise.
             sampling: how, by default `Sampling()`; or one a caption, which may differ in scale, and
                 in being unguided or classifier-free.
-            micro_batch: pictures made together; the last are padded. By default all at once.
+            micro_batch: pictures made together; the last are padded. By default all at once; `auto`
+                asks how many fit free memory. Where a GPU's memory runs out anyway, the batch is
+                halved, with a warning.
+            on_step: called after each step of either network.
 
         Returns:
             uint8 (n, image_size, image_size, 3). Float kernels round differently at another batch
             size: a picture's bytes depend on `micro_batch` (or n), never on its neighbours, so with
             `micro_batch` given they are the same however many are asked for together.
+
+        Raises:
+            OptionError: impossible sampling, or other than one seed a caption.
+            torch.OutOfMemoryError: one picture alone does not fit.
+        """
+        rows = self.check(captions, seeds, sampling)
+        if micro_batch == "auto":
+            micro_batch = self.batch_that_fits(any(_doubled(row) for row in rows))
+        if micro_batch is not None and (isinstance(micro_batch, str) or micro_batch < 1):
+            raise OptionError(
+                f'micro_batch must be at least 1, or "auto"; found {micro_batch!r}.'
+            )
+        size = micro_batch or len(rows)
+        images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
+        for batch in _micro_batches(rows, size):
+            full = batch + batch[-1:] * (size - len(batch))
+
+            def make(part: slice, full: list[int] = full) -> np.ndarray:
+                texts, noises = [captions[i] for i in full[part]], [seeds[i] for i in full[part]]
+                options = [rows[i] for i in full[part]]
+                small = self.sample_base(texts, noises, options, on_step=on_step)
+                return to_pictures(
+                    self.upsample(small, texts, noises, options[0], on_step=on_step)
+                )
+
+            images[batch] = self.halving.run(make, 0, len(full))[: len(batch)]
+        return images
+
+    def batch_that_fits(self, guided: bool = True) -> int:
+        """How many pictures free memory holds at once (see `memory.batch_that_fits`)."""
+        base, upsampler = (
+            cast(UNetConfig, self.networks.config(name)) for name in ("base", "upsampler")
+        )
+        return batch_that_fits(base, upsampler, self.dtype, self.device, guided)
+
+    def check(
+        self,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling | Sequence[Sampling] | None = None,
+    ) -> list[Sampling]:
+        """Each caption's sampling; refuses what can't be sampled.
 
         Raises:
             OptionError: impossible sampling, or other than one seed a caption.
@@ -154,25 +205,7 @@ class Pipeline:
                 f"Expected as many seeds as captions and at least one; found {len(captions)} "
                 f"captions and {len(seeds)} seeds."
             )
-        if micro_batch is not None and micro_batch < 1:
-            raise OptionError(f"micro_batch must be at least 1; found {micro_batch}.")
-        rows = in_one_batch(Sampling() if sampling is None else sampling, len(captions))
-        size = micro_batch or len(rows)
-        images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
-        for batch in _micro_batches(rows, size):
-            full = batch + batch[-1:] * (size - len(batch))
-            made = self._sample_together(
-                [captions[i] for i in full], [seeds[i] for i in full], [rows[i] for i in full]
-            )
-            images[batch] = made[: len(batch)]
-        return images
-
-    def _sample_together(
-        self, captions: Sequence[str], seeds: Sequence[int], rows: Sequence[Sampling]
-    ) -> np.ndarray:
-        small = self.sample_base(captions, seeds, rows)
-        large = self.upsample(small, captions, seeds, rows[0])
-        return to_uint8(large).permute(0, 2, 3, 1).cpu().numpy()
+        return in_one_batch(Sampling() if sampling is None else sampling, len(captions))
 
     @torch.no_grad()
     def sample_base(
@@ -181,6 +214,9 @@ class Pipeline:
         seeds: Sequence[int],
         sampling: Sampling | Sequence[Sampling],
         cond_fn: Gradient | None = None,
+        *,
+        stage: Stage | None = None,
+        on_step: OnStep | None = None,
     ) -> Tensor:
         """Small pictures (n, 3, size, size) in -1..1.
 
@@ -190,33 +226,42 @@ class Pipeline:
             sampling: as `sample`'s.
             cond_fn: (x_t, t) to any ∇ log p(y | x_t), already scaled: it steers beside the
                 strategy's own guidance, in the same interval.
+            stage: the base model's unless an edit brings its own.
+            on_step: as `sample`'s.
         """
         rows = in_one_batch(sampling, len(captions))
-        shared, config = rows[0], self.base.config
+        stage = stage or Stage(self.base)
+        shared, config = rows[0], stage.unet.config
         noise = SampleNoise(seeds, BASE, self.device)
         shape = (3, config.image_size, config.image_size)
         gradients = [cond_fn] if cond_fn is not None else []
         gradients += self._strategy_gradient(captions, rows)
+        gradients = [stage.looking(gradient) for gradient in gradients]
+        diffusion = Diffusion(
+            config.noise_schedule,
+            respacing(shared.sampler, shared.steps),
+            None if shared.threshold is None else shared.threshold / 100,
+        )
+        x, diffusion = stage.start(noise.initial(shape), diffusion)
         return sampler_named(shared.sampler, shared.eta)(
-            self._in_dtype(self._base_denoiser(captions, rows)),
-            _channels_last(noise.initial(shape)),
-            Diffusion(
-                config.noise_schedule,
-                respacing(shared.sampler, shared.steps),
-                None if shared.threshold is None else shared.threshold / 100,
-            ),
+            stage.looking(self._base_denoiser(stage, captions, rows)),
+            _channels_last(x),
+            diffusion,
             lambda number: noise.step(number, shape),
             gradient=combined(gradients, shared.interval),
+            denoised_fn=stage.denoised_fn,
+            on_step=on_step,
         ).clamp(-1, 1)
 
-    def _base_denoiser(self, captions: Sequence[str], rows: Sequence[Sampling]) -> Denoiser:
-        text = self._condition(self.base, captions)
-        shared = rows[0]
-        if shared.strategy != "classifier_free" or all(row.scale == 1 for row in rows):
-            return unguided(self.base, text)
-        empty = self._condition(self.base, [""] * len(captions))
+    def _base_denoiser(
+        self, stage: Stage, captions: Sequence[str], rows: Sequence[Sampling]
+    ) -> Denoiser:
+        text, shared = self._condition(stage.unet, captions), rows[0]
+        if not any(_doubled(row) for row in rows):
+            return unguided(stage.network, text)
+        empty = self._condition(stage.unet, [""]).expanded(len(captions))
         return classifier_free(
-            self.base, text, empty, self._scales(rows), shared.interval, shared.rescale
+            stage.network, text, empty, self._scales(rows), shared.interval, shared.rescale
         )
 
     def _strategy_gradient(
@@ -244,25 +289,35 @@ class Pipeline:
 
     @torch.no_grad()
     def upsample(
-        self, small: Tensor, captions: Sequence[str], seeds: Sequence[int], sampling: Sampling
+        self,
+        small: Tensor,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling,
+        stage: Stage | None = None,
+        on_step: OnStep | None = None,
     ) -> Tensor:
         """Large pictures (n, 3, image_size, image_size) in -1..1; arguments as `sample`'s.
 
-        The small picture is quantised to 8 bits first, as the upsampler was trained.
+        The small picture is quantised to 8 bits first, as the upsampler was trained. `stage` is
+        the upsampler's unless an edit brings its own.
         """
-        config = self.upsampler.config
+        stage = stage or Stage(self.upsampler)
+        config = stage.unet.config
         noise = SampleNoise(seeds, UPSAMPLER, self.device)
         shape = (3, config.image_size, config.image_size)
         low_res = _channels_last(to_uint8(small).float() / 127.5 - 1)
-        text = self._condition(self.upsampler, captions)
+        text = self._condition(stage.unet, captions)
         as_released = sampling.upsampler_steps in (27, "fast27")
-        name = sampling.upsampler_sampler or ("ddim" if as_released else sampling.sampler)
+        name = sampling.upsampler_sampler or (stage.upsampler if as_released else sampling.sampler)
         steps = "fast27" if as_released else respacing(name, sampling.upsampler_steps)
         return sampler_named(name)(
-            self._in_dtype(unguided(self.upsampler, text, low_res)),
+            stage.looking(unguided(stage.network, text, low_res)),
             _channels_last(noise.initial(shape) * UPSAMPLER_TEMPERATURE),
             Diffusion(config.noise_schedule, steps),
             lambda number: noise.step(number, shape),
+            denoised_fn=stage.denoised_fn,
+            on_step=on_step,
         ).clamp(-1, 1)
 
     def _optional(self, name: str) -> nn.Module | None:
@@ -272,17 +327,6 @@ class Pipeline:
         tokens, mask = padded(self.tokenizer, captions, unet.config.text_ctx)
         return unet.condition(tokens.to(self.device), mask.to(self.device))
 
-    def _in_dtype(self, denoiser: Denoiser) -> Denoiser:
-        """Run the network in the pipeline's dtype; what surrounds it stays fp32."""
-        if self.dtype == torch.float32:
-            return denoiser
-
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            with torch.autocast(self.device.type, self.dtype):
-                return denoiser(x, t).float()
-
-        return denoise
-
 
 def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
     """Row numbers in batches of at most `size`, guided rows apart from those of one pass.
@@ -290,7 +334,7 @@ def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
     Guided rows run beside their empty captions, at twice the kernel batch: an unguided row among
     them would round otherwise than among its like.
     """
-    doubled = [row.strategy == "classifier_free" and row.scale != 1 for row in rows]
+    doubled = [_doubled(row) for row in rows]
     batches = []
     for kind in (False, True):
         same = [i for i, two in enumerate(doubled) if two == kind]
@@ -298,9 +342,19 @@ def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
     return batches
 
 
+def _doubled(row: Sampling) -> bool:
+    """Whether a picture's guidance asks the network twice a step."""
+    return row.strategy == "classifier_free" and row.scale != 1
+
+
 def to_uint8(x: Tensor) -> Tensor:
     """-1..1 to 0..255, rounded."""
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_pictures(x: Tensor) -> np.ndarray:
+    """(n, 3, size, size) in -1..1 to uint8 (n, size, size, 3)."""
+    return to_uint8(x).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BASE, UPSAMPLER = 0, 1  # stages of one sample draw from streams of their own
+# Stages of one sample draw from streams of their own; KNOWN noises what inpainting knows.
+BASE, UPSAMPLER, KNOWN = 0, 1, 2
 
 
 class SampleNoise:

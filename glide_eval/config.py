@@ -5,6 +5,7 @@
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
     [[arms]]      strategy, scales, sampler, steps, upsampler_steps, upsampler_sampler, eta,
                   interval, rescale, threshold, name, label
+                  inpaint = {images, masks | box, context} or edit = {sketches, strength}
                   or strategy = "imported": folder, captions, name, label
                   and of any arm: rerank, degrade
 
@@ -35,6 +36,7 @@ from .arm_options import DegradeTable, RerankTable
 from .config_messages import NAME_PATTERN, describe
 from .config_table import Table as _Table
 from .config_table import Text
+from .edit_options import EditTable, InpaintTable
 from .errors import ConfigError
 from .records import Arm, Strategy
 
@@ -209,6 +211,14 @@ class _GeneratedTable(_ArmTable):
     upsampler_sampler: Sampler | None = None
     eta: Fraction = 0.0
     threshold: Annotated[float, Field(gt=0, lt=100)] | None = None
+    inpaint: InpaintTable | None = None
+    edit: EditTable | None = None
+
+    @model_validator(mode="after")
+    def _edits_one_way(self) -> _GeneratedTable:
+        if self.inpaint is not None and self.edit is not None:
+            raise ValueError("found `inpaint` and `edit`, expected at most one of them")
+        return self
 
     @model_validator(mode="after")
     def _eta_is_ddims(self) -> _GeneratedTable:
@@ -319,6 +329,7 @@ class ArmConfig:
         degrade: what is done to the images in the end; None if nothing.
         options: names and values of further fields of `generator.options.Sampling`, only those that
             differ from their defaults, so that arms without them keep their identity.
+        editing: the pictures it inpaints or begins from; None if it draws from nothing.
     """
 
     name: str
@@ -333,6 +344,7 @@ class ArmConfig:
     rerank: RerankTable | None = None
     degrade: DegradeTable | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    editing: InpaintTable | EditTable | None = None
 
     @property
     def imported(self) -> bool:
@@ -370,7 +382,8 @@ class ArmConfig:
         values = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         for name, value in self.options:
             values[name] = f"{value[0]:g}..{value[1]:g}" if name == "interval" else value
-        return {**values, **self.alterations()}
+        edits = self.editing.settings() if self.editing else {}
+        return {**values, **edits, **self.alterations()}
 
     def alterations(self) -> dict[str, str | int]:
         """The part of its settings that any arm may have; empty for most."""
@@ -400,7 +413,7 @@ class SweepConfig(_Table):
                     f"found two arms named `{arm.name}`; give one table a `name` of its own, or "
                     "remove the repeated scale"
                 )
-            twin = next((a for a in seen.values() if a.settings() == arm.settings()), None)
+            twin = next((a for a in seen.values() if _alike(a, arm)), None)
             if twin is not None:
                 raise ValueError(
                     f"found `{twin.name}` and `{arm.name}` with the same settings, which make the "
@@ -473,17 +486,23 @@ def parse_sweep(text: str, where: str) -> SweepConfig:
         raise ConfigError(describe(error, SweepConfig, where)) from error
 
 
+def _alike(a: ArmConfig, b: ArmConfig) -> bool:
+    """Whether two arms make the same images: equal settings, and the same pictures to edit."""
+    return a.settings() == b.settings() and a.editing == b.editing
+
+
 def _expand(tables: list[ArmTable]) -> list[ArmConfig]:
     return [_with_options(arm, table) for table in tables for arm in _expand_table(table)]
 
 
 def _with_options(arm: ArmConfig, table: ArmTable) -> ArmConfig:
     """The arm with what any arm may ask for, which its name and label say."""
-    for option in (table.rerank, table.degrade):
+    editing = None if isinstance(table, ImportedTable) else table.inpaint or table.edit
+    for option in (editing, table.rerank, table.degrade):
         if option is not None:
             name, label = f"{arm.name}-{option.suffix}", f"{arm.label}, {option.words}"
             arm = replace(arm, name=name, label=label)
-    return replace(arm, rerank=table.rerank, degrade=table.degrade)
+    return replace(arm, rerank=table.rerank, degrade=table.degrade, editing=editing)
 
 
 def _expand_table(table: ArmTable) -> list[ArmConfig]:

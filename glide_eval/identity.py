@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .config import SweepConfig
+from .edited import EditedPictures
 from .errors import RunError
 from .imported import ImportedFolder
 from .records import Prompt
@@ -22,7 +23,10 @@ SHOWN = 5
 
 
 def config_identity(
-    config: SweepConfig, prompts: Sequence[Prompt], imports: Mapping[str, ImportedFolder]
+    config: SweepConfig,
+    prompts: Sequence[Prompt],
+    imports: Mapping[str, ImportedFolder],
+    edits: Mapping[str, EditedPictures],
 ) -> Identity:
     """The part known before any weights are loaded: flat, key path → value."""
     arms = config.expand()
@@ -45,6 +49,8 @@ def config_identity(
     for arm in arms:
         if arm.imported:
             identity[f"arms.{arm.name}.images.sha256"] = imports[arm.name].sha256
+        if arm.editing is not None:
+            identity[f"arms.{arm.name}.pictures.sha256"] = edits[arm.name].sha256
         for key, value in (arm.alterations() if arm.imported else arm.settings()).items():
             identity[f"arms.{arm.name}.{key}"] = value
     return identity

@@ -1,8 +1,8 @@
 """Reading images as the metrics see them: RGB, 8 bits, nothing guessed.
 
 An image is either read without loss of meaning (RGB, grey, palettes, fully opaque alpha) or refused
-with the reason. Colour profiles and EXIF orientation are ignored, as clean-fid, torch-fidelity and
-torchmetrics ignore them, so that values can be compared with theirs.
+with the reason. Colour profiles are ignored, and EXIF orientation unless asked for, as clean-fid,
+torch-fidelity and torchmetrics ignore them, so that values can be compared with theirs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from .errors import ImageError
 
@@ -54,7 +54,7 @@ def read_file(path: Path) -> bytes:
     return content
 
 
-def decode_rgb(content: bytes, name: Path | str) -> np.ndarray:
+def decode_rgb(content: bytes, name: Path | str, *, upright: bool = False) -> np.ndarray:
     """The bytes of an image file as uint8 RGB (height, width, 3).
 
     Grey and palette images become RGB with equal meaning; an alpha channel is dropped only where it
@@ -64,6 +64,7 @@ def decode_rgb(content: bytes, name: Path | str) -> np.ndarray:
     Args:
         content: the whole file.
         name: what messages call it.
+        upright: turn it as its EXIF orientation says, which is how people see it.
 
     Raises:
         ImageError: it is truncated, not an image, or of a kind refused above.
@@ -74,7 +75,8 @@ def decode_rgb(content: bytes, name: Path | str) -> np.ndarray:
             with Image.open(io.BytesIO(content)) as image:
                 _refuse_deep_or_animated(image, content, name)
                 _load(image)
-                return np.asarray(_to_rgb(image, name))
+                turned = ImageOps.exif_transpose(image) if upright else image
+                return np.asarray(_to_rgb(turned, name))
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name} is not an image: expected PNG, JPEG or the like, found {len(content):,} bytes "
@@ -85,7 +87,7 @@ def decode_rgb(content: bytes, name: Path | str) -> np.ndarray:
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(
             f"{name} is truncated or corrupt ({error}): expected a whole image. Delete it, then "
-            "copy it again, or run the sweep again with the same command to make it anew."
+            "copy or make it again; a sweep run again with the same command makes its own anew."
         ) from error
 
 

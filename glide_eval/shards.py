@@ -17,6 +17,7 @@ import numpy as np
 
 from .config import ArmConfig, SweepConfig
 from .degrade import degraded
+from .edited import EditedPictures, EditFiles, read_batch
 from .errors import GlideEvalError
 from .images import read_rgb
 from .imported import ImportedFolder
@@ -40,12 +41,14 @@ class Item:
         replica: 0, 1, …
         seed: of its (first candidate's) noise; None if imported.
         files: the image to import, or the candidates in a reranked arm; empty if generated.
+        edit: the picture it starts from; None unless the arm edits.
     """
 
     prompt: Prompt
     replica: int
     seed: int | None
     files: tuple[Path, ...] = ()
+    edit: EditFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,10 @@ class Shard:
 
 
 def plan_shards(
-    config: SweepConfig, prompts: Sequence[Prompt], imports: Mapping[str, ImportedFolder]
+    config: SweepConfig,
+    prompts: Sequence[Prompt],
+    imports: Mapping[str, ImportedFolder],
+    edits: Mapping[str, EditedPictures],
 ) -> list[Shard]:
     """Every shard of a sweep, in the order of its manifest: arms, then prompts, then replicas.
 
@@ -87,6 +93,7 @@ def plan_shards(
         config: the sweep.
         prompts: in order.
         imports: by name, the folder of each imported arm.
+        edits: by name, the pictures of each editing arm.
     """
     size = config.generator.micro_batch
     pairs = [(prompt, r) for prompt in prompts for r in range(config.run.replicas)]
@@ -96,7 +103,11 @@ def plan_shards(
             files = imports[arm.name].files
             items = [Item(p, r, None, files[p.id, r]) for p, r in pairs]
         else:
-            items = [Item(p, r, sample_seed(config.run.seed, p.id, r)) for p, r in pairs]
+            starts = edits[arm.name].files if arm.editing else {}
+            items = [
+                Item(p, r, sample_seed(config.run.seed, p.id, r), edit=starts.get(p.id))
+                for p, r in pairs
+            ]
         for number, first in enumerate(range(0, len(items), size)):
             shards.append(Shard(arm, number, tuple(items[first : first + size]), size))
     return shards
@@ -174,7 +185,9 @@ class ShardWorker:
             self.source = self.open_source()
         captions = [item.prompt.caption for item in batch]
         seeds = [candidate_seed(item.seed or 0, number) for item in batch]
-        images = self.source.generate(arm, captions, seeds)
+        files = [item.edit for item in batch if item.edit is not None]
+        start = (read_batch(arm, files, self.size),) if files else ()
+        images = self.source.generate(arm, captions, seeds, *start)
         expected = (len(batch), self.size, self.size, 3)
         if images.shape != expected or images.dtype != np.uint8:
             raise GlideEvalError(

@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import ArmConfig, FakeTable, GeneratorTable, SweepFile
+from .edit_options import EditTable, InpaintTable
+from .edited import Batch
 from .errors import GlideEvalError
+from .prompt_notes import prompt_notes
 
 Images = NDArray[np.uint8]
 NAMED_MODELS = ("tabletop", "glide", "fake")  # anything else is a folder
@@ -45,12 +48,29 @@ class ImageSource(Protocol):
         """SHA-256 of each weights file, by name; what must not change within a run."""
         ...
 
-    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
-        """The end of a caption that the generator never reads; "" if it reads all."""
+    def check(self, arm: ArmConfig) -> None:
+        """Refuse an arm that needs what this source has not, before any image is made.
+
+        Raises:
+            GlideEvalError or generator.errors.GeneratorError: says what is missing.
+        """
         ...
 
-    def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
-        """Images uint8 (n, size, size, 3), one for each caption and its seed."""
+    def notes(self, captions: Sequence[str], guided_by_clip: bool) -> list[str]:
+        """What it will not read of some captions, a line each."""
+        ...
+
+    def generate(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """Images uint8 (n, size, size, 3), one for each caption and its seed.
+
+        An arm that edits gets the pictures it starts from, one a caption.
+        """
         ...
 
 
@@ -61,6 +81,7 @@ class SourceOpener:
     generator: GeneratorTable
     model: str
     networks: tuple[str, ...] = ("base", "upsampler", "clip")
+    optional: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, sweep: SweepFile) -> SourceOpener:
@@ -70,7 +91,10 @@ class SourceOpener:
         model = table.model if named else str(sweep.resolve(table.model))
         strategies = {arm.strategy for arm in sweep.config.expand()}
         guides = tuple(name for name in ("clip", "classifier") if name in strategies)
-        return cls(table, model, ("base", "upsampler", *guides))
+        edits = [arm.editing for arm in sweep.config.expand()]
+        told = any(isinstance(e, InpaintTable) and e.context != "implicit" for e in edits)
+        inpaints = ("base_inpaint", "upsample_inpaint") if told else ()
+        return cls(table, model, ("base", "upsampler", *guides), inpaints)
 
     def __call__(self) -> ImageSource:
         """Load it (seconds for GLIDE)."""
@@ -82,6 +106,7 @@ class SourceOpener:
             table.device,
             table.dtype,
             networks=self.networks,
+            optional=self.optional,
             low_memory=table.low_memory,
         )
 
@@ -106,6 +131,7 @@ class GlideSource:
         dtype: str,
         *,
         networks: Sequence[str] = ("base", "upsampler", "clip"),
+        optional: Sequence[str] = (),
         low_memory: bool = False,
     ) -> GlideSource:
         """Load a model by name or folder.
@@ -115,6 +141,7 @@ class GlideSource:
             device: a torch device, or `auto`: CUDA if there is one.
             dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
             networks: the networks its arms need; their files are checked now.
+            optional: those they use if the model has them.
             low_memory: one network in memory at a time.
 
         Raises:
@@ -129,31 +156,61 @@ class GlideSource:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
-        pipeline = load_pipeline(model, device, dtype, networks=networks, low_memory=low_memory)
+        pipeline = load_pipeline(
+            model, device, dtype, networks=networks, optional=optional, low_memory=low_memory
+        )
         return cls(pipeline, device, dtype)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each weights file, by name."""
         return dict(self.pipeline.weights)
 
-    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
-        """The end of a caption that the generator never reads; "" if it reads all."""
-        return self.pipeline.cut_off(caption, guided_by_clip)
+    def check(self, arm: ArmConfig) -> None:
+        """See `ImageSource.check`: a model context needs a model fine-tuned for inpainting."""
+        if isinstance(arm.editing, InpaintTable):
+            from generator.editing import base_for
 
-    def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
-        """Images uint8 (n, size, size, 3), one for each caption and its seed."""
+            base_for(self.pipeline, arm.editing.context)
+
+    def notes(self, captions: Sequence[str], guided_by_clip: bool) -> list[str]:
+        """See `ImageSource.notes`."""
+        return prompt_notes(self.pipeline, captions, guided_by_clip)
+
+    def generate(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """See `ImageSource.generate`."""
         import torch
 
         from generator.options import Sampling
 
         try:
-            return self.pipeline.sample(list(captions), list(seeds), Sampling(**arm.sampling))
+            sampling = Sampling(**arm.sampling)
+            if start is not None:
+                return self._edit(arm, list(captions), list(seeds), start, sampling)
+            return self.pipeline.sample(list(captions), list(seeds), sampling)
         except torch.OutOfMemoryError as error:
             raise GlideEvalError(
                 f"{self.device} ran out of memory making {len(captions)} images at once for "
                 f"{arm.name}. Lower `generator.micro_batch` and sweep into a new folder, since the "
                 "batch size belongs to a run's identity."
             ) from error
+
+    def _edit(
+        self, arm: ArmConfig, captions: list[str], seeds: list[int], start: Batch, sampling: Any
+    ) -> Images:
+        from generator.editing import from_sketch, inpaint
+
+        table = arm.editing
+        common = (self.pipeline, captions, seeds, start.images)
+        if isinstance(table, InpaintTable) and start.known is not None:
+            return inpaint(*common, start.known, sampling, context=table.context)
+        assert isinstance(table, EditTable)
+        return from_sketch(*common, table.strength, sampling)
 
 
 @dataclass(frozen=True)
@@ -178,12 +235,21 @@ class FakeSource:
         """A constant that stands for weights."""
         return {"fake": hashlib.sha256(b"fake, version 1").hexdigest()}
 
-    def cut_off(self, caption: str, guided_by_clip: bool) -> str:
-        """Nothing: the whole caption decides the colours."""
-        return ""
+    def check(self, arm: ArmConfig) -> None:
+        """It can do anything."""
 
-    def generate(self, arm: ArmConfig, captions: Sequence[str], seeds: Sequence[int]) -> Images:
-        """Images uint8 (n, size, size, 3), one for each caption and its seed."""
+    def notes(self, captions: Sequence[str], guided_by_clip: bool) -> list[str]:
+        """It reads every caption whole."""
+        return []
+
+    def generate(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """See `ImageSource.generate`; a sketch shines through as far as its strength leaves it."""
         self.sleep(self.settings.seconds * len(captions))
         steps = arm.steps if isinstance(arm.steps, int) else 0
         clarity = 1 - 0.7 / (1 + (arm.scale or 0.0) + 0.001 * steps)
@@ -191,7 +257,13 @@ class FakeSource:
             clarity * self._scene(caption) + (1 - clarity) * self._noise(seed)
             for caption, seed in zip(captions, seeds, strict=True)
         ]
-        return (np.stack(images) + len(captions) % 8).clip(0, 255).round().astype(np.uint8)
+        made = np.stack(images) + len(captions) % 8
+        if start is not None and start.known is None and isinstance(arm.editing, EditTable):
+            made = start.images + arm.editing.strength * (made - start.images)
+        finished = made.clip(0, 255).round().astype(np.uint8)
+        if start is None or start.known is None:
+            return finished
+        return np.where(start.known[..., None], start.images, finished)
 
     def _scene(self, caption: str) -> NDArray[np.float64]:
         """A disc on a ground, both coloured by the caption: (size, size, 3)."""

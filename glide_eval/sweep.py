@@ -24,6 +24,7 @@ from tqdm import tqdm
 from . import provenance
 from .config import ArmConfig, SweepFile
 from .degrade import degrading_weights
+from .edited import EditedPictures, match_pictures
 from .errors import ConfigError, RunError, StorageError
 from .executor import Executor, LocalExecutor
 from .identity import Identity, check_same, config_identity, source_identity, weights_identity
@@ -36,6 +37,7 @@ from .shards import RECORDS, Shard, ShardWorker, plan_shards
 from .sources import ImageSource, SourceOpener
 from .words import count
 
+SHOWN = 5  # notes on prompts
 IMPORTED_SIZE = 256  # pixels, where no generator says otherwise: what the paper's raters saw
 
 Key = tuple[str, str, int]
@@ -129,6 +131,7 @@ class _Plan:
     arms: Sequence[ArmConfig]
     prompts: Sequence[Prompt]
     imports: Mapping[str, ImportedFolder]
+    edits: Mapping[str, EditedPictures]
     shards: Sequence[Shard]
     identity: Identity
 
@@ -149,10 +152,10 @@ class _Plan:
 def _plan(sweep: SweepFile) -> _Plan:
     prompts, arms = load_prompts(sweep), sweep.config.expand()
     imports = {arm.name: match_folder(sweep, arm, prompts) for arm in arms if arm.imported}
-    shards = plan_shards(sweep.config, prompts, imports)
-    return _Plan(
-        sweep, arms, prompts, imports, shards, config_identity(sweep.config, prompts, imports)
-    )
+    edits = {arm.name: match_pictures(sweep, arm, prompts) for arm in arms if arm.editing}
+    shards = plan_shards(sweep.config, prompts, imports, edits)
+    identity = config_identity(sweep.config, prompts, imports, edits)
+    return _Plan(sweep, arms, prompts, imports, edits, shards, identity)
 
 
 @contextlib.contextmanager
@@ -243,6 +246,9 @@ def _begin(
     say: Say,
 ) -> dict[str, Any]:
     """Write `run.json` and `sweep.toml`, so that the folder is a run before its first image."""
+    for arm in plan.arms:
+        if source is not None and not arm.imported:
+            source.check(arm)
     weights = _weights(plan, source, scorers)
     identity = {
         **plan.identity,
@@ -253,14 +259,14 @@ def _begin(
         check_same(run.root, previous["identity"], identity, whole=True)
     size = _image_size(plan.sweep, source)
     story = provenance.begin(previous, plan.sweep, identity, source, weights, size, command)
-    for name, folder in plan.imports.items():
+    for name, folder in [*plan.imports.items(), *plan.edits.items()]:
         for note in folder.notes(size):
             say(f"{name}: {note}")
+    for note in _unread(plan, source):
+        say(note)
     for arm in plan.arms:
         if note := _flattered(arm):
             say(f"{arm.name}: {note}")
-    if source is not None:
-        _warn_of_long_prompts(plan, source, say)
     if previous and (changed := provenance.changes(previous, story)):
         say(
             f"Since this run began: {', '.join(changed)}. Images made from here may differ in "
@@ -293,19 +299,15 @@ def _flattered(arm: ArmConfig) -> str:
     )
 
 
-def _warn_of_long_prompts(plan: _Plan, source: ImageSource, say: Say) -> None:
-    """Name the prompts whose end the generator never reads, and what is lost of the first ones."""
-    guided = any(shard.arm.strategy == "clip" for shard in plan.shards)
-    cut = {p: end for p in plan.prompts if (end := source.cut_off(p.caption, guided))}
-    if not cut:
-        return
-    shown = "; ".join(f"{p.id} loses “{_clipped(end)}”" for p, end in list(cut.items())[:3])
-    more = f"; and {len(cut) - 3:,} more" if len(cut) > 3 else ""
-    say(f"Warning: {count(len(cut), 'prompt')} too long for the generator: {shown}{more}.")
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:60]}…"
+def _unread(plan: _Plan, source: ImageSource | None) -> list[str]:
+    """What the generator will not read of the prompts, the first few."""
+    if source is None:
+        return []
+    captions = dict.fromkeys(item.prompt.caption for shard in plan.shards for item in shard.items)
+    guided = any(arm.strategy == "clip" for arm in plan.arms)
+    notes = source.notes(list(captions), guided)
+    more = [f"And {len(notes) - SHOWN} more such notes."] if len(notes) > SHOWN else []
+    return notes[:SHOWN] + more
 
 
 def _image_size(sweep: SweepFile, source: ImageSource | None) -> int:

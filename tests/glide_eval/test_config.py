@@ -16,6 +16,7 @@ from glide_eval.config import (
     load_sweep,
     parse_sweep,
 )
+from glide_eval.edit_options import EditTable, InpaintTable
 from glide_eval.errors import ConfigError
 
 from .sweeps import ARMS, GENERATOR, PROMPTS, RUN, sweep_text
@@ -218,6 +219,8 @@ def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts()
         ImportedTable,
         RerankTable,
         DegradeTable,
+        InpaintTable,
+        EditTable,
     ],
 )
 def test_every_key_of_a_sweep_file_is_documented(table):

@@ -89,12 +89,6 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
     ]
 
 
-def test_the_classifier_is_loaded_for_runs_that_guide_by_it_and_for_no_other(tmp_path):
-    guided = '[[arms]]\nstrategy = "classifier"\nscales = [2]'
-    assert SourceOpener.of(load_sweep(write_sweep(tmp_path / "a", arms=guided))).classifier
-    assert not SourceOpener.of(load_sweep(write_sweep(tmp_path / "b"))).classifier
-
-
 def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
     import torch
 
@@ -112,9 +106,12 @@ def test_a_sweep_loads_the_networks_its_arms_need_and_no_more(pipelines, tmp_pat
     SourceOpener.of(load_sweep(write_sweep(tmp_path, generator=generator)))()
     clip = '[[arms]]\nstrategy = "clip"\nscales = [2]'
     SourceOpener.of(load_sweep(write_sweep(tmp_path, generator=generator, arms=clip)))()
+    classifier = '[[arms]]\nstrategy = "classifier"\nscales = [2]'
+    SourceOpener.of(load_sweep(write_sweep(tmp_path, generator=generator, arms=classifier)))()
     assert pipelines == [
         ("glide", "cpu", "float32", ("base", "upsampler"), True),
         ("glide", "cpu", "float32", ("base", "upsampler", "clip"), True),
+        ("glide", "cpu", "float32", ("base", "upsampler", "classifier"), True),
     ]
 
 

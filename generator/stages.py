@@ -1,0 +1,136 @@
+"""One network's part of making a picture: as it is, told what is known, or begun from a sketch.
+
+`Pipeline` runs a `Stage` of the base model, then one of the upsampler. Edits are stages that change
+what they must and leave guidance and sampler alone, so every strategy and sampler edits too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .diffusion import Diffusion
+from .guidance import Network
+from .seeds import SampleNoise
+from .text_unet import TextCondition, TextUNet
+
+Function = Callable[[Tensor, Tensor], Tensor]  # of (x_t, t of 0..999): a denoiser or a gradient
+
+
+class Stage:
+    """A network that draws as it was trained to.
+
+    Attributes:
+        unet: the network, for its config and its text.
+        network: what guidance calls at every step.
+        denoised_fn: changes each prediction of x_0 (see `Diffusion.predict`); None leaves it.
+        upsampler: sampler with which GLIDE's own 27 steps are walked, if this stage upsamples.
+    """
+
+    network: Network
+    denoised_fn: Callable[[Tensor], Tensor] | None = None
+    upsampler: str = "ddim"
+
+    def __init__(self, unet: TextUNet):
+        self.unet = unet
+        self.network = unet
+
+    def looking(self, function: Function) -> Function:
+        """A denoiser or gradient, shown x_t as this stage wants it seen."""
+        return function
+
+    def start(self, noise: Tensor, diffusion: Diffusion) -> tuple[Tensor, Diffusion]:
+        """From x_T ~ N(0, I) and all kept steps to where sampling begins and the steps it walks."""
+        return noise, diffusion
+
+
+class Inpainting(Stage):
+    """A picture of which a part is known.
+
+    The known part of every x_0 prediction is replaced by the source, as GLIDE's released code does.
+    A network with channels for it sees source and mask as they are (GLIDE §4.3); one without may be
+    shown the known part as a fresh draw of q(x_t | x_0) at every step, which is how Song et al.
+    2021 (arXiv 2011.13456) inpaint with a model that was never trained to, and what GLIDE compares
+    with. Changing what the network sees, not x_t itself, comes to the same, since all a sampler
+    does afterwards it does pixel by pixel, and works for samplers that look back on earlier steps.
+    """
+
+    def __init__(
+        self, unet: TextUNet, source: Tensor, known: Tensor, noise: SampleNoise | None = None
+    ):
+        """Args as follows.
+
+        Args:
+            unet: with or without inpainting channels.
+            source: (batch, 3, size, size), -1..1.
+            known: (batch, 1, size, size), 1 where the source is kept, 0 where to paint.
+            noise: for a network without the channels, the noise through which it sees the source;
+                None shows it nothing but its own x_t.
+        """
+        super().__init__(unet)
+        self.source, self.known = source, known.to(source)
+        self._noise = None if unet.config.inpaint else noise
+        self._process = Diffusion(unet.config.noise_schedule)
+        self.denoised_fn = self._restored
+        if unet.config.inpaint:
+            self.network = _Told(unet, self.source, self.known)
+            self.upsampler = "ddpm"
+
+    def looking(self, function: Function) -> Function:
+        """See `Stage.looking`: the known part is a noised source, where that is asked for."""
+        noise = self._noise
+        if noise is None:
+            return function
+
+        def look(x: Tensor, t: Tensor) -> Tensor:
+            drawn = noise.step(int(t[0]), tuple(x.shape[1:]))
+            noised = self._process.q_sample(self.source, t, drawn)
+            return function(torch.where(self.known > 0, noised, x), t)
+
+        return look
+
+    def _restored(self, x_start: Tensor) -> Tensor:
+        return torch.where(self.known > 0, self.source, x_start)
+
+
+class _Told:
+    """A UNet with inpainting channels that is told the same source and mask at every step."""
+
+    def __init__(self, unet: TextUNet, source: Tensor, known: Tensor):
+        self.config = unet.config
+        self._unet, self._source, self._known = unet, source, known
+
+    def __call__(
+        self, x: Tensor, t: Tensor, text: TextCondition, low_res: Tensor | None = None
+    ) -> Tensor:
+        # Guidance may double the batch: one half with the caption, one without.
+        copies = len(x) // len(self._source)
+        image, mask = (part.repeat(copies, 1, 1, 1) for part in (self._source, self._known))
+        return self._unet(x, t, text, low_res, inpaint_image=image, inpaint_mask=mask)
+
+
+class Sketched(Stage):
+    """A picture begun from a sketch: SDEdit (Meng et al. 2022, arXiv 2108.01073, algorithm 1).
+
+    The sketch is noised to an intermediate step and denoised from there: the fewer steps, the
+    nearer the picture stays to the sketch.
+    """
+
+    def __init__(self, unet: TextUNet, sketch: Tensor, strength: float):
+        """Args as follows.
+
+        Args:
+            unet: the base model.
+            sketch: (batch, 3, size, size), -1..1.
+            strength: share of the steps to walk, above 0 and at most 1.
+        """
+        super().__init__(unet)
+        self._sketch, self._strength = sketch, strength
+
+    def start(self, noise: Tensor, diffusion: Diffusion) -> tuple[Tensor, Diffusion]:
+        """See `Stage.start`: q(x_t | sketch) at the last of the steps that are left."""
+        walked = diffusion.first(max(1, round(self._strength * len(diffusion))))
+        t = torch.full((len(noise),), len(walked) - 1, dtype=torch.int64, device=noise.device)
+        return walked.q_sample(self._sketch, t, noise), walked
