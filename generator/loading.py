@@ -38,8 +38,8 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
     paths = {name: folder / file for name, file in _FILES.items()}
     place = torch.device(device)
     return Pipeline(
-        _channels_last_module(load_unet(paths["base"]).to(place)),
-        _channels_last_module(load_unet(paths["upsample"]).to(place)),
+        _placed(load_unet(paths["base"]), place, _DTYPES[dtype]),
+        _placed(load_unet(paths["upsample"]), place, _DTYPES[dtype]),
         load_clip(paths["noised-clip"]).to(place),
         WordTokenizer(),
         {path.name: sha256(path) for path in paths.values()},
@@ -48,6 +48,9 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
     )
 
 
-def _channels_last_module(unet: TextUNet) -> TextUNet:
-    """Convolution weights in the layout that is fastest on CPUs and tensor cores."""
+def _placed(unet: TextUNet, device: torch.device, dtype: torch.dtype) -> TextUNet:
+    """The network ready to sample: its torso in `dtype`, convolution weights channels last, the
+    layout that is fastest on CPUs and tensor cores.
+    """
+    unet = unet.cast_torso(dtype).to(device)
     return unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -14,7 +14,7 @@ from .diffusion import Diffusion
 from .errors import OptionError
 from .guidance import classifier_free, unguided
 from .options import Sampling
-from .sampling import SAMPLERS, Denoiser
+from .sampling import SAMPLERS
 from .seeds import BASE, UPSAMPLER, SampleNoise
 from .text_unet import TextCondition, TextUNet
 from .tokenizer import Tokenizer, ended, padded
@@ -31,6 +31,7 @@ class Pipeline:
         upsampler: enlarges them.
         clip: the noised CLIP that may guide.
         weights: file name to sha256, for provenance.
+        dtype: what the UNets' torsos compute in (see `UNet.cast_torso`); all else is fp32.
     """
 
     base: TextUNet
@@ -86,7 +87,7 @@ class Pipeline:
         text = self._condition(self.base, captions)
         gradient = None
         if sampling.strategy == "classifier_free":
-            empty = self._condition(self.base, [""] * len(captions))
+            empty = self._condition(self.base, [""]).expanded(len(captions))
             denoiser = classifier_free(self.base, text, empty, float(sampling.scale or 1.0))
         else:
             denoiser = unguided(self.base, text)
@@ -95,7 +96,7 @@ class Pipeline:
             target = self.clip.text_embeddings(tokens.to(self.device), lengths.to(self.device))
             gradient = self.clip.gradient(target, float(sampling.scale or 0.0))
         return SAMPLERS[sampling.sampler](
-            self._in_dtype(denoiser),
+            denoiser,
             _channels_last(noise.initial(shape)),
             Diffusion(config.noise_schedule, str(sampling.steps)),
             lambda number: noise.step(number, shape),
@@ -118,7 +119,7 @@ class Pipeline:
         steps = sampling.upsampler_steps
         as_released = steps == 27
         return SAMPLERS["ddim" if as_released else sampling.sampler](
-            self._in_dtype(unguided(self.upsampler, text, low_res)),
+            unguided(self.upsampler, text, low_res),
             _channels_last(noise.initial(shape) * UPSAMPLER_TEMPERATURE),
             Diffusion(config.noise_schedule, "fast27" if as_released else str(steps)),
             lambda number: noise.step(number, shape),
@@ -127,17 +128,6 @@ class Pipeline:
     def _condition(self, unet: TextUNet, captions: Sequence[str]) -> TextCondition:
         tokens, mask = padded(self.tokenizer, captions, unet.config.text_ctx)
         return unet.condition(tokens.to(self.device), mask.to(self.device))
-
-    def _in_dtype(self, denoiser: Denoiser) -> Denoiser:
-        """Run the network in the pipeline's dtype; what surrounds it stays fp32."""
-        if self.dtype == torch.float32:
-            return denoiser
-
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            with torch.autocast(self.device.type, self.dtype):
-                return denoiser(x, t).float()
-
-        return denoise
 
 
 def to_uint8(x: Tensor) -> Tensor:
