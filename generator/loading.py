@@ -8,6 +8,7 @@ import torch
 
 from generator.tabletop.words import WordTokenizer
 
+from .acceleration import accelerate as accelerated
 from .checkpoints import WEIGHTS, load_clip, load_unet, sha256
 from .errors import OptionError
 from .pipeline import Pipeline
@@ -21,12 +22,16 @@ _FILES = {
 }
 
 
-def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "float32") -> Pipeline:
+def load_pipeline(
+    model: str = "tabletop", device: str = "cpu", dtype: str = "float32", accelerate: str = "auto"
+) -> Pipeline:
     """Load a model by name (`tabletop`, the bundled miniature) or from a folder of its three files.
+
+    `accelerate` is one of `acceleration.MODES`.
 
     Raises:
         CheckpointError: a file is missing, corrupt or of another model.
-        OptionError: an unknown dtype or a device this machine lacks.
+        OptionError: an unknown dtype or acceleration, or a device this machine lacks.
     """
     if dtype not in _DTYPES:
         raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}.")
@@ -38,8 +43,8 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
     paths = {name: folder / file for name, file in _FILES.items()}
     place = torch.device(device)
     return Pipeline(
-        _placed(load_unet(paths["base"]), place, _DTYPES[dtype]),
-        _placed(load_unet(paths["upsample"]), place, _DTYPES[dtype]),
+        _placed(load_unet(paths["base"]), place, _DTYPES[dtype], accelerate),
+        _placed(load_unet(paths["upsample"]), place, _DTYPES[dtype], accelerate),
         load_clip(paths["noised-clip"]).to(place),
         WordTokenizer(),
         {path.name: sha256(path) for path in paths.values()},
@@ -48,9 +53,12 @@ def load_pipeline(model: str = "tabletop", device: str = "cpu", dtype: str = "fl
     )
 
 
-def _placed(unet: TextUNet, device: torch.device, dtype: torch.dtype) -> TextUNet:
+def _placed(
+    unet: TextUNet, device: torch.device, dtype: torch.dtype, acceleration: str
+) -> TextUNet:
     """The network ready to sample: its torso in `dtype`, convolution weights channels last, the
-    layout that is fastest on CPUs and tensor cores.
+    layout that is fastest on CPUs and tensor cores, its forward accelerated.
     """
     unet = unet.cast_torso(dtype).to(device)
-    return unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    unet = unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return accelerated(unet, acceleration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from .clip import Clip
 from .diffusion import Diffusion
 from .errors import OptionError
 from .guidance import classifier_free, unguided
+from .memory import Halving, batch_that_fits
 from .options import Sampling
 from .sampling import SAMPLERS
 from .seeds import BASE, UPSAMPLER, SampleNoise
@@ -32,6 +33,7 @@ class Pipeline:
         clip: the noised CLIP that may guide.
         weights: file name to sha256, for provenance.
         dtype: what the UNets' torsos compute in (see `UNet.cast_torso`); all else is fp32.
+        halving: makes smaller batches once memory has run out.
     """
 
     base: TextUNet
@@ -41,6 +43,7 @@ class Pipeline:
     weights: dict[str, str]
     device: torch.device
     dtype: torch.dtype = torch.float32
+    halving: Halving = field(default_factory=Halving)
 
     @property
     def image_size(self) -> int:
@@ -49,7 +52,11 @@ class Pipeline:
 
     @torch.no_grad()
     def sample(
-        self, captions: Sequence[str], seeds: Sequence[int], sampling: Sampling | None = None
+        self,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling | None = None,
+        micro_batch: int | str | None = None,
     ) -> np.ndarray:
         """One picture a caption.
 
@@ -57,6 +64,8 @@ class Pipeline:
             captions: texts; the tabletop miniature knows the words of its grammar.
             seeds: as many non-negative integers: each picture's noise.
             sampling: how; by default `Sampling()`.
+            micro_batch: pictures made together; by default all; `auto` asks how many fit free
+                memory. When a GPU's memory runs out anyway, the batch is halved, with a warning.
 
         Returns:
             uint8 (n, image_size, image_size, 3). Equal bytes need equal batch sizes: float kernels
@@ -64,6 +73,7 @@ class Pipeline:
 
         Raises:
             OptionError: impossible sampling, or other than one seed a caption.
+            torch.OutOfMemoryError: one picture alone does not fit.
         """
         sampling = sampling or Sampling()
         sampling.check()
@@ -72,9 +82,24 @@ class Pipeline:
                 f"Expected as many seeds as captions and at least one; found {len(captions)} "
                 f"captions and {len(seeds)} seeds."
             )
-        small = self.sample_base(captions, seeds, sampling)
-        large = self.upsample(small, captions, seeds, sampling)
-        return to_uint8(large).permute(0, 2, 3, 1).cpu().numpy()
+
+        def make(part: slice) -> np.ndarray:
+            small = self.sample_base(captions[part], seeds[part], sampling)
+            large = self.upsample(small, captions[part], seeds[part], sampling)
+            return to_uint8(large).permute(0, 2, 3, 1).cpu().numpy()
+
+        if micro_batch == "auto":
+            guided = sampling.strategy == "classifier_free"
+            micro_batch = self.batch_that_fits(guided)
+        size = int(micro_batch or len(captions))
+        parts = [range(i, min(i + size, len(captions))) for i in range(0, len(captions), size)]
+        return np.concatenate([self.halving.run(make, part.start, part.stop) for part in parts])
+
+    def batch_that_fits(self, guided: bool = True) -> int:
+        """How many pictures free memory holds at once (see `memory.batch_that_fits`)."""
+        return batch_that_fits(
+            self.base.config, self.upsampler.config, self.dtype, self.device, guided
+        )
 
     @torch.no_grad()
     def sample_base(

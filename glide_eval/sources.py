@@ -97,8 +97,10 @@ class GlideSource:
         """
         import torch
 
+        from generator.allocator import keep_freed_memory
         from generator.loading import load_pipeline
 
+        keep_freed_memory()
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
@@ -121,9 +123,10 @@ class GlideSource:
             return self.pipeline.sample(list(captions), list(seeds), sampling)
         except torch.OutOfMemoryError as error:
             raise GlideEvalError(
-                f"{self.device} ran out of memory making {len(captions)} images at once for "
-                f"{arm.name}. Lower `generator.micro_batch` and sweep into a new folder, since the "
-                "batch size belongs to a run's identity."
+                f"{self.device} ran out of memory making a single image for {arm.name}, after "
+                "halving the batch as far as it goes. Free memory that other processes hold there, "
+                'or set `generator.dtype = "float16"` and sweep into a new folder, since the '
+                "dtype belongs to a run's identity."
             ) from error
 
 

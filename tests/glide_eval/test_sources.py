@@ -89,7 +89,7 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
     ]
 
 
-def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
+def test_an_image_too_large_for_the_gpu_says_what_to_change(pipelines):
     import torch
 
     def sample(*_, **__):
@@ -97,7 +97,7 @@ def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
 
     source = GlideSource.load("tabletop", "cpu", "auto")
     source.pipeline.sample = sample
-    with pytest.raises(GlideEvalError, match=r"making 2 images.*`generator.micro_batch`"):
+    with pytest.raises(GlideEvalError, match=r"a single image for.*`generator.dtype"):
         source.generate(GUIDED, ["a cat", "a dog"], [1, 2])
 
 
