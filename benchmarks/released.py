@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generator.config import GLIDE_BASE, GLIDE_UPSAMPLE, UNetConfig
+from generator.acceleration import accelerate
+from generator.config import UNetConfig
 from generator.text_unet import TextUNet
 from tests.generator.recipe import with_recipe_weights
 
 CAPTION = "an oil painting of a corgi"
 
 
-def our_unet(config: UNetConfig, dtype: torch.dtype, device: str = "cpu") -> TextUNet:
+def our_unet(
+    config: UNetConfig, dtype: torch.dtype, device: str = "cpu", acceleration: str = "auto"
+) -> TextUNet:
     """One of our UNets with recipe weights, placed as `load_pipeline` places it."""
     unet = with_recipe_weights(TextUNet(config)).cast_torso(dtype).to(device)
-    return unet.to(memory_format=torch.channels_last)
+    return accelerate(unet.to(memory_format=torch.channels_last), acceleration)
 
 
 @dataclass
@@ -101,11 +103,3 @@ class Released:
             self.model, x.shape, noise=x, device=x.device, clip_denoised=True, progress=False,
             model_kwargs={**self.captions(len(x)), "low_res": low_res}, cond_fn=None,
         )  # fmt: skip
-
-
-def recipe_configs() -> dict[str, UNetConfig]:
-    """The two full-size text-to-image UNets."""
-    return {"base": GLIDE_BASE, "upsample": GLIDE_UPSAMPLE}
-
-
-Timed = Callable[[], object]
