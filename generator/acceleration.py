@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .errors import OptionError
+from .errors import GeneratorWarning, OptionError
 from .text_unet import TextCondition, TextUNet
 from .winograd import use_winograd
 
@@ -123,7 +123,7 @@ class GraphedForward:
         warnings.warn(
             f"Acceleration failed ({type(error).__name__}: {error}); going on with {instead}. "
             "Images are right, but slower; accelerate = 'none' avoids the attempt.",
-            RuntimeWarning,
+            GeneratorWarning,
             stacklevel=2,
         )
 

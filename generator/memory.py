@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from .config import UNetConfig
+from .errors import GeneratorWarning
 
 _USABLE = 0.85  # of free memory: the rest is fragmentation and other processes
 _LARGEST = {"cuda": 64, "cpu": 16}  # more rows no longer raise images per second
@@ -118,6 +119,6 @@ class Halving:
             f"Out of GPU memory making {at_once} pictures at once: going on with {self.most}. "
             "Pictures made in smaller batches may differ in the last grey level from those made "
             "before.",
-            ResourceWarning,
+            GeneratorWarning,
             stacklevel=3,
         )

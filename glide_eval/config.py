@@ -1,7 +1,7 @@
 """A sweep file (`sweep.toml`): its tables, what each key may hold, and the arms it expands to.
 
     [run]         name, seed, replicas, size, out
-    [generator]   model, micro_batch, device, dtype
+    [generator]   model, micro_batch, device, dtype, accelerate
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
     [[arms]]      strategy, scales, sampler, steps, upsampler_steps, name, label
                   or strategy = "imported": folder, captions, name, label
@@ -89,6 +89,7 @@ class GeneratorTable(_Table):
             differently at other batch sizes.
         device: `auto` takes CUDA if there is one.
         dtype: `auto` is float32 on CPU, bfloat16 on CUDA.
+        accelerate: see `generator.acceleration`; rounds differently, so part of the identity too.
         fake: settings of the fake model; refused with any other.
     """
 
@@ -96,6 +97,7 @@ class GeneratorTable(_Table):
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 8
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    accelerate: Literal["auto", "none", "graphs", "compile"] = "auto"
     fake: FakeTable | None = None
 
     @model_validator(mode="after")

@@ -67,7 +67,8 @@ class SourceOpener:
         """Load it (seconds for GLIDE)."""
         if self.model == "fake":
             return FakeSource(self.generator.fake or FakeTable())
-        return GlideSource.load(self.model, self.generator.device, self.generator.dtype)
+        table = self.generator
+        return GlideSource.load(self.model, table.device, table.dtype, table.accelerate)
 
 
 @dataclass
@@ -83,13 +84,14 @@ class GlideSource:
         self.size = int(self.pipeline.image_size)
 
     @classmethod
-    def load(cls, model: str, device: str, dtype: str) -> GlideSource:
+    def load(cls, model: str, device: str, dtype: str, accelerate: str = "auto") -> GlideSource:
         """Load a model by name or folder.
 
         Args:
             model: `tabletop`, or a folder of checkpoints.
             device: a torch device, or `auto`: CUDA if there is one.
             dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
+            accelerate: one of `generator.acceleration.MODES`.
 
         Raises:
             generator.errors.GeneratorError: the weights are missing, corrupt or of another model,
@@ -105,7 +107,7 @@ class GlideSource:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
-        return cls(load_pipeline(model, device, dtype), device, dtype)
+        return cls(load_pipeline(model, device, dtype, accelerate=accelerate), device, dtype)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each weights file, by name."""

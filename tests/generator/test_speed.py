@@ -16,15 +16,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import generator.unet
 from generator.acceleration import GraphedForward, accelerate
+from generator.clip import Clip
 from generator.config import GLIDE_BASE, GLIDE_UPSAMPLE
-from generator.errors import OptionError
+from generator.errors import GeneratorWarning, OptionError
 from generator.guidance import classifier_free
 from generator.memory import Halving, activation_bytes, batch_that_fits
+from generator.options import Sampling
+from generator.pipeline import Pipeline
+from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.winograd import WinogradConv2d, use_winograd
 
 from .recipe import golden, with_recipe_weights
 from .test_goldens import TINY
+from .test_sampling import TINY as SMALL
+from .test_sampling import TINY_CLIP as SMALL_CLIP
+from .test_sampling import TINY_UP as SMALL_UP
 
 GIB = 2**30
 
@@ -152,7 +159,7 @@ def test_a_failed_recording_falls_back_and_says_so(base):
         raise RuntimeError("operation not permitted when stream is capturing")
 
     fast = GraphedForward([base.forward], refuse)
-    with pytest.warns(RuntimeWarning, match=r"not permitted.*unaccelerated.*accelerate = 'none'"):
+    with pytest.warns(GeneratorWarning, match=r"not permitted.*unaccelerated.*accelerate = 'none'"):
         out = fast(*inputs(base))
     torch.testing.assert_close(out, base(*inputs(base)))
     fast(*inputs(base))  # no second attempt, no second warning
@@ -164,7 +171,7 @@ def test_a_failed_compilation_falls_back_to_plain_graphs(base):
 
     recorder = Recorder()
     fast = GraphedForward([broken, base.forward], recorder)
-    with pytest.warns(RuntimeWarning, match=r"no compiler.*plain CUDA graph"):
+    with pytest.warns(GeneratorWarning, match=r"no compiler.*plain CUDA graph"):
         out = fast(*inputs(base))
     torch.testing.assert_close(out, base(*inputs(base)))
     assert recorder.replayed == 1
@@ -342,7 +349,7 @@ class SmallGpu:
 
 def test_out_of_memory_halves_the_batch_goes_on_and_says_so():
     gpu, halving = SmallGpu(holds=3), Halving()
-    with pytest.warns(ResourceWarning) as said:
+    with pytest.warns(GeneratorWarning) as said:
         rows = halving.run(gpu, 0, 12)
     assert "making 12 pictures at once: going on with 6" in str(said[0].message)
     assert "making 6 pictures at once: going on with 3" in str(said[1].message)
@@ -354,8 +361,44 @@ def test_out_of_memory_halves_the_batch_goes_on_and_says_so():
 
 
 def test_one_row_that_does_not_fit_is_an_error():
-    with pytest.warns(ResourceWarning), pytest.raises(torch.OutOfMemoryError):
+    with pytest.warns(GeneratorWarning), pytest.raises(torch.OutOfMemoryError):
         Halving().run(SmallGpu(holds=0), 0, 2)
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline(
+        with_recipe_weights(TextUNet(SMALL)), with_recipe_weights(TextUNet(SMALL_UP)),
+        with_recipe_weights(Clip(SMALL_CLIP)), WordTokenizer(), {}, torch.device("cpu"),
+    )  # fmt: skip
+
+
+def test_a_pipeline_out_of_memory_makes_what_smaller_batches_would_have(pipeline, monkeypatch):
+    def small_gpu(captions, seeds, sampling):
+        if len(captions) > 2:
+            raise torch.OutOfMemoryError
+        return made(captions, seeds, sampling)
+
+    captions, seeds = ["a red cube", "a blue cone", "a cyan cube", "a red sphere"], [1, 2, 3, 4]
+    sampling = Sampling(sampler="ddim", steps=2, upsampler_steps=1)
+    expected = pipeline.sample(captions, seeds, sampling, micro_batch=2)
+    made = pipeline.sample_base
+    monkeypatch.setattr(pipeline, "sample_base", small_gpu)
+    with pytest.warns(GeneratorWarning, match="making 4 pictures at once: going on with 2"):
+        found = pipeline.sample(captions, seeds, sampling)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_pipeline_chooses_its_batch_from_free_memory(pipeline, monkeypatch):
+    monkeypatch.setattr(Pipeline, "batch_that_fits", lambda self, guided: 2 if guided else 4)
+    batches, made = [], pipeline.sample_base
+    monkeypatch.setattr(
+        pipeline, "sample_base", lambda c, s, o: batches.append(len(c)) or made(c, s, o)
+    )
+    options = {"sampler": "ddim", "steps": 1, "upsampler_steps": 1}
+    pipeline.sample(["a red cube"] * 5, range(5), Sampling(**options), micro_batch="auto")
+    pipeline.sample(["a red cube"] * 5, range(5), Sampling("unguided", **options), "auto")
+    assert batches == [2, 2, 1, 4, 1]
 
 
 # The allocator

@@ -65,7 +65,8 @@ def pipelines(monkeypatch):
     """Stands in for `generator.loading`; collects what was loaded."""
     loaded = []
 
-    def load_pipeline(model, device, dtype):
+    def load_pipeline(model, device, dtype, accelerate):
+        assert accelerate == "auto"
         loaded.append((model, device, dtype))
         return FakePipeline()
 
