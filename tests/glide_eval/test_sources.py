@@ -3,11 +3,14 @@ from __future__ import annotations
 import pickle
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
 
+from generator.errors import GeneratorWarning
 from generator.options import Sampling
+from glide_eval import cli
 from glide_eval.config import ArmConfig, FakeTable, load_sweep
 from glide_eval.errors import GlideEvalError
 from glide_eval.seeds import sample_seed
@@ -114,3 +117,15 @@ def test_a_model_folder_is_relative_to_the_sweep_file_and_a_name_is_not(tmp_path
 def test_an_opener_travels_to_other_processes(tmp_path):
     opener = SourceOpener.of(load_sweep(write_sweep(tmp_path)))
     assert pickle.loads(pickle.dumps(opener))().size == 32
+
+
+def test_a_warning_of_the_generator_reaches_the_terminal_as_one_line(capsys, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("Out of GPU memory: going on with 2.", GeneratorWarning, stacklevel=1)
+
+    monkeypatch.setattr(cli.cli, "main", warn)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
+    warnings.simplefilter("default", GeneratorWarning)
+    with pytest.raises(SystemExit):
+        cli.main(["sweep"])
+    assert capsys.readouterr().err == "glide-eval: Out of GPU memory: going on with 2.\n"
