@@ -44,16 +44,16 @@ def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
     """
     if mode not in MODES:
         raise OptionError(f"Unknown acceleration {mode!r}: use one of {', '.join(MODES)}.")
-    device = next(unet.parameters()).device.type
-    if mode == "auto" and device == "cpu" and unet.dtype == torch.float32:
+    device = next(unet.parameters()).device
+    if mode == "auto" and device.type == "cpu" and unet.dtype == torch.float32:
         use_winograd(unet)
-    if mode == "none" or device != "cuda":
+    if mode == "none" or device.type != "cuda":
         return unet
     plain = unet.forward
     forwards: list[Forward] = [plain]
     if mode == "compile":
         forwards.insert(0, torch.compile(plain, dynamic=False))
-    unet.forward = GraphedForward(forwards)
+    unet.forward = GraphedForward(forwards, CudaCapture(device))
     return unet
 
 
@@ -66,16 +66,16 @@ class GraphedForward:
     is not such a failure: the graphs are dropped and the error goes on to the caller.
     """
 
-    def __init__(self, forwards: list[Forward], capture: Capture | None = None):
+    def __init__(self, forwards: list[Forward], capture: Capture):
         """Wrap.
 
         Args:
             forwards: fastest first; the last is the UNet's own.
-            capture: records a function of fixed tensors; by default as a CUDA graph.
+            capture: records a function of fixed tensors (`CudaCapture`).
         """
         self._forwards = list(forwards)
         self._plain = forwards[-1]
-        self._capture = capture or CudaCapture()
+        self._capture = capture
         self._graphs: OrderedDict[tuple[object, ...], _Graph] = OrderedDict()
 
     def __call__(
@@ -161,21 +161,23 @@ class _Graph:
 class CudaCapture:
     """Records functions as CUDA graphs that share one memory pool (they run one at a time)."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device):
+        self._device = device
         self._pool: object = None
 
     def __call__(self, function: Callable[[], Tensor]) -> Replay:
         """Run twice aside, as libraries pick kernels and workspaces at first use; then record."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                function()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        with torch.cuda.graph(graph, pool=self._pool):  # pyright: ignore[reportArgumentType]
-            output = function()
+        with torch.cuda.device(self._device):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(2):
+                    function()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            with torch.cuda.graph(graph, pool=self._pool):  # pyright: ignore[reportArgumentType]
+                output = function()
 
         def replay() -> Tensor:
             graph.replay()
