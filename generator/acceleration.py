@@ -6,7 +6,7 @@ the same kernels, so the same bytes. `compile` has torch.compile fuse them first
 and layout changes into single passes) and records a graph of that: faster still, rounded
 differently, and minutes of compiling at first use.
 
-On a CPU in fp32: wide convolutions by Winograd's products (`winograd`).
+On a CPU: wide convolutions by Winograd's products (`winograd`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
     Args:
         unet: placed on its device, in its dtype and layout.
         mode: `none`; `graphs` or `compile`, which need CUDA and elsewhere do nothing; or `auto`:
-            graphs on CUDA, Winograd convolutions for an fp32 torso on a CPU.
+            graphs on CUDA, Winograd convolutions on a CPU.
 
     Raises:
         OptionError: an unknown mode.
@@ -45,7 +45,7 @@ def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
     if mode not in MODES:
         raise OptionError(f"Unknown acceleration {mode!r}: use one of {', '.join(MODES)}.")
     device = next(unet.parameters()).device
-    if mode == "auto" and device.type == "cpu" and unet.dtype == torch.float32:
+    if mode == "auto" and device.type == "cpu":
         use_winograd(unet)
     if mode == "none" or device.type != "cuda":
         return unet
