@@ -4,7 +4,7 @@ Four outputs from sixteen products instead of thirty-six (Lavin & Gray 2016, arX
 and a few additions. oneDNN's direct convolution already runs at the processor's peak, so fewer
 products are the only way left; results differ from the direct sum's in fp32's last digits. It pays
 from some hundred channels on: additions grow with channels, products with their square. In bf16
-the transforms round too: the full-size base's ε is off by 0.008 (root mean square) instead of 0.006.
+the transforms round too: the full-size base is off by 0.008 (root mean square) instead of 0.006.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class WinogradConv2d(nn.Conv2d):
         even = input.shape[2] % 2 == 0 and input.shape[3] % 2 == 0
         if torch.is_grad_enabled() or input.dtype not in _DTYPES or not even:
             return super().forward(input)
-        if self._transformed is None:
+        if self._transformed is None or self._transformed.dtype != input.dtype:
             self._transformed = transformed_kernel(self.weight)
         out = convolved(input.permute(0, 2, 3, 1), self._transformed)
         return (out if self.bias is None else out.add_(self.bias)).permute(0, 3, 1, 2)

@@ -255,6 +255,8 @@ def test_winograd_convolutions_equal_direct_ones(height, width):
     assert (ours - exact).abs().max() < 5e-6 < 1 < exact.abs().max()
     assert set(network.state_dict()) == names
     assert network(x[:, :, : height - 1]).shape == (3, 200, height - 1, width)  # odd: direct
+    coarse = network.bfloat16()(x.bfloat16())  # transformed again for its dtype
+    assert (coarse - exact).abs().max() < 0.05
 
 
 def test_only_wide_plain_convolutions_are_changed():
