@@ -118,9 +118,7 @@ def from_sketch(
     size = pipeline.base.config.image_size
     sketch = shrink(_to_tensor(pipeline, sketches), size)
     stage = Sketched(pipeline.base, sketch, strength)
-    small = pipeline.sample_base(
-        captions, seeds, sampling, stage=stage, on_step=on_step
-    )
+    small = pipeline.sample_base(captions, seeds, sampling, stage=stage, on_step=on_step)
     return to_pictures(pipeline.upsample(small, captions, seeds, sampling, on_step=on_step))
 
 

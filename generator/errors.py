@@ -3,6 +3,8 @@
 GeneratorError          anything reported in one paragraph (exit status 1)
 ├── CheckpointError     a weights file that is missing, corrupt or of another layout
 └── OptionError         an impossible sampling or training option (exit status 2)
+
+GeneratorWarning        work goes on, but not quite as asked
 """
 
 from __future__ import annotations
@@ -22,3 +24,7 @@ class OptionError(GeneratorError):
     """An option outside what the model or the sampler can do."""
 
     exit_status = 2
+
+
+class GeneratorWarning(UserWarning):
+    """Work goes on, but not quite as asked; its text is one paragraph."""

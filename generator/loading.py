@@ -12,6 +12,8 @@ import torch
 from generator.tabletop.classifier import load_classifier
 from generator.tabletop.words import WordTokenizer
 
+from .acceleration import MODES as ACCELERATIONS
+from .acceleration import accelerate as accelerated
 from .bpe import ClipTokenizer, Gpt2Tokenizer
 from .checkpoints import load_clip, load_released_clip, load_unet, read_config
 from .clip import Clip
@@ -46,6 +48,7 @@ def load_pipeline(
     networks: Sequence[str] = _NEEDED,
     optional: Sequence[str] = (),
     low_memory: bool = False,
+    accelerate: str = "auto",
 ) -> Pipeline:
     """Load a model by name or from a folder of its files.
 
@@ -60,13 +63,18 @@ def load_pipeline(
         optional: networks that count among these if their files are there.
         low_memory: load each network only when it is used, and let go of those that do not work
             beside it: slower from one batch to the next, and never two UNets in memory.
+        accelerate: one of `acceleration.MODES`.
 
     Raises:
         CheckpointError: a file is missing, corrupt, changed since its download or of another model.
-        OptionError: an unknown dtype or network, or a device this machine lacks.
+        OptionError: an unknown dtype, network or acceleration, or a device this machine lacks.
     """
     if dtype not in _DTYPES:
         raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}.")
+    if accelerate not in ACCELERATIONS:
+        raise OptionError(
+            f"Unknown acceleration {accelerate!r}: use one of {', '.join(ACCELERATIONS)}."
+        )
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise OptionError(
             f"Device {device!r} is not there: no CUDA device found. Use device = 'cpu'."
@@ -80,7 +88,7 @@ def load_pipeline(
     _refuse_missing(model, folder, needed)
     weights = {path.name: checked_sha256(path) for path in needed}
     lazy = {
-        network: _lazy(network, paths, torch.device(device), _DTYPES[dtype])
+        network: _lazy(network, paths, torch.device(device), _DTYPES[dtype], accelerate)
         for network, paths in files.items()
         if network in _NEEDED
         or (model == "glide" and network != "classifier")
@@ -144,7 +152,11 @@ def _refuse_missing(model: str, folder: Path, needed: Sequence[Path]) -> None:
 
 
 def _lazy(
-    network: str, paths: tuple[Path, ...], device: torch.device, dtype: torch.dtype
+    network: str,
+    paths: tuple[Path, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    accelerate: str,
 ) -> LazyModel[Any]:
     if network == "clip":
         load: Callable[[], Clip] = partial(_load_clip, paths, device)
@@ -153,7 +165,7 @@ def _lazy(
         return LazyModel(lambda: None, lambda: load_classifier(paths[0]).to(device))
     return LazyModel(
         partial(_unet_config, paths[0], network),
-        partial(_load_unet, paths[0], network, device, dtype),
+        partial(_load_unet, paths[0], network, device, dtype, accelerate),
     )
 
 
@@ -164,10 +176,15 @@ def _load_clip(paths: tuple[Path, ...], device: torch.device) -> Clip:
     return load_released_clip(image_encoder, text_encoder, device)
 
 
-def _load_unet(path: Path, network: str, device: torch.device, dtype: torch.dtype) -> TextUNet:
-    """A UNet whose convolutions lie in the layout that is fastest on CPUs and tensor cores."""
+def _load_unet(
+    path: Path, network: str, device: torch.device, dtype: torch.dtype, accelerate: str
+) -> TextUNet:
+    """A UNet ready to sample: convolution weights channels last, the layout that is fastest on CPUs
+    and tensor cores, and its forward accelerated.
+    """
     unet = load_unet(path, device, dtype, config=_unet_config(path, network))
-    return unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    unet = unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return accelerated(unet, accelerate)
 
 
 def _unet_config(path: Path, network: str) -> UNetConfig:

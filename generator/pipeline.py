@@ -163,9 +163,7 @@ class Pipeline:
         if micro_batch == "auto":
             micro_batch = self.batch_that_fits(any(_doubled(row) for row in rows))
         if micro_batch is not None and (isinstance(micro_batch, str) or micro_batch < 1):
-            raise OptionError(
-                f'micro_batch must be at least 1, or "auto"; found {micro_batch!r}.'
-            )
+            raise OptionError(f'micro_batch must be at least 1, or "auto"; found {micro_batch!r}.')
         size = micro_batch or len(rows)
         images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
         for batch in _micro_batches(rows, size):
@@ -175,9 +173,7 @@ class Pipeline:
                 texts, noises = [captions[i] for i in full[part]], [seeds[i] for i in full[part]]
                 options = [rows[i] for i in full[part]]
                 small = self.sample_base(texts, noises, options, on_step=on_step)
-                return to_pictures(
-                    self.upsample(small, texts, noises, options[0], on_step=on_step)
-                )
+                return to_pictures(self.upsample(small, texts, noises, options[0], on_step=on_step))
 
             images[batch] = self.halving.run(make, 0, len(full))[: len(batch)]
         return images
@@ -199,6 +195,7 @@ class Pipeline:
 
         Raises:
             OptionError: impossible sampling, or other than one seed a caption.
+            torch.OutOfMemoryError: one picture alone does not fit.
         """
         if len(captions) != len(seeds) or not captions:
             raise OptionError(

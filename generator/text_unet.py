@@ -26,6 +26,13 @@ class TextCondition:
     summary: Tensor
     text_kv: list[Tensor]
 
+    def expanded(self, batch: int) -> TextCondition:
+        """One caption's condition as a batch of `batch` rows; views, no copies."""
+        return TextCondition(
+            self.summary.expand(batch, -1),
+            [kv.expand(batch, *kv.shape[1:]) for kv in self.text_kv],
+        )
+
 
 class TextUNet(UNet):
     """A UNet with its own text transformer (GLIDE §2.1).

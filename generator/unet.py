@@ -7,13 +7,14 @@ in them looks arbitrary, it counts layers without parameters.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import UNetConfig
-from .layers import GroupNorm32, attend, zeroed
+from .layers import GroupNorm32, attend, film, silu, zeroed
 
 
 class ResBlock(nn.Module):
@@ -45,15 +46,15 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """(batch, channels, height, width) and (batch, embedding) to (batch, out_channels, …)."""
-        norm, silu, convolution = self.in_layers
+        norm, _silu, convolution = self.in_layers
         h = silu(norm(x))
         if self.resample:
             h, x = _resample(h, self.resample), _resample(x, self.resample)
         h = convolution(h)
         scale, shift = self.emb_layers(emb).to(h.dtype)[..., None, None].chunk(2, dim=1)
-        norm, silu, dropout, convolution = self.out_layers
-        h = torch.addcmul(shift, norm(h), 1 + scale)
-        return self.skip_connection(x) + convolution(dropout(silu(h)))
+        norm, _silu, dropout, convolution = self.out_layers
+        h = convolution(dropout(silu(film(norm(h), scale, shift))))
+        return h.add_(self.skip_connection(x))
 
 
 def _pointwise(x: Tensor, convolution: nn.Conv1d) -> Tensor:
@@ -85,7 +86,7 @@ class AttentionBlock(nn.Module):
 
     def text_kv(self, text: Tensor) -> Tensor:
         """The caption's keys and values: (batch, tokens, width) to (batch, tokens, heads, 2, c)."""
-        kv = _pointwise(text, self.encoder_kv)
+        kv = _pointwise(text.to(self.encoder_kv.weight.dtype), self.encoder_kv)
         return kv.view(*kv.shape[:2], self.heads, 2, -1)
 
     def forward(self, x: Tensor, text_kv: Tensor) -> Tensor:
@@ -184,6 +185,18 @@ class UNet(nn.Module):
         """What the torso computes in."""
         return next(self.input_blocks.parameters()).dtype
 
+    def cast_torso(self, dtype: torch.dtype) -> Self:
+        """Convert the torso's convolutions, in place; the released code's fp16 does the same.
+
+        Norms, the timestep embedding, the caption's transformer and the output head stay fp32:
+        they are a percent of the work and carry most of the precision.
+        """
+        for part in (self.input_blocks, self.middle_block, self.output_blocks):
+            for module in part.modules():
+                if isinstance(module, nn.Conv1d | nn.Conv2d):
+                    module.to(dtype)
+        return self
+
     def torso(self, x: Tensor, emb: Tensor, text_kv: list[Tensor]) -> Tensor:
         """(batch, in_channels, size, size) to (batch, 6, size, size)."""
         kv = iter(text_kv)
@@ -194,4 +207,5 @@ class UNet(nn.Module):
         h = self.middle_block(h, emb, kv)
         for stage in self.output_blocks:
             h = stage(torch.cat([h, skips.pop()], dim=1), emb, kv)
-        return self.out(h.to(x.dtype))
+        norm, _silu, convolution = self.out
+        return convolution(silu(norm(h.to(x.dtype))))

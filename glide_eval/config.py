@@ -1,7 +1,7 @@
 """A sweep file (`sweep.toml`): its tables, what each key may hold, and the arms it expands to.
 
     [run]         name, seed, replicas, size, out
-    [generator]   model, micro_batch, device, dtype, low_memory
+    [generator]   model, micro_batch, device, dtype, low_memory, accelerate
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
     [[arms]]      strategy, scales, sampler, steps, upsampler_steps, upsampler_sampler, eta,
                   interval, rescale, threshold, name, label
@@ -119,6 +119,7 @@ class GeneratorTable(_Table):
         device: `auto` takes CUDA if there is one.
         dtype: `auto` is float32 on CPU, bfloat16 on CUDA.
         low_memory: load one network at a time, for GPUs too small for all; the images are the same.
+        accelerate: see `generator.acceleration`; rounds differently, so part of the identity too.
         fake: settings of the fake model; refused with any other.
     """
 
@@ -127,6 +128,7 @@ class GeneratorTable(_Table):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     low_memory: bool = False
+    accelerate: Literal["auto", "none", "graphs", "compile"] = "auto"
     fake: FakeTable | None = None
 
     @model_validator(mode="after")

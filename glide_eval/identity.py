@@ -46,6 +46,8 @@ def config_identity(
         identity["generator.model"] = config.generator.model
         fake = config.generator.fake
         identity["generator.fake.size"] = fake.size if fake else None
+        if config.generator.accelerate != "auto":  # runs older than the key have none
+            identity["generator.accelerate"] = config.generator.accelerate
     for arm in arms:
         if arm.imported:
             identity[f"arms.{arm.name}.images.sha256"] = imports[arm.name].sha256

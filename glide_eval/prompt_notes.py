@@ -25,9 +25,7 @@ def check_prompts(captions: Sequence[str]) -> list[str]:
     return stripped
 
 
-def prompt_notes(
-    pipeline: Any, captions: Sequence[str], guided_by_clip: bool = False
-) -> list[str]:
+def prompt_notes(pipeline: Any, captions: Sequence[str], guided_by_clip: bool = False) -> list[str]:
     """What a model will not read of some captions, a line each; nothing if it reads all.
 
     Args:

@@ -108,6 +108,7 @@ class SourceOpener:
             networks=self.networks,
             optional=self.optional,
             low_memory=table.low_memory,
+            accelerate=table.accelerate,
         )
 
 
@@ -133,6 +134,7 @@ class GlideSource:
         networks: Sequence[str] = ("base", "upsampler", "clip"),
         optional: Sequence[str] = (),
         low_memory: bool = False,
+        accelerate: str = "auto",
     ) -> GlideSource:
         """Load a model by name or folder.
 
@@ -143,6 +145,7 @@ class GlideSource:
             networks: the networks its arms need; their files are checked now.
             optional: those they use if the model has them.
             low_memory: one network in memory at a time.
+            accelerate: one of `generator.acceleration.MODES`.
 
         Raises:
             generator.errors.GeneratorError: the weights are missing, corrupt or of another model,
@@ -150,15 +153,18 @@ class GlideSource:
         """
         import torch
 
+        from generator.allocator import keep_freed_memory
         from generator.loading import load_pipeline
 
+        keep_freed_memory()
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto":
             dtype = "float32" if device == "cpu" else "bfloat16"
         pipeline = load_pipeline(
-            model, device, dtype, networks=networks, optional=optional, low_memory=low_memory
-        )
+            model, device, dtype, networks=networks, optional=optional, low_memory=low_memory,
+            accelerate=accelerate,
+        )  # fmt: skip
         return cls(pipeline, device, dtype)
 
     def fingerprint(self) -> dict[str, str]:
@@ -195,9 +201,10 @@ class GlideSource:
             return self.pipeline.sample(list(captions), list(seeds), sampling)
         except torch.OutOfMemoryError as error:
             raise GlideEvalError(
-                f"{self.device} ran out of memory making {len(captions)} images at once for "
-                f"{arm.name}. Lower `generator.micro_batch` and sweep into a new folder, since the "
-                "batch size belongs to a run's identity."
+                f"{self.device} ran out of memory making a single image for {arm.name}, after "
+                "halving the batch as far as it goes. Free memory that other processes hold there, "
+                'or set `generator.dtype = "float16"` and sweep into a new folder, since the '
+                "dtype belongs to a run's identity."
             ) from error
 
     def _edit(

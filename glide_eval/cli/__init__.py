@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
+from typing import TextIO
 
 import click
+
+from generator.errors import GeneratorWarning
 
 # command -> (module in this package, one-line help); modules load only when their command runs,
 # so `glide-eval study serve` never imports torch.
@@ -45,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     Errors of our packages carry `exit_status` and a one-paragraph message.
     """
+    warnings.showwarning = _show_warning
     try:
         status = cli.main(args=arguments, prog_name="glide-eval", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
@@ -60,3 +65,19 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         click.echo(f"glide-eval: {error}", err=True)
         sys.exit(status)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """The generator's own warnings as one paragraph, like errors; others as Python shows them."""
+    if issubclass(category, GeneratorWarning):
+        click.echo(f"glide-eval: {message}", err=True)
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        click.echo(text, file=file or sys.stderr, nl=False)

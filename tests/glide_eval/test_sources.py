@@ -3,11 +3,14 @@ from __future__ import annotations
 import pickle
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
 
+from generator.errors import GeneratorWarning
 from generator.options import Sampling
+from glide_eval import cli
 from glide_eval.config import ArmConfig, FakeTable, load_sweep
 from glide_eval.errors import GlideEvalError
 from glide_eval.seeds import sample_seed
@@ -65,8 +68,9 @@ def pipelines(monkeypatch):
     """Stands in for `generator.loading`; collects what was loaded."""
     loaded = []
 
-    def load_pipeline(model, device, dtype, *, networks, low_memory):
-        loaded.append((model, device, dtype, networks, low_memory))
+    def load_pipeline(model, device, dtype, *, networks, optional, low_memory, accelerate):
+        assert accelerate == "auto"
+        loaded.append((model, device, dtype, networks, optional, low_memory))
         return FakePipeline()
 
     module = types.SimpleNamespace(load_pipeline=load_pipeline)
@@ -78,7 +82,7 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
     source = GlideSource.load("tabletop", "cpu", "auto")
     images = source.generate(GUIDED, ("a cat",), (7,))
     assert images.shape == (1, 128, 128, 3)
-    assert pipelines == [("tabletop", "cpu", "float32", ("base", "upsampler", "clip"), False)]
+    assert pipelines == [("tabletop", "cpu", "float32", ("base", "upsampler", "clip"), (), False)]
     assert (source.size, source.fingerprint()) == (128, {"base": "ab" * 32})
     assert source.pipeline.calls == [
         (
@@ -89,7 +93,7 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
     ]
 
 
-def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
+def test_an_image_too_large_for_the_gpu_says_what_to_change(pipelines):
     import torch
 
     def sample(*_, **__):
@@ -97,7 +101,7 @@ def test_running_out_of_gpu_memory_says_what_to_lower(pipelines):
 
     source = GlideSource.load("tabletop", "cpu", "auto")
     source.pipeline.sample = sample
-    with pytest.raises(GlideEvalError, match=r"making 2 images.*`generator.micro_batch`"):
+    with pytest.raises(GlideEvalError, match=r"a single image for.*`generator.dtype"):
         source.generate(GUIDED, ["a cat", "a dog"], [1, 2])
 
 
@@ -109,9 +113,9 @@ def test_a_sweep_loads_the_networks_its_arms_need_and_no_more(pipelines, tmp_pat
     classifier = '[[arms]]\nstrategy = "classifier"\nscales = [2]'
     SourceOpener.of(load_sweep(write_sweep(tmp_path, generator=generator, arms=classifier)))()
     assert pipelines == [
-        ("glide", "cpu", "float32", ("base", "upsampler"), True),
-        ("glide", "cpu", "float32", ("base", "upsampler", "clip"), True),
-        ("glide", "cpu", "float32", ("base", "upsampler", "classifier"), True),
+        ("glide", "cpu", "float32", ("base", "upsampler"), (), True),
+        ("glide", "cpu", "float32", ("base", "upsampler", "clip"), (), True),
+        ("glide", "cpu", "float32", ("base", "upsampler", "classifier"), (), True),
     ]
 
 
@@ -127,3 +131,15 @@ def test_a_model_folder_is_relative_to_the_sweep_file_and_a_name_is_not(tmp_path
 def test_an_opener_travels_to_other_processes(tmp_path):
     opener = SourceOpener.of(load_sweep(write_sweep(tmp_path)))
     assert pickle.loads(pickle.dumps(opener))().size == 32
+
+
+def test_a_warning_of_the_generator_reaches_the_terminal_as_one_line(capsys, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("Out of GPU memory: going on with 2.", GeneratorWarning, stacklevel=1)
+
+    monkeypatch.setattr(cli.cli, "main", warn)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
+    warnings.simplefilter("default", GeneratorWarning)
+    with pytest.raises(SystemExit):
+        cli.main(["sweep"])
+    assert capsys.readouterr().err == "glide-eval: Out of GPU memory: going on with 2.\n"

@@ -1,0 +1,186 @@
+"""Faster forwards, chosen by name: `accelerate(unet, "auto")`.
+
+On CUDA: a UNet step is hundreds of small kernels; launching them one by one leaves a GPU idle at
+small batches. A CUDA graph records them once for each set of shapes and replays them in one launch:
+the same kernels, so the same bytes. `compile` has torch.compile fuse them first (norms, activations
+and layout changes into single passes) and records a graph of that: faster still, rounded
+differently, and minutes of compiling at first use.
+
+On a CPU: wide convolutions by Winograd's products (`winograd`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import GeneratorWarning, OptionError
+from .text_unet import TextCondition, TextUNet
+from .winograd import use_winograd
+
+MODES = ("auto", "none", "graphs", "compile")
+_KEPT_GRAPHS = 4  # shapes: base guided and unguided, full and halved batches
+
+Forward = Callable[..., Tensor]
+Replay = Callable[[], Tensor]
+Capture = Callable[[Callable[[], Tensor]], Replay]
+
+
+def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
+    """Replace a UNet's forward by a faster one, in place.
+
+    Args:
+        unet: placed on its device, in its dtype and layout.
+        mode: `none`; `graphs` or `compile`, which need CUDA and elsewhere do nothing; or `auto`:
+            graphs on CUDA, Winograd convolutions on a CPU.
+
+    Raises:
+        OptionError: an unknown mode.
+    """
+    if mode not in MODES:
+        raise OptionError(f"Unknown acceleration {mode!r}: use one of {', '.join(MODES)}.")
+    device = next(unet.parameters()).device
+    if mode == "auto" and device.type == "cpu":
+        use_winograd(unet)
+    if mode == "none" or device.type != "cuda":
+        return unet
+    plain = unet.forward
+    forwards: list[Forward] = [plain]
+    if mode == "compile":
+        forwards.insert(0, torch.compile(plain, dynamic=False))
+    unet.forward = GraphedForward(forwards, CudaCapture(device))
+    return unet
+
+
+class GraphedForward:
+    """A UNet's forward by way of recorded graphs, one for each set of input shapes.
+
+    Inputs are copied into the graph's own, the caption's only when another `TextCondition` object
+    comes; the output is a copy, so callers may keep it. Where recording fails, the next forward in
+    the list is tried, at last without a graph, with a warning that says so. Running out of memory
+    is not such a failure: the graphs are dropped and the error goes on to the caller.
+    """
+
+    def __init__(self, forwards: list[Forward], capture: Capture):
+        """Wrap.
+
+        Args:
+            forwards: fastest first; the last is the UNet's own.
+            capture: records a function of fixed tensors (`CudaCapture`).
+        """
+        self._forwards = list(forwards)
+        self._plain = forwards[-1]
+        self._capture = capture
+        self._graphs: OrderedDict[tuple[object, ...], _Graph] = OrderedDict()
+
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        text: TextCondition,
+        low_res: Tensor | None = None,
+        inpaint_image: Tensor | None = None,
+        inpaint_mask: Tensor | None = None,
+    ) -> Tensor:
+        """As `TextUNet.forward`."""
+        images = {"low_res": low_res, "inpaint_image": inpaint_image, "inpaint_mask": inpaint_mask}
+        images = {name: image for name, image in images.items() if image is not None}
+        if torch.is_grad_enabled():  # a graph keeps nothing that a gradient could use
+            return self._plain(x, t, text, **images)
+        while self._forwards:
+            try:
+                return self._replayed(x, t, text, images)
+            except torch.OutOfMemoryError:
+                self._graphs.clear()
+                raise
+            except Exception as error:
+                self._step_down(error)
+        return self._plain(x, t, text, **images)
+
+    def _replayed(
+        self, x: Tensor, t: Tensor, text: TextCondition, images: dict[str, Tensor]
+    ) -> Tensor:
+        inputs = {"x": x, "t": t, **images}
+        key = tuple((name, tuple(value.shape), value.dtype) for name, value in inputs.items())
+        graph = self._graphs.get(key)
+        if graph is None:
+            graph = _Graph.record(self._forwards[0], inputs, text, self._capture)
+            self._graphs[key] = graph
+            if len(self._graphs) > _KEPT_GRAPHS:
+                self._graphs.popitem(last=False)
+        self._graphs.move_to_end(key)
+        return graph.run(inputs, text)
+
+    def _step_down(self, error: Exception) -> None:
+        self._forwards.pop(0)
+        self._graphs.clear()
+        instead = "a plain CUDA graph" if self._forwards else "unaccelerated forwards"
+        warnings.warn(
+            f"Acceleration failed ({type(error).__name__}: {error}); going on with {instead}. "
+            "Images are right, but slower; accelerate = 'none' avoids the attempt.",
+            GeneratorWarning,
+            stacklevel=2,
+        )
+
+
+@dataclass
+class _Graph:
+    """A recording and the tensors it reads."""
+
+    inputs: dict[str, Tensor]
+    text: TextCondition
+    loaded: TextCondition
+    replay: Replay
+
+    @classmethod
+    def record(
+        cls, forward: Forward, inputs: dict[str, Tensor], text: TextCondition, capture: Capture
+    ) -> _Graph:
+        own = {name: value.clone() for name, value in inputs.items()}
+        own_text = TextCondition(
+            text.summary.contiguous().clone(), [kv.contiguous().clone() for kv in text.text_kv]
+        )
+        return cls(own, own_text, text, capture(lambda: forward(text=own_text, **own)))
+
+    def run(self, inputs: dict[str, Tensor], text: TextCondition) -> Tensor:
+        for name, value in inputs.items():
+            self.inputs[name].copy_(value)
+        if text is not self.loaded:
+            self.text.summary.copy_(text.summary)
+            for own, new in zip(self.text.text_kv, text.text_kv, strict=True):
+                own.copy_(new)
+            self.loaded = text
+        return self.replay().clone()
+
+
+class CudaCapture:
+    """Records functions as CUDA graphs that share one memory pool (they run one at a time)."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._pool: object = None
+
+    def __call__(self, function: Callable[[], Tensor]) -> Replay:
+        """Run twice aside, as libraries pick kernels and workspaces at first use; then record."""
+        with torch.cuda.device(self._device):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(2):
+                    function()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            with torch.cuda.graph(graph, pool=self._pool):  # pyright: ignore[reportArgumentType]
+                output = function()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return output
+
+        return replay
