@@ -33,6 +33,7 @@ from generator.tokenizer import ended, padded
 from .evaluator import BATCH as EVALUATOR_BATCH
 from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
 from .evaluator import train_evaluator
+from .inpainting import grown, known_regions
 from .loop import Schedule, train
 from .losses import contrastive_loss, diffusion_loss
 
@@ -75,6 +76,10 @@ BATCH = {"base": 64, "base-cfg": 64, "upsample": 16, "noised-clip": 96, "clean-c
 MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "upsample": 20.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
+SCHEDULES["base-inpaint"] = Schedule(steps=1000, lr=4e-4, warmup=50, ema=0.995, seed=17)
+BATCH["base-inpaint"] = BATCH["base-cfg"]
+MAX_WEIGHT["base-inpaint"] = MAX_WEIGHT["base-cfg"]
+
 
 class Data:
     """Images of one size in memory, each with its scene."""
@@ -96,10 +101,10 @@ class Data:
 
 
 def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> TextUNet:
-    """Base, its classifier-free fine-tune, or the upsampler on crops."""
+    """Base, its classifier-free and inpainting fine-tunes, or the upsampler on crops."""
     tokenizer, config, schedule = WordTokenizer(), model.config, SCHEDULES[name]
     diffusion = Diffusion(config.noise_schedule)
-    dropped = EMPTY_CAPTIONS if name == "base-cfg" else 0.0
+    dropped = EMPTY_CAPTIONS if name in ("base-cfg", "base-inpaint") else 0.0
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
@@ -108,13 +113,17 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
         if config.super_res:
             x, low_res = _crops(x, rng)
             low_res = low_res.to(device)
+        known = None
+        if config.inpaint:
+            known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1])).to(device)
         x = x.to(device, memory_format=torch.channels_last)
         tokens, mask = (part.to(device) for part in padded(tokenizer, captions, config.text_ctx))
         t = torch.randint(1000, (len(x),), generator=torch_rng, device=device)
         noise = torch.randn(x.shape, generator=torch_rng, device=device)
         x_t = diffusion.q_sample(x, t, noise)
         with torch.autocast(x.device.type, torch.bfloat16):
-            output = model(x_t, t, model.condition(tokens, mask), low_res=low_res)
+            text = model.condition(tokens, mask)
+            output = model(x_t, t, text, low_res, inpaint_image=x, inpaint_mask=known)
         return diffusion_loss(diffusion, output, x, x_t, t, noise, MAX_WEIGHT[name])
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -175,6 +184,12 @@ def _base_cfg(data: Path, work: Path, device: str) -> None:
     _save("base-cfg", work, train_unet("base-cfg", Data(data, 32, True), model, work, device))
 
 
+def _base_inpaint(data: Path, work: Path, device: str) -> None:
+    model = grown(load_unet(work / "base-cfg.safetensors")).requires_grad_(True)
+    trained = train_unet("base-inpaint", Data(data, 32, True), model, work, device)
+    _save("base-inpaint", work, trained)
+
+
 def _upsample(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
     model = train_unet("upsample", Data(data, 128, True, 8000), TextUNet(UPSAMPLE), work, device)
@@ -207,6 +222,7 @@ def _save(name: str, work: Path, model: TextUNet | Clip | EvaluatorNetwork) -> N
 RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
     "base": _base,
     "base-cfg": _base_cfg,
+    "base-inpaint": _base_inpaint,
     "upsample": _upsample,
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "evaluator": _evaluator,
