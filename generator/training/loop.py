@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .optimiser import optimisers
+
 # Given the step's NumPy generator and torch generator: the loss of one batch.
 StepLoss = Callable[[np.random.Generator, torch.Generator], Tensor]
 
@@ -27,11 +29,12 @@ class Schedule:
 
     Attributes:
         steps: optimiser steps.
-        lr: peak learning rate of AdamW.
+        lr: peak learning rate.
         warmup: steps of linear rise.
         decay_from: fraction of the steps after which the rate falls (half a cosine) to 0.
         ema: decay of the exponential moving average of the weights.
-        weight_decay: AdamW's.
+        weight_decay: of matrices and convolutions.
+        optimiser: `adamw` or `muon` (see `optimiser.optimisers`).
         seed: of batches and noise.
     """
 
@@ -41,6 +44,7 @@ class Schedule:
     decay_from: float = 0.0
     ema: float = 0.998
     weight_decay: float = 0.01
+    optimiser: str = "adamw"
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -73,28 +77,22 @@ def train(
         log: gets a line every hundred steps.
     """
     model.train()
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    plain = [p for p in model.parameters() if p.dim() <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed}, {"params": plain, "weight_decay": 0.0}],
-        lr=schedule.lr,
-        betas=(0.9, 0.99),
-        weight_decay=schedule.weight_decay,
-    )
+    together = optimisers(model, schedule.optimiser, schedule.lr, schedule.weight_decay)
     ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    first, history = _resume(checkpoint, model, optimiser, ema)
+    first, history = _resume(checkpoint, model, together, ema)
     device = next(model.parameters()).device
     saved = started = time.monotonic()
     recent: list[Tensor] = []
     for step in range(first, schedule.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(step)
+        for group in (group for one in together for group in one.param_groups):
+            group["lr"] = schedule.rate(step) * group["share"]
         torch_rng = torch.Generator(device).manual_seed(schedule.seed * 1_000_003 + step)
         value = loss(np.random.default_rng([schedule.seed, step]), torch_rng)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        for one in together:
+            one.step()
         _update(ema, model, min(schedule.ema, (1 + step) / (10 + step)))
         recent.append(value.detach())
         if (step + 1) % 100 == 0 or step + 1 == schedule.steps:
@@ -106,7 +104,7 @@ def train(
             place = f"step {step + 1}/{schedule.steps}"
             log(f"{place} loss {mean:.4f} {speed:.2f}/s {left:.0f} min left")
         if time.monotonic() - saved > save_every or step + 1 == schedule.steps:
-            _save(checkpoint, step + 1, model, optimiser, ema, history)
+            _save(checkpoint, step + 1, model, together, ema, history)
             saved = time.monotonic()
     model.load_state_dict(ema)
     return model.eval()
@@ -122,25 +120,27 @@ def _update(ema: dict[str, Tensor], model: nn.Module, decay: float) -> None:
 
 
 def _save(
-    path: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer,
+    path: Path, step: int, model: nn.Module, together: list[torch.optim.Optimizer],
     ema: dict[str, Tensor], history: list[tuple[int, float]],
 ) -> None:  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    state = {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict(),
+    states = [one.state_dict() for one in together]
+    state = {"step": step, "model": model.state_dict(), "optimisers": states,
              "ema": ema, "history": history}  # fmt: skip
     torch.save(state, part)
     part.replace(path)
 
 
 def _resume(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, ema: dict[str, Tensor]
+    path: Path, model: nn.Module, together: list[torch.optim.Optimizer], ema: dict[str, Tensor]
 ) -> tuple[int, list[tuple[int, float]]]:
     if not path.exists():
         return 0, []
     state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    for one, values in zip(together, state["optimisers"], strict=True):
+        one.load_state_dict(values)
     for name, value in state["ema"].items():
         ema[name].copy_(value)
     return state["step"], [tuple(pair) for pair in state["history"]]

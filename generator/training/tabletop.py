@@ -46,8 +46,8 @@ _SMALL: dict[str, Any] = {
     "n_vocab": 48,
 }
 BASE = UNetConfig(
-    image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 4), dropout=0.0,
-    attention_resolutions=(16, 8), num_head_channels=32, **_SMALL,
+    image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 4, 4), dropout=0.0,
+    attention_resolutions=(8, 4), num_head_channels=32, **_SMALL,
 )  # fmt: skip
 UPSAMPLE = UNetConfig(
     image_size=128, num_channels=32, num_res_blocks=1, channel_mult=(1, 1, 2, 2), dropout=0.0,
@@ -63,16 +63,33 @@ CLEAN_CLIP = dataclasses.replace(
     NOISED_CLIP, image_size=64, patch_size=8, n_timesteps=0, n_head_state_image=40, n_embd=80
 )
 
+# fmt: off
 SCHEDULES = {
-    "base": Schedule(steps=2500, lr=1e-3, warmup=200, decay_from=1.0, seed=11),
-    "base-cfg": Schedule(steps=2100, lr=8e-4, warmup=50, ema=0.996, seed=12),
-    "upsample": Schedule(steps=3000, lr=1e-3, warmup=100, decay_from=0.7, seed=13),
+    "base": Schedule(
+        steps=5000, lr=8e-3, warmup=100, decay_from=1.0, weight_decay=0.03, seed=21,
+        optimiser="muon",
+    ),
+    "base-cfg": Schedule(
+        steps=2500, lr=6e-3, warmup=20, decay_from=0.2, weight_decay=0.03, seed=22,
+        optimiser="muon",
+    ),
+    "upsample": Schedule(
+        steps=4000, lr=6e-3, warmup=100, decay_from=0.6, weight_decay=0.03, seed=23,
+        optimiser="muon",
+    ),
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
     "evaluator": EVALUATOR_SCHEDULE,
 }
-BATCH = {"base": 64, "base-cfg": 64, "upsample": 16, "noised-clip": 96, "clean-clip": 96,
-         "evaluator": EVALUATOR_BATCH}  # fmt: skip
+# fmt: on
+BATCH = {
+    "base": 32,
+    "base-cfg": 32,
+    "upsample": 16,
+    "noised-clip": 96,
+    "clean-clip": 96,
+    "evaluator": EVALUATOR_BATCH,
+}  # fmt: skip
 MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "upsample": 20.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
