@@ -65,7 +65,7 @@ def _erased(kind: str, u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -
     if kind == "strokes":
         return _strokes(u, v, rng)
     cu, cv = rng.uniform(0.1, 0.9, 2)
-    half_u, half_v = rng.uniform(0.1, 0.45, 2)
+    half_u, half_v = rng.uniform(0.1, 0.5, 2)
     du, dv = np.abs(u - cu) / half_u, np.abs(v - cv) / half_v
     if kind == "ellipse":
         return du**2 + dv**2 <= 1

@@ -73,6 +73,9 @@ SCHEDULES = {
         steps=2500, lr=6e-3, warmup=20, decay_from=0.2, weight_decay=0.03, seed=22,
         optimiser="muon",
     ),
+    "base-inpaint": Schedule(
+        steps=1200, lr=4e-3, warmup=50, weight_decay=0.03, seed=24, optimiser="muon",
+    ),
     "upsample": Schedule(
         steps=4000, lr=6e-3, warmup=100, decay_from=0.6, weight_decay=0.03, seed=23,
         optimiser="muon",
@@ -85,17 +88,14 @@ SCHEDULES = {
 BATCH = {
     "base": 32,
     "base-cfg": 32,
+    "base-inpaint": 32,
     "upsample": 16,
     "noised-clip": 96,
     "clean-clip": 96,
     "evaluator": EVALUATOR_BATCH,
 }  # fmt: skip
-MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "upsample": 20.0}
+MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "base-inpaint": 20.0, "upsample": 20.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
-
-SCHEDULES["base-inpaint"] = Schedule(steps=1000, lr=4e-4, warmup=50, ema=0.995, seed=17)
-BATCH["base-inpaint"] = BATCH["base-cfg"]
-MAX_WEIGHT["base-inpaint"] = MAX_WEIGHT["base-cfg"]
 
 
 class Data:
