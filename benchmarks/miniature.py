@@ -1,7 +1,9 @@
 """What the bundled miniature reaches: `python -m benchmarks.miniature [--prompts 100]`.
 
 Prints the scene reader's accuracy on rendered, unseen scenes, then, for each guidance strategy and
-scale, the share of prompts whose every object has the right shape and colour, by number of objects.
+scale and by number of objects, two shares of prompts with their 95% Wilson intervals: `objects`,
+where every object has the right shape and colour and there is no other; `caption`, where
+everything the caption claims holds (sizes, materials and the relation as well).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 
 from generator.loading import load_pipeline
 from generator.options import Sampling
@@ -68,13 +71,24 @@ def objects_right(
         caption_accuracy(c, o) for c, o in zip(captions, evaluator.read_scenes(images), strict=True)
     ]
     result = {
-        "all objects": float(np.mean([s["object"] == 1 for s in scores])),
-        **{k: float(np.nanmean([s[k] for s in scores])) for k in ("color", "shape", "count")},
+        "objects": float(np.mean([s["object"] == 1 and s["count"] == 1 for s in scores])),
+        "caption": float(np.mean([s["caption"] for s in scores])),
+        **{
+            k: float(np.nanmean([s[k] for s in scores]))
+            for k in ("color", "shape", "count", "relation")
+        },
     }
     for name, clip in (("clean CLIP", CleanCLIP.load()), ("guiding CLIP", GuidingCLIP.load())):
         products = clip.image_embeddings(images) * clip.text_embeddings(captions)
         result[name] = float(clip.logit_scale * products.sum(1).mean())
     return result
+
+
+def _shown(name: str, value: float, prompts: int) -> str:
+    if name not in ("objects", "caption"):
+        return f"{value:.3f}"
+    low, high = binomtest(round(value * prompts), prompts).proportion_ci(method="wilson")
+    return f"{value:.1%} [{low:.0%}, {high:.0%}]"
 
 
 def main() -> None:
@@ -85,11 +99,13 @@ def main() -> None:
     parser.add_argument("--upsampler-steps", type=int, default=6)
     parser.add_argument("--arms", default="unguided,cfg-1.5,cfg-3,cfg-6,clip-1,clip-3,clip-6")
     parser.add_argument("--objects", default="1,2")
+    parser.add_argument("--sampler", default="ddpm")
+    parser.add_argument("--model", default="tabletop", help="or a folder of weights")
     parser.add_argument("--split", default="train", help="train (combinations seen) or zero_shot")
     options = parser.parse_args()
     evaluator = Evaluator.load()
     print("scene reader", json.dumps(reader_accuracy(evaluator, options.scenes)), flush=True)
-    pipeline = load_pipeline()
+    pipeline = load_pipeline(options.model)
     for arm in options.arms.split(","):
         kind, _, scale = arm.partition("-")
         strategy = {"cfg": "classifier_free"}.get(kind, kind)
@@ -98,10 +114,11 @@ def main() -> None:
             values = objects_right(
                 pipeline, evaluator, options.prompts, objects, options.split,
                 strategy=strategy, scale=float(scale) if scale else None,
-                steps=options.steps, upsampler_steps=options.upsampler_steps,
+                sampler=options.sampler, steps=options.steps,
+                upsampler_steps=options.upsampler_steps,
             )  # fmt: skip
             speed = options.prompts / (time.perf_counter() - start)
-            shown = ", ".join(f"{k} {v:.3f}" for k, v in values.items())
+            shown = ", ".join(f"{k} {_shown(k, v, options.prompts)}" for k, v in values.items())
             print(f"{arm:10s} {objects} object(s): {shown}; {speed:.1f} images/s", flush=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
@@ -15,6 +16,7 @@ from generator.tabletop.scenes import Object, Scene
 from generator.training.evaluator import Targets, evaluator_loss
 from generator.training.loop import Schedule, train
 from generator.training.losses import contrastive_loss, diffusion_loss
+from generator.training.optimiser import Muon
 
 
 def test_the_bound_is_the_kl_divergence_in_bits():
@@ -97,6 +99,53 @@ def test_a_stopped_and_resumed_training_ends_with_the_same_weights(tmp_path):
         train(model, loss, schedule, tmp_path / "part.pt", log=lambda line: None)
     torch.testing.assert_close(model.weight.detach(), whole, rtol=0, atol=0)
     torch.testing.assert_close(whole, torch.ones(1, 4), rtol=0, atol=0.3)
+
+
+def convolutional_problem(optimiser: str, stop: int | None = None):
+    """A small channels-last network that learns to blur; its schedule and loss."""
+
+    def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> torch.Tensor:
+        calls.append(1)
+        if stop is not None and len(calls) > stop:
+            raise KeyboardInterrupt
+        x = torch.from_numpy(rng.standard_normal((8, 3, 8, 8), dtype=np.float32))
+        x = x.contiguous(memory_format=torch.channels_last)
+        return (model(x) - torch.nn.functional.avg_pool2d(x, 3, 1, 1)).square().mean()
+
+    torch.manual_seed(0)
+    calls: list[int] = []
+    layers = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.SiLU(), nn.Conv2d(16, 3, 1))
+    model = layers.to(memory_format=torch.channels_last)
+    return model, loss, Schedule(steps=40, lr=0.02, warmup=2, ema=0.5, optimiser=optimiser)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_every_optimiser_learns_and_resumes_to_the_same_weights(tmp_path, optimiser):
+    lines: list[str] = []
+    model, loss, schedule = convolutional_problem(optimiser)
+    before = loss(np.random.default_rng(9), torch.Generator()).item()
+    train(model, loss, schedule, tmp_path / "whole.pt", log=lines.append)
+    assert loss(np.random.default_rng(9), torch.Generator()).item() < 0.7 * before
+
+    stopped, loss, _ = convolutional_problem(optimiser, stop=23)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, loss, schedule, tmp_path / "part.pt", save_every=0, log=lines.append)
+    resumed, loss, _ = convolutional_problem(optimiser)
+    train(resumed, loss, schedule, tmp_path / "part.pt", log=lines.append)
+    for a, b in zip(model.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_muon_moves_every_direction_of_a_matrix_alike():
+    """One step from a gradient of very unequal singular values has nearly equal ones."""
+    weight = nn.Parameter(torch.zeros(6, 2, 3, 3).contiguous(memory_format=torch.channels_last))
+    rng = torch.Generator().manual_seed(1)
+    u, _, vh = torch.linalg.svd(torch.randn(6, 18, generator=rng), full_matrices=False)
+    gradient = u @ torch.diag(torch.tensor([100.0, 30.0, 10.0, 3.0, 1.0, 0.5])) @ vh
+    weight.grad = gradient.view(6, 3, 3, 2).permute(0, 3, 1, 2)
+    Muon([weight], lr=0.1, weight_decay=0.0).step()
+    moved = torch.linalg.svdvals(weight.detach().permute(0, 2, 3, 1).reshape(6, 18))
+    assert moved.min() > 0.5 * moved.max()
 
 
 def test_the_rate_warms_up_holds_and_decays_to_nothing():
