@@ -11,7 +11,9 @@ K = TypeVar("K")
 B = TypeVar("B")
 
 
-def drawn_ahead(draw: Callable[[K], B], keys: Iterable[K], workers: int) -> Generator[B, None, None]:
+def drawn_ahead(
+    draw: Callable[[K], B], keys: Iterable[K], workers: int
+) -> Generator[B, None, None]:
     """`draw(key)` of each key in order; with workers, up to two a worker are drawn in advance.
 
     An error in `draw` is raised where its batch would have come.

@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "metrics": "Measure a run: FID, IS, precision/recall, CLIP score, caption accuracy.",
     "study": "Collect votes on pairs of a run's images.",
     "report": "Write the comparison report of a run.",
+    "models": "List, fetch and check models and their weights.",
 }
 
 
