@@ -66,11 +66,11 @@ CLEAN_CLIP = dataclasses.replace(
 # fmt: off
 SCHEDULES = {
     "base": Schedule(
-        steps=5000, lr=8e-3, warmup=100, decay_from=1.0, weight_decay=0.03, seed=21,
+        steps=3600, lr=8e-3, warmup=100, decay_from=1.0, weight_decay=0.03, seed=21,
         optimiser="muon",
     ),
     "base-cfg": Schedule(
-        steps=2500, lr=6e-3, warmup=20, decay_from=0.2, weight_decay=0.03, seed=22,
+        steps=3000, lr=8e-3, warmup=20, weight_decay=0.03, seed=22,
         optimiser="muon",
     ),
     "base-inpaint": Schedule(
