@@ -76,8 +76,8 @@ class Framing:
             left, top = (int(rng.integers(rest - side + 1)) for rest in (width, height))
         else:
             left, top = (width - side) // 2, (height - side) // 2
-        box = (left, top, left + side, top + side)
-        square = image.resize((self.size, self.size), Image.Resampling.BICUBIC, box)
+        square = image.crop((left, top, left + side, top + side))
+        square = square.resize((self.size, self.size), Image.Resampling.BICUBIC)
         if self.flip and rng.random() < 0.5:
             square = ImageOps.mirror(square)
         return np.asarray(square)
