@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,12 +78,14 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        moved = {
-            field.name: None if value is None else value.to(device)
-            for field in dataclasses.fields(self)
-            for value in [getattr(self, field.name)]
-        }
-        return Batch(**moved)
+
+        def moved(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device)
+
+        return Batch(
+            self.x.to(device), self.tokens.to(device), self.read.to(device),
+            moved(self.low_res), moved(self.known),
+        )  # fmt: skip
 
 
 def unet_batch(
