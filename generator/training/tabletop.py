@@ -34,8 +34,8 @@ from .evaluator import BATCH as EVALUATOR_BATCH
 from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
 from .evaluator import train_evaluator
 from .inpainting import grown, known_regions
+from .kinds import Batch, clip_loss, unet_loss
 from .loop import Schedule, train
-from .losses import contrastive_loss, diffusion_loss
 
 _SMALL: dict[str, Any] = {
     "norm_groups": 8,
@@ -126,22 +126,14 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
         captions = ["" if rng.random() < dropped else c for c in captions]
-        low_res = None
+        low_res = known = None
         if config.super_res:
             x, low_res = _crops(x, rng)
-            low_res = low_res.to(device)
-        known = None
         if config.inpaint:
-            known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1])).to(device)
-        x = x.to(device, memory_format=torch.channels_last)
-        tokens, mask = (part.to(device) for part in padded(tokenizer, captions, config.text_ctx))
-        t = torch.randint(1000, (len(x),), generator=torch_rng, device=device)
-        noise = torch.randn(x.shape, generator=torch_rng, device=device)
-        x_t = diffusion.q_sample(x, t, noise)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            text = model.condition(tokens, mask)
-            output = model(x_t, t, text, low_res, inpaint_image=x, inpaint_mask=known)
-        return diffusion_loss(diffusion, output, x, x_t, t, noise, MAX_WEIGHT[name])
+            known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1]))
+        tokens, mask = padded(tokenizer, captions, config.text_ctx)
+        batch = Batch(x, tokens, mask, low_res, known).to(torch.device(device))
+        return unet_loss(model, diffusion, batch, torch_rng, max_weight=MAX_WEIGHT[name])
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     train(model, loss, schedule, work / f"{name}.pt")
@@ -173,18 +165,8 @@ def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> C
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
-        x = x.to(device)
-        t = None
-        if config.n_timesteps:
-            t = torch.randint(config.n_timesteps, (len(x),), generator=torch_rng, device=device)
-            noise = torch.randn(x.shape, generator=torch_rng, device=device)
-            x = diffusion.q_sample(x, t, noise)
-        tokens, lengths = (
-            part.to(device) for part in ended(tokenizer, captions, config.max_text_len)
-        )
-        images, texts = model.image_embeddings(x, t), model.text_embeddings(tokens, lengths)
-        same = (tokens[:, None] == tokens[None]).all(-1)
-        return contrastive_loss(images, texts, config.logit_scale, same)
+        batch = Batch(x, *ended(tokenizer, captions, config.max_text_len)).to(torch.device(device))
+        return clip_loss(model, diffusion, batch, torch_rng)
 
     train(model.to(device), loss, SCHEDULES[name], work / f"{name}.pt")
     return model
