@@ -2,6 +2,8 @@
 
 GeneratorError          anything reported in one paragraph (exit status 1)
 ├── CheckpointError     a weights file that is missing, corrupt or of another layout
+├── DataError           training data that is missing, empty or unreadable
+├── TrainingError       a training that broke down or can't go on
 └── OptionError         an impossible sampling or training option (exit status 2)
 
 GeneratorWarning        work goes on, but not quite as asked
@@ -18,6 +20,14 @@ class GeneratorError(Exception):
 
 class CheckpointError(GeneratorError):
     """A weights file that is missing, corrupt or belongs to another model."""
+
+
+class DataError(GeneratorError):
+    """Training data that is missing, holds no captioned picture or can't be read."""
+
+
+class TrainingError(GeneratorError):
+    """A training whose loss is no number any more, or that belongs to other settings."""
 
 
 class OptionError(GeneratorError):

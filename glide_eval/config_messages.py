@@ -20,15 +20,18 @@ PATTERN_WORDS = {
 SHOWN = 5
 
 
-def describe(error: ValidationError, model: type[BaseModel], where: str) -> str:
+def describe(
+    error: ValidationError, model: type[BaseModel], where: str, what: str = "a sweep file"
+) -> str:
     """One paragraph: the file, each key's path, what was found, what was expected, a hint.
 
     Args:
         error: of validating a sweep file's content.
         model: that refused it; its fields are the known keys.
         where: the file's name.
+        what: kind of file it is.
     """
-    problems = [_problem(details, model) for details in error.errors(include_url=False)]
+    problems = [_problem(details, model, what) for details in error.errors(include_url=False)]
     shown = "; ".join(problems[:SHOWN])
     more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     many = "" if len(problems) == 1 else f"{len(problems)} mistakes: "
@@ -41,7 +44,7 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _problem(details: Any, model: type[BaseModel]) -> str:
+def _problem(details: Any, model: type[BaseModel], what: str) -> str:
     loc = tuple(details["loc"])
     path, table = _walk(loc, model)
     kind, found, context = details["type"], details["input"], details.get("ctx", {})
@@ -49,7 +52,7 @@ def _problem(details: Any, model: type[BaseModel]) -> str:
         known = sorted(table.model_fields) if table else []
         near = nearest(str(loc[-1]), known)
         hint = f"did you mean `{near}`? " if near else ""
-        return f"`{path}` is not a key of a sweep file; {hint}known keys here are {_listed(known)}"
+        return f"`{path}` is not a key of {what}; {hint}known keys here are {_listed(known)}"
     if kind == "missing":
         return f"`{path}` is missing"
     if kind == "union_tag_not_found":

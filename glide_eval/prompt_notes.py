@@ -37,8 +37,8 @@ def prompt_notes(pipeline: Any, captions: Sequence[str], guided_by_clip: bool = 
     for caption in dict.fromkeys(captions):
         if lost := pipeline.cut_off(caption, guided_by_clip):
             notes.append(
-                f"{_short(caption)!r} is too long for this model: its end, {_short(lost)!r}, is cut "
-                "off and has no influence."
+                f"{_short(caption)!r} is too long for this model: its end, {_short(lost)!r}, is "
+                "cut off and has no influence."
             )
         unknown = _unknown_words(pipeline.tokenizer, caption)
         if unknown:

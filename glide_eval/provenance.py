@@ -137,7 +137,7 @@ def environment(source: ImageSource | None) -> dict[str, Any]:
     """Versions, commit, device and thread count of this process."""
     return {
         "versions": _versions(),
-        "commit": _commit(),
+        "commit": commit(),
         "device": _device(source.device if source else "cpu"),
         "threads": _threads(),
     }
@@ -153,7 +153,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The checkout's commit, `-dirty` if files differ from it; None outside a checkout."""
     home = Path(__file__).resolve().parents[1]
     if not (home / ".git").exists():

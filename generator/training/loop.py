@@ -1,23 +1,32 @@
 """One training loop for every model: EMA, warm-up and cosine decay, checkpoints that resume
 exactly.
 
-Every step draws its batch and noise from (seed, step), so a run that was stopped and resumed takes
-the same steps as one that was not.
+Every step draws its batch and noise from (seed, step, part), so a run that was stopped and resumed
+takes the same steps as one that was not, and several processes the same as one.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generator.errors import OptionError, TrainingError
+
 from .optimiser import optimisers
+from .precision import LossScale
+from .prefetch import drawn_ahead
+from .processes import ALONE, Processes
+from .state import State
+
+B = TypeVar("B")
 
 # Given the step's NumPy generator and torch generator: the loss of one batch.
 StepLoss = Callable[[np.random.Generator, torch.Generator], Tensor]
@@ -36,6 +45,10 @@ class Schedule:
         weight_decay: of matrices and convolutions.
         optimiser: `adamw` or `muon` (see `optimiser.optimisers`).
         seed: of batches and noise.
+        parts: micro-batches a step, whose gradients are averaged.
+        clip: largest norm of the gradient.
+        loss_scaling: needed where the loss computes in fp16.
+        log_every: steps between entries of the loss curve.
     """
 
     steps: int
@@ -46,6 +59,10 @@ class Schedule:
     weight_decay: float = 0.01
     optimiser: str = "adamw"
     seed: int = 0
+    parts: int = 1
+    clip: float = 1.0
+    loss_scaling: bool = False
+    log_every: int = 100
 
     def rate(self, step: int) -> float:
         """Learning rate at a step."""
@@ -58,13 +75,33 @@ class Schedule:
         return self.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
+@dataclass(frozen=True)
+class Drawn(Generic[B]):
+    """A loss whose batches are drawn ahead, in background threads.
+
+    Attributes:
+        draw: from a NumPy generator and the batch's number in the whole training to a batch. Called
+            from several threads.
+        loss: the loss of that batch, with a torch generator on the model's device.
+        workers: threads.
+    """
+
+    draw: Callable[[np.random.Generator, int], B]
+    loss: Callable[[B, torch.Generator], Tensor]
+    workers: int = 0
+
+
 def train(
     model: nn.Module,
-    loss: StepLoss,
+    loss: StepLoss | Drawn[Any],
     schedule: Schedule,
     checkpoint: Path,
     save_every: float = 120.0,
     log: Callable[[str], None] = print,
+    *,
+    on_step: Callable[[State], None] = lambda state: None,
+    processes: Processes = ALONE,
+    identity: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Train in place and return the model holding its EMA weights, in eval mode.
 
@@ -74,73 +111,130 @@ def train(
         schedule: see `Schedule`.
         checkpoint: where the state is kept; if there already, training goes on from it.
         save_every: seconds between checkpoints.
-        log: gets a line every hundred steps.
+        log: gets a line every `schedule.log_every` steps.
+        on_step: called after resuming and after every step.
+        processes: those that train together, each with its share of every step's parts.
+        identity: JSON values that must be those of the state to go on from.
+
+    Raises:
+        TrainingError: the loss or the gradient is not finite (the last checkpoint stays), or the
+            checkpoint is damaged or of another identity.
+        OptionError: the parts of a step can't be shared out among the processes.
     """
+    _check_shares(schedule, processes)
     model.train()
     together = optimisers(model, schedule.optimiser, schedule.lr, schedule.weight_decay)
-    ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    first, history = _resume(checkpoint, model, together, ema)
-    device = next(model.parameters()).device
-    saved = started = time.monotonic()
-    recent: list[Tensor] = []
-    for step in range(first, schedule.steps):
-        for group in (group for one in together for group in one.param_groups):
-            group["lr"] = schedule.rate(step) * group["share"]
-        torch_rng = torch.Generator(device).manual_seed(schedule.seed * 1_000_003 + step)
-        value = loss(np.random.default_rng([schedule.seed, step]), torch_rng)
-        model.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for one in together:
-            one.step()
-        _update(ema, model, min(schedule.ema, (1 + step) / (10 + step)))
-        recent.append(value.detach())
-        if (step + 1) % 100 == 0 or step + 1 == schedule.steps:
-            mean = float(torch.stack(recent).mean())
-            recent.clear()
-            history.append((step + 1, mean))
-            speed = (step + 1 - first) / (time.monotonic() - started)
-            left = (schedule.steps - step - 1) / speed / 60
-            place = f"step {step + 1}/{schedule.steps}"
-            log(f"{place} loss {mean:.4f} {speed:.2f}/s {left:.0f} min left")
-        if time.monotonic() - saved > save_every or step + 1 == schedule.steps:
-            _save(checkpoint, step + 1, model, together, ema, history)
-            saved = time.monotonic()
-    model.load_state_dict(ema)
+    state = State(model, together, LossScale(schedule.loss_scaling), identity or {})
+    state.resume(checkpoint)
+    on_step(state)
+    drawn = loss if isinstance(loss, Drawn) else Drawn(lambda rng, _: rng, loss)
+    batches = drawn_ahead(
+        lambda key: drawn.draw(_generator(schedule.seed, *key), key[0] * schedule.parts + key[1]),
+        _keys(state.step, schedule, processes),
+        drawn.workers,
+    )
+    first, saved, started = state.step, time.monotonic(), time.monotonic()
+    try:
+        while state.step < schedule.steps:
+            _step(state, batches, drawn.loss, schedule, processes)
+            on_step(state)
+            if state.history and state.history[-1][0] == state.step:
+                speed = (state.step - first) / (time.monotonic() - started)
+                log(_progress(state, schedule.steps, speed))
+            due = time.monotonic() - saved > save_every or state.step == schedule.steps
+            if due and processes.rank == 0:
+                state.save(checkpoint)
+                saved = time.monotonic()
+    finally:
+        batches.close()
+    processes.wait()
+    model.load_state_dict(state.ema)
     return model.eval()
 
 
-@torch.no_grad()
-def _update(ema: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    for name, value in model.state_dict().items():
-        if value.is_floating_point():
-            ema[name].lerp_(value, 1 - decay)
-        else:
-            ema[name].copy_(value)
-
-
-def _save(
-    path: Path, step: int, model: nn.Module, together: list[torch.optim.Optimizer],
-    ema: dict[str, Tensor], history: list[tuple[int, float]],
+def _step(
+    state: State, batches: Iterator[B], loss: Callable[[B, torch.Generator], Tensor],
+    schedule: Schedule, processes: Processes,
 ) -> None:  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    states = [one.state_dict() for one in together]
-    state = {"step": step, "model": model.state_dict(), "optimisers": states,
-             "ema": ema, "history": history}  # fmt: skip
-    torch.save(state, part)
-    part.replace(path)
+    """One optimiser step over all parts of a batch."""
+    rate = schedule.rate(state.step)
+    for group in (group for one in state.together for group in one.param_groups):
+        group["lr"] = rate * group["share"]
+    value = _gradient(state, batches, loss, schedule, processes)
+    weights = list(state.model.parameters())
+    state.scale.unscale(weights)
+    norm = nn.utils.clip_grad_norm_(weights, schedule.clip)
+    if state.scale.accepts(norm):
+        _expect_finite(value, norm, state.step, rate)
+        for one in state.together:
+            one.step()
+        state.average(min(schedule.ema, (1 + state.step) / (10 + state.step)))
+    elif state.scale.exhausted:
+        _expect_finite(value, norm, state.step, rate)
+    state.step += 1
+    state.recent.append(value)
+    if state.step % schedule.log_every == 0 or state.step == schedule.steps:
+        mean = sum(state.recent) / len(state.recent)
+        state.history.append((state.step, mean, rate))
+        state.recent.clear()
 
 
-def _resume(
-    path: Path, model: nn.Module, together: list[torch.optim.Optimizer], ema: dict[str, Tensor]
-) -> tuple[int, list[tuple[int, float]]]:
-    if not path.exists():
-        return 0, []
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    for one, values in zip(together, state["optimisers"], strict=True):
-        one.load_state_dict(values)
-    for name, value in state["ema"].items():
-        ema[name].copy_(value)
-    return state["step"], [tuple(pair) for pair in state["history"]]
+def _gradient(
+    state: State, batches: Iterator[B], loss: Callable[[B, torch.Generator], Tensor],
+    schedule: Schedule, processes: Processes,
+) -> float:  # fmt: skip
+    """Leave the gradient of the step's mean loss in the weights, and return that loss."""
+    device = next(state.model.parameters()).device
+    state.model.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=device)
+    mine = _shares(schedule, processes)
+    for part in mine:
+        number = schedule.seed * 1_000_003 + state.step + (part << 40)
+        torch.manual_seed(number)  # dropout draws from the global generator
+        value = loss(next(batches), torch.Generator(device).manual_seed(number))
+        (value * (state.scale.factor / len(mine))).backward()
+        total += value.detach() / len(mine)
+    gradients = [w.grad for w in state.model.parameters() if w.grad is not None]
+    processes.average([total, *gradients])
+    return float(total)
+
+
+def _check_shares(schedule: Schedule, processes: Processes) -> None:
+    if schedule.parts % processes.count:
+        raise OptionError(
+            f"A step of {schedule.parts} parts can't be shared out among {processes.count} "
+            "processes. Start a number of processes that divides it, or lower micro_batch so that "
+            "a batch has more parts."
+        )
+
+
+def _shares(schedule: Schedule, processes: Processes) -> range:
+    """The parts of every step that this process computes."""
+    return range(processes.rank, schedule.parts, processes.count)
+
+
+def _keys(first: int, schedule: Schedule, processes: Processes) -> Iterator[tuple[int, int]]:
+    for step in range(first, schedule.steps):
+        for part in _shares(schedule, processes):
+            yield step, part
+
+
+def _generator(seed: int, step: int, part: int) -> np.random.Generator:
+    return np.random.default_rng([seed, step, part] if part else [seed, step])
+
+
+def _expect_finite(loss: float, norm: Tensor, step: int, rate: float) -> None:
+    if math.isfinite(loss) and norm.isfinite():
+        return
+    what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {float(norm)}"
+    raise TrainingError(
+        f"Training broke down at step {step + 1}, learning rate {rate:.3g}: the {what}, expected a "
+        "finite number. The state saved last is kept. Lower the learning rate or lengthen the "
+        "warm-up (with float16, try bfloat16), and run the same command to go on from there."
+    )
+
+
+def _progress(state: State, steps: int, speed: float) -> str:
+    place = f"step {state.step}/{steps}"
+    left = (steps - state.step) / speed / 60
+    return f"{place} loss {state.history[-1][1]:.4f} {speed:.2f}/s {left:.0f} min left"

@@ -33,8 +33,9 @@ from generator.tokenizer import ended, padded
 from .evaluator import BATCH as EVALUATOR_BATCH
 from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
 from .evaluator import train_evaluator
+from .inpainting import grown, known_regions
+from .kinds import Batch, clip_loss, unet_loss
 from .loop import Schedule, train
-from .losses import contrastive_loss, diffusion_loss
 
 _SMALL: dict[str, Any] = {
     "norm_groups": 8,
@@ -72,6 +73,9 @@ SCHEDULES = {
         steps=3000, lr=8e-3, warmup=20, weight_decay=0.03, seed=22,
         optimiser="muon",
     ),
+    "base-inpaint": Schedule(
+        steps=1200, lr=4e-3, warmup=50, weight_decay=0.03, seed=24, optimiser="muon",
+    ),
     "upsample": Schedule(
         steps=4000, lr=6e-3, warmup=100, decay_from=0.6, weight_decay=0.03, seed=23,
         optimiser="muon",
@@ -84,12 +88,13 @@ SCHEDULES = {
 BATCH = {
     "base": 32,
     "base-cfg": 32,
+    "base-inpaint": 32,
     "upsample": 16,
     "noised-clip": 96,
     "clean-clip": 96,
     "evaluator": EVALUATOR_BATCH,
 }  # fmt: skip
-MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "upsample": 20.0}
+MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "base-inpaint": 20.0, "upsample": 20.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -113,26 +118,22 @@ class Data:
 
 
 def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> TextUNet:
-    """Base, its classifier-free fine-tune, or the upsampler on crops."""
+    """Base, its classifier-free and inpainting fine-tunes, or the upsampler on crops."""
     tokenizer, config, schedule = WordTokenizer(), model.config, SCHEDULES[name]
     diffusion = Diffusion(config.noise_schedule)
-    dropped = EMPTY_CAPTIONS if name == "base-cfg" else 0.0
+    dropped = EMPTY_CAPTIONS if name in ("base-cfg", "base-inpaint") else 0.0
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
         captions = ["" if rng.random() < dropped else c for c in captions]
-        low_res = None
+        low_res = known = None
         if config.super_res:
             x, low_res = _crops(x, rng)
-            low_res = low_res.to(device)
-        x = x.to(device, memory_format=torch.channels_last)
-        tokens, mask = (part.to(device) for part in padded(tokenizer, captions, config.text_ctx))
-        t = torch.randint(1000, (len(x),), generator=torch_rng, device=device)
-        noise = torch.randn(x.shape, generator=torch_rng, device=device)
-        x_t = diffusion.q_sample(x, t, noise)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            output = model(x_t, t, model.condition(tokens, mask), low_res=low_res)
-        return diffusion_loss(diffusion, output, x, x_t, t, noise, MAX_WEIGHT[name])
+        if config.inpaint:
+            known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1]))
+        tokens, mask = padded(tokenizer, captions, config.text_ctx)
+        batch = Batch(x, tokens, mask, low_res, known).to(torch.device(device))
+        return unet_loss(model, diffusion, batch, torch_rng, max_weight=MAX_WEIGHT[name])
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     train(model, loss, schedule, work / f"{name}.pt")
@@ -164,18 +165,8 @@ def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> C
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
-        x = x.to(device)
-        t = None
-        if config.n_timesteps:
-            t = torch.randint(config.n_timesteps, (len(x),), generator=torch_rng, device=device)
-            noise = torch.randn(x.shape, generator=torch_rng, device=device)
-            x = diffusion.q_sample(x, t, noise)
-        tokens, lengths = (
-            part.to(device) for part in ended(tokenizer, captions, config.max_text_len)
-        )
-        images, texts = model.image_embeddings(x, t), model.text_embeddings(tokens, lengths)
-        same = (tokens[:, None] == tokens[None]).all(-1)
-        return contrastive_loss(images, texts, config.logit_scale, same)
+        batch = Batch(x, *ended(tokenizer, captions, config.max_text_len)).to(torch.device(device))
+        return clip_loss(model, diffusion, batch, torch_rng)
 
     train(model.to(device), loss, SCHEDULES[name], work / f"{name}.pt")
     return model
@@ -190,6 +181,12 @@ def _base(data: Path, work: Path, device: str) -> None:
 def _base_cfg(data: Path, work: Path, device: str) -> None:
     model = load_unet(work / "base.safetensors").requires_grad_(True)
     _save("base-cfg", work, train_unet("base-cfg", Data(data, 32, True), model, work, device))
+
+
+def _base_inpaint(data: Path, work: Path, device: str) -> None:
+    model = grown(load_unet(work / "base-cfg.safetensors")).requires_grad_(True)
+    trained = train_unet("base-inpaint", Data(data, 32, True), model, work, device)
+    _save("base-inpaint", work, trained)
 
 
 def _upsample(data: Path, work: Path, device: str) -> None:
@@ -224,6 +221,7 @@ def _save(name: str, work: Path, model: TextUNet | Clip | EvaluatorNetwork) -> N
 RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
     "base": _base,
     "base-cfg": _base_cfg,
+    "base-inpaint": _base_inpaint,
     "upsample": _upsample,
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "evaluator": _evaluator,

@@ -17,6 +17,8 @@ from glide_eval.models import (
     verify_file,
 )
 
+from .train import command as train
+
 
 @click.group("models")
 def command() -> None:
@@ -25,6 +27,9 @@ def command() -> None:
     Weights lie in $GLIDE_EVAL_WEIGHTS, or else in glide-eval/weights of the user's cache folder.
     Nothing but `models fetch` ever downloads.
     """
+
+
+command.add_command(train)
 
 
 @command.command("list")

@@ -1,0 +1,59 @@
+"""Loss scaling for fp16 (Micikevicius et al. 2018, §3.2): small gradients would round to zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+class LossScale:
+    """A factor on the loss, halved when gradients overflow, doubled after a good while.
+
+    torch's `GradScaler` does the same for optimisers that hold the model's own parameters; Muon
+    holds views of them.
+    """
+
+    def __init__(self, active: bool):
+        self.active = active
+        self.factor = 2.0**16 if active else 1.0
+        self._good = 0
+
+    def unscale(self, weights: Iterable[nn.Parameter]) -> None:
+        """Divide the factor out of the gradients."""
+        if self.active:
+            for weight in weights:
+                if weight.grad is not None:
+                    weight.grad /= self.factor
+
+    def accepts(self, norm: Tensor) -> bool:
+        """Whether a step may be taken, given the norm of the unscaled gradient; adapts the factor.
+
+        Without scaling every step is taken: what is not finite then is an error, not a matter of
+        scale.
+        """
+        if not self.active:
+            return True
+        if not norm.isfinite():
+            self.factor, self._good = self.factor / 2, 0
+            return False
+        self._good += 1
+        if self._good == 2000:
+            self.factor, self._good = self.factor * 2, 0
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether halving has gone so far that scale can't be what is wrong."""
+        return self.factor < 2.0**-10
+
+    def state(self) -> dict[str, float]:
+        """What `restore` needs."""
+        return {"factor": self.factor, "good": self._good}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Go on from an earlier `state`."""
+        if self.active:
+            self.factor, self._good = state["factor"], int(state["good"])

@@ -1,0 +1,34 @@
+"""Batches drawn in background threads, so that decoding pictures overlaps with computing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+K = TypeVar("K")
+B = TypeVar("B")
+
+
+def drawn_ahead(
+    draw: Callable[[K], B], keys: Iterable[K], workers: int
+) -> Generator[B, None, None]:
+    """`draw(key)` of each key in order; with workers, up to two a worker are drawn in advance.
+
+    An error in `draw` is raised where its batch would have come.
+    """
+    if workers == 0:
+        yield from map(draw, keys)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="pictures")
+    waiting: deque[Future[B]] = deque()
+    try:
+        for key in keys:
+            waiting.append(pool.submit(draw, key))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
