@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import OptionError
-from .sampling import SAMPLERS
+from .sampling import SAMPLERS, respacing
 from .schedules import kept_steps
 
 STRATEGIES = ("unguided", "classifier_free", "clip", "classifier")
@@ -50,6 +50,19 @@ class Sampling:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "interval", tuple(self.interval))  # a list would not hash
+
+    @property
+    def base_steps(self) -> int:
+        """Steps the base model takes."""
+        return len(kept_steps(respacing(self.sampler, self.steps)))
+
+    @property
+    def upsampling_steps(self) -> int:
+        """Steps the upsampler takes."""
+        if self.upsampler_steps == 27:
+            return 27
+        name = self.upsampler_sampler or self.sampler
+        return len(kept_steps(respacing(name, self.upsampler_steps), "linear"))
 
     def check(self) -> None:
         """Refuse what no model can do.

@@ -7,6 +7,7 @@ what they must and leave guidance and sampler alone, so every strategy and sampl
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,8 @@ from .guidance import Network
 from .seeds import SampleNoise
 from .text_unet import TextCondition, TextUNet
 
-Function = Callable[[Tensor, Tensor], Tensor]  # of (x_t, t of 0..999): a denoiser or a gradient
+R = TypeVar("R", Tensor, Tensor | None)
+Function = Callable[[Tensor, Tensor], R]  # of (x_t, t of 0..999): a denoiser or a gradient
 
 
 class Stage:
@@ -37,7 +39,7 @@ class Stage:
         self.unet = unet
         self.network = unet
 
-    def looking(self, function: Function) -> Function:
+    def looking(self, function: Function[R]) -> Function[R]:
         """A denoiser or gradient, shown x_t as this stage wants it seen."""
         return function
 
@@ -78,13 +80,13 @@ class Inpainting(Stage):
             self.network = _Told(unet, self.source, self.known)
             self.upsampler = "ddpm"
 
-    def looking(self, function: Function) -> Function:
+    def looking(self, function: Function[R]) -> Function[R]:
         """See `Stage.looking`: the known part is a noised source, where that is asked for."""
         noise = self._noise
         if noise is None:
             return function
 
-        def look(x: Tensor, t: Tensor) -> Tensor:
+        def look(x: Tensor, t: Tensor) -> R:
             drawn = noise.step(int(t[0]), tuple(x.shape[1:]))
             noised = self._process.q_sample(self.source, t, drawn)
             return function(torch.where(self.known > 0, noised, x), t)

@@ -18,6 +18,7 @@ from generator.tokenizer import Tokenizer
 from .inpainting import grown
 from .kinds import KINDS
 
+GPT2_VOCABULARY = UNetConfig().n_vocab
 CLIP_VOCABULARY = ClipConfig().n_vocab  # the released CLIP's embedding, larger than its ids
 
 
@@ -30,13 +31,13 @@ def tokenizer_of(config: UNetConfig | ClipConfig) -> Tokenizer:
     """
     if config.n_vocab == WordTokenizer.n_vocab:
         return WordTokenizer()
-    if config.n_vocab == Gpt2Tokenizer.n_vocab:
+    if config.n_vocab == GPT2_VOCABULARY:
         return Gpt2Tokenizer(released_folder() / VOCABULARY.file)
     if config.n_vocab == CLIP_VOCABULARY:
         return ClipTokenizer()
     raise OptionError(
         f"No tokenizer has {config.n_vocab:,} token ids: expected {WordTokenizer.n_vocab} (the "
-        f"tabletop's words), {Gpt2Tokenizer.n_vocab} (GPT-2's) or {CLIP_VOCABULARY} (CLIP's). Set "
+        f"tabletop's words), {GPT2_VOCABULARY} (GPT-2's) or {CLIP_VOCABULARY} (CLIP's). Set "
         "n_vocab in the model's config to one of these."
     )
 

@@ -71,7 +71,7 @@ def command(sketch: Path, prompts: tuple[str, ...], strength: float, options: Op
                 on_step=on_step,
             )
         ],
-        max(1, round(strength * sampling.steps)) + sampling.upsampler_steps,
+        max(1, round(strength * sampling.base_steps)) + sampling.upsampling_steps,
         {"sampling": sampling_story(sampling), "edit": edit},
         first=[picture.pixels],
     )

@@ -131,7 +131,7 @@ def _once(
                 on_step=on_step,
             )
         ],
-        sampling.steps + sampling.upsampler_steps,
+        sampling.base_steps + sampling.upsampling_steps,
         {"sampling": sampling_story(sampling), "edit": edit},
         first=[picture.pixels, _shown(picture.pixels, known)],
     )
@@ -170,7 +170,7 @@ def _scene(scene: SceneFile, image: Path | None, context: str, options: Options)
                 source.pipeline, steps, seeds, begin, sampling, context=context, on_step=on_step
             )
         ),
-        len(steps) * (sampling.steps + sampling.upsampler_steps),
+        len(steps) * (sampling.base_steps + sampling.upsampling_steps),
         {"sampling": sampling_story(sampling), "edit": edit},
         first=[] if begin is None else [begin],
         stage_names=[f"-step{number}" for number in range(1, len(steps) + 1)],

@@ -34,6 +34,6 @@ def command(prompts: tuple[str, ...], options: Options) -> None:
         lambda texts, seeds, on_step: [
             source.pipeline.sample(texts, seeds, sampling, on_step=on_step)
         ],
-        sampling.steps + sampling.upsampler_steps,
+        sampling.base_steps + sampling.upsampling_steps,
         {"sampling": sampling_story(sampling)},
     )
