@@ -80,8 +80,8 @@ class Options:
             )
         return scale
 
-    def load(self) -> GlideSource:
-        """The model.
+    def load(self, optional: Sequence[str] = ()) -> GlideSource:
+        """The model: the networks these options need, and optional ones where it has them.
 
         Raises:
             UsageError: no such kind of device.
@@ -94,7 +94,14 @@ class Options:
 
         from glide_eval.sources import GlideSource
 
-        return GlideSource.load(self.model, self.device, self.dtype)
+        guide = (self.strategy,) if self.strategy in ("clip", "classifier") else ()
+        return GlideSource.load(
+            self.model,
+            self.device,
+            self.dtype,
+            networks=("base", "upsampler", *guide),
+            optional=optional,
+        )
 
 
 def drawing_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -158,7 +165,7 @@ def run(
 
 _OPTIONS = (
     click.option("--model", default="tabletop", show_default=True, metavar="NAME",
-                 help="The bundled miniature, or a folder of weights."),
+                 help="tabletop (bundled), glide (once fetched), or a folder of weights."),
     click.option("--strategy", type=click.Choice(list(STRATEGY_NAMES)), default="classifier_free",
                  show_default=True, help="Guidance."),
     click.option("--scale", type=float, metavar="S",

@@ -103,7 +103,7 @@ def _once(
 
     pixels = read_picture(image)
     paint = None if mask is None else read_mask(mask, pixels.shape, invert)
-    source = options.load()
+    source = options.load(_networks(context))
     picture = fit_picture(pixels, source.size, image)
     fitted = box_mask(box or [], source.size) if paint is None else fit_mask(paint, source.size)
     known, notes = known_from(fitted, mask or "--box")
@@ -146,7 +146,7 @@ def _scene(scene: SceneFile, image: Path | None, context: str, options: Options)
     from glide_eval.drawing import plan, sampling_story
 
     pixels = None if start is None else read_picture(start)
-    source = options.load()
+    source = options.load(_networks(context))
     shape = (source.size, source.size) if pixels is None else pixels.shape
     picture = Picture(np.empty(0, np.uint8), ())
     if pixels is not None and start is not None:
@@ -175,6 +175,11 @@ def _scene(scene: SceneFile, image: Path | None, context: str, options: Options)
         first=[] if begin is None else [begin],
         stage_names=[f"-step{number}" for number in range(1, len(steps) + 1)],
     )
+
+
+def _networks(context: str) -> tuple[str, ...]:
+    """What inpainting uses besides the usual, where the model has it."""
+    return () if context == "implicit" else ("base_inpaint", "upsample_inpaint")
 
 
 def _edges(box: str | None) -> list[float] | None:

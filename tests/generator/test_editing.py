@@ -41,15 +41,12 @@ def with_channels(config: UNetConfig) -> UNetConfig:
 
 
 def build(inpainting: bool) -> Pipeline:
-    extra = (
-        [with_recipe_weights(TextUNet(with_channels(c))) for c in (TINY, TINY_UP)]
-        if inpainting
-        else []
-    )
+    names = {"base_inpaint": TINY, "upsample_inpaint": TINY_UP} if inpainting else {}
+    told = {n: with_recipe_weights(TextUNet(with_channels(c))) for n, c in names.items()}
     return Pipeline(
         with_recipe_weights(TextUNet(TINY)), with_recipe_weights(TextUNet(TINY_UP)),
         with_recipe_weights(Clip(TINY_CLIP)), WordTokenizer(), {}, torch.device("cpu"),
-        torch.float32, *extra,
+        **told,
     )  # fmt: skip
 
 
@@ -205,19 +202,9 @@ def test_strength_says_how_far_a_picture_leaves_its_sketch(plain):
     sketches[:, 8:24, 8:24] = 200
     sampling = Sampling("unguided", None, "ddim", steps=50, upsampler_steps=3)
     small = shrink(torch.from_numpy(sketches).permute(0, 3, 1, 2).float() / 127.5 - 1, 16)
-    distances = [
-        float(
-            (
-                plain.sample_base(
-                    ["a red cube"], [1], sampling, Sketched(plain.base, small, strength)
-                )
-                - small
-            )
-            .abs()
-            .mean()
-        )
-        for strength in (0.02, 0.3, 1.0)
-    ]
+    stages = [Sketched(plain.base, small, strength) for strength in (0.02, 0.3, 1.0)]
+    drawn = [plain.sample_base(["a red cube"], [1], sampling, stage=stage) for stage in stages]
+    distances = [float((picture - small).abs().mean()) for picture in drawn]
     assert distances == sorted(distances)
     assert distances[0] < 0.1 < distances[-1]
 

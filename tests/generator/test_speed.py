@@ -376,10 +376,10 @@ def pipeline() -> Pipeline:
 
 
 def test_a_pipeline_out_of_memory_makes_what_smaller_batches_would_have(pipeline, monkeypatch):
-    def small_gpu(captions, seeds, sampling):
+    def small_gpu(captions, seeds, sampling, **options):
         if len(captions) > 2:
             raise torch.OutOfMemoryError
-        return made(captions, seeds, sampling)
+        return made(captions, seeds, sampling, **options)
 
     captions, seeds = ["a red cube", "a blue cone", "a cyan cube", "a red sphere"], [1, 2, 3, 4]
     sampling = Sampling(sampler="ddim", steps=2, upsampler_steps=1)
@@ -395,12 +395,12 @@ def test_a_pipeline_chooses_its_batch_from_free_memory(pipeline, monkeypatch):
     monkeypatch.setattr(Pipeline, "batch_that_fits", lambda self, guided: 2 if guided else 4)
     batches, made = [], pipeline.sample_base
     monkeypatch.setattr(
-        pipeline, "sample_base", lambda c, s, o: batches.append(len(c)) or made(c, s, o)
+        pipeline, "sample_base", lambda c, *rest, **o: batches.append(len(c)) or made(c, *rest, **o)
     )
     options = {"sampler": "ddim", "steps": 1, "upsampler_steps": 1}
     pipeline.sample(["a red cube"] * 5, range(5), Sampling(**options), micro_batch="auto")
     pipeline.sample(["a red cube"] * 5, range(5), Sampling("unguided", **options), "auto")
-    assert batches == [2, 2, 1, 4, 1]
+    assert batches == [2, 2, 2, 4, 4]  # the last are padded
 
 
 # The allocator

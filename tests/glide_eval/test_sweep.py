@@ -207,19 +207,20 @@ def test_a_machine_changed_between_sessions_is_reported(tmp_path):
     assert "Since this run began: torch 1.0 →" in said
 
 
-def test_prompts_the_generator_does_not_read_to_the_end_are_named(tmp_path, monkeypatch):
+def test_what_the_generator_will_not_read_of_prompts_is_told_and_for_which_strategy(
+    tmp_path, monkeypatch
+):
     asked = []
 
-    def cut_off(self, caption, guided_by_clip):
+    def notes(self, captions, guided_by_clip):
         asked.append(guided_by_clip)
-        return caption.split(" ", 2)[2] if caption.count(" ") > 1 else ""
+        return [f"{caption!r} is too long." for caption in captions]
 
-    monkeypatch.setattr(FakeSource, "cut_off", cut_off)
+    monkeypatch.setattr(FakeSource, "notes", notes)
     _, said = sweep(tmp_path)
-    assert "Warning: 3 prompts too long for the generator: p0000 loses “cube”; " in said
-    assert not any(asked)
+    assert "is too long." in said
     _, said = sweep(tmp_path, "other", arms='[[arms]]\nstrategy = "clip"\nscales = [1]')
-    assert asked[-1]
+    assert asked == [False, True]
 
 
 def test_leftover_temporary_files_go_and_other_files_stay(tmp_path):
