@@ -26,6 +26,8 @@ from .win_matrix import cluster_wins
 
 Clustering = Literal["auto", "two-way", "rater", "vote"]
 
+_ROUNDING = 1e-9  # a half-width below this is nothing but rounding errors
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -112,7 +114,9 @@ class Sandwich:
             return Interval.undefined(self.reason, self.level)
         variance = float(np.max(contrast @ self.covariances @ contrast))
         half = float(stdtrit(self.df, (1 + self.level) / 2) * np.sqrt(max(variance, 0.0)))
-        if not half > 0:  # every cluster fits perfectly: no information on how much they differ
+        if (
+            not half > _ROUNDING
+        ):  # every cluster fits perfectly: no information on how much they differ
             return Interval.undefined("raters show no variation to estimate it from", self.level)
         return Interval(value - half, value + half, self.level)
 
@@ -308,7 +312,7 @@ def clustered_mean(
     mean = float(values.mean())
     sums = np.bincount(clusters, values - mean)
     error = np.sqrt(G / (G - 1) * (sums**2).sum()) / len(values)
-    if not error > 0:
+    if not error > _ROUNDING:
         return Interval.undefined("no variation to estimate it from", level)
     half = float(stdtrit(G - 1, (1 + level) / 2) * error)
     return Interval(mean - half, mean + half, level)

@@ -9,8 +9,6 @@ from typing import TextIO
 
 import click
 
-from generator.errors import GeneratorWarning
-
 # command -> (module in this package, one-line help); modules load only when their command runs,
 # so `glide-eval study serve` never imports torch.
 COMMANDS: dict[str, str] = {
@@ -76,6 +74,8 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """The generator's own warnings as one paragraph, like errors; others as Python shows them."""
+    from generator.errors import GeneratorWarning
+
     if issubclass(category, GeneratorWarning):
         click.echo(f"glide-eval: {message}", err=True)
     else:
