@@ -114,7 +114,7 @@ class Sandwich:
             return Interval.undefined(self.reason, self.level)
         variance = float(np.max(contrast @ self.covariances @ contrast))
         half = float(stdtrit(self.df, (1 + self.level) / 2) * np.sqrt(max(variance, 0.0)))
-        if (
+        if not half > _ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
             not half > _ROUNDING
         ):  # every cluster fits perfectly: no information on how much they differ
             return Interval.undefined("raters show no variation to estimate it from", self.level)
