@@ -115,8 +115,6 @@ class Sandwich:
         variance = float(np.max(contrast @ self.covariances @ contrast))
         half = float(stdtrit(self.df, (1 + self.level) / 2) * np.sqrt(max(variance, 0.0)))
         if not half > _ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
-            not half > _ROUNDING
-        ):  # every cluster fits perfectly: no information on how much they differ
             return Interval.undefined("raters show no variation to estimate it from", self.level)
         return Interval(value - half, value + half, self.level)
 
