@@ -46,8 +46,8 @@ _SMALL: dict[str, Any] = {
     "n_vocab": 48,
 }
 BASE = UNetConfig(
-    image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 4, 4), dropout=0.0,
-    attention_resolutions=(8, 4), num_head_channels=32, **_SMALL,
+    image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 4), dropout=0.0,
+    attention_resolutions=(16, 8), num_head_channels=32, **_SMALL,
 )  # fmt: skip
 UPSAMPLE = UNetConfig(
     image_size=128, num_channels=32, num_res_blocks=1, channel_mult=(1, 1, 2, 2), dropout=0.0,
