@@ -48,7 +48,7 @@ from generator.text_unet import TextUNet
 
 STEPS = 100
 BATCHES = (1, 4, 16, 32, 64)
-FAST = (("dpm++", 10, 3), ("ddim", 10, 3), ("ddim", 25, 6))  # sampler, steps, upsampler steps
+FAST = (("dpm++2m", 10, 3), ("ddim", 10, 3), ("ddim", 25, 6))  # sampler, steps, upsampler steps
 
 
 def main() -> None:

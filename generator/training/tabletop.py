@@ -74,7 +74,7 @@ SCHEDULES = {
         optimiser="muon",
     ),
     "base-inpaint": Schedule(
-        steps=900, lr=4e-3, warmup=50, weight_decay=0.03, seed=24, optimiser="muon",
+        steps=400, lr=3e-3, warmup=30, weight_decay=0.03, seed=24, optimiser="muon",
     ),
     "upsample": Schedule(
         steps=4000, lr=6e-3, warmup=100, decay_from=0.6, weight_decay=0.03, seed=23,

@@ -60,14 +60,16 @@ def test_the_scoring_clip_prefers_the_true_caption():
 
 @pytest.mark.slow
 def test_classifier_free_guidance_draws_captions_better_than_no_guidance(pipeline, evaluator):
-    options = {"sampler": "ddim", "steps": 25, "upsampler_steps": 4}
+    options = {"sampler": "ddpm", "steps": 25, "upsampler_steps": 4}
     plain = objects_right(
-        pipeline, evaluator, 24, 1, "train", strategy="unguided", scale=None, **options
+        pipeline, evaluator, 24, 2, "train", strategy="unguided", scale=None, **options
     )
     guided = objects_right(
-        pipeline, evaluator, 24, 1, "train", strategy="classifier_free", scale=3.0, **options
+        pipeline, evaluator, 24, 2, "train", strategy="classifier_free", scale=3.0, **options
     )
-    assert guided["objects"] > plain["objects"]
+    assert guided["clean CLIP"] > plain["clean CLIP"] + 0.3
+    assert guided["objects"] >= plain["objects"]
+    assert guided["count"] >= plain["count"]
 
 
 def test_every_weight_file_is_small_enough_to_ship():
