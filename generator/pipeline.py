@@ -195,7 +195,6 @@ class Pipeline:
 
         Raises:
             OptionError: impossible sampling, or other than one seed a caption.
-            torch.OutOfMemoryError: one picture alone does not fit.
         """
         if len(captions) != len(seeds) or not captions:
             raise OptionError(

@@ -303,9 +303,8 @@ def _unread(plan: _Plan, source: ImageSource | None) -> list[str]:
     """What the generator will not read of the prompts, the first few."""
     if source is None:
         return []
-    captions = dict.fromkeys(item.prompt.caption for shard in plan.shards for item in shard.items)
     guided = any(arm.strategy == "clip" for arm in plan.arms)
-    notes = source.notes(list(captions), guided)
+    notes = source.notes([prompt.caption for prompt in plan.prompts], guided)
     more = [f"And {len(notes) - SHOWN} more such notes."] if len(notes) > SHOWN else []
     return notes[:SHOWN] + more
 
