@@ -30,6 +30,7 @@ from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.tokenizer import ended, padded
 
+from .captions import Captions, Parser, parsing_loss
 from .evaluator import BATCH as EVALUATOR_BATCH
 from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
 from .evaluator import train_evaluator
@@ -65,12 +66,13 @@ CLEAN_CLIP = dataclasses.replace(
 
 # fmt: off
 SCHEDULES = {
+    "text": Schedule(steps=600, lr=2e-3, warmup=100, decay_from=0.3, seed=20),
     "base": Schedule(
-        steps=3600, lr=8e-3, warmup=100, decay_from=1.0, weight_decay=0.03, seed=21,
+        steps=2400, lr=8e-3, warmup=100, decay_from=1.0, weight_decay=0.03, seed=21,
         optimiser="muon",
     ),
     "base-cfg": Schedule(
-        steps=3000, lr=8e-3, warmup=20, weight_decay=0.03, seed=22,
+        steps=2600, lr=8e-3, warmup=20, weight_decay=0.03, seed=22,
         optimiser="muon",
     ),
     "base-inpaint": Schedule(
@@ -86,6 +88,7 @@ SCHEDULES = {
 }
 # fmt: on
 BATCH = {
+    "text": 128,
     "base": 32,
     "base-cfg": 32,
     "base-inpaint": 32,
@@ -94,7 +97,7 @@ BATCH = {
     "clean-clip": 96,
     "evaluator": EVALUATOR_BATCH,
 }  # fmt: skip
-MAX_WEIGHT = {"base": 20.0, "base-cfg": 20.0, "base-inpaint": 20.0, "upsample": 20.0}
+MAX_WEIGHT = {"base": 40.0, "base-cfg": 40.0, "base-inpaint": 20.0, "upsample": 20.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -121,6 +124,8 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
     """Base, its classifier-free and inpainting fine-tunes, or the upsampler on crops."""
     tokenizer, config, schedule = WordTokenizer(), model.config, SCHEDULES[name]
     diffusion = Diffusion(config.noise_schedule)
+    # On a CPU without matrix units, convolutions this narrow are slower under autocast.
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     dropped = EMPTY_CAPTIONS if name in ("base-cfg", "base-inpaint") else 0.0
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
@@ -133,7 +138,7 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
             known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1]))
         tokens, mask = padded(tokenizer, captions, config.text_ctx)
         batch = Batch(x, tokens, mask, low_res, known).to(torch.device(device))
-        return unet_loss(model, diffusion, batch, torch_rng, max_weight=MAX_WEIGHT[name])
+        return unet_loss(model, diffusion, batch, torch_rng, dtype, MAX_WEIGHT[name])
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     train(model, loss, schedule, work / f"{name}.pt")
@@ -172,27 +177,42 @@ def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> C
     return model
 
 
-def _base(data: Path, work: Path, device: str) -> None:
+def _text(data: Path, work: Path, device: str) -> None:
+    """The base model with a text transformer that reads captions, and nothing else learnt yet."""
     torch.manual_seed(0)
-    model = train_unet("base", Data(data, 32, True), TextUNet(BASE), work, device)
-    _save("base", work, model)
+    model, captions = TextUNet(BASE), Captions()
+    parser = Parser(model).to(device)
+
+    def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+        return parsing_loss(parser, captions.batch(rng, BATCH["text"]), BASE.text_ctx)
+
+    train(parser, loss, SCHEDULES["text"], work / "text.pt")
+    _save("text", work, model)
+
+
+def _base(data: Path, work: Path, device: str) -> None:
+    model = load_unet(work / "text.safetensors").requires_grad_(True)
+    _unet("base", Data(data, 32, True), model, work, device)
 
 
 def _base_cfg(data: Path, work: Path, device: str) -> None:
     model = load_unet(work / "base.safetensors").requires_grad_(True)
-    _save("base-cfg", work, train_unet("base-cfg", Data(data, 32, True), model, work, device))
+    _unet("base-cfg", Data(data, 32, True), model, work, device)
 
 
 def _base_inpaint(data: Path, work: Path, device: str) -> None:
     model = grown(load_unet(work / "base-cfg.safetensors")).requires_grad_(True)
-    trained = train_unet("base-inpaint", Data(data, 32, True), model, work, device)
-    _save("base-inpaint", work, trained)
+    _unet("base-inpaint", Data(data, 32, True), model, work, device)
 
 
 def _upsample(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
-    model = train_unet("upsample", Data(data, 128, True, 8000), TextUNet(UPSAMPLE), work, device)
-    _save("upsample", work, model)
+    pictures = Data(data, 128, True, 8000)
+    _unet("upsample", pictures, TextUNet(UPSAMPLE), work, device)
+
+
+def _unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> None:
+    _save(name, work, train_unet(name, data, model, work, device))
 
 
 def _evaluator(data: Path, work: Path, device: str) -> None:
@@ -219,6 +239,7 @@ def _save(name: str, work: Path, model: TextUNet | Clip | EvaluatorNetwork) -> N
 
 
 RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
+    "text": _text,
     "base": _base,
     "base-cfg": _base_cfg,
     "base-inpaint": _base_inpaint,
