@@ -61,26 +61,32 @@ def inpaint(
     Raises:
         OptionError: shapes that don't fit, nothing to paint, no inpainting model, or as
             `Pipeline.sample` raises.
+        torch.OutOfMemoryError: one picture alone does not fit; of more, as many at once as do.
     """
     sampling = sampling or Sampling()
     pipeline.check(captions, seeds, sampling)
     _check_pictures(pipeline, sources, len(captions), "sources")
     _check_known(known, sources)
     base = base_for(pipeline, context)
-    source, mask = _to_tensors(pipeline, sources, known)
-    small_mask = shrink_known(mask, base.config.image_size)
-    small_source = shrink(source, base.config.image_size)
-    noise = SampleNoise(seeds, KNOWN, pipeline.device)
-    small = pipeline.sample_base(
-        captions, seeds, sampling, on_step=on_step,
-        stage=Inpainting(base, small_source, small_mask, noise),
-    )  # fmt: skip
-    large = pipeline.upsample_inpaint or pipeline.upsampler
-    finished = pipeline.upsample(
-        small, captions, seeds, sampling, Inpainting(large, source, mask), on_step
-    )
+
+    def make(part: slice) -> Pictures:
+        source, mask = _to_tensors(pipeline, sources[part], known[part])
+        small_mask = shrink_known(mask, base.config.image_size)
+        small_source = shrink(source, base.config.image_size)
+        noise = SampleNoise(seeds[part], KNOWN, pipeline.device)
+        small = pipeline.sample_base(
+            captions[part], seeds[part], sampling, on_step=on_step,
+            stage=Inpainting(base, small_source, small_mask, noise),
+        )  # fmt: skip
+        large = pipeline.upsample_inpaint or pipeline.upsampler
+        stage = Inpainting(large, source, mask)
+        return to_pictures(
+            pipeline.upsample(small, captions[part], seeds[part], sampling, stage, on_step)
+        )
+
+    finished = pipeline.halving.run(make, 0, len(captions))
     # Samplers that steer x_0 after it was corrected move known pixels a little: put them back.
-    return np.where(known[..., None], sources, to_pictures(finished))
+    return np.where(known[..., None], sources, finished)
 
 
 @torch.no_grad()
@@ -110,16 +116,22 @@ def from_sketch(
 
     Raises:
         OptionError: a strength out of range, shapes that don't fit, or as `Pipeline.sample` raises.
+        torch.OutOfMemoryError: one picture alone does not fit; of more, as many at once as do.
     """
     sampling = sampling or Sampling()
     pipeline.check(captions, seeds, sampling)
     check_strength(strength)
     _check_pictures(pipeline, sketches, len(captions), "sketches")
     size = pipeline.base.config.image_size
-    sketch = shrink(_to_tensor(pipeline, sketches), size)
-    stage = Sketched(pipeline.base, sketch, strength)
-    small = pipeline.sample_base(captions, seeds, sampling, stage=stage, on_step=on_step)
-    return to_pictures(pipeline.upsample(small, captions, seeds, sampling, on_step=on_step))
+
+    def make(part: slice) -> Pictures:
+        texts, noises = captions[part], seeds[part]
+        sketch = shrink(_to_tensor(pipeline, sketches[part]), size)
+        stage = Sketched(pipeline.base, sketch, strength)
+        small = pipeline.sample_base(texts, noises, sampling, stage=stage, on_step=on_step)
+        return to_pictures(pipeline.upsample(small, texts, noises, sampling, on_step=on_step))
+
+    return pipeline.halving.run(make, 0, len(captions))
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,9 @@ def draw(
                 )
             except torch.OutOfMemoryError as error:
                 raise GlideEvalError(
-                    f"Out of memory drawing {batch} pictures at once. Lower --batch, or use "
-                    "--dtype float16."
+                    "The device ran out of memory drawing a single picture, after halving the "
+                    f"batch of {batch} as far as it goes. Free memory that other processes hold "
+                    "there, or use --dtype float16."
                 ) from error
             for row, request in enumerate(chunk):
                 yield request, [stage[row] for stage in stages]

@@ -18,8 +18,9 @@ from generator.editing import (
     shrink_known,
     step_seed,
 )
-from generator.errors import OptionError
+from generator.errors import GeneratorWarning, OptionError
 from generator.guidance import classifier_free, unguided
+from generator.memory import Halving
 from generator.options import Sampling
 from generator.pipeline import Pipeline, to_uint8
 from generator.sampling import ddpm
@@ -298,3 +299,26 @@ def test_a_strength_out_of_range_is_refused(plain, strength):
 def test_impossible_scenes_are_named(plain, steps, source, named):
     with pytest.raises(OptionError, match=named):
         list(build_scene(plain, steps, [1], source, QUICK))
+
+
+@pytest.mark.parametrize("edit", ["inpaint", "from_sketch"])
+def test_edits_out_of_memory_make_what_smaller_batches_would_have(plain, monkeypatch, edit):
+    def make(rows: slice) -> np.ndarray:
+        common = (captions[rows], [1, 2, 3][rows], pictures(3)[rows])
+        if edit == "inpaint":
+            return inpaint(plain, *common, left_known(3)[rows], QUICK)
+        return from_sketch(plain, *common, 0.6, QUICK)
+
+    def small_gpu(captions, seeds, sampling, **options):
+        if len(captions) > 2:
+            raise torch.OutOfMemoryError
+        return made(captions, seeds, sampling, **options)
+
+    captions = ["a red cube", "a blue cone", "a cyan cube"]
+    expected = np.concatenate([make(slice(0, 2)), make(slice(2, 3))])
+    made = plain.sample_base
+    monkeypatch.setattr(plain, "sample_base", small_gpu)
+    monkeypatch.setattr(plain, "halving", Halving())
+    with pytest.warns(GeneratorWarning, match="making 3 pictures at once: going on with 2"):
+        found = make(slice(0, 3))
+    np.testing.assert_array_equal(found, expected)
