@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import ArmConfig, SweepFile
+from .arm_config import ArmConfig
+from .config import SweepFile
 from .edit_options import InpaintTable
 from .errors import ConfigError, ImageError
 from .images import IMAGE_SUFFIXES

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config import ArmConfig, SweepFile
+from .arm_config import ArmConfig
+from .config import SweepFile
 from .errors import ConfigError, ImageError
 from .images import IMAGE_SUFFIXES, read_rgb
 from .records import Prompt

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .config import ArmConfig, SweepConfig
+from .arm_config import ArmConfig
+from .config import SweepConfig
 from .degrade import degraded
 from .edited import EditedPictures, EditFiles, read_batch
 from .errors import GlideEvalError

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import ArmConfig, FakeTable, GeneratorTable, SweepFile
+from .arm_config import ArmConfig
+from .config import FakeTable, GeneratorTable, SweepFile
 from .edit_options import EditTable, InpaintTable
 from .edited import Batch
 from .errors import GlideEvalError

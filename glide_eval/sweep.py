@@ -22,7 +22,8 @@ from typing import Any
 from tqdm import tqdm
 
 from . import provenance
-from .config import ArmConfig, SweepFile
+from .arm_config import ArmConfig
+from .config import SweepFile
 from .degrade import degrading_weights
 from .edited import EditedPictures, match_pictures
 from .errors import ConfigError, RunError, StorageError

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from glide_eval.config import STRATEGY_NAMES, Sampler
+from glide_eval.arm_config import STRATEGY_NAMES
+from glide_eval.arm_tables import Sampler
 from glide_eval.errors import UsageError
 from glide_eval.prompt_notes import prompt_notes
 from glide_eval.words import count as counted

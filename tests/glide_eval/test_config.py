@@ -6,10 +6,9 @@ import pytest
 
 from generator.options import Sampling
 from glide_eval.arm_options import DegradeTable, RerankTable
+from glide_eval.arm_tables import ClassifierFreeTable, ImportedTable
 from glide_eval.config import (
-    ClassifierFreeTable,
     GeneratorTable,
-    ImportedTable,
     PromptsTable,
     RunTable,
     TabletopPromptsTable,

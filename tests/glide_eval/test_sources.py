@@ -11,7 +11,8 @@ import pytest
 from generator.errors import GeneratorWarning
 from generator.options import Sampling
 from glide_eval import cli
-from glide_eval.config import ArmConfig, FakeTable, load_sweep
+from glide_eval.arm_config import ArmConfig
+from glide_eval.config import FakeTable, load_sweep
 from glide_eval.errors import GlideEvalError
 from glide_eval.seeds import sample_seed
 from glide_eval.sources import FakeSource, GlideSource, SourceOpener
