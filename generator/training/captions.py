@@ -36,7 +36,7 @@ SCENES = 20_000
 _NOTHING = -100  # cross_entropy's mark of what is not to be told
 
 # What is told of an object, and the number of answers: one more where a caption may leave it open.
-_ASKED = {
+ASKED = {
     "shape": len(SHAPES),
     "color": len(COLORS),
     "size": len(SIZES) + 1,
@@ -56,21 +56,21 @@ class Parser(nn.Module):
         self.padding_embedding = unet.padding_embedding
         self.transformer_proj = unet.transformer_proj
         self._read = unet.read_text
-        answers = sum(_ASKED.values())
+        answers = sum(ASKED.values())
         self.of_word = nn.Linear(unet.config.xf_width, answers)
         # One more answer of each kind: the caption has no such object.
-        slots = MAX_OBJECTS * (answers + len(_ASKED))
+        slots = MAX_OBJECTS * (answers + len(ASKED))
         self.of_summary = nn.Linear(unet.transformer_proj.out_features, slots)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits of each kind of answer, in the order of `_ASKED`.
+        """Logits of each kind of answer, in the order of `ASKED`.
 
         Returns:
             Of the words, a (batch, text_ctx, answers) each; of the caption's objects, a (batch,
             MAX_OBJECTS, answers + 1) each.
         """
         summary, sequence = self._read(tokens, mask)
-        sizes = list(_ASKED.values())
+        sizes = list(ASKED.values())
         slots = self.of_summary(summary).unflatten(1, (MAX_OBJECTS, -1))
         return (
             list(self.of_word(sequence).split(sizes, -1)),
@@ -89,19 +89,31 @@ def parsing_loss(parser: Parser, captions: Sequence[str], context: int) -> Tenso
     device = parser.of_word.weight.device
     tokens, mask = padded(WordTokenizer(), captions, context)
     words, slots = parser(tokens.to(device), mask.to(device))
-    of_words, of_slots = (torch.from_numpy(a).to(device) for a in _answers(captions, context))
+    of_words, of_slots = (torch.from_numpy(a).to(device) for a in answers(captions, context))
     losses = [
-        F.cross_entropy(logits.flatten(0, 1), answer.flatten(), ignore_index=_NOTHING)
-        for asked, answers in ((words, of_words), (slots, of_slots))
-        for logits, answer in zip(asked, answers.unbind(-1), strict=True)
+        F.cross_entropy(logits.flatten(0, 1), right.flatten(), ignore_index=_NOTHING)
+        for asked, told in ((words, of_words), (slots, of_slots))
+        for logits, right in zip(asked, told.unbind(-1), strict=True)
     ]
     return torch.stack(losses).mean()
 
 
-def _answers(captions: Sequence[str], context: int) -> tuple[np.ndarray, np.ndarray]:
-    """Right answers: of words (batch, context, kinds), of objects (batch, MAX_OBJECTS, kinds)."""
-    of_words = np.full((len(captions), context, len(_ASKED)), _NOTHING)
-    of_slots = np.tile(list(_ASKED.values()), (len(captions), MAX_OBJECTS, 1))
+def answers(captions: Sequence[str], context: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a parser should tell of captions, as class numbers in the order of `ASKED`.
+
+    Args:
+        captions: of the tabletop's grammar.
+        context: length in tokens.
+
+    Returns:
+        int64 of words (batch, context, kinds), -100 at words of no object, and of objects (batch,
+        MAX_OBJECTS, kinds), the highest number where the caption has fewer.
+
+    Raises:
+        ValueError: a caption is not of the grammar.
+    """
+    of_words = np.full((len(captions), context, len(ASKED)), _NOTHING)
+    of_slots = np.tile(list(ASKED.values()), (len(captions), MAX_OBJECTS, 1))
     encode = WordTokenizer().encode
     for row, caption in enumerate(captions):
         claim = parse(caption)
@@ -109,11 +121,11 @@ def _answers(captions: Sequence[str], context: int) -> tuple[np.ndarray, np.ndar
             raise ValueError(f"caption {caption!r} is not of the tabletop's grammar")
         start = 0
         for number, mention in enumerate(claim.mentions):
-            answers = _facts(claim, mention, number)
-            of_slots[row, number] = answers
+            facts = _facts(claim, mention, number)
+            of_slots[row, number] = facts
             start = caption.index(str(mention), start)
             first, length = len(encode(caption[:start])), len(encode(str(mention)))
-            of_words[row, first : first + length] = answers
+            of_words[row, first : first + length] = facts
             start += len(str(mention))
     return of_words, of_slots
 

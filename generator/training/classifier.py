@@ -1,15 +1,7 @@
-"""Training of the noised scene classifier that shows classifier guidance.
-
-    python -m generator.training.classifier --data DIR --work DIR
-
-Data comes from `python -m generator.tabletop.dataset` (64 px is enough). Scenes with a held-out
-colour-shape pair are left out, as for every model that makes pictures.
-"""
+"""Training of the noised scene classifier that shows classifier guidance."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generator.checkpoints import save
 from generator.diffusion import Diffusion
-from generator.tabletop.classifier import FILE, SceneClassifier, present
-from generator.tabletop.dataset import RenderedScenes, reference_images, scene
+from generator.tabletop.classifier import SceneClassifier, present
+from generator.tabletop.dataset import reference_images, scene
 from generator.tabletop.scenes import Scene, held_out
 
 from .loop import Schedule, train
@@ -79,36 +70,3 @@ def accuracy(model: SceneClassifier, count: int = 300) -> dict[str, float]:
 def _scaled(images: np.ndarray) -> Tensor:
     """uint8 (n, h, w, 3) to (n, 3, h, w) in -1..1."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def main() -> None:
-    """Train the classifier and write it to `WORK/classifier.safetensors`, fp16."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of rendered shards")
-    parser.add_argument("--work", type=Path, required=True, help="checkpoint and result")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=None)
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    rendered = RenderedScenes(options.data, seed=1)
-    keep = [not held_out(s) for s in rendered.scenes]
-    scenes = [s for s, kept in zip(rendered.scenes, keep, strict=True) if kept]
-    model = train_classifier(
-        rendered.load(keep, SceneClassifier.image_size), scenes, options.work, options.device
-    ).cpu()
-    state = torch.load(options.work / "classifier.pt", weights_only=True)
-    reached = accuracy(model)
-    notes = {
-        "schedule": dataclasses.asdict(SCHEDULE),
-        "batch": BATCH,
-        "images": len(scenes),
-        "final_loss": state["history"][-1][1],
-        "exact": reached,
-    }
-    save(options.work / FILE, model, None, notes)
-    print(f"All pairs of a scene named, and no other: {reached}")
-
-
-if __name__ == "__main__":
-    main()

@@ -16,21 +16,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from generator.checkpoints import load_unet, save
 from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
 from generator.diffusion import Diffusion
 from generator.tabletop.captions import describe
+from generator.tabletop.classifier import SceneClassifier
 from generator.tabletop.dataset import RenderedScenes
-from generator.tabletop.evaluator import EvaluatorNetwork
 from generator.tabletop.scenes import Scene, held_out
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.tokenizer import ended, padded
 
+from .autoencoder import BATCH as AUTOENCODER_BATCH
+from .autoencoder import SCHEDULE as AUTOENCODER_SCHEDULE
+from .autoencoder import train_autoencoder, unseen_psnr
 from .captions import Captions, Parser, parsing_loss
+from .classifier import BATCH as CLASSIFIER_BATCH
+from .classifier import SCHEDULE as CLASSIFIER_SCHEDULE
+from .classifier import accuracy, train_classifier
 from .evaluator import BATCH as EVALUATOR_BATCH
 from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
 from .evaluator import train_evaluator
@@ -85,6 +91,8 @@ SCHEDULES = {
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
     "evaluator": EVALUATOR_SCHEDULE,
+    "classifier": CLASSIFIER_SCHEDULE,
+    "autoencoder": AUTOENCODER_SCHEDULE,
 }
 # fmt: on
 BATCH = {
@@ -96,6 +104,8 @@ BATCH = {
     "noised-clip": 96,
     "clean-clip": 96,
     "evaluator": EVALUATOR_BATCH,
+    "classifier": CLASSIFIER_BATCH,
+    "autoencoder": AUTOENCODER_BATCH,
 }  # fmt: skip
 MAX_WEIGHT = {"base": 40.0, "base-cfg": 40.0, "base-inpaint": 20.0, "upsample": 20.0}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
@@ -221,6 +231,18 @@ def _evaluator(data: Path, work: Path, device: str) -> None:
     _save("evaluator", work, network)
 
 
+def _classifier(data: Path, work: Path, device: str) -> None:
+    pictures = Data(data, SceneClassifier.image_size, training=True)
+    model = train_classifier(pictures.images, pictures.scenes, work, device).cpu()
+    _save("classifier", work, model, {"exact": accuracy(model)})
+
+
+def _autoencoder(data: Path, work: Path, device: str) -> None:
+    images = Data(data, 128, training=False, limit=4000).images
+    network = train_autoencoder(images, work, device=device).cpu()
+    _save("autoencoder", work, network, {"psnr_unseen": unseen_psnr(network)})
+
+
 def _clip(name: str, config: ClipConfig, training: bool) -> Callable[..., None]:
     def recipe(data: Path, work: Path, device: str) -> None:
         torch.manual_seed(0)
@@ -230,11 +252,17 @@ def _clip(name: str, config: ClipConfig, training: bool) -> Callable[..., None]:
     return recipe
 
 
-def _save(name: str, work: Path, model: TextUNet | Clip | EvaluatorNetwork) -> None:
+def _save(
+    name: str,
+    work: Path,
+    model: nn.Module,
+    reached: dict[str, float | dict[str, float]] | None = None,
+) -> None:
     state = torch.load(work / f"{name}.pt", weights_only=True)
     notes = {"schedule": dataclasses.asdict(SCHEDULES[name]), "batch": BATCH[name],
-             "steps_done": state["step"], "final_loss": state["history"][-1][1]}  # fmt: skip
-    config = None if isinstance(model, EvaluatorNetwork) else model.config
+             "steps_done": state["step"], "final_loss": state["history"][-1][1],
+             **(reached or {})}  # fmt: skip
+    config = model.config if isinstance(model, TextUNet | Clip) else None
     save(work / f"{name}.safetensors", model.to("cpu"), config, notes)
 
 
@@ -247,6 +275,8 @@ RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "evaluator": _evaluator,
     "clean-clip": _clip("clean-clip", CLEAN_CLIP, False),
+    "classifier": _classifier,
+    "autoencoder": _autoencoder,
 }
 
 
