@@ -1,6 +1,6 @@
-"""Reading before drawing: the text transformer's first training, on captions alone.
+"""Reading before drawing: training of the text transformer on captions alone.
 
-    python -m generator.training.tabletop text --work DIR
+    python -m generator.training.tabletop text --data DIR --work DIR
 
 The loss of ε hardly rewards reading. A model that knows which colours and shapes a caption names,
 but not which colour goes with which shape, has nearly the loss of one that does, and a short
@@ -10,9 +10,12 @@ guessing masked words would teach nothing; the transformer learns to parse inste
 thrown away afterwards, tell
 
 - at each word of an object: its shape, colour, size, material and place in a relation;
-- from the summary: the same of the caption's first, second and third object.
+- from the summary, of each of the 18 colour-shape pairs: whether the caption names it, and with
+  which size, material and place. The summary scales the UNet's channels one by one, so what it
+  says of a pair outright, it can say to the channels that see that colour.
 
-Held-out colour-shape pairs appear in no caption.
+Captions name all pairs, those held out from pictures too: the transformer shall read them, and the
+UNet draw them without having seen one.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from torch import Tensor, nn
 
 from generator.tabletop.captions import RELATIONS, Claim, Mention, describe, parse
 from generator.tabletop.dataset import scene
-from generator.tabletop.scenes import COLORS, MATERIALS, MAX_OBJECTS, SHAPES, SIZES
+from generator.tabletop.scenes import COLORS, MATERIALS, SHAPES, SIZES
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.tokenizer import padded
@@ -35,7 +38,8 @@ SCENES_SEED = 991_001  # no picture is rendered from this stream
 SCENES = 20_000
 _NOTHING = -100  # cross_entropy's mark of what is not to be told
 
-# What is told of an object, and the number of answers: one more where a caption may leave it open.
+# What each word tells of its object, and the number of answers: one more where a caption may leave
+# it open.
 ASKED = {
     "shape": len(SHAPES),
     "color": len(COLORS),
@@ -43,6 +47,13 @@ ASKED = {
     "material": len(MATERIALS) + 1,
     "role": 2 * len(RELATIONS) + 1,
 }
+PAIRS = tuple((color, shape) for color in COLORS for shape in SHAPES)
+# What the summary tells of each pair, yes or no.
+FACTS = (
+    "named", *SIZES, *MATERIALS,
+    *(f"{relation} the second" for relation in RELATIONS),
+    *(f"the first is {relation} it" for relation in RELATIONS),
+)  # fmt: skip
 
 
 class Parser(nn.Module):
@@ -56,30 +67,23 @@ class Parser(nn.Module):
         self.padding_embedding = unet.padding_embedding
         self.transformer_proj = unet.transformer_proj
         self._read = unet.read_text
-        answers = sum(ASKED.values())
-        self.of_word = nn.Linear(unet.config.xf_width, answers)
-        # One more answer of each kind: the caption has no such object.
-        slots = MAX_OBJECTS * (answers + len(ASKED))
-        self.of_summary = nn.Linear(unet.transformer_proj.out_features, slots)
+        self.of_word = nn.Linear(unet.config.xf_width, sum(ASKED.values()))
+        self.of_summary = nn.Linear(unet.transformer_proj.out_features, len(PAIRS) * len(FACTS))
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits of each kind of answer, in the order of `ASKED`.
+    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Logits of every answer.
 
         Returns:
-            Of the words, a (batch, text_ctx, answers) each; of the caption's objects, a (batch,
-            MAX_OBJECTS, answers + 1) each.
+            Of the words, a (batch, text_ctx, answers) for each entry of `ASKED`; of the pairs
+            (batch, pairs, facts).
         """
         summary, sequence = self._read(tokens, mask)
-        sizes = list(ASKED.values())
-        slots = self.of_summary(summary).unflatten(1, (MAX_OBJECTS, -1))
-        return (
-            list(self.of_word(sequence).split(sizes, -1)),
-            list(slots.split([n + 1 for n in sizes], -1)),
-        )
+        of_words = self.of_word(sequence).split(list(ASKED.values()), -1)
+        return list(of_words), self.of_summary(summary).unflatten(1, (len(PAIRS), len(FACTS)))
 
 
 def parsing_loss(parser: Parser, captions: Sequence[str], context: int) -> Tensor:
-    """Cross-entropy of all that is asked, averaged over kinds.
+    """Cross-entropy of a word's answers, plus that of all a summary tells, in nats.
 
     Args:
         parser: what reads.
@@ -88,32 +92,32 @@ def parsing_loss(parser: Parser, captions: Sequence[str], context: int) -> Tenso
     """
     device = parser.of_word.weight.device
     tokens, mask = padded(WordTokenizer(), captions, context)
-    words, slots = parser(tokens.to(device), mask.to(device))
-    of_words, of_slots = (torch.from_numpy(a).to(device) for a in answers(captions, context))
+    words, pairs = parser(tokens.to(device), mask.to(device))
+    of_words, of_pairs = (torch.from_numpy(a).to(device) for a in answers(captions, context))
     losses = [
         F.cross_entropy(logits.flatten(0, 1), right.flatten(), ignore_index=_NOTHING)
-        for asked, told in ((words, of_words), (slots, of_slots))
-        for logits, right in zip(asked, told.unbind(-1), strict=True)
+        for logits, right in zip(words, of_words.unbind(-1), strict=True)
     ]
-    return torch.stack(losses).mean()
+    told = F.binary_cross_entropy_with_logits(pairs, of_pairs, reduction="sum")
+    return torch.stack(losses).sum() + told / len(captions)
 
 
 def answers(captions: Sequence[str], context: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a parser should tell of captions, as class numbers in the order of `ASKED`.
+    """What a parser should tell of captions.
 
     Args:
         captions: of the tabletop's grammar.
         context: length in tokens.
 
     Returns:
-        int64 of words (batch, context, kinds), -100 at words of no object, and of objects (batch,
-        MAX_OBJECTS, kinds), the highest number where the caption has fewer.
+        Of words, class numbers int64 (batch, context, kinds) in the order of `ASKED`, -100 at words
+        of no object; of pairs, float32 (batch, pairs, facts) of 0 and 1.
 
     Raises:
         ValueError: a caption is not of the grammar.
     """
     of_words = np.full((len(captions), context, len(ASKED)), _NOTHING)
-    of_slots = np.tile(list(ASKED.values()), (len(captions), MAX_OBJECTS, 1))
+    of_pairs = np.zeros((len(captions), len(PAIRS), len(FACTS)), np.float32)
     encode = WordTokenizer().encode
     for row, caption in enumerate(captions):
         claim = parse(caption)
@@ -121,33 +125,46 @@ def answers(captions: Sequence[str], context: int) -> tuple[np.ndarray, np.ndarr
             raise ValueError(f"caption {caption!r} is not of the tabletop's grammar")
         start = 0
         for number, mention in enumerate(claim.mentions):
-            facts = _facts(claim, mention, number)
-            of_slots[row, number] = facts
             start = caption.index(str(mention), start)
             first, length = len(encode(caption[:start])), len(encode(str(mention)))
-            of_words[row, first : first + length] = facts
+            of_words[row, first : first + length] = _classes(claim, mention, number)
+            pair = PAIRS.index((mention.color, mention.shape))
+            of_pairs[row, pair, _facts(claim, mention, number)] = 1
             start += len(str(mention))
-    return of_words, of_slots
+    return of_words, of_pairs
 
 
-def _facts(claim: Claim, mention: Mention, number: int) -> list[int]:
-    role = 2 * len(RELATIONS)
-    if claim.relation and number < 2:
-        role = RELATIONS.index(claim.relation) + number * len(RELATIONS)
+def _classes(claim: Claim, mention: Mention, number: int) -> list[int]:
+    """Answers to `ASKED`."""
+    place = _place(claim, number)
     return [
         SHAPES.index(mention.shape),
         COLORS.index(mention.color),
         SIZES.index(mention.size) if mention.size else len(SIZES),
         MATERIALS.index(mention.material) if mention.material else len(MATERIALS),
-        role,
+        2 * len(RELATIONS) if place is None else place,
     ]
+
+
+def _facts(claim: Claim, mention: Mention, number: int) -> list[int]:
+    """Which of `FACTS` hold."""
+    said = [FACTS.index(word) for word in ("named", mention.size, mention.material) if word]
+    place = _place(claim, number)
+    return said if place is None else [*said, len(FACTS) - 2 * len(RELATIONS) + place]
+
+
+def _place(claim: Claim, number: int) -> int | None:
+    """Which relation the object stands in, and whether first or second; None if in none."""
+    if not claim.relation or number > 1:
+        return None
+    return RELATIONS.index(claim.relation) + number * len(RELATIONS)
 
 
 class Captions:
     """Captions of scenes that nobody renders, drawn anew each time."""
 
     def __init__(self, count: int = SCENES) -> None:
-        self._scenes = [scene(SCENES_SEED, i, "train") for i in range(count)]
+        self._scenes = [scene(SCENES_SEED, i) for i in range(count)]
 
     def batch(self, rng: np.random.Generator, size: int) -> list[str]:
         """`size` captions."""

@@ -72,13 +72,15 @@ CLEAN_CLIP = dataclasses.replace(
 
 # fmt: off
 SCHEDULES = {
-    "text": Schedule(steps=600, lr=2e-3, warmup=100, decay_from=0.3, seed=20),
+    "text": Schedule(
+        steps=1500, lr=8e-3, warmup=30, ema=0.99, seed=20, optimiser="muon",
+    ),
     "base": Schedule(
         steps=2400, lr=8e-3, warmup=100, decay_from=1.0, weight_decay=0.03, seed=21,
         optimiser="muon",
     ),
     "base-cfg": Schedule(
-        steps=2600, lr=8e-3, warmup=20, weight_decay=0.03, seed=22,
+        steps=1800, lr=5e-3, warmup=20, weight_decay=0.03, seed=22,
         optimiser="muon",
     ),
     "base-inpaint": Schedule(
@@ -96,7 +98,7 @@ SCHEDULES = {
 }
 # fmt: on
 BATCH = {
-    "text": 128,
+    "text": 64,
     "base": 32,
     "base-cfg": 32,
     "base-inpaint": 32,
@@ -188,9 +190,13 @@ def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> C
 
 
 def _text(data: Path, work: Path, device: str) -> None:
-    """The base model with a text transformer that reads captions, and nothing else learnt yet."""
+    """A base model that reads, and draws as well as what it starts from: `start.safetensors` in the
+    work folder, or a new one.
+    """
     torch.manual_seed(0)
-    model, captions = TextUNet(BASE), Captions()
+    start = work / "start.safetensors"
+    model = load_unet(start).requires_grad_(True) if start.exists() else TextUNet(BASE)
+    captions = Captions()
     parser = Parser(model).to(device)
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
