@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from glide_eval.errors import WeightsError
 from glide_eval.user_files import find_weights
 
-from .protocol import Features, fingerprint
+from .protocol import Extractor, Features
 
 CLEAN_WEIGHTS = "inception-2015-12-05.pt"
 CLEAN_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
@@ -32,7 +32,7 @@ TORCHMETRICS_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 TORCHMETRICS_SHA256 = "6726825d"  # its first digits, which the file's name carries
 
 
-class CleanFidInception:
+class CleanFidInception(Extractor):
     """clean-fid's `clean` mode.
 
     Args:
@@ -48,18 +48,21 @@ class CleanFidInception:
     def __init__(
         self, network: nn.Module, weights_sha256: str, device: torch.device | str | None = None
     ) -> None:
+        from cleanfid.resize import build_resizer
+
         self._device = _device(device)
+        self._resize = build_resizer("clean")
         self._network = network.eval().to(self._device)
         self._head = _output_weight(getattr(network, "base", None))
-        self.provides = frozenset({"pool"} | ({"logits"} if self._head is not None else set()))
-        self.fingerprint = fingerprint(
-            extractor=self.name,
-            version=1,
-            weights=weights_sha256,
-            resize="clean-fid clean: Pillow bicubic in float to 299",
-            quantisation="none",
-            dtype="float32",
-        )
+        self.provides = _provides(self._head)
+        self.facts = {
+            "extractor": self.name,
+            "version": "1",
+            "weights": weights_sha256,
+            "resize": "clean-fid clean: Pillow bicubic in float to 299",
+            "quantisation": "none",
+            "dtype": "float32",
+        }
 
     @classmethod
     def load(
@@ -100,20 +103,20 @@ class CleanFidInception:
             raise _foreign(path, "a TorchScript Inception-v3 with `layers`", error) from error
         return cls(network, digest, device)
 
-    def extract(
-        self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
-    ) -> Features:
-        """See `Extractor.extract`; float32, d = 2048. Captions are not used."""
-        from cleanfid.resize import make_resizer
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """See `Extractor`: float32 (3, 299, 299) in 0..255, by clean-fid's own resizer."""
+        return np.ascontiguousarray(self._resize(image).transpose(2, 0, 1))
 
-        resize = make_resizer("PIL", False, "bicubic", (299, 299))  # clean-fid's `clean` mode
-        batch = np.stack([resize(image) for image in images]).transpose(0, 3, 1, 2)
+    def embed(
+        self, prepared: Sequence[np.ndarray], captions: Sequence[str] | None = None
+    ) -> Features:
+        """See `Extractor`; float32, d = 2048. Captions are not used."""
         with torch.inference_mode():
-            pool = self._network(torch.from_numpy(np.ascontiguousarray(batch)).to(self._device))
+            pool = self._network(torch.from_numpy(np.stack(prepared)).to(self._device))
         return _features(pool, self._head)
 
 
-class TorchmetricsInception:
+class TorchmetricsInception(Extractor):
     """The network behind `torchmetrics.image.FrechetInceptionDistance`.
 
     Args:
@@ -133,15 +136,15 @@ class TorchmetricsInception:
         self._network = network.eval().to(self._device)
         head = getattr(getattr(network, "fc", None), "weight", None)
         self._head = head.detach() if head is not None else None
-        self.provides = frozenset({"pool"} | ({"logits"} if self._head is not None else set()))
-        self.fingerprint = fingerprint(
-            extractor=self.name,
-            version=1,
-            weights=weights_sha256,
-            resize="torchmetrics: bilinear, antialiased, in float to 299",
-            quantisation="none",
-            dtype="float32",
-        )
+        self.provides = _provides(self._head)
+        self.facts = {
+            "extractor": self.name,
+            "version": "1",
+            "weights": weights_sha256,
+            "resize": "torchmetrics: bilinear, antialiased, in float to 299",
+            "quantisation": "none",
+            "dtype": "float32",
+        }
 
     @classmethod
     def load(
@@ -182,16 +185,24 @@ class TorchmetricsInception:
             raise _foreign(path, "torch-fidelity's Inception-v3 state dict", error) from error
         return cls(network, digest, device)
 
-    def extract(
-        self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """See `Extractor`: uint8 (3, h, w) as it is; the network resizes by itself."""
+        return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+    def embed(
+        self, prepared: Sequence[np.ndarray], captions: Sequence[str] | None = None
     ) -> Features:
-        """See `Extractor.extract`; float32, d = 2048. Captions are not used."""
+        """See `Extractor`; float32, d = 2048. Captions are not used."""
         with torch.inference_mode():
             pools = [
-                self._network(torch.from_numpy(batch.transpose(0, 3, 1, 2).copy()).to(self._device))
-                for batch in _stacks(images)
+                self._network(torch.from_numpy(batch).to(self._device))
+                for batch in _stacks(prepared)
             ]
         return _features(torch.cat(pools), self._head)
+
+
+def _provides(head: Tensor | None) -> frozenset[str]:
+    return frozenset({"pool", "fid"} | ({"logits"} if head is not None else set()))
 
 
 def _features(pool: Tensor, head: Tensor | None) -> Features:
@@ -202,7 +213,7 @@ def _features(pool: Tensor, head: Tensor | None) -> Features:
 
 
 def _stacks(images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Runs of images of one size, stacked: uint8 (n, h, w, 3)."""
+    """Runs of images of one size, stacked: (n, 3, h, w)."""
     start = 0
     for end in range(1, len(images) + 1):
         if end == len(images) or images[end].shape != images[start].shape:

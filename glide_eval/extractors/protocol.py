@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -99,39 +99,69 @@ class Features:
 class Extractor(Protocol):
     """Turns images into features, always the same ones for the same images.
 
+    In two steps, so that a pass over many images can overlap them: `prepare` needs one image and
+    runs in any thread, `embed` needs a batch and runs the networks. Classes that derive from this
+    one get `extract` and `fingerprint` from the rest.
+
     Values of extractors with different fingerprints must never share a column.
+
+    Attributes:
+        name: as in `metrics.csv` and on the command line.
+        provides: what metrics may ask of it when captions are given. `logits`, `clip`,
+            `guiding_clip`, `texture` and `accuracy` are parts of `Features`; `pool` says that its
+            pool suits any metric of distances between images; `fid`, `fd_dinov2` and `cmmd` that it
+            is the network that metric is defined with.
+        facts: all that decides the features, in words: the weights' sha256, resize and crop rule,
+            quantisation, dtype, and `version`, which counts changes of our own code. Where two
+            fingerprints differ, the facts say why.
     """
 
-    @property
-    def name(self) -> str:
-        """As in `metrics.csv` and on the command line."""
-        ...
+    name: str
+    provides: frozenset[str]
+    facts: dict[str, str]
 
     @property
     def fingerprint(self) -> str:
-        """Short hex that changes whenever the features could; see `fingerprint`."""
+        """Short hex that changes whenever the features could: see `fingerprint`."""
+        return fingerprint(self.facts)
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """One image as the networks take it: cropped, resized, quantised.
+
+        Safe to call from several threads at once, and touches no network.
+
+        Args:
+            image: uint8 (h, w, 3), any size.
+        """
         ...
 
-    @property
-    def provides(self) -> frozenset[str]:
-        """Which parts of `Features` it fills when captions are given."""
+    def embed(
+        self, prepared: Sequence[np.ndarray], captions: Sequence[str] | None = None
+    ) -> Features:
+        """Features of a batch.
+
+        Args:
+            prepared: what `prepare` made of each image, at least one.
+            captions: one an image; without them the parts that need a caption stay empty.
+        """
         ...
 
     def extract(
         self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
     ) -> Features:
-        """Features of a batch.
+        """Both steps at once.
 
         Args:
-            images: uint8 (h, w, 3) each; sizes may differ.
-            captions: one an image; without them the parts that need a caption stay empty.
+            images: uint8 (h, w, 3) each, at least one; sizes may differ.
+            captions: see `embed`.
         """
-        ...
+        return self.embed([self.prepare(image) for image in images], captions)
 
 
-def fingerprint(**facts: str | int | None) -> str:
-    """Sixteen hex digits of all that decides the features.
+def fingerprint(facts: Mapping[str, str]) -> str:
+    """Sixteen hex digits of an extractor's `facts`.
 
-    Weights' sha256, resize and crop rule, quantisation and dtype belong among `facts`.
+    The version is hashed as the number it is: features kept before now stay valid.
     """
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    counted = {**facts, "version": int(facts["version"])}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]
