@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .extractors import Extractor
-
 Described = tuple[str, Mapping[str, str]]  # an extractor's name and facts
 DIGEST = 12  # characters shown of a SHA-256
-
-
-def facts_of(extractor: Extractor) -> dict[str, str]:
-    """What an extractor's fingerprint hashes, spelt out; empty if it does not say."""
-    return dict(getattr(extractor, "facts", {}))
 
 
 def difference_in_words(first: Described, second: Described) -> str:

@@ -120,7 +120,7 @@ def extract(
     def prepare(item: Item) -> tuple[Seen[Item], dict[str, np.ndarray]]:
         picture = read(item)
         seen = Seen(item, picture.sha256, picture.kind, picture.pixels.shape)
-        return seen, {e.name: _prepared(e, picture.pixels) for e in extractors}
+        return seen, {e.name: e.prepare(picture.pixels) for e in extractors}
 
     refused: list[Unreadable[Item]] = []
     batch: list[tuple[Seen[Item], dict[str, np.ndarray]]] = []
@@ -171,9 +171,7 @@ def read_picture(path: Path) -> Picture:
     return Picture(pixels, hashlib.sha256(content).hexdigest(), kind)
 
 
-def _ahead(
-    items: Iterable[Item], work: Callable[[Item], object]
-) -> Iterator[tuple[Item, Future]]:
+def _ahead(items: Iterable[Item], work: Callable[[Item], object]) -> Iterator[tuple[Item, Future]]:
     """Each item with its finished or running work, in order, at most `AHEAD` begun ahead."""
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="read-ahead")
     stream = iter(items)
@@ -195,8 +193,7 @@ def _embed(
     seen = [image for image, _ in batch]
     captions = None if caption is None else [caption(image.item) for image in seen]
     features = {
-        e.name: _embedded(e, [prepared[e.name] for _, prepared in batch], captions)
-        for e in extractors
+        e.name: e.embed([prepared[e.name] for _, prepared in batch], captions) for e in extractors
     }
     for extractor in extractors:
         _refuse_nonfinite(features[extractor.name], [name(s.item) for s in seen], extractor)
@@ -215,15 +212,3 @@ def _refuse_nonfinite(features: Features, names: list[str], extractor: Extractor
                 f"images in a batch, first for {names[bad[0]]}: expected finite numbers. Look at "
                 "that image; if it is sound, the extractor's weights or precision are not."
             )
-
-
-def _prepared(extractor: Extractor, image: np.ndarray) -> np.ndarray:
-    prepare = getattr(extractor, "prepare", None)
-    return prepare(image) if prepare else image
-
-
-def _embedded(
-    extractor: Extractor, prepared: list[np.ndarray], captions: list[str] | None
-) -> Features:
-    embed = getattr(extractor, "embed", None)
-    return (embed or extractor.extract)(prepared, captions)

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .comparable import difference_in_words, facts_of
+from .comparable import difference_in_words
 from .errors import FeatureError
 from .extractors import Extractor
 from .metrics.fid import Moments
@@ -148,12 +148,10 @@ class Reference:
         """
         if self.fingerprint == extractor.fingerprint:
             return
-        why = difference_in_words(
-            (self.extractor, self.facts), (extractor.name, facts_of(extractor))
-        )
+        why = difference_in_words((self.extractor, self.facts), (extractor.name, extractor.facts))
         raise FeatureError(
-            f"{name} holds features of {self.extractor} {self.fingerprint}, the images are measured "
-            f"by {extractor.name} {extractor.fingerprint}: values would not be comparable "
+            f"{name} holds features of {self.extractor} {self.fingerprint}, the images are "
+            f"measured by {extractor.name} {extractor.fingerprint}: values would not be comparable "
             f"({why}). Build the reference again with this extractor, or measure with the one that "
             "made it."
         )
