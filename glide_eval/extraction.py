@@ -98,6 +98,7 @@ def extract(
     caption: Callable[[Item], str] | None = None,
     name: Callable[[Item], str] = str,
     left_out: list[Unreadable[Item]] | None = None,
+    advice: str = "",
 ) -> Iterator[Batch[Item]]:
     """Features of images by every extractor, each image read once.
 
@@ -109,6 +110,7 @@ def extract(
         name: what messages call an item.
         left_out: filled with the images that can't be read, and the pass goes on without them.
             None refuses them.
+        advice: ends the message that refuses them.
 
     Raises:
         ImageError: images that can't be read. All of them are named: from the first one on the
@@ -136,25 +138,27 @@ def extract(
         if len(batch) == BATCH:
             yield _embed(batch, extractors, caption, name)
             batch = []
-    refuse(refused)
+    refuse(refused, advice)
     if batch:
         yield _embed(batch, extractors, caption, name)
 
 
-def refuse(unreadable: Sequence[Unreadable]) -> None:
+def refuse(unreadable: Sequence[Unreadable], advice: str = "") -> None:
     """Nothing, if all images could be read.
 
     Raises:
         ImageError: some could not; one paragraph names each, up to `SHOWN` with its reason.
     """
+    advice = f" {advice}" if advice else ""
     if len(unreadable) == 1:
-        raise ImageError(unreadable[0].reason)
+        raise ImageError(unreadable[0].reason + advice)
     if unreadable:
         reasons = [f"({i}) {image.reason}" for i, image in enumerate(unreadable[:SHOWN], 1)]
         rest = ", ".join(str(image.item) for image in unreadable[SHOWN:])
         raise ImageError(
             f"{count(len(unreadable), 'image')} can't be read. {' '.join(reasons)}"
             + (f" And {rest}." if rest else "")
+            + advice
         )
 
 
@@ -196,11 +200,16 @@ def _embed(
         e.name: e.embed([prepared[e.name] for _, prepared in batch], captions) for e in extractors
     }
     for extractor in extractors:
-        _refuse_nonfinite(features[extractor.name], [name(s.item) for s in seen], extractor)
+        _refuse_nonfinite(features[extractor.name], seen, extractor, name)
     return Batch(seen, features)
 
 
-def _refuse_nonfinite(features: Features, names: list[str], extractor: Extractor) -> None:
+def _refuse_nonfinite(
+    features: Features,
+    seen: list[Seen[Item]],
+    extractor: Extractor,
+    name: Callable[[Item], str],
+) -> None:
     """NaN is found where its image is known; in an accuracy it means that nothing is claimed."""
     for part, array in features.to_arrays().items():
         if part.startswith("accuracy.") or not array.ndim:
@@ -209,6 +218,6 @@ def _refuse_nonfinite(features: Features, names: list[str], extractor: Extractor
         if len(bad):
             raise FeatureError(
                 f"{extractor.name} gives NaN or infinite {part} for {len(bad)} of {len(array)} "
-                f"images in a batch, first for {names[bad[0]]}: expected finite numbers. Look at "
-                "that image; if it is sound, the extractor's weights or precision are not."
+                f"images in a batch, first for {name(seen[bad[0]].item)}: expected finite numbers. "
+                "Look at that image; if it is sound, the extractor's weights or precision are not."
             )

@@ -24,6 +24,7 @@ from .run_store import write_text
 from .user_files import cache_dir
 
 SQUARE = "centre square"  # the crop of GLIDE, appendix A.2
+ADVICE = "Or leave out what can't be read, with --skip-corrupt."
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def folder_features(
     place = _place(folder, crop, cache)
     known = _recall(place / "files.json", folder, images)
     if known and not skip_unreadable:
-        refuse(known.left_out)
+        refuse(known.left_out, ADVICE)
     found: dict[str, Features] = {}
     if known:
         for extractor in extractors:
@@ -119,6 +120,7 @@ def _pass(
             extractors,
             caption=captions.__getitem__ if captions is not None else None,
             left_out=left_out if skip_unreadable else None,
+            advice=ADVICE,
         ):
             seen += batch.seen
             for name, features in batch.features.items():

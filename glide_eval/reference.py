@@ -229,7 +229,7 @@ class Reference:
         for share in shares[1:]:
             moments = moments.merge(share.moments)
         parts = tuple(part for share in shares for part in share.parts)
-        same_build = all(s.parts for s in shares) and len({p.plan for p in parts}) == 1
+        same_build = all(s.parts for s in shares) and len({(p.plan, p.of) for p in parts}) == 1
         whole = same_build and len(parts) == parts[0].of
         sources = list(dict.fromkeys(share.source for share in shares))
         return dataclasses.replace(
@@ -319,7 +319,7 @@ def _refuse_merging(first: Reference, second: Reference) -> None:
             f"{first.source!r} and {second.source!r} can't be merged: it is not known of how many "
             "images one of them is. Build it again with --count N."
         )
-    plans = {part.plan for share in (first, second) for part in share.parts}
+    plans = {(part.plan, part.of) for share in (first, second) for part in share.parts}
     if first.parts and second.parts and len(plans) == 1:
         ours, theirs = ({part.index for part in share.parts} for share in (first, second))
         if common := sorted(ours & theirs):

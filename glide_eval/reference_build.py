@@ -21,7 +21,7 @@ from .coco import CocoCaptions
 from .errors import FeatureError, UsageError
 from .extraction import Picture, Unreadable, extract
 from .extractors import Extractor, Features
-from .folder_features import SQUARE, FolderFeatures, folder_features, reader
+from .folder_features import ADVICE, SQUARE, FolderFeatures, folder_features, reader
 from .images import list_images
 from .metrics.fid import Moments
 from .reference import Caption, Part, Reference, image_id
@@ -86,7 +86,7 @@ class RealImages:
             f"{count:,} rendered tabletop scenes",
             [f"tabletop-{seed}-{number}" for number in range(count)],
             lambda start, stop: _rendered(start, stop, seed),
-            lambda pixels: Picture(pixels, hashlib.sha256(pixels.tobytes()).hexdigest()),
+            _InMemory.read,
         )
 
     def plan(self) -> str:
@@ -119,19 +119,23 @@ def build_references(
         ImageError: images that can't be read.
         FeatureError: no image, or features that are not finite.
     """
+    if not real.names:
+        raise FeatureError(f"The reference {real.source!r} holds no image: expected at least one.")
     start, stop = _range(len(real.names), share)
     gathered = {extractor.name: _Gathered(keep_features) for extractor in extractors}
     ids: list[np.ndarray] = []
     unread: list[Unreadable] | None = None if left_out is None else []
     with tqdm(total=stop - start, desc="Reference", unit="image", disable=None) as progress:
         items = real.items(start, stop)
-        for batch in extract(items, real.read, extractors, left_out=unread):
+        for batch in extract(items, real.read, extractors, left_out=unread, advice=ADVICE):
             ids += [image_id(seen.sha256) for seen in batch.seen]
             for name, features in batch.features.items():
                 gathered[name].add(features)
             progress.update(len(batch.seen))
     if not ids:
-        raise FeatureError(f"The reference {real.source!r} holds no image: expected at least one.")
+        raise FeatureError(
+            f"No image of {real.source} can be read; the first: {(unread or [])[0].reason}"
+        )
     if left_out is not None and unread:
         left_out += unread
     return {
@@ -162,8 +166,8 @@ def build_reference(extractor: Extractor, images: Sequence[np.ndarray], source: 
     real = RealImages(
         source,
         [str(number) for number in range(len(images))],
-        lambda start, stop: images[start:stop],
-        lambda pixels: Picture(pixels, hashlib.sha256(pixels.tobytes()).hexdigest()),
+        lambda start, stop: (_InMemory(f"image {i}", images[i]) for i in range(start, stop)),
+        _InMemory.read,
     )
     return build_references(real, [extractor])[extractor.name]
 
@@ -290,6 +294,20 @@ def shipped_reference() -> Path:
     return Path(str(resources.files("generator") / "weights" / "tabletop_reference.npz"))
 
 
+@dataclass(frozen=True, eq=False)
+class _InMemory:
+    """An image that never was a file."""
+
+    name: str
+    pixels: np.ndarray
+
+    def __str__(self) -> str:
+        return self.name
+
+    def read(self) -> Picture:
+        return Picture(self.pixels, hashlib.sha256(self.pixels.tobytes()).hexdigest())
+
+
 class _Gathered:
     """Rows of features as they come: moments, and the rows themselves if they are to be kept.
 
@@ -347,13 +365,14 @@ def _range(total: int, share: tuple[int, int]) -> tuple[int, int]:
     return start, stop
 
 
-def _rendered(start: int, stop: int, seed: int) -> Iterator[np.ndarray]:
+def _rendered(start: int, stop: int, seed: int) -> Iterator[_InMemory]:
     """Scenes start … stop − 1, rendered in the same company whatever the part they are in."""
     from generator.tabletop.dataset import reference_images  # needs torch
 
     for first in range(start - start % RENDERED, stop, RENDERED):
         images = reference_images(RENDERED, seed, first)[0]
-        yield from images[max(0, start - first) : stop - first]
+        for number in range(max(start, first), min(stop, first + RENDERED)):
+            yield _InMemory(f"scene {number}", images[number - first])
 
 
 def _refuse_statistics(path: Path, mean: np.ndarray, covariance: np.ndarray) -> None:

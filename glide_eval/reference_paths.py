@@ -34,6 +34,11 @@ class NamedReferences:
         crop: str = SQUARE,
         skip_unreadable: bool = False,
     ) -> None:
+        if missing := [path for path in paths if not path.exists()]:
+            raise UsageError(
+                f"{missing[0]} is not there: expected a folder of real images, or a file that "
+                "`glide-eval reference build` wrote."
+            )
         folders = [path for path in paths if path.is_dir()]
         if len(folders) > 1:
             raise UsageError(

@@ -7,7 +7,7 @@ import re
 import shutil
 import statistics
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,8 @@ def format_table(
     columns = [_column(metric, arms, found) for metric, found in by_metric.items()]
     names = ["", *(labels.get(arm, arm) for arm in arms)]
     first = max(len(name) for name in names)
-    title = f"{rows[0].extractor}: value [{rows[0].level:.0%} interval], n = {_n(rows)} an arm"
+    n = _n(_images(rows).values())
+    title = f"{rows[0].extractor}: value [{rows[0].level:.0%} interval], n = {n} an arm"
     lines = [title, ""]
     for block in _blocks(columns, width - first):
         for i, name in enumerate(names):
@@ -97,9 +98,8 @@ def format_table(
     for reference in sorted({row.reference for row in rows} - {""}):
         compared = dict.fromkeys(row.metric for row in rows if row.reference == reference)
         lines += wrapped(f"{', '.join(compared)}: against {reference}.", width)
-    for metric, found in by_metric.items():
-        for note in _notes(metric, list(found.values()), labels):
-            lines += wrapped(note, width)
+    for note in [*_notes(rows, labels), *_notes_on_n(rows)]:
+        lines += wrapped(note, width)
     return "\n".join(lines) + "\n"
 
 
@@ -138,26 +138,53 @@ def _digest(reference: str) -> str:
     return found[1] if found else reference
 
 
-def _n(rows: Sequence[MetricRow]) -> str:
-    counts = sorted({row.n for row in rows if row.n})
-    ends = dict.fromkeys([*counts[:1], *counts[-1:]])
+def _n(counts: Iterable[int]) -> str:
+    """`1,000 images`, or `20 to 1,000 images`."""
+    known = sorted({count for count in counts if count})
+    ends = dict.fromkeys([*known[:1], *known[-1:]])
     return f"{' to '.join(f'{count:,}' for count in ends) or '0'} images"
 
 
-def _notes(metric: str, rows: list[MetricRow], labels: Mapping[str, str]) -> list[str]:
-    """Each note once, with the arms it is about where that is not all of them."""
-    lines = []
-    for note in dict.fromkeys(row.note for row in rows if row.note):
-        about = [labels.get(row.arm, row.arm) for row in rows if row.note == note]
-        where = "" if len(about) == len(rows) else f" ({', '.join(about)})"
-        lines.append(f"{metric}{where}: {note}.")
-    counts = {row.n for row in rows if not math.isnan(row.value)}
-    if metric in DEPEND_ON_N and len(counts) > 1:
-        lines.append(
-            f"{metric}: arms have {_n(rows)}, and its bias depends on their number: compare arms "
-            "of equal n only."
-        )
-    return lines
+def _images(rows: Sequence[MetricRow]) -> dict[str, int]:
+    """How many images each arm has: what its metrics have, or the most of them."""
+    most: dict[str, int] = {}
+    for row in rows:
+        most[row.arm] = max(row.n, most.get(row.arm, 0))
+    return most
+
+
+def _notes(rows: Sequence[MetricRow], labels: Mapping[str, str]) -> list[str]:
+    """Each note once, with the metrics it is about, and the arms where that is not all of them."""
+    about: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for metric in dict.fromkeys(row.metric for row in rows):
+        found = [row for row in rows if row.metric == metric]
+        for note in dict.fromkeys(row.note for row in found if row.note):
+            arms = tuple(labels.get(row.arm, row.arm) for row in found if row.note == note)
+            about.setdefault((note, arms if len(arms) < len(found) else ()), []).append(metric)
+    return [
+        f"{', '.join(metrics)}{_bracketed(arms)}: {note}."
+        for (note, arms), metrics in about.items()
+    ]
+
+
+def _bracketed(arms: tuple[str, ...]) -> str:
+    return f" ({', '.join(arms)})" if arms else ""
+
+
+def _notes_on_n(rows: Sequence[MetricRow]) -> list[str]:
+    """Where a metric is of fewer images than its arm has, or arms differ and that moves it."""
+    images = _images(rows)
+    notes = []
+    for metric in dict.fromkeys(row.metric for row in rows):
+        found = [row for row in rows if row.metric == metric and not math.isnan(row.value)]
+        if any(row.n < images[row.arm] for row in found):
+            notes.append(f"{metric}: of {_n(row.n for row in found)} an arm.")
+        if metric in DEPEND_ON_N and len({row.n for row in found}) > 1:
+            notes.append(
+                f"{metric}: arms have {_n(row.n for row in found)}, and its bias depends on their "
+                "number: compare arms of equal n only."
+            )
+    return notes
 
 
 def _column(metric: str, arms: list[str], found: dict[str, MetricRow]) -> list[str]:

@@ -275,7 +275,7 @@ def _show(result: _Result) -> None:
         click.echo(f"Files not used ({len(result.not_used):,}):", err=True)
         for file in result.not_used[:SHOWN]:
             text = file.reason if str(file.item) in file.reason else f"{file.item}: {file.reason}"
-            click.echo("\n".join(wrapped(f"  {text}", width)), err=True)
+            click.echo(f"  {text}", err=True)
         if len(result.not_used) > SHOWN:
             click.echo(f"  and {len(result.not_used) - SHOWN:,} more (--json lists all)", err=True)
 
