@@ -18,8 +18,10 @@ from tqdm import tqdm
 from .errors import FeatureError
 from .extractors import Extractor, Features
 from .images import ImageFolder, center_crop, decode_rgb, list_images, read_file
+from .metrics.cmmd import cmmd_reference_term
 from .metrics.fid import Moments
 from .metrics.image_quality import Texture
+from .metrics.kid import kid_reference_term
 from .metrics.neighbours import Manifold
 from .metrics.value import as_matrix
 from .run_store import replacing
@@ -55,8 +57,18 @@ class Reference:
 
     @cached_property
     def manifold(self) -> Manifold:
-        """For precision and image quality."""
+        """For precision, density, coverage and image quality."""
         return Manifold.of(self.pool, what="features of the reference")
+
+    @cached_property
+    def kid_term(self) -> float:
+        """For KID."""
+        return kid_reference_term(self.pool)
+
+    @cached_property
+    def cmmd_term(self) -> float:
+        """For CMMD, where the pool holds CLIP's embeddings."""
+        return cmmd_reference_term(self.pool)
 
     @cached_property
     def texture_scale(self) -> Texture:

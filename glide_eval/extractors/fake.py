@@ -23,7 +23,7 @@ class FakeExtractor:
     """
 
     name = "fake"
-    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "texture", "accuracy"})
+    provides = frozenset({"pool", "fid", "logits", "clip", "guiding_clip", "texture", "accuracy"})
 
     def __init__(self, version: int = 1) -> None:
         self.fingerprint = fingerprint(extractor=self.name, version=version)

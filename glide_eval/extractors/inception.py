@@ -51,7 +51,9 @@ class CleanFidInception:
         self._device = _device(device)
         self._network = network.eval().to(self._device)
         self._head = _output_weight(getattr(network, "base", None))
-        self.provides = frozenset({"pool"} | ({"logits"} if self._head is not None else set()))
+        self.provides = frozenset(
+            {"pool", "fid"} | ({"logits"} if self._head is not None else set())
+        )
         self.fingerprint = fingerprint(
             extractor=self.name,
             version=1,
@@ -133,7 +135,9 @@ class TorchmetricsInception:
         self._network = network.eval().to(self._device)
         head = getattr(getattr(network, "fc", None), "weight", None)
         self._head = head.detach() if head is not None else None
-        self.provides = frozenset({"pool"} | ({"logits"} if self._head is not None else set()))
+        self.provides = frozenset(
+            {"pool", "fid"} | ({"logits"} if self._head is not None else set())
+        )
         self.fingerprint = fingerprint(
             extractor=self.name,
             version=1,

@@ -33,7 +33,7 @@ class TabletopExtractor:
     """
 
     name = "tabletop"
-    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "texture", "accuracy"})
+    provides = frozenset({"pool", "fid", "logits", "clip", "guiding_clip", "texture", "accuracy"})
 
     def __init__(
         self,

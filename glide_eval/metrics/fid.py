@@ -83,7 +83,9 @@ class Moments:
     def from_covariance(cls, n: int, mean: np.ndarray, covariance: np.ndarray) -> Self:
         """From published statistics: μ (d,) and the unbiased C (d, d) of n images."""
         eigenvalues, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))
-        known = eigenvalues > len(eigenvalues) * np.finfo(np.float64).eps * np.abs(eigenvalues).max()
+        known = (
+            eigenvalues > len(eigenvalues) * np.finfo(np.float64).eps * np.abs(eigenvalues).max()
+        )
         scale = np.sqrt(eigenvalues[known] * (n - 1))
         return cls(n, np.asarray(mean, dtype=np.float64), scale[:, None] * vectors.T[known])
 
@@ -204,7 +206,7 @@ def fid_infinity(
     n, d = matrix.shape
     numbers = cluster_numbers(n, clusters)
     groups = int(numbers.max()) + 1 if n else 0
-    if groups < 4 or not np.isfinite(whole.value):
+    if groups < 4 or whole.influence is None:
         return undefined(metric, n, whole.note or f"needs 4 prompts to halve, has {groups}")
     rng = np.random.default_rng(seed)
     excess, inverse_n = 0.0, 0.0  # of F(half) over F(n), and of 1/n_half over 1/n, summed
@@ -288,7 +290,7 @@ def _refuse_other_dimension(first: Moments, second: Moments) -> None:
 def _doubts(n: int, d: int, reference_n: int) -> Iterator[str]:
     if n < 2 * d:
         yield (
-            f"{n} images for {d} features: FID is biased upwards, which its interval does not "
+            f"{n} images for {d} features: it is biased upwards, which its interval does not "
             "cover; compare only values of equal n"
         )
     if reference_n < 2 * d:

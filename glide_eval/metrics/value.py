@@ -15,6 +15,7 @@ from scipy import stats
 from glide_eval.errors import FeatureError
 
 LEVEL = 0.95
+Clusters = Sequence[Hashable] | np.ndarray | None  # (n,) labels; None: each its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,21 @@ def as_matrix(features: np.ndarray, what: str) -> np.ndarray:
     return check_features(features, what).astype(np.float64, copy=False)
 
 
+def as_unit_rows(embeddings: np.ndarray, what: str) -> np.ndarray:
+    """Embeddings as float64 (n, e).
+
+    Raises:
+        FeatureError: see `check_features`; or a row is not of unit length.
+    """
+    matrix = as_matrix(embeddings, what)
+    lengths = np.linalg.norm(matrix, axis=1)
+    # Half precision is off by about 1e-3; anything more is not an embedding meant for a cosine.
+    if len(lengths) and np.abs(lengths - 1).max() > 0.01:
+        worst = lengths[np.argmax(np.abs(lengths - 1))]
+        raise FeatureError(f"{what} have length {worst:.3g}: expected 1. Normalise them first.")
+    return matrix
+
+
 def check_features(features: np.ndarray, what: str) -> np.ndarray:
     """Features (n, d) in their own dtype, for passes to which a float64 copy is too big.
 
@@ -108,9 +124,7 @@ def nonfinite_rows(values: np.ndarray) -> np.ndarray:
     return np.flatnonzero(bad)
 
 
-def clustered_se(
-    influence: np.ndarray, clusters: Sequence[Hashable] | None = None
-) -> tuple[float, int]:
+def clustered_se(influence: np.ndarray, clusters: Clusters = None) -> tuple[float, int]:
     """Standard error of a statistic from its influence values, summed within clusters.
 
     SE² = G/(G−1) · Σ_g (Σ_{i∈g} φ_i)² / n², φ centred (the cluster-robust sandwich with CR1's
@@ -132,14 +146,14 @@ def clustered_se(
     return (se if se > 1e-12 * np.abs(influence).max() else 0.0), groups
 
 
-def cluster_sums(values: np.ndarray, clusters: Sequence[Hashable] | None = None) -> np.ndarray:
+def cluster_sums(values: np.ndarray, clusters: Clusters = None) -> np.ndarray:
     """Sums of float (n,) over each cluster, in order of first appearance: float64 (G,)."""
     if clusters is None:
         return values
     return np.bincount(cluster_numbers(len(values), clusters), weights=values)
 
 
-def cluster_numbers(n: int, clusters: Sequence[Hashable] | None = None) -> np.ndarray:
+def cluster_numbers(n: int, clusters: Clusters = None) -> np.ndarray:
     """Labels as numbers from 0 in order of first appearance: int (n,); None gives each its own."""
     if clusters is None:
         return np.arange(n)
