@@ -19,6 +19,7 @@ from .folder_features import SQUARE, FolderFeatures, folder_features
 from .images import list_images
 from .imported import CAPTION_FILES
 from .metric_tables import MetricRow
+from .metrics.registry import Measured
 from .reference import Reference
 from .reference_build import folder_references
 from .run_features import size_in_words
@@ -122,14 +123,17 @@ def measure_folders(
         for extractor in extractors:
             subject = Subject(
                 name,
-                spoken or [str(image.item) for image in found.seen],
+                Measured(
+                    found.features[extractor.name],
+                    spoken or [str(image.item) for image in found.seen],
+                    references.get(extractor.name),
+                ),
                 cache_key(cropped, digests, spoken)[:12],
                 extractor,
-                references.get(extractor.name),
                 no_captions=why_not,
             )
             for metric in chosen[extractor.name]:
-                value, _ = subject.evaluate(metric, found.features[extractor.name])
+                value, _ = subject.evaluate(metric)
                 if value is not None:
                     rows.append(subject.row(value, metric))
     account.notes += _format_notes(account.kinds)

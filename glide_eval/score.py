@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import FeatureError, UsageError
-from .extractors import Extractor, Features
+from .extractors import Extractor
 from .metric_tables import MetricRow, Pass, ScoreRow, add_pass
 from .metrics.registry import METRICS, Measured, Metric, evaluate
 from .metrics.value import MetricValue, undefined
@@ -26,8 +26,6 @@ from .run_store import RunFolder
 from .scorers import CLIPS
 
 NEED_CAPTIONS = frozenset({"clip", "guiding_clip", "accuracy"})  # parts of `Features`
-MOMENTS_SUFFICE = frozenset({"fid", "fd_dinov2"})  # of a reference
-ONLY_MOMENTS = "the reference holds mean and covariance only, and this needs each image's features"
 
 
 def measure(
@@ -74,14 +72,17 @@ def measure(
         for arm, samples in arms.items():
             subject = Subject(
                 arm,
-                [sample.prompt_id for sample in samples],
+                Measured(
+                    features[extractor.name, arm],
+                    [sample.prompt_id for sample in samples],
+                    references.get(extractor.name),
+                ),
                 images_digest(samples),
                 extractor,
-                references.get(extractor.name),
                 doubt=_reranked_by_itself(rerankers[arm], extractor),
             )
             for metric in chosen[extractor.name]:
-                value, per_sample = subject.evaluate(metric, features[extractor.name, arm])
+                value, per_sample = subject.evaluate(metric)
                 if value is not None:
                     rows.append(subject.row(value, metric))
                 if per_sample is not None:
@@ -140,25 +141,21 @@ class Subject:
 
     Attributes:
         arm: name of the set.
-        prompts: prompt id of each image, the clusters of every interval.
+        seen: features, prompts and reference.
         images: digest of images and captions.
         extractor: who looked.
-        reference: the real images; None if no chosen metric needs them.
         doubt: what to hold against its CLIP score; else empty.
         no_captions: why captions are missing; empty if they are not.
     """
 
     arm: str
-    prompts: Sequence[str]
+    seen: Measured
     images: str
     extractor: Extractor
-    reference: Reference | None
     doubt: str = ""
     no_captions: str = ""
 
-    def evaluate(
-        self, metric: Metric, features: Features
-    ) -> tuple[MetricValue | None, np.ndarray | None]:
+    def evaluate(self, metric: Metric) -> tuple[MetricValue | None, np.ndarray | None]:
         """The metric's value, and its value for each image, where it has them.
 
         Raises:
@@ -167,23 +164,16 @@ class Subject:
         if self.no_captions and metric.needs in NEED_CAPTIONS:
             if metric.value is None:
                 return None, None
-            return undefined(metric.name, len(features), self.no_captions), None
-        if metric.needs_reference and metric.name not in MOMENTS_SUFFICE and self._moments_only:
-            if metric.value is None:
-                return None, None
-            return undefined(metric.name, len(features), ONLY_MOMENTS), None
+            return undefined(metric.name, len(self.seen.features), self.no_captions), None
         try:
-            return evaluate(metric, Measured(features, self.prompts, self.reference))
+            return evaluate(metric, self.seen)
         except FeatureError as error:
             raise FeatureError(f"{self.extractor.name}, arm {self.arm}: {error}") from error
-
-    @property
-    def _moments_only(self) -> bool:
-        return self.reference is not None and self.reference.pool is None
 
     def row(self, value: MetricValue, metric: Metric) -> MetricRow:
         """The value as a row of `metrics.csv`."""
         doubt = self.doubt if metric.name == "clip_score" else ""
+        reference = self.seen.reference if metric.needs_reference else None
         return MetricRow(
             arm=self.arm,
             metric=value.metric,
@@ -196,7 +186,7 @@ class Subject:
             level=value.interval.level,
             method=value.method,
             fingerprint=self.extractor.fingerprint,
-            reference=self.reference.label if metric.needs_reference and self.reference else "",
+            reference=reference.label if reference else "",
             images=self.images,
         )
 

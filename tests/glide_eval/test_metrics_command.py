@@ -58,7 +58,8 @@ def test_it_prints_every_arm_and_metric_with_intervals_and_doubts(run, capsys):
     assert "value [95% interval], n = 8 images an arm" in out
     fid = table[(table["arm"] == "cfg-3") & (table["metric"] == "fid")].iloc[0]
     assert f"{fid['value']:.3f} [{fid['ci_low']:.3f}, {fid['ci_high']:.3f}]" in out
-    assert re.search(r"fid, precision, recall: against 30 noise images \(\w{12}\)", out)
+    compared = "fid, fid_infinity, kid, precision, recall, density, coverage"
+    assert re.search(rf"{compared}: against 30 noise images \(\w{{12}}\)", out)
     assert out.count("biased upwards") == 1  # of all arms, said once
     assert str(run.metrics_path) in out
     assert max(len(line) for line in out.splitlines()[:30]) <= 100
@@ -82,7 +83,7 @@ def test_chosen_metrics_and_a_folder_of_real_images(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["RUN", "--metrics", "fid,kid"], 2, "No metric is named 'kid'"),
+        (["RUN", "--metrics", "fid,psnr"], 2, "No metric is named 'psnr'"),
         (["RUN", "--metrics", " , "], 2, "names no metric"),
         (["RUN", "--extractor", "vgg"], 2, "No extractor is named 'vgg'; there are"),
         (["RUN/none"], 1, "is not a run folder"),

@@ -70,10 +70,14 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
     assert list(dict.fromkeys(table["arm"])) == [arm.name for arm in ARMS]
     of_one = table[table["arm"] == "cfg-3"].set_index("metric")
     assert list(of_one.index) == [
-        "fid", "inception_score", "precision", "recall", "clip_score", "guiding_clip_score",
+        "fid", "fid_infinity", "kid", "inception_score", "precision", "recall", "density",
+        "coverage", "vendi", "clip_score", "guiding_clip_score", "r_precision",
         "caption_accuracy", "object_accuracy", "color_accuracy", "count_accuracy",
         "relation_accuracy",
     ]  # fmt: skip
+    assert "needs 100 different captions" in of_one.loc["r_precision", "note"]
+    assert "every prompt contributes the same" in of_one.loc["density", "note"]  # in no ball at all
+    of_one = of_one.drop(["r_precision", "density"])
     assert (of_one["n"] == PROMPTS).all()
     assert (of_one["ci_low"] < of_one["ci_high"]).all()
     assert ((of_one["ci_low"] <= of_one["value"]) & (of_one["value"] <= of_one["ci_high"])).all()
@@ -85,7 +89,7 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
 
 def test_the_files_say_what_measure_returns(run):
     table = table_of(run, [FakeExtractor()], reference=reference)
-    csv = pd.read_csv(run.metrics_path).fillna({"note": "", "reference": ""})
+    csv = pd.read_csv(run.metrics_path).fillna({"note": "", "reference": "", "method": ""})
     assert list(csv.columns[:8]) == [
         "arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note",
     ]  # fmt: skip
@@ -264,14 +268,14 @@ def test_an_arm_without_samples_and_an_unknown_arm_are_errors(run):
 
 
 def test_unknown_metrics_and_those_an_extractor_lacks_are_wrong_usage(run):
-    with pytest.raises(UsageError, match="No metric is named 'kid'; there are fid,"):
-        measure(run, [FakeExtractor()], ["kid"])
+    with pytest.raises(UsageError, match="No metric is named 'psnr'; there are fid,"):
+        measure(run, [FakeExtractor()], ["psnr"])
     poor = FakeExtractor()
-    poor.provides = frozenset({"pool"})
+    poor.provides = frozenset({"fid"})
     with pytest.raises(UsageError, match="fake can't give clip_score: it has no clip"):
         measure(run, [poor], ["clip_score"])
     table = table_of(run, [poor], reference=reference)
-    assert set(table["metric"]) == {"fid", "precision", "recall"}
+    assert set(table["metric"]) == {"fid", "fid_infinity"}
 
 
 def test_nan_features_are_refused_by_name_and_not_cached(run):
