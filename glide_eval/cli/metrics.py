@@ -17,7 +17,20 @@ from glide_eval.run_store import RunFolder
 if TYPE_CHECKING:
     from glide_eval.metric_tables import MetricRow
 
-EXTRACTORS = ("tabletop", "inception-clean", "inception-torchmetrics")
+EXTRACTORS = (
+    "tabletop",
+    "inception-clean",
+    "inception-legacy-tensorflow",
+    "inception-legacy-pytorch",
+    "inception-torchmetrics",
+    "inception-torch-fidelity",
+    "clip-vit-b-16",
+    "clip-vit-l-14-336",
+    "dinov2-vit-s-14",
+    "dinov2-vit-b-14",
+    "dinov2-vit-l-14",
+    "dinov2-vit-g-14",
+)
 WIDTH = 100  # characters a line of the table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,12 @@ def _clip(name: str, part: str) -> Metric:
         clip = getattr(arm.features, part)
         return clip_scores(clip.images, clip.texts, clip.logit_scale)
 
-    return Metric(name, part, False, scores, lambda arm, s: clip_score(s, arm.prompts, name))
+    def value(arm: Measured, scores: np.ndarray) -> MetricValue:
+        score = clip_score(scores, arm.prompts, name)
+        cut = getattr(arm.features, part).cut_note(arm.prompts)
+        return replace(score, note="; ".join(note for note in (score.note, cut) if note))
+
+    return Metric(name, part, False, scores, value)
 
 
 def _accuracy(part: str) -> Metric:
