@@ -43,7 +43,7 @@ def load_extractor(name: str) -> Extractor:
         UsageError: there is none of that name.
         WeightsError: its weights are not on disk or not its own.
     """
-    if not known(name):
+    if not _known(name):
         raise UsageError(
             f"No extractor is named {name!r}; there are {', '.join((*NAMES, *FORMS))}."
         )
@@ -69,7 +69,7 @@ def load_extractor(name: str) -> Extractor:
     return DinoV2.load(name) if name in NAMES else DinoV2.from_file(*_parts(name))
 
 
-def known(name: str) -> bool:
+def _known(name: str) -> bool:
     """Whether `load_extractor` takes this name; weights are not looked for."""
     kind, *rest = name.split(":", maxsplit=2)
     return name in NAMES or (kind in ("clip", "dinov2") and len(rest) == 2 and all(rest))
@@ -91,6 +91,5 @@ __all__ = [
     "FakeExtractor",
     "Features",
     "fingerprint",
-    "known",
     "load_extractor",
 ]

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from glide_eval import score
+from glide_eval import extraction
 from glide_eval.errors import FeatureError, ImageError, RunError, UsageError
 from glide_eval.extractors import Extractor, FakeExtractor, Features
 from glide_eval.images import read_file
 from glide_eval.metrics.fid import Moments, frechet_distance
-from glide_eval.reference import Reference, build_reference
+from glide_eval.reference import Reference
+from glide_eval.reference_build import build_reference
 from glide_eval.run_store import RunFolder
 from glide_eval.score import measure
 from tests.fakes import ARMS, make_fake_run
@@ -54,9 +55,9 @@ class Counting(FakeExtractor):
         self.name = name
         self.seen = 0
 
-    def extract(self, images, captions=None) -> Features:
-        self.seen += len(images)
-        return super().extract(images, captions)
+    def embed(self, prepared, captions=None) -> Features:
+        self.seen += len(prepared)
+        return super().embed(prepared, captions)
 
 
 def rewrite_manifest(run: RunFolder, change) -> None:
@@ -146,7 +147,7 @@ def test_a_changed_extractor_or_caption_or_a_damaged_cache_is_measured_anew(run)
 
 def test_one_look_at_the_images_feeds_several_extractors(run, monkeypatch):
     reads = []
-    monkeypatch.setattr(score, "read_file", lambda path: reads.append(path) or read_file(path))
+    monkeypatch.setattr(extraction, "read_file", lambda path: reads.append(path) or read_file(path))
     table = table_of(run, [Counting(), Counting(name="other")], ["clip_score"])
     assert len(reads) == len(set(reads)) == len(ARMS) * PROMPTS
     assert set(table["extractor"]) == {"fake", "other"}
@@ -160,7 +161,7 @@ def test_measuring_more_keeps_what_was_measured_of_the_same_images(run):
     assert set(scores["metric"]) == {"clip_score", "caption_accuracy"}
 
 
-def test_rows_of_other_images_or_of_a_changed_extractor_are_dropped(run):
+def test_rows_of_other_images_are_dropped_and_those_of_a_changed_extractor_keep_its_mark(run):
     measure(run, [FakeExtractor()], ["clip_score", "caption_accuracy"])
     rewrite_manifest(run, lambda s: None if s.arm == "cfg-3" and s.prompt_id == "p0001" else s)
     table = table_of(run, [Counting(name="other")], ["inception_score"])
@@ -169,8 +170,12 @@ def test_rows_of_other_images_or_of_a_changed_extractor_are_dropped(run):
         "clip_score", "caption_accuracy", "inception_score",
     }  # fmt: skip
     table = table_of(run, [FakeExtractor(version=2)], ["clip_score"])
-    assert set(table[table["extractor"] == "fake"]["metric"]) == {"clip_score"}
-    assert "caption_accuracy" not in set(pd.read_csv(run.scores_path)["metric"])
+    old, new = FakeExtractor().fingerprint, FakeExtractor(version=2).fingerprint
+    assert set(table[table["metric"] == "clip_score"]["fingerprint"]) == {new}
+    assert set(table[table["metric"] == "caption_accuracy"]["fingerprint"]) == {old}
+    facts = json.loads((run.root / "extractors.json").read_text())
+    assert facts[old]["version"] == "1"
+    assert facts[new]["version"] == "2"
 
 
 def test_metrics_csv_of_another_origin_is_replaced(template, tmp_path):
@@ -271,15 +276,16 @@ def test_unknown_metrics_and_those_an_extractor_lacks_are_wrong_usage(run):
 
 def test_nan_features_are_refused_by_name_and_not_cached(run):
     class Broken(FakeExtractor):
-        def extract(self, images, captions=None):
-            features = super().extract(images, captions)
+        def embed(self, prepared, captions=None):
+            features = super().embed(prepared, captions)
             features.pool[2, 0] = np.nan
             return features
 
     with pytest.raises(
-        FeatureError, match=r"fake gives NaN or infinite pool for 1 of 6 .*unguided/p0002-0\.png"
+        FeatureError,
+        match=r"fake gives NaN or infinite pool for 1 of 6 .*unguided/p0002-0\.png: expected",
     ):
-        measure(run, [Broken()], ["fid"], reference)
+        measure(run, [Broken()], ["fid"], lambda _: reference(FakeExtractor()))
     assert not list(run.features_dir.rglob("*.npz"))
 
 
@@ -294,7 +300,7 @@ def test_a_reference_of_another_dimension_is_refused_with_the_arms_name(run):
 def test_a_reference_too_small_for_neighbours_leaves_precision_undefined_with_a_reason(run):
     def tiny(extractor: Extractor) -> Reference:
         whole = reference(extractor)
-        return dataclasses.replace(whole, pool=whole.pool[:3])
+        return dataclasses.replace(whole, pool=whole.pool[:3], known_moments=None)
 
     table = table_of(run, [FakeExtractor()], ["fid", "precision", "recall", "image_quality"], tiny)
     row = table[(table["arm"] == "cfg-3") & (table["metric"] == "precision")].iloc[0]
