@@ -1,9 +1,9 @@
 """The measuring pass: one look at a run's images feeds every extractor and every metric.
 
 Writes `metrics.csv` and `metrics.parquet` (a row an arm, metric and extractor), `scores.csv` (a row
-a sample, metric and extractor) and `extractors.json` (what each fingerprint stands for). Rows of
-other extractors or metrics stay as long as they are of the same images, so a run can be measured
-again and again with more.
+a sample, metric and extractor), `differences.csv` (a row a pair of arms, metric and extractor) and
+`extractors.json` (what each fingerprint stands for). Rows of other extractors or metrics stay as
+long as they are of the same images, so a run can be measured again and again with more.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arm_differences import difference_rows, pairs_to_compare
 from .errors import FeatureError, UsageError
 from .extractors import Extractor
-from .metric_tables import MetricRow, Pass, ScoreRow, add_pass
+from .metric_tables import DifferenceRow, MetricRow, Pass, ScoreRow, add_pass
+from .metrics.difference import Observed
 from .metrics.registry import METRICS, Measured, Metric, evaluate
 from .metrics.value import MetricValue, undefined
 from .records import Sample
@@ -33,6 +35,9 @@ def measure(
     extractors: Sequence[Extractor],
     metrics: Sequence[str] | None = None,
     reference: Callable[[Extractor], Reference] = tabletop_reference,
+    *,
+    baseline: str | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> list[MetricRow]:
     """Measure every arm of a run and write its metric files.
 
@@ -46,12 +51,15 @@ def measure(
         metrics: names; None means all that each extractor can give.
         reference: builds or finds the real images' features for an extractor; called only if a
             metric needs them.
+        baseline: the arm that the others are compared with; None is the unguided one, else the
+            first.
+        pairs: further (arm, baseline) to compare.
 
     Returns:
         The whole of `metrics.csv`, kept rows included.
 
     Raises:
-        UsageError: an unknown metric, or one that an extractor can't give.
+        UsageError: an unknown arm or metric, or one that an extractor can't give.
         RunError: an arm without samples, or an image that is not the one the sweep made.
         ImageError: a sample that is missing, truncated or not an image.
         FeatureError: features that are not finite.
@@ -59,6 +67,7 @@ def measure(
     """
     chosen = choose_for(extractors, metrics)
     arms = samples_by_arm(run)
+    compared = pairs_to_compare(list(arms), baseline or default_baseline(run), pairs)
     references = {
         extractor.name: reference(extractor)
         for extractor in extractors
@@ -68,7 +77,10 @@ def measure(
     rerankers = {arm.name: arm.reranked_by for arm in run.arms()}
     rows: list[MetricRow] = []
     scores: list[ScoreRow] = []
+    gaps: list[DifferenceRow] = []
     for extractor in extractors:
+        observed: list[Observed] = []
+        before = len(rows)
         for arm, samples in arms.items():
             subject = Subject(
                 arm,
@@ -85,18 +97,27 @@ def measure(
                 value, per_sample = subject.evaluate(metric)
                 if value is not None:
                     rows.append(subject.row(value, metric))
+                    observed.append(Observed(arm, value, [(s.prompt_id, s.replica) for s in samples]))
                 if per_sample is not None:
                     scores += _score_rows(subject, samples, metric.name, per_sample)
+        gaps += difference_rows(observed, rows[before:], compared)
     return add_pass(
         run,
         Pass(
             rows,
             scores,
+            gaps,
             measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
             facts={extractor.fingerprint: extractor.facts for extractor in extractors},
             images={arm: images_digest(samples) for arm, samples in arms.items()},
         ),
     )
+
+
+def default_baseline(run: RunFolder) -> str:
+    """The arm that others are compared with: the unguided one, else the first."""
+    arms = run.arms()
+    return next((arm.name for arm in arms if arm.strategy == "unguided"), arms[0].name)
 
 
 def choose_for(

@@ -19,11 +19,26 @@ class ClipFeatures:
         images: float (n, e), unit length.
         texts: float (n, e), unit length: each image's own caption.
         logit_scale: the CLIP's s, not its logarithm.
+        cut: bool (n,), captions longer than the CLIP reads, whose ends it never saw; None where
+            none can be.
     """
 
     images: np.ndarray
     texts: np.ndarray
     logit_scale: float
+    cut: np.ndarray | None = None
+
+    def cut_note(self, names: Sequence[str]) -> str:
+        """What to say of a score over captions that were cut; empty if none was.
+
+        Args:
+            names: (n,) of the captions, such as prompt ids.
+        """
+        if self.cut is None or not self.cut.any():
+            return ""
+        whose = list(dict.fromkeys(name for name, cut in zip(names, self.cut, strict=True) if cut))
+        shown = ", ".join(whose[:3]) + (f" and {len(whose) - 3} more" if len(whose) > 3 else "")
+        return f"this CLIP reads only the beginning of captions as long as those of {shown}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +76,8 @@ class Features:
                 arrays[f"{name}.images"] = clip.images
                 arrays[f"{name}.texts"] = clip.texts
                 arrays[f"{name}.logit_scale"] = np.array(clip.logit_scale)
+                if clip.cut is not None:
+                    arrays[f"{name}.cut"] = clip.cut
         return arrays | {f"accuracy.{part}": values for part, values in self.accuracy.items()}
 
     @classmethod
@@ -71,7 +88,8 @@ class Features:
             if f"{name}.images" not in arrays:
                 return None
             scale = float(arrays[f"{name}.logit_scale"])
-            return ClipFeatures(arrays[f"{name}.images"], arrays[f"{name}.texts"], scale)
+            images, texts = arrays[f"{name}.images"], arrays[f"{name}.texts"]
+            return ClipFeatures(images, texts, scale, arrays.get(f"{name}.cut"))
 
         prefix = "accuracy."
         accuracy = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

@@ -138,7 +138,12 @@ def _clip(name: str, part: str) -> Metric:
         clip = getattr(arm.features, part)
         return clip_scores(clip.images, clip.texts, clip.logit_scale)
 
-    return Metric(name, part, False, scores, lambda arm, s: clip_score(s, arm.prompts, name))
+    def value(arm: Measured, scores: np.ndarray) -> MetricValue:
+        score = clip_score(scores, arm.prompts, name)
+        cut = getattr(arm.features, part).cut_note(arm.prompts)
+        return dataclasses.replace(score, note="; ".join(note for note in (score.note, cut) if note))
+
+    return Metric(name, part, False, scores, value)
 
 
 def _r_precisions(arm: Measured) -> np.ndarray | None:

@@ -88,7 +88,9 @@ def test_the_table_says_values_intervals_n_and_what_was_compared(capsys, tmp_pat
     result, out, err = measured(capsys, tmp_path, "--real", real, "--fake", fake)
     assert "fake: value [95% interval], n = 12 images an arm" in out
     words = " ".join(out.split())
-    assert re.search(r" fid, .*precision, recall, .*: against 12 images of real \(\w{12}\)\. ", words)
+    assert re.search(
+        r" fid, .*precision, recall, .*: against 12 images of real \(\w{12}\)\. ", words
+    )
     (fid,) = [row for row in result["values"] if row["metric"] == "fid"]
     assert fid["ci_low"] < fid["value"] < fid["ci_high"]
     assert f"{fid['value']:.4f} [{fid['ci_low']:.4f}, {fid['ci_high']:.4f}]" in out
