@@ -206,8 +206,10 @@ def fid_infinity(
     n, d = matrix.shape
     numbers = cluster_numbers(n, clusters)
     groups = int(numbers.max()) + 1 if n else 0
-    if groups < 4 or whole.influence is None:
-        return undefined(metric, n, whole.note or f"needs 4 prompts to halve, has {groups}")
+    if whole.influence is None:
+        return undefined(metric, n, whole.note)
+    if groups < 4:
+        return undefined(metric, n, f"needs 4 prompts to halve, has {groups}")
     rng = np.random.default_rng(seed)
     excess, inverse_n = 0.0, 0.0  # of F(half) over F(n), and of 1/n_half over 1/n, summed
     for _ in range(SPLITS):

@@ -25,7 +25,9 @@ def squared_mmd(
     """The statistic and each generated image's influence on it.
 
     The first-order influence of x in a U-statistic is twice its mean kernel with the others, less
-    the same with the real images (Hoeffding 1948); the reference is held fixed.
+    the same with the real images (Hoeffding 1948, section 5); the reference is held fixed. Their
+    spread counts the statistic's second-order variance 2σ²/n(n−1) twice, so they are shrunk to
+    count it once.
 
     Args:
         features: (n, d) of generated images, n ≥ 2.
@@ -40,33 +42,58 @@ def squared_mmd(
         FeatureError: the two differ in dimension.
     """
     refuse_other_dimension(features, reference)
-    among, between = _means_among(features, kernel), _means_between(features, reference, kernel)
-    influence = 2 * (among - between)
+    among, mean_square = _means_among(features, kernel)
+    between = _means_between(features, reference, kernel)
     value = float(among.mean() + reference_term - 2 * between.mean())
-    return value, influence - influence.mean()
+    influence = 2 * (among - between)
+    influence -= influence.mean()
+    n, variance = len(influence), float(np.var(influence))
+    if n > 3 and variance > 0:
+        twice = 2 * _second_order(among, mean_square) / (n - 1)
+        influence *= np.sqrt(np.clip(1 - twice / variance, 0.5, 1))
+    return value, influence
 
 
 def mean_kernel(points: np.ndarray, kernel: Kernel) -> float:
     """Mean of k over pairs of different rows of (m, d); NaN for m < 2."""
     if len(points) < 2:
         return float("nan")
-    return float(_means_among(points, kernel).mean())
+    return float(_means_among(points, kernel)[0].mean())
 
 
-def _means_among(points: np.ndarray, kernel: Kernel) -> np.ndarray:
-    """Each row's mean kernel with the other rows: (n,). A tile above the diagonal serves twice."""
-    sums = np.zeros(len(points))
-    for rows in _slices(len(points)):
+def _second_order(means: np.ndarray, mean_square: float) -> float:
+    """σ², variance of what the two images' own means leave of k, from n > 3 images.
+
+    Args:
+        means: (n,) each image's mean kernel with the others.
+        mean_square: of the kernel over all pairs.
+    """
+    n, mean = len(means), means.mean()
+    own = (means - mean) * (n - 1) / (n - 2)  # k ≈ mean + own_i + own_j, by least squares
+    residual = n * (n - 1) * (mean_square - mean**2) - 2 * (n - 2) * np.sum(own**2)
+    return max(0.0, float(residual)) / (n * (n - 3))
+
+
+def _means_among(points: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, float]:
+    """Each row's mean kernel with the other rows (n,), and the mean square over all pairs.
+
+    A tile above the diagonal serves its rows and its columns.
+    """
+    n = len(points)
+    sums, squares = np.zeros(n), 0.0
+    for rows in _slices(n):
         left = points[rows].astype(np.float64)
-        for columns in _slices(len(points)):
+        for columns in _slices(n):
             if columns.start > rows.start:
                 values = kernel(left, points[columns].astype(np.float64))
                 sums[rows] += values.sum(axis=1)
                 sums[columns] += values.sum(axis=0)
+                squares += 2 * np.vdot(values, values)
         values = kernel(left, left)
         np.fill_diagonal(values, 0)
         sums[rows] += values.sum(axis=1)
-    return sums / (len(points) - 1)
+        squares += np.vdot(values, values)
+    return sums / (n - 1), float(squares / (n * (n - 1)))
 
 
 def _means_between(a: np.ndarray, b: np.ndarray, kernel: Kernel) -> np.ndarray:
