@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from .errors import UsageError
 from .metric_tables import DifferenceRow, MetricRow
@@ -34,16 +34,17 @@ def pairs_to_compare(
 
 
 def difference_rows(
-    observed: Sequence[Observed], rows: Sequence[MetricRow], pairs: Pairs
+    observed: Sequence[Observed], rows: Sequence[MetricRow], pairs: Pairs, extractor: str
 ) -> list[DifferenceRow]:
     """Differences of one extractor's values.
 
     Args:
         observed: the values with their influence, by arm and metric.
-        rows: the same values as rows of `metrics.csv`.
+        rows: the same values as rows of `metrics.csv`, others among them.
         pairs: see `pairs_to_compare`.
+        extractor: its name.
     """
-    of: Mapping[tuple[str, str], MetricRow] = {(row.arm, row.metric): row for row in rows}
+    of = {(row.arm, row.metric): row for row in rows if row.extractor == extractor}
     found = []
     for one in differences(observed, pairs) if observed else ():
         first, second = of[one.arm, one.metric], of[one.baseline, one.metric]

@@ -159,8 +159,7 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
     facts = {**known_facts(run), **{key: dict(said) for key, said in new.facts.items()}}
     write_text(run.root / FACTS_FILE, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     _write(run.scores_path, ScoreRow, scores)
-    earlier = _read(run.root / DIFFERENCES_FILE, DifferenceRow)
-    differences = _merged(earlier, new.differences, new)
+    differences = _merged(read_differences(run), new.differences, new)
     _write(run.root / DIFFERENCES_FILE, DifferenceRow, differences)
     names = [field.name for field in dataclasses.fields(MetricRow)]
     with replacing(run.metrics_path.with_suffix(".parquet")) as path:
@@ -172,6 +171,11 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
 def read_rows(run: RunFolder) -> list[MetricRow]:
     """The rows of `metrics.csv`; none where there is no such file, or one of another origin."""
     return _read(run.metrics_path, MetricRow)
+
+
+def read_differences(run: RunFolder) -> list[DifferenceRow]:
+    """The rows of `differences.csv`; none where there is no such file, or one of another origin."""
+    return _read(run.root / DIFFERENCES_FILE, DifferenceRow)
 
 
 def known_facts(run: RunFolder) -> dict[str, dict[str, str]]:

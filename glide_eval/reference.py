@@ -103,22 +103,22 @@ class Reference:
         """For FID."""
         if self.known_moments is not None:
             return self.known_moments
-        return Moments.of(self._pool("FID"), "features of the reference")
+        return Moments.of(self.pool_for("FID"), "features of the reference")
 
     @cached_property
     def manifold(self) -> Manifold:
         """For precision, density, coverage and image quality."""
-        return Manifold.of(self._pool("precision"), what="features of the reference")
+        return Manifold.of(self.pool_for("precision"), what="features of the reference")
 
     @cached_property
     def kid_term(self) -> float:
         """For KID."""
-        return kid_reference_term(self._pool("KID"))
+        return kid_reference_term(self.pool_for("KID"))
 
     @cached_property
     def cmmd_term(self) -> float:
         """For CMMD, where the pool holds CLIP's embeddings."""
-        return cmmd_reference_term(self._pool("CMMD"))
+        return cmmd_reference_term(self.pool_for("CMMD"))
 
     @cached_property
     def texture_scale(self) -> Texture:
@@ -299,10 +299,15 @@ class Reference:
             counted=about["counted"],
         )
 
-    def _pool(self, purpose: str) -> np.ndarray:
+    def pool_for(self, metric: str) -> np.ndarray:
+        """Each image's features, float32 (m, d).
+
+        Raises:
+            FeatureError: only moments are known; `metric` is named as what needs more.
+        """
         if self.pool is None:
             raise FeatureError(
-                f"The reference {self.source!r} holds mean and covariance only: {purpose} needs "
+                f"The reference {self.source!r} holds mean and covariance only: {metric} needs "
                 "each image's features. Build it from the images, without --moments-only."
             )
         return self.pool

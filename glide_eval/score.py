@@ -16,7 +16,7 @@ import numpy as np
 from .arm_differences import difference_rows, pairs_to_compare
 from .errors import FeatureError, UsageError
 from .extractors import Extractor
-from .metric_tables import DifferenceRow, MetricRow, Pass, ScoreRow, add_pass
+from .metric_tables import MetricRow, Pass, ScoreRow, add_pass
 from .metrics.difference import Observed
 from .metrics.registry import METRICS, Measured, Metric, evaluate
 from .metrics.value import MetricValue, undefined
@@ -75,43 +75,32 @@ def measure(
     }
     features = extract_run(run, arms, extractors)
     rerankers = {arm.name: arm.reranked_by for arm in run.arms()}
-    rows: list[MetricRow] = []
-    scores: list[ScoreRow] = []
-    gaps: list[DifferenceRow] = []
+    found = Pass(
+        [],
+        [],
+        [],
+        measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
+        facts={extractor.fingerprint: extractor.facts for extractor in extractors},
+        images={arm: images_digest(samples) for arm, samples in arms.items()},
+    )
     for extractor in extractors:
         observed: list[Observed] = []
-        before = len(rows)
         for arm, samples in arms.items():
-            subject = Subject(
-                arm,
-                Measured(
-                    features[extractor.name, arm],
-                    [sample.prompt_id for sample in samples],
-                    references.get(extractor.name),
-                ),
-                images_digest(samples),
-                extractor,
-                doubt=_reranked_by_itself(rerankers[arm], extractor),
-            )
+            prompts = [sample.prompt_id for sample in samples]
+            real = references.get(extractor.name)
+            seen = Measured(features[extractor.name, arm], prompts, real)
+            doubt = _reranked_by_itself(rerankers[arm], extractor)
+            subject = Subject(arm, seen, found.images[arm], extractor, doubt=doubt)
             for metric in chosen[extractor.name]:
                 value, per_sample = subject.evaluate(metric)
                 if value is not None:
-                    rows.append(subject.row(value, metric))
-                    observed.append(Observed(arm, value, [(s.prompt_id, s.replica) for s in samples]))
+                    found.metrics.append(subject.row(value, metric))
+                    keys = [(sample.prompt_id, sample.replica) for sample in samples]
+                    observed.append(Observed(arm, value, keys))
                 if per_sample is not None:
-                    scores += _score_rows(subject, samples, metric.name, per_sample)
-        gaps += difference_rows(observed, rows[before:], compared)
-    return add_pass(
-        run,
-        Pass(
-            rows,
-            scores,
-            gaps,
-            measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
-            facts={extractor.fingerprint: extractor.facts for extractor in extractors},
-            images={arm: images_digest(samples) for arm, samples in arms.items()},
-        ),
-    )
+                    found.scores.extend(_score_rows(subject, samples, metric.name, per_sample))
+        found.differences.extend(difference_rows(observed, found.metrics, compared, extractor.name))
+    return add_pass(run, found)
 
 
 def default_baseline(run: RunFolder) -> str:

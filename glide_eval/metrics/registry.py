@@ -108,12 +108,12 @@ def _pooled(name: str, value: Callable[[Measured], MetricValue], least: int = 2)
 
 def _kid(arm: Measured) -> MetricValue:
     reference = _known(arm)
-    return kid(arm.features.pool, reference.pool, arm.prompts, reference.kid_term)
+    return kid(arm.features.pool, reference.pool_for("KID"), arm.prompts, reference.kid_term)
 
 
 def _cmmd(arm: Measured) -> MetricValue:
     reference = _known(arm)
-    return cmmd(arm.features.pool, reference.pool, arm.prompts, reference.cmmd_term)
+    return cmmd(arm.features.pool, reference.pool_for("CMMD"), arm.prompts, reference.cmmd_term)
 
 
 def _quality(arm: Measured) -> np.ndarray:
@@ -141,7 +141,9 @@ def _clip(name: str, part: str) -> Metric:
     def value(arm: Measured, scores: np.ndarray) -> MetricValue:
         score = clip_score(scores, arm.prompts, name)
         cut = getattr(arm.features, part).cut_note(arm.prompts)
-        return dataclasses.replace(score, note="; ".join(note for note in (score.note, cut) if note))
+        return dataclasses.replace(
+            score, note="; ".join(note for note in (score.note, cut) if note)
+        )
 
     return Metric(name, part, False, scores, value)
 

@@ -130,6 +130,28 @@ def test_several_folders_are_arms_of_one_table_and_images_are_looked_at_once(cap
     assert values(changed)["b", "fid"] != values(result)["b", "fid"]
 
 
+def test_folders_of_the_same_captions_are_compared_in_pairs_and_others_as_independent(
+    capsys, tmp_path
+):
+    first, second = folder(tmp_path / "a"), folder(tmp_path / "b", seed=1)
+    arguments = ("--fake", first, "--fake", second, "--metrics", "inception_score")
+    result, out, _ = measured(capsys, tmp_path, *arguments)
+    (gap,) = result["differences"]
+    assert (gap["arm"], gap["baseline"], gap["n"]) == ("b", "a", 0)
+    assert gap["difference"] == pytest.approx(
+        values(result)["b", "inception_score"] - values(result)["a", "inception_score"]
+    )
+    assert "Taken as independent, for they share no prompt." in out
+    assert re.search(r"b − a +[+-]0\.", out)
+    captions(tmp_path / "c.csv", [f"{i:02d}.png" for i in range(12)], "one of {}")
+    arguments = ("--fake", first, "--fake", second, "--captions", tmp_path / "c.csv")
+    result, out, _ = measured(capsys, tmp_path, *arguments, "--metrics", "clip_score")
+    (gap,) = result["differences"]
+    assert gap["n"] == 12
+    assert gap["ci_low"] < gap["difference"] < gap["ci_high"]
+    assert "Images of one prompt in both arms are taken as pairs." in out
+
+
 def test_without_real_images_what_compares_with_them_is_left_out(capsys, tmp_path):
     fake = folder(tmp_path / "fake")
     result, _, _ = measured(capsys, tmp_path, "--fake", fake)

@@ -176,3 +176,20 @@ def test_a_reference_file_serves_its_extractor_and_no_other(run, tmp_path, capsy
     assert call(str(run.root), "--reference", str(tmp_path / "r.npz"), "--metrics", "fid") == 1
     assert "not be comparable (version differs: 1 against 2)" in capsys.readouterr().err
     assert run.metrics_path.read_bytes() == before
+
+
+def test_named_differences_are_printed_and_others_only_written(run, capsys):
+    assert call(str(run.root), "--metrics", "clip_score") == 0
+    out, _ = capsys.readouterr()
+    assert "difference [" not in out
+    assert "differences between arms to differences.csv" in out.replace("\n", " ")
+    assert call(str(run.root), "--metrics", "clip_score", "--pair", "cfg-3", "cfg-1.5") == 0
+    out, _ = capsys.readouterr()
+    assert "fake: difference [95% interval]" in out
+    gap = pd.read_csv(run.root / "differences.csv").set_index(["arm", "baseline"])
+    gap = gap.loc[("cfg-3", "cfg-1.5")]
+    line = f"{gap['difference']:+.2f} [{gap['ci_low']:+.2f}, {gap['ci_high']:+.2f}]"
+    label = r"Classifier-free, s = 3 − Classifier-free, s = 1\.5"
+    assert re.search(rf"{label} +{re.escape(line)}", out)
+    assert call(str(run.root), "--baseline", "nobody") == 2
+    assert "No arm is named 'nobody'" in capsys.readouterr().err
