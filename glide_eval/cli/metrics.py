@@ -148,7 +148,7 @@ def command(
     csv_out: Path | None,
     json_out: Path | None,
 ) -> None:
-    r"""Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
+    """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
 
     \b
     glide-eval metrics RUN                         every arm of a run
@@ -159,7 +159,7 @@ def command(
     baseline) into it; what was measured before by another extractor, or by other metrics, stays.
     Features are kept, so a second time is quick.
     Values that can't be compared are printed in tables apart, with the reason.
-    """
+    """  # noqa: D301 - click's mark of a block not to be wrapped
     request = _Request(
         extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs
     )
@@ -189,8 +189,8 @@ def command(
         write_text(json_out, _as_json(result))
     for run in runs if not no_measure else ():
         click.echo(
-            f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences "
-            "between arms to differences.csv."
+            f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences to "
+            "differences.csv."
         )
 
 
