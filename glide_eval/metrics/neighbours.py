@@ -19,7 +19,7 @@ from glide_eval.errors import FeatureError
 
 from .value import as_matrix, check_features
 
-TILE = 1024  # points a side of a tile: 4 MiB of distances
+TILE = 2048  # points a side of a tile: 16 MiB of distances
 _SPARE = 3  # candidates beyond those asked for, whose exact distances settle near ties
 
 
@@ -202,7 +202,7 @@ def _nearest(points: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
                 _keep_best(best, which, columns, squared.T, rows.start)
             _keep_best(best, which, rows, squared, columns.start)
     exact = np.empty((n, kept))
-    for rows in _slices(n, TILE // 8):
+    for rows in _slices(n, TILE // 16):
         found = points[which[rows]].astype(np.float64) - points[rows, None]
         exact[rows] = np.sum(found**2, axis=2)
     order = np.argsort(exact, axis=1, kind="stable")[:, :depth]
@@ -227,7 +227,7 @@ def _keep_best(
 
 def _exact(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Squared distances of the pairs a[i], b[j], in float64 and from differences: (p,)."""
-    if len(i) > TILE**2 // 16:  # nearly all are doubtful, as among many equal images
+    if len(i) > TILE**2 // 64:  # nearly all are doubtful, as among many equal images
         rows, i = np.unique(i, return_inverse=True)
         columns, j = np.unique(j, return_inverse=True)
         return cdist(a[rows].astype(np.float64), b[columns].astype(np.float64), "sqeuclidean")[i, j]

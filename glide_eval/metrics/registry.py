@@ -133,34 +133,50 @@ def _too_small(reference: Reference, least: int = 4) -> str:
     return "" if count >= least else f"the reference has {count} images, needs at least {least}"
 
 
+def _captioned(
+    name: str,
+    needs: str,
+    scores: Callable[[Measured], np.ndarray | None],
+    value: Callable[[Any, Measured], MetricValue],
+) -> Metric:
+    """A metric of images and captions, undefined where the images came without."""
+
+    def scored(arm: Measured) -> np.ndarray | None:
+        return scores(arm) if getattr(arm.features, needs) else None
+
+    def checked(arm: Measured, found: np.ndarray | None) -> MetricValue:
+        if not getattr(arm.features, needs):
+            return undefined(name, len(arm.features), "needs captions, and the images have none")
+        return value(found, arm)
+
+    return Metric(name, needs, False, scored, checked)
+
+
 def _clip(name: str, part: str) -> Metric:
     def scores(arm: Measured) -> np.ndarray:
         clip = getattr(arm.features, part)
         return clip_scores(clip.images, clip.texts, clip.logit_scale)
 
-    def value(arm: Measured, scores: np.ndarray) -> MetricValue:
-        score = clip_score(scores, arm.prompts, name)
+    def value(found: np.ndarray, arm: Measured) -> MetricValue:
+        score = clip_score(found, arm.prompts, name)
         cut = getattr(arm.features, part).cut_note(arm.prompts)
-        return dataclasses.replace(
-            score, note="; ".join(note for note in (score.note, cut) if note)
-        )
+        return dataclasses.replace(score, note="; ".join(filter(None, (score.note, cut))))
 
-    return Metric(name, part, False, scores, value)
+    return _captioned(name, part, scores, value)
+
+
+def _accuracy(part: str) -> Metric:
+    return _captioned(
+        f"{part}_accuracy",
+        "accuracy",
+        lambda arm: np.asarray(arm.features.accuracy[part], dtype=np.float64),
+        lambda found, arm: accuracy(found, part, arm.prompts),
+    )
 
 
 def _r_precisions(arm: Measured) -> np.ndarray | None:
     clip = arm.features.clip
-    assert clip is not None, "the extractor provides it"
-    return r_precisions(clip.images, clip.texts, arm.prompts)
-
-
-def _accuracy(part: str) -> Metric:
-    return Metric(
-        f"{part}_accuracy",
-        "accuracy",
-        scores=lambda arm: np.asarray(arm.features.accuracy[part], dtype=np.float64),
-        value=lambda arm, scores: accuracy(scores, part, arm.prompts),
-    )
+    return r_precisions(clip.images, clip.texts, arm.prompts) if clip else None
 
 
 METRICS: dict[str, Metric] = {
@@ -185,9 +201,9 @@ METRICS: dict[str, Metric] = {
         Metric("vendi", "pool", False, None, lambda arm, _: vendi(arm.features.pool, arm.prompts)),
         _clip("clip_score", "clip"),
         _clip("guiding_clip_score", "guiding_clip"),
-        Metric(
-            "r_precision", "clip", False, _r_precisions,
-            lambda arm, scores: r_precision(scores, len(arm.features), arm.prompts),
+        _captioned(
+            "r_precision", "clip", _r_precisions,
+            lambda found, arm: r_precision(found, len(arm.features), arm.prompts),
         ),
         *(_accuracy(part) for part in PARTS),
         Metric("image_quality", "texture", True, _quality),
