@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def folder_features(
     return FolderFeatures(fresh.seen, found | fresh.features, fresh.left_out)
 
 
-def reader(crop: str):  # noqa: ANN201 - Callable[[Path], Picture]
+def reader(crop: str) -> Callable[[Path], Picture]:
     """Reads an image file, cropped if so asked; see `folder_features`."""
 
     def read(path: Path) -> Picture:
