@@ -8,7 +8,7 @@ torch-fidelity and torchmetrics ignore them, so that values can be compared with
 from __future__ import annotations
 
 import io
-import warnings
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,9 @@ def decode_rgb(content: bytes, name: Path | str, *, upright: bool = False) -> np
     """The bytes of an image file as uint8 RGB (height, width, 3).
 
     Grey and palette images become RGB with equal meaning; an alpha channel is dropped only where it
-    is opaque everywhere. Refused: transparency, more than 8 bits a channel, several frames, CMYK
-    and other colour spaces, because any reading of those is a choice that moves the metrics.
+    is opaque everywhere; of a camera's multi-picture JPEG the first picture is read. Refused:
+    transparency, more than 8 bits a channel, several frames, CMYK and other colour spaces, because
+    any reading of those is a choice that moves the metrics. May be called from several threads.
 
     Args:
         content: the whole file.
@@ -70,20 +71,20 @@ def decode_rgb(content: bytes, name: Path | str, *, upright: bool = False) -> np
         ImageError: it is truncated, not an image, or of a kind refused above.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                _refuse_deep_or_animated(image, content, name)
-                _load(image)
-                turned = ImageOps.exif_transpose(image) if upright else image
-                return np.asarray(_to_rgb(turned, name))
+        with Image.open(io.BytesIO(content)) as image:
+            _refuse_huge(image, name)
+            _refuse_deep_or_animated(image, content, name)
+            with _STRICT:
+                image.load()
+            turned = ImageOps.exif_transpose(image) if upright else image
+            return np.asarray(_to_rgb(turned, name))
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name} is not an image: expected PNG, JPEG or the like, found {len(content):,} bytes "
             f"beginning {content[:8]!r}. Remove it or convert it."
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name} is too large to be one of these images: {error}.") from error
+        raise _too_large(name, str(error)) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(
             f"{name} is truncated or corrupt ({error}): expected a whole image. Delete it, then "
@@ -152,6 +153,43 @@ def center_crop(image: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
 
 
+class _Strict:
+    """While any thread is inside, Pillow refuses truncated files.
+
+    Another library may have told it, for the whole process, to fill them with grey.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._outside = threading.Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._outside = ImageFile.LOAD_TRUNCATED_IMAGES
+                ImageFile.LOAD_TRUNCATED_IMAGES = False
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                ImageFile.LOAD_TRUNCATED_IMAGES = self._outside
+
+
+_STRICT = _Strict()
+
+
+def _refuse_huge(image: ImageFile.ImageFile, name: Path | str) -> None:
+    # Pillow only warns up to twice its limit, and warnings can't be caught in one thread alone.
+    pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+    if limit is not None and pixels > limit:
+        raise _too_large(name, f"{pixels:,} pixels, at most {limit:,} are read")
+
+
+def _too_large(name: Path | str, why: str) -> ImageError:
+    return ImageError(f"{name} is too large to be one of these images: {why.rstrip('.')}.")
+
+
 def _refuse_deep_or_animated(image: ImageFile.ImageFile, content: bytes, name: Path | str) -> None:
     # Pillow reads 16-bit colour as 8 bits without a word, so the file's own header is asked.
     raw_modes = [str(tile[3]) for tile in image.tile]
@@ -162,19 +200,10 @@ def _refuse_deep_or_animated(image: ImageFile.ImageFile, content: bytes, name: P
             "with the tone mapping you mean; reducing it here would be a guess."
         )
     frames = getattr(image, "n_frames", 1)
-    if frames > 1:
+    if frames > 1 and image.format != "MPO":  # whose other frames are previews or depth maps
         raise ImageError(
             f"{name} has {frames} frames: expected a single still image. Save the one you mean."
         )
-
-
-def _load(image: ImageFile.ImageFile) -> None:
-    # Another library may have told Pillow to fill truncated files with grey.
-    previous, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        image.load()
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = previous
 
 
 def _to_rgb(image: Image.Image, name: Path | str) -> Image.Image:

@@ -13,10 +13,18 @@ from pathlib import Path
 
 from generator.errors import CheckpointError
 from generator.released import CHECKPOINTS, VOCABULARY, released_folder
-from generator.weight_files import WEIGHTS, Record, checked_sha256, read_records, write_record
+from generator.weight_files import (
+    WEIGHTS,
+    Record,
+    checked_sha256,
+    read_records,
+    weights_folder,
+    write_record,
+)
 
 from .download import download
 from .errors import UsageError, WeightsError
+from .extractors.published import CLIPS, DINOV2, INCEPTION, PublishedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,7 @@ class ModelFile:
         url: where it is published; None if it is bundled.
         parameters: of the network in it; 0 if none or unknown.
         sha256: if it was known before any download.
+        published_size: bytes, if they were known before any download.
     """
 
     name: str
@@ -38,6 +47,7 @@ class ModelFile:
     url: str | None = None
     parameters: int = 0
     sha256: str | None = None
+    published_size: int | None = None
 
     @property
     def size(self) -> int | None:
@@ -98,7 +108,7 @@ class Model:
 
 def known_models() -> dict[str, Model]:
     """Every model by name, in the order they are listed."""
-    return {model.name: model for model in (_tabletop(), _glide())}
+    return {model.name: model for model in (_tabletop(), _glide(), *_metric_networks())}
 
 
 def find_model(name: str) -> Model:
@@ -218,6 +228,61 @@ def _tabletop() -> Model:
         files,
         _check_ours,
     )
+
+
+def _metric_networks() -> list[Model]:
+    """What the metrics of papers are defined with; extractors of the same names use them."""
+    inception = _metric_network(
+        "inception",
+        "the networks of FID and the Inception Score",
+        "Inception-v3 as Google released it in 2015 under the Apache licence 2.0, in two "
+        "translations with the same weights: NVIDIA's TorchScript, which the extractors "
+        "inception-clean and inception-legacy-tensorflow run, and the state dict of pytorch-fid "
+        "and torch-fidelity, which inception-legacy-pytorch, inception-torchmetrics and "
+        "inception-torch-fidelity load.",
+        INCEPTION,
+    )
+    clips = [
+        _metric_network(
+            name,
+            f"{file.what}, of {metric}",
+            "Published by OpenAI in 2021 with code under the MIT licence; its model card puts "
+            "deployed use out of scope. A TorchScript archive, of which only the weights are used; "
+            f"no archive that OpenAI did not publish is opened. {metric} is defined with it.",
+            (file,),
+        )
+        for (name, file), metric in zip(CLIPS.items(), ("GLIDE's CLIP score", "CMMD"), strict=True)
+    ]
+    dinov2 = [
+        _metric_network(
+            name,
+            file.what + (", of FD-DINOv2" if name == "dinov2-vit-l-14" else ""),
+            "Published by Meta in 2023 under the Apache licence 2.0, a state dict. FD-DINOv2 is "
+            "defined with the ViT-L/14; values of other sizes compare among themselves only.",
+            (file,),
+        )
+        for name, file in DINOV2.items()
+    ]
+    return [inception, *clips, *dinov2]
+
+
+def _metric_network(name: str, what: str, about: str, files: Sequence[PublishedFile]) -> Model:
+    folder = weights_folder()
+    return Model(
+        name,
+        what,
+        about,
+        folder,
+        tuple(
+            ModelFile(f.name, folder / f.file, f.what, f.url, f.parameters, f.sha256, f.size)
+            for f in files
+        ),
+        _check_digest_only,
+    )
+
+
+def _check_digest_only(path: Path) -> None:
+    """Nothing more: the published digest, compared before, leaves no doubt of what it holds."""
 
 
 def _check_released(path: Path) -> None:

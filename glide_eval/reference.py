@@ -1,33 +1,67 @@
-"""The real images' features that distribution metrics compare with."""
+"""The real images' features that distribution metrics compare with, and the file they lie in.
+
+A reference says what it was made of: extractor with its facts, images in words and by digest. Parts
+made on several machines merge to what one machine would have made (`Reference.merge`), and a value
+is only ever computed against a reference of the very same extractor (`refuse_other_extractor`).
+`reference_build` makes them.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
-from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from tqdm import tqdm
 
+from .comparable import difference_in_words
 from .errors import FeatureError
-from .extractors import Extractor, Features
-from .images import ImageFolder, center_crop, decode_rgb, list_images, read_file
+from .extractors import Extractor
+from .metrics.cmmd import cmmd_reference_term
 from .metrics.fid import Moments
 from .metrics.image_quality import Texture
+from .metrics.kid import kid_reference_term
 from .metrics.neighbours import Manifold
 from .metrics.value import as_matrix
 from .run_store import replacing
-from .user_files import cache_dir
+from .words import count
 
-TABLETOP_COUNT = 2000
-TABLETOP_SEED = 20211220  # of the rendered reference split; no training split uses it
-BATCH = 32
+ID_BYTES = 16  # of an image's SHA-256 that tell it from others
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One share of a build that several machines divide.
+
+    Attributes:
+        plan: digest of the whole listing, the same on every machine.
+        index: 1 … of.
+        of: how many parts there are.
+    """
+
+    plan: str
+    index: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A caption of one of the real images.
+
+    Attributes:
+        id: of the caption, in its data set.
+        caption: the text.
+        file: the image's name there.
+    """
+
+    id: str
+    caption: str
+    file: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,28 +69,56 @@ class Reference:
     """Features of the real images by one extractor.
 
     Attributes:
-        pool: float32 (m, d).
+        pool: float32 (m, d); None if only moments were kept or published.
         extractor: the extractor's name.
         fingerprint: the extractor's, at the time.
         source: what the images are, in words a table can print.
         texture: float32 (m, q) low-level statistics, where the extractor gives them.
+        known_moments: mean and covariance; None to take them from `pool`.
+        facts: what the fingerprint hashes, spelt out; empty in files of old versions.
+        crop: what was done to each image before the extractor saw it; empty if nothing.
+        images: uint8 (m, 16), the beginning of each image's SHA-256; None if not known.
+        parts: which shares of which builds it holds; empty if whole.
+        captions: captions chosen with the images, for prompts.
+        left_out: names of images that could not be read.
+        counted: False for published statistics that don't say of how many images they are.
     """
 
-    pool: np.ndarray
+    pool: np.ndarray | None
     extractor: str
     fingerprint: str
     source: str
     texture: np.ndarray | None = None
+    known_moments: Moments | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    crop: str = ""
+    images: np.ndarray | None = None
+    parts: tuple[Part, ...] = ()
+    captions: tuple[Caption, ...] = ()
+    left_out: tuple[str, ...] = ()
+    counted: bool = True
 
     @cached_property
     def moments(self) -> Moments:
         """For FID."""
-        return Moments.of(self.pool, "features of the reference")
+        if self.known_moments is not None:
+            return self.known_moments
+        return Moments.of(self.pool_for("FID"), "features of the reference")
 
     @cached_property
     def manifold(self) -> Manifold:
-        """For precision and image quality."""
-        return Manifold.of(self.pool, what="features of the reference")
+        """For precision, density, coverage and image quality."""
+        return Manifold.of(self.pool_for("precision"), what="features of the reference")
+
+    @cached_property
+    def kid_term(self) -> float:
+        """For KID."""
+        return kid_reference_term(self.pool_for("KID"))
+
+    @cached_property
+    def cmmd_term(self) -> float:
+        """For CMMD, where the pool holds CLIP's embeddings."""
+        return cmmd_reference_term(self.pool_for("CMMD"))
 
     @cached_property
     def texture_scale(self) -> Texture:
@@ -70,167 +132,233 @@ class Reference:
 
     @cached_property
     def digest(self) -> str:
-        """Twelve hex digits that tell one reference from another."""
-        content = self.fingerprint.encode() + np.ascontiguousarray(self.pool).tobytes()
-        return hashlib.sha256(content).hexdigest()[:12]
+        """Twelve hex digits that tell one reference from another.
+
+        Of the images where they are known, so that parts merged in any order and files with or
+        without features agree.
+        """
+        if self.images is not None:
+            content = self.crop.encode() + b"".join(sorted(row.tobytes() for row in self.images))
+        elif self.pool is not None:
+            content = np.ascontiguousarray(self.pool).tobytes()
+        else:
+            content = self.moments.mean.tobytes() + self.moments.root.tobytes()
+        return hashlib.sha256(self.fingerprint.encode() + content).hexdigest()[:12]
+
+    @property
+    def label(self) -> str:
+        """What tables say a value was compared with: source, what it lacks, digest."""
+        unread = f"{len(self.left_out)} left out as unreadable" if self.left_out else ""
+        words = filter(None, [self.source, unread, self.missing_parts])
+        return f"{', '.join(words)} ({self.digest})"
+
+    def refuse_other_extractor(self, extractor: Extractor, name: Path | str) -> None:
+        """Nothing, if the extractor is the one that made this reference.
+
+        Raises:
+            FeatureError: it is not; says what differs. `name` is what the message calls this.
+        """
+        if self.fingerprint == extractor.fingerprint:
+            return
+        why = difference_in_words((self.extractor, self.facts), (extractor.name, extractor.facts))
+        raise FeatureError(
+            f"{name} holds features of {self.extractor} {self.fingerprint}, the images are "
+            f"measured by {extractor.name} {extractor.fingerprint}: values would not be comparable "
+            f"({why}). Build the reference again with this extractor, or measure with the one that "
+            "made it."
+        )
 
     def save(self, path: Path) -> None:
-        """Write as npz, atomically."""
-        arrays = {
-            "pool": self.pool,
-            "extractor": np.array(self.extractor),
-            "fingerprint": np.array(self.fingerprint),
-            "source": np.array(self.source),
+        """Write as npz, atomically.
+
+        Raises:
+            StorageError: the disk is full, read-only or gone.
+        """
+        arrays = {"mean": self.moments.mean, "root": self.moments.root}
+        for name in ("pool", "texture", "images"):
+            if (array := getattr(self, name)) is not None:
+                arrays[name] = array
+        about = {
+            "extractor": self.extractor,
+            "fingerprint": self.fingerprint,
+            "facts": dict(self.facts),
+            "source": self.source,
+            "crop": self.crop,
+            "n": self.moments.n,
+            "counted": self.counted,
+            "parts": [dataclasses.astuple(part) for part in self.parts],
+            "captions": [dataclasses.astuple(caption) for caption in self.captions],
+            "left_out": self.left_out,
         }
-        if self.texture is not None:
-            arrays["texture"] = self.texture
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+            np.savez(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The reference that `save` wrote, whoever's it is.
+
+        Raises:
+            FeatureError: it is not such a file, or its features are not finite.
+        """
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                found = cls._of_arrays({name: file[name] for name in file.files})
+        except Exception as error:  # zip and npy readers raise nearly anything
+            raise FeatureError(
+                f"{path} is not a reference ({error}): expected a file that `glide-eval reference "
+                "build` wrote. Published statistics become one with `glide-eval reference build "
+                "STATISTICS.npz --out FILE`; a damaged file is built again."
+            ) from error
+        as_matrix(found.pool if found.pool is not None else found.moments.root, f"{path}: features")
+        return found
 
     @classmethod
     def load(cls, path: Path, extractor: Extractor) -> Self:
-        """The reference that `save` wrote.
+        """The reference that `save` wrote, for this extractor.
 
         Raises:
             FeatureError: it is not such a file, or another extractor's.
         """
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                found = cls(
-                    file["pool"],
-                    extractor=str(file["extractor"]),
-                    fingerprint=str(file["fingerprint"]),
-                    source=str(file["source"]),
-                    texture=file.get("texture"),
-                )
-        except Exception as error:  # zip and npy readers raise nearly anything
-            raise FeatureError(
-                f"{path} is not a reference ({error}): expected features written by "
-                "`glide_eval.reference`. Delete it; it is built again when needed."
-            ) from error
-        as_matrix(found.pool, f"{path}: features")
-        if found.fingerprint != extractor.fingerprint:
-            raise FeatureError(
-                f"{path} holds features of {found.extractor} {found.fingerprint}, the images are "
-                f"measured by {extractor.name} {extractor.fingerprint}: values would not be "
-                "comparable. Build the reference again with this extractor."
-            )
+        found = cls.read(path)
+        found.refuse_other_extractor(extractor, path)
         return found
 
+    @classmethod
+    def merge(cls, shares: Sequence[Self]) -> Self:
+        """All images of several references as one; shares of one build in the order of the whole.
 
-def build_reference(
-    extractor: Extractor, images: Iterable[np.ndarray], source: str, total: int | None = None
-) -> Reference:
-    """Features of real images, a batch in memory at a time.
+        Raises:
+            FeatureError: they are of different extractors or crops, an image would be counted
+                twice, or a number of images is not known.
+        """
+        if not shares:
+            raise FeatureError("No reference to merge: expected at least one.")
+        shares = sorted(shares, key=lambda share: [(p.plan, p.index) for p in share.parts[:1]])
+        for number, share in enumerate(shares):
+            for other in shares[:number]:
+                _refuse_merging(other, share)
+        moments = shares[0].moments
+        for share in shares[1:]:
+            moments = moments.merge(share.moments)
+        parts = tuple(part for share in shares for part in share.parts)
+        same_build = all(s.parts for s in shares) and len({(p.plan, p.of) for p in parts}) == 1
+        whole = same_build and len(parts) == parts[0].of
+        sources = list(dict.fromkeys(share.source for share in shares))
+        return dataclasses.replace(
+            shares[0],
+            pool=_stacked([share.pool for share in shares]),
+            texture=_stacked([share.texture for share in shares]),
+            images=_stacked([share.images for share in shares]),
+            known_moments=moments,
+            source=sources[0] if same_build else " and ".join(sources),
+            parts=() if whole else parts,
+            captions=tuple(dict.fromkeys(c for share in shares for c in share.captions)),
+            left_out=tuple(name for share in shares for name in share.left_out),
+        )
 
-    Args:
-        extractor: the one that will measure the generated images.
-        images: uint8 (h, w, 3) each.
-        source: what they are, in words.
-        total: how many, if known, for the progress bar.
+    @property
+    def missing_parts(self) -> str:
+        """In words, which shares of its build it lacks; empty if none."""
+        plans: dict[tuple[str, int], list[int]] = {}
+        for part in self.parts:
+            plans.setdefault((part.plan, part.of), []).append(part.index)
+        lacking = [
+            (of, [i for i in range(1, of + 1) if i not in held])
+            for (_, of), held in plans.items()
+            if len(held) < of
+        ]
+        return ", ".join(
+            f"{count(len(indices), 'part')} of {of} missing ({', '.join(map(str, indices))})"
+            for of, indices in lacking
+        )
 
-    Raises:
-        FeatureError: no image, or features that are not finite.
-    """
-    stream = iter(images)
-    parts = []
-    with tqdm(total=total, desc="Reference", unit="image", disable=None) as progress:
-        while batch := list(islice(stream, BATCH)):
-            parts.append(extractor.extract(batch))
-            progress.update(len(batch))
-    if not parts:
-        raise FeatureError(f"The reference {source!r} holds no image: expected at least one.")
-    features = Features.concatenate(parts)
-    pool = as_matrix(features.pool, f"features of the reference {source!r}").astype(np.float32)
-    texture = None if features.texture is None else features.texture.astype(np.float32)
-    return Reference(pool, extractor.name, extractor.fingerprint, source, texture)
+    @classmethod
+    def _of_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        if "about" not in arrays:  # files before moments were kept
+            return cls(
+                arrays["pool"],
+                extractor=str(arrays["extractor"]),
+                fingerprint=str(arrays["fingerprint"]),
+                source=str(arrays["source"]),
+                texture=arrays.get("texture"),
+            )
+        about: dict[str, Any] = json.loads(str(arrays["about"]))
+        return cls(
+            arrays.get("pool"),
+            extractor=about["extractor"],
+            fingerprint=about["fingerprint"],
+            source=about["source"],
+            texture=arrays.get("texture"),
+            known_moments=Moments(about["n"], arrays["mean"], arrays["root"]),
+            facts=about["facts"],
+            crop=about["crop"],
+            images=arrays.get("images"),
+            parts=tuple(Part(*values) for values in about["parts"]),
+            captions=tuple(Caption(*values) for values in about["captions"]),
+            left_out=tuple(about["left_out"]),
+            counted=about["counted"],
+        )
 
+    def pool_for(self, metric: str) -> np.ndarray:
+        """Each image's features, float32 (m, d).
 
-def folder_reference(extractor: Extractor, folder: Path, cache: Path | None = None) -> Reference:
-    """A folder of real images, each centre-cropped to a square (GLIDE, appendix A.2).
-
-    Args:
-        extractor: the one that will measure the generated images.
-        folder: images at any depth.
-        cache: folder for the features, keyed by extractor and the images' bytes; None is
-            `cache_dir()` / reference.
-
-    Raises:
-        ImageError: no images, or one that can't be read.
-    """
-    listing = list_images(folder)
-    source = f"{len(listing.images):,} images of {folder.name}"
-    digest = hashlib.sha256(extractor.fingerprint.encode())
-    for path in listing.images:
-        digest.update(hashlib.sha256(read_file(path)).digest())
-    path = _cached_path(extractor, digest.hexdigest()[:16], cache)
-    return _load_or(
-        path,
-        extractor,
-        lambda: build_reference(extractor, _squares(listing), source, len(listing.images)),
-    )
-
-
-def tabletop_reference(
-    extractor: Extractor,
-    count: int = TABLETOP_COUNT,
-    seed: int = TABLETOP_SEED,
-    cache: Path | None = None,
-) -> Reference:
-    """A rendered split of the tabletop world.
-
-    Taken from the features shipped with the evaluator, else from the user's cache, else rendered
-    (about 30 ms an image) and kept there.
-    """
-    if (count, seed) == (TABLETOP_COUNT, TABLETOP_SEED):
-        shipped = _shipped()
-        if shipped.is_file():
-            # Another extractor's, or of weights trained since, it can't serve here.
-            with contextlib.suppress(FeatureError):
-                return Reference.load(shipped, extractor)
-    path = _cached_path(extractor, f"tabletop-{count}-{seed}-{extractor.fingerprint}", cache)
-    return _load_or(path, extractor, lambda: render_tabletop_reference(extractor, count, seed))
-
-
-def render_tabletop_reference(
-    extractor: Extractor, count: int = TABLETOP_COUNT, seed: int = TABLETOP_SEED
-) -> Reference:
-    """Render the split and extract its features, whatever is cached."""
-    from generator.tabletop.dataset import reference_images  # needs torch
-
-    images = (
-        image
-        for first in range(0, count, BATCH)
-        for image in reference_images(min(BATCH, count - first), seed, first)[0]
-    )
-    return build_reference(extractor, images, f"{count:,} rendered tabletop scenes", count)
-
-
-def _shipped() -> Path:
-    return Path(str(resources.files("generator") / "weights" / "tabletop_reference.npz"))
+        Raises:
+            FeatureError: only moments are known; `metric` is named as what needs more.
+        """
+        if self.pool is None:
+            raise FeatureError(
+                f"The reference {self.source!r} holds mean and covariance only: {metric} needs "
+                "each image's features. Build it from the images, without --moments-only."
+            )
+        return self.pool
 
 
-def _squares(listing: ImageFolder) -> Iterator[np.ndarray]:
-    for path in listing.images:
-        image = decode_rgb(read_file(path), path)
-        yield center_crop(image, min(image.shape[:2]))
+def image_id(sha256: str) -> np.ndarray:
+    """uint8 (16,): the beginning of a hex SHA-256."""
+    return np.frombuffer(bytes.fromhex(sha256), np.uint8)[:ID_BYTES]
 
 
-def _cached_path(extractor: Extractor, key: str, cache: Path | None) -> Path:
-    return (cache or cache_dir() / "reference") / extractor.name / f"{key}.npz"
+def _refuse_merging(first: Reference, second: Reference) -> None:
+    if first.fingerprint != second.fingerprint:
+        why = difference_in_words((first.extractor, first.facts), (second.extractor, second.facts))
+        raise FeatureError(
+            f"{first.source!r} and {second.source!r} can't be merged: their extractors differ "
+            f"({why}). Build both with the same extractor and weights."
+        )
+    if first.crop != second.crop:
+        crops = " and ".join(repr(share.crop or "none") for share in (first, second))
+        raise FeatureError(
+            f"{first.source!r} and {second.source!r} can't be merged: their images were cropped "
+            f"differently ({crops}). Build both alike."
+        )
+    if not (first.counted and second.counted):
+        raise FeatureError(
+            f"{first.source!r} and {second.source!r} can't be merged: it is not known of how many "
+            "images one of them is. Build it again with --count N."
+        )
+    plans = {(part.plan, part.of) for share in (first, second) for part in share.parts}
+    if first.parts and second.parts and len(plans) == 1:
+        ours, theirs = ({part.index for part in share.parts} for share in (first, second))
+        if common := sorted(ours & theirs):
+            raise FeatureError(
+                f"Part {common[0]} of {first.parts[0].of} of {first.source!r} is there twice: its "
+                "images would be counted twice. Give each part once."
+            )
+        return  # a data set may itself hold an image twice
+    if first.images is None or second.images is None:
+        raise FeatureError(
+            f"{first.source!r} and {second.source!r} can't be merged: one of them does not say "
+            "which images it holds, so some might be counted twice. Build it again from its images."
+        )
+    common = {row.tobytes() for row in first.images} & {row.tobytes() for row in second.images}
+    if common:
+        raise FeatureError(
+            f"{first.source!r} and {second.source!r} can't be merged: {count(len(common), 'image')}"
+            " would be counted twice, because the same bytes are in both. Merge references of "
+            "different images, or build one from all of them."
+        )
 
 
-def _load_or(path: Path, extractor: Extractor, build: Callable[[], Reference]) -> Reference:
-    """The reference cached at `path`, or a new one kept there."""
-    if path.is_file():
-        with contextlib.suppress(FeatureError):  # damaged: built again
-            return Reference.load(path, extractor)
-    built = build()
-    built.save(path)
-    return built
-
-
-if __name__ == "__main__":  # after training: features of the reference, to ship with the weights
-    from .extractors import load_extractor
-
-    render_tabletop_reference(load_extractor("tabletop")).save(_shipped())
+def _stacked(arrays: list[np.ndarray | None]) -> np.ndarray | None:
+    known = [array for array in arrays if array is not None]
+    return np.concatenate(known) if len(known) == len(arrays) else None

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import WeightsError
+from .extractors import Extractor
 from .images import center_crop
-from .user_files import find_weights
 
 Images = NDArray[np.uint8]
 
@@ -103,66 +102,35 @@ class TabletopScorer:
 
 
 class OpenClipScorer:
-    """A CLIP that open_clip knows, from a weights file on disk; on CUDA if there is one, in fp32.
+    """The CLIP of one of our extractors, so that both give an image the same score.
 
     Args:
-        architecture: open_clip's name of it (`ViT-B-16-quickgelu`).
-        path: of its weights: a state dict, as safetensors or saved by torch.
+        clip: `extractors.clip.OpenClip`, or its like.
     """
 
-    def __init__(self, architecture: str, path: Path) -> None:
-        import torch
-
-        try:
-            import open_clip
-        except ModuleNotFoundError as error:
-            raise WeightsError(
-                f"{architecture} needs open_clip, which is not installed. Install it with "
-                "`pip install open_clip_torch`, or choose the CLIP `tabletop-clean`."
-            ) from error
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._path = path
-        try:
-            model, _, prepare = open_clip.create_model_and_transforms(
-                architecture, pretrained=str(path), device=self._device, weights_only=True
-            )
-        except Exception as error:  # readers of pickles, zips and safetensors raise nearly anything
-            raise WeightsError(
-                f"{path} is corrupt or of another model: expected the state dict of open_clip's "
-                f"{architecture}, found something it can't load ({str(error).splitlines()[0]:.120}"
-                "). Delete the file and put the right one there."
-            ) from error
-        self._model: Any = model.eval()
-        self._prepare: Any = prepare
-        self._tokenize = open_clip.get_tokenizer(architecture)
+    def __init__(self, clip: Extractor) -> None:
+        self._clip = clip
 
     @classmethod
-    def find(cls, architecture: str, name: str, description: str) -> Self:
-        """From a file in one of the folders for weights.
+    def load(cls, name: str) -> Self:
+        """The extractor's of that name, from weights on disk.
 
         Raises:
-            WeightsError: it is in none of them, or open_clip is not installed.
+            WeightsError: they are missing, or of another network.
         """
-        return cls(architecture, find_weights(name, description))
+        from .extractors.clip import OpenClip
+
+        return cls(OpenClip.load(name))
 
     def fingerprint(self) -> dict[str, str]:
         """See `CaptionScorer`."""
-        with self._path.open("rb") as file:
-            return {self._path.name: hashlib.file_digest(file, "sha256").hexdigest()}
+        return {self._clip.name: self._clip.facts["weights"]}
 
     def scores(self, images: Images, captions: Sequence[str]) -> NDArray[np.float64]:
         """See `CaptionScorer`; images are prepared as that CLIP was trained."""
-        import torch
-        from PIL import Image
-
-        with torch.inference_mode():
-            batch = torch.stack([self._prepare(Image.fromarray(image)) for image in images])
-            tokens = self._tokenize(list(captions)).to(self._device)
-            return _products(
-                self._model.encode_image(batch.to(self._device), normalize=True).cpu().numpy(),
-                self._model.encode_text(tokens, normalize=True).cpu().numpy(),
-                float(self._model.logit_scale.exp()),
-            )
+        clip = self._clip.extract(list(images), captions).clip
+        assert clip is not None
+        return _products(clip.images, clip.texts, clip.logit_scale)
 
 
 def _products(images: Any, texts: Any, scale: float) -> NDArray[np.float64]:
@@ -170,18 +138,9 @@ def _products(images: Any, texts: Any, scale: float) -> NDArray[np.float64]:
     return scale * np.sum(images.astype(np.float64) * texts.astype(np.float64), axis=1)
 
 
-def _vit_b_16() -> CaptionScorer:
-    return OpenClipScorer.find(
-        "ViT-B-16-quickgelu",
-        "open_clip-ViT-B-16-openai.safetensors",
-        "OpenAI's CLIP ViT-B/16 as open_clip reads it (open_clip_model.safetensors of "
-        "timm/vit_base_patch16_clip_224.openai, under this name)",
-    )
-
-
 CLIPS: dict[str, NamedClip] = {
     "tabletop-clean": NamedClip(TabletopScorer.load, "tabletop"),
-    "vit-b-16": NamedClip(_vit_b_16, ""),
+    "vit-b-16": NamedClip(partial(OpenClipScorer.load, "clip-vit-b-16"), "clip-vit-b-16"),
     "fake": NamedClip(FakeScorer, "fake"),
 }
 GUIDING_CLIPS = ("tabletop-noised", "glide-noised")

@@ -14,7 +14,8 @@ import click
 COMMANDS: dict[str, str] = {
     "demo": "The whole experiment on the bundled miniature, in minutes.",
     "sweep": "Make images for every arm of a sweep file; resumes where it stopped.",
-    "metrics": "Measure a run: FID, IS, precision/recall, CLIP score, caption accuracy.",
+    "metrics": "Measure runs or folders: FID, IS, precision/recall, CLIP score and more.",
+    "reference": "Build the real images' features that metrics compare with.",
     "sample": "Draw pictures of prompts.",
     "inpaint": "Repaint a part of a picture by a prompt, once or step by step.",
     "edit": "Draw a picture from a sketch and a prompt.",

@@ -1,36 +1,94 @@
-"""`glide-eval metrics RUN`: measure a run and print the table."""
+"""`glide-eval metrics`: measure runs, or plain folders of images, and print tables."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
-import statistics
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glide_eval.errors import UsageError
-from glide_eval.run_store import RunFolder
+from glide_eval.run_store import RunFolder, write_text
+
+from .metric_table import (
+    comparable_tables,
+    format_differences,
+    format_table,
+    terminal_width,
+    wrapped,
+)
 
 if TYPE_CHECKING:
-    from glide_eval.metric_tables import MetricRow
+    from glide_eval.extraction import Unreadable
+    from glide_eval.extractors import Extractor
+    from glide_eval.metric_tables import DifferenceRow, MetricRow
+    from glide_eval.reference_paths import NamedReferences
 
-EXTRACTORS = ("tabletop", "inception-clean", "inception-torchmetrics")
-WIDTH = 100  # characters a line of the table
+FOR_RUNS, FOR_FOLDERS = "tabletop", "inception-clean"  # extractors where none is named
+SHOWN = 20  # files not used, on the screen; --json has them all
+
+PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The options, as they were given."""
+
+    extractors: tuple[str, ...]
+    metrics: list[str] | None
+    references: tuple[Path, ...]
+    captions: Path | None
+    crop: bool
+    skip_corrupt: bool
+    baseline: str | None
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What is printed and written."""
+
+    rows: list[MetricRow]
+    differences: list[DifferenceRow]
+    labels: dict[str, str]
+    facts: dict[str, dict[str, str]]
+    current: list[str]
+    notes: list[str]
+    not_used: list[Unreadable[Path]]
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_dirs", metavar="[RUN]...", nargs=-1, type=PATH)
+@click.option(
+    "--fake",
+    "fakes",
+    metavar="DIR",
+    multiple=True,
+    type=PATH,
+    help="Measure this folder of images, without any run; repeat for several.",
+)
+@click.option(
+    "--real",
+    "--reference",
+    "references",
+    metavar="DIR|FILE",
+    multiple=True,
+    type=PATH,
+    help="Real images to compare with: a folder, or a file that `reference build` wrote; repeat "
+    "for files of several extractors.  [default, for runs: rendered tabletop scenes]",
+)
 @click.option(
     "--extractor",
-    "extractor_names",
-    type=click.Choice(EXTRACTORS),
+    "extractors",
+    metavar="NAME",
     multiple=True,
-    default=("tabletop",),
-    show_default=True,
-    help="Who looks at the images; repeat for several in one pass.",
+    help="Who looks at the images; repeat for several in one pass.  "
+    f"[default: {FOR_RUNS} for runs, {FOR_FOLDERS} for folders]",
 )
 @click.option(
     "--metrics",
@@ -39,123 +97,262 @@ WIDTH = 100  # characters a line of the table
     help="Measure only these, e.g. fid,clip_score.  [default: all the extractor can give]",
 )
 @click.option(
-    "--reference",
-    "reference_dir",
-    type=click.Path(path_type=Path),
-    help="Folder of real images, centre-cropped.  [default: rendered tabletop scenes]",
+    "--captions",
+    metavar="FILE",
+    type=PATH,
+    help="With --fake: .csv or .jsonl with columns `file` and `caption`.  "
+    "[default: captions.csv in the folder, or a text file beside each image]",
+)
+@click.option(
+    "--crop", is_flag=True, help="With --fake: cut every image to its central square first."
+)
+@click.option(
+    "--skip-corrupt",
+    is_flag=True,
+    help="Leave out files that can't be read, and list them; else they are an error.",
+)
+@click.option(
+    "--baseline",
+    metavar="ARM",
+    help="Of RUN: compare the other arms with this one.  [default: the unguided arm, or the first]",
+)
+@click.option(
+    "--pair",
+    "pairs",
+    metavar="ARM ARM",
+    nargs=2,
+    multiple=True,
+    help="Of RUN: also compare the first of these arms with the second.",
+)
+@click.option("--no-measure", is_flag=True, help="Only print what was measured before in RUN.")
+@click.option("--csv", "csv_out", metavar="OUT", type=PATH, help="Write the values as CSV, too.")
+@click.option(
+    "--json",
+    "json_out",
+    metavar="OUT",
+    type=PATH,
+    help="Write values, notes and files not used as JSON, too.",
 )
 def command(
-    run_dir: Path,
-    extractor_names: tuple[str, ...],
+    run_dirs: tuple[Path, ...],
+    fakes: tuple[Path, ...],
+    references: tuple[Path, ...],
+    extractors: tuple[str, ...],
     metric_list: str | None,
-    reference_dir: Path | None,
+    captions: Path | None,
+    crop: bool,
+    skip_corrupt: bool,
+    baseline: str | None,
+    pairs: tuple[tuple[str, str], ...],
+    no_measure: bool,
+    csv_out: Path | None,
+    json_out: Path | None,
 ) -> None:
-    """Measure a finished sweep: FID, IS, precision/recall, CLIP score, caption accuracy.
+    """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
 
-    Writes metrics.csv, metrics.parquet and scores.csv into RUN. What was measured before by another
-    extractor, or by other metrics, stays. Features are kept, so a second time is quick.
-    """
-    run = RunFolder.open(run_dir)
-    names = None
-    if metric_list is not None:
-        names = [name.strip() for name in metric_list.split(",") if name.strip()]
-        if not names:
-            raise UsageError("--metrics names no metric; for example --metrics fid,clip_score.")
+    \b
+    glide-eval metrics RUN                         every arm of a run
+    glide-eval metrics RUN1 RUN2                   arms of several runs, side by side
+    glide-eval metrics --real DIR --fake DIR       images from anywhere
+
+    Of RUN, writes metrics.csv, metrics.parquet, scores.csv and differences.csv (each arm less the
+    baseline) into it; what was measured before by another extractor, or by other metrics, stays.
+    Features are kept, so a second time is quick.
+    Values that can't be compared are printed in tables apart, with the reason.
+    """  # noqa: D301 - click's mark of a block not to be wrapped
+    request = _Request(
+        extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs
+    )
+    if bool(run_dirs) == bool(fakes):
+        raise UsageError(
+            "Name either runs or --fake folders: `glide-eval metrics RUN`, or `glide-eval metrics "
+            "--real DIR --fake DIR`."
+        )
+    if fakes and no_measure:
+        raise UsageError("--no-measure prints what lies in a run: name a run, not --fake.")
+    if (fakes or len(run_dirs) > 1) and (baseline or pairs):
+        raise UsageError("--baseline and --pair name arms of one run: name one run.")
+    if run_dirs and (captions or crop):
+        raise UsageError("--captions and --crop go with --fake: a run has captions and squares.")
+    runs = [RunFolder.open(path) for path in dict.fromkeys(run_dirs)]
     # Everything below needs NumPy or torch, so mistakes above fail at once.
+    if fakes:
+        result = _measure_folders(fakes, request)
+    else:
+        result = _print_runs(runs) if no_measure else _measure_runs(runs, request)
+    _show(result)
+    if csv_out is not None:
+        from glide_eval.metric_tables import MetricRow, rows_csv
+
+        write_text(csv_out, rows_csv(MetricRow, result.rows))
+    if json_out is not None:
+        write_text(json_out, _as_json(result))
+    for run in runs if not no_measure else ():
+        click.echo(
+            f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences to "
+            "differences.csv."
+        )
+
+
+def _names(metric_list: str | None) -> list[str] | None:
+    if metric_list is None:
+        return None
+    names = [name.strip() for name in metric_list.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--metrics names no metric; for example --metrics fid,clip_score.")
+    return names
+
+
+def _load(request: _Request, default: str) -> list[Extractor]:
     from glide_eval.extractors import load_extractor
+
+    return [load_extractor(name) for name in dict.fromkeys(request.extractors or (default,))]
+
+
+def _named(request: _Request, extractors: Sequence[Extractor], crop: str) -> NamedReferences:
+    from glide_eval.reference_paths import NamedReferences
+
+    return NamedReferences(
+        request.references, extractors, crop=crop, skip_unreadable=request.skip_corrupt
+    )
+
+
+def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
+    from glide_eval.folder_features import SQUARE
+    from glide_eval.folders import measure_folders
+
+    extractors = _load(request, FOR_FOLDERS)
+    named = _named(request, extractors, SQUARE if request.crop else "")
+    real = named.folder if len(request.references) == 1 and named.folder else named
+    measured = measure_folders(
+        fakes,
+        real if request.references else None,
+        extractors,
+        request.metrics,
+        captions=request.captions,
+        crop=request.crop,
+        skip_unreadable=request.skip_corrupt,
+    )
+    return _Result(
+        measured.rows,
+        measured.differences,
+        {},
+        measured.facts,
+        list(measured.facts),
+        measured.notes,
+        measured.not_used,
+    )
+
+
+def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
+    from glide_eval.folder_features import SQUARE
+    from glide_eval.folders import not_images
     from glide_eval.images import list_images
-    from glide_eval.reference import folder_reference, tabletop_reference
+    from glide_eval.metric_tables import read_differences
+    from glide_eval.reference_build import tabletop_reference
     from glide_eval.score import measure
 
-    reference = tabletop_reference
-    if reference_dir is not None:
-        others = list_images(reference_dir).others
-        if others:
-            click.echo(f"{reference_dir}: {_listed(others)} not used: no images.", err=True)
-        reference = partial(folder_reference, folder=reference_dir)
-    extractors = [load_extractor(name) for name in dict.fromkeys(extractor_names)]
-    rows = measure(run, extractors, names, reference)
-    labels = {arm.name: arm.label for arm in run.arms()}
-    for extractor in dict.fromkeys(row.extractor for row in rows):
-        click.echo(format_table([row for row in rows if row.extractor == extractor], labels))
-    click.echo(f"Written to {run.metrics_path}; per sample to {run.scores_path.name}.")
+    extractors = _load(request, FOR_RUNS)
+    named = _named(request, extractors, SQUARE) if request.references else None
+    for run in runs:
+        measure(
+            run,
+            extractors,
+            request.metrics,
+            named or tabletop_reference,
+            baseline=request.baseline,
+            pairs=request.pairs,
+        )
+    not_used: list[Unreadable[Path]] = []
+    if named is not None and named.folder is not None and named.seen is not None:
+        not_used = not_images(list_images(named.folder).others) + named.seen.left_out
+    result = _of_runs(runs, [extractor.fingerprint for extractor in extractors], not_used)
+    if request.baseline or request.pairs:
+        result.differences.extend(read_differences(runs[0]))
+    return result
 
 
-def format_table(rows: Sequence[MetricRow], labels: dict[str, str]) -> str:
-    """One extractor's rows of `metrics.csv` for reading in a terminal.
+def _print_runs(runs: Sequence[RunFolder]) -> _Result:
+    from glide_eval.metric_tables import read_rows
 
-    Arms down, metrics across in as many blocks as the width needs, each value with its interval;
-    then what the values are compared with and what to doubt.
-
-    Args:
-        rows: of one extractor, at least one.
-        labels: arm's name -> what to print.
-    """
-    arms = list(dict.fromkeys(row.arm for row in rows))
-    by_metric: dict[str, dict[str, MetricRow]] = {}
-    for row in rows:
-        by_metric.setdefault(row.metric, {})[row.arm] = row
-    columns = [_column(metric, arms, found) for metric, found in by_metric.items()]
-    names = ["", *(labels.get(arm, arm) for arm in arms)]
-    first = max(len(name) for name in names)
-    counts = sorted({row.n for row in rows if row.n})
-    n = " to ".join(str(count) for count in dict.fromkeys([*counts[:1], *counts[-1:]])) or "0"
-    title = f"{rows[0].extractor}: value [{rows[0].level:.0%} interval], n = {n} images an arm"
-    lines = [title, ""]
-    for block in _blocks(columns, WIDTH - first):
-        for i, name in enumerate(names):
-            lines.append("  ".join([name.ljust(first), *(column[i] for column in block)]).rstrip())
-        lines.append("")
-    for reference in sorted({row.reference for row in rows} - {""}):
-        compared = dict.fromkeys(row.metric for row in rows if row.reference == reference)
-        lines.append(f"{', '.join(compared)}: against {reference}.")
-    for metric, found in by_metric.items():
-        lines += _notes(metric, list(found.values()), labels)
-    return "\n".join(lines) + "\n"
+    for run in runs:
+        if not read_rows(run):
+            raise UsageError(f"Nothing was measured in {run.root} so far: leave out --no-measure.")
+    return _of_runs(runs, [], [])
 
 
-def _notes(metric: str, rows: list[MetricRow], labels: dict[str, str]) -> list[str]:
-    """Each note once, with the arms it is about where that is not all of them."""
-    lines = []
-    for note in dict.fromkeys(row.note for row in rows if row.note):
-        about = [labels.get(row.arm, row.arm) for row in rows if row.note == note]
-        where = "" if len(about) == len(rows) else f" ({', '.join(about)})"
-        lines.append(f"{metric}{where}: {note}.")
-    return lines
+def _of_runs(
+    runs: Sequence[RunFolder], current: list[str], not_used: list[Unreadable[Path]]
+) -> _Result:
+    """All rows of the runs; where there are several, an arm carries its run's name."""
+    from glide_eval.metric_tables import known_facts, read_rows
+
+    rows: list[MetricRow] = []
+    labels: dict[str, str] = {}
+    facts: dict[str, dict[str, str]] = {}
+    for run, name in zip(runs, _run_names(runs), strict=True):
+        before = f"{name}: " if len(runs) > 1 else ""
+        rows += [dataclasses.replace(row, arm=before + row.arm) for row in read_rows(run)]
+        labels |= {before + arm.name: before + arm.label for arm in run.arms()}
+        facts |= known_facts(run)
+    return _Result(rows, [], labels, facts, current, _prompt_notes(runs), not_used)
 
 
-def _column(metric: str, arms: list[str], found: dict[str, MetricRow]) -> list[str]:
-    """The metric's name and each arm's value, as wide as the widest."""
-    widths = [row.ci_high - row.ci_low for row in found.values()]
-    half = statistics.median([w for w in widths if w > 0] or [0.1]) / 2
-    # Two digits of the typical half-width are as many as are worth reading.
-    decimals = min(4, max(0, 1 - math.floor(math.log10(half))))
-    cells = [metric, *(_cell(found.get(arm), decimals) for arm in arms)]
-    width = max(len(cell) for cell in cells)
-    return [cell.rjust(width) for cell in cells]
+def _run_names(runs: Sequence[RunFolder]) -> list[str]:
+    names = [run.root.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.root) for run in runs]
 
 
-def _cell(row: MetricRow | None, decimals: int) -> str:
-    """`12.3 [11.0, 13.6]`."""
-    if row is None:
-        return ""
-    if math.isnan(row.value):
-        return "undefined"
-    if math.isnan(row.ci_low):
-        return f"{row.value:.{decimals}f} [none]"
-    return f"{row.value:.{decimals}f} [{row.ci_low:.{decimals}f}, {row.ci_high:.{decimals}f}]"
+def _prompt_notes(runs: Sequence[RunFolder]) -> list[str]:
+    digests = {run.provenance().get("identity", {}).get("prompts.sha256") for run in runs}
+    if len(digests - {None}) < 2:
+        return []
+    return ["The runs have different prompts, so their arms differ by these too."]
 
 
-def _blocks(columns: list[list[str]], width: int) -> list[list[list[str]]]:
-    blocks: list[list[list[str]]] = [[]]
-    for column in columns:
-        used = sum(len(c[0]) + 2 for c in blocks[-1])
-        if blocks[-1] and used + len(column[0]) + 2 > width:
-            blocks.append([])
-        blocks[-1].append(column)
-    return blocks
+def _show(result: _Result) -> None:
+    width = terminal_width()
+    for table in comparable_tables(result.rows, result.facts, result.current):
+        if table.apart:
+            extractor = table.rows[0].extractor
+            text = f"Not comparable with the values of {extractor} above: {table.apart}."
+            click.echo("\n".join(wrapped(text, width)))
+        click.echo(format_table(table.rows, result.labels, width))
+        gaps = [gap for gap in result.differences if _belongs(gap, table.rows)]
+        if gaps:
+            click.echo(format_differences(gaps, result.labels, width))
+    for note in result.notes:
+        click.echo("\n".join(wrapped(f"Note: {note}", width)))
+    if result.not_used:
+        click.echo(f"Files not used ({len(result.not_used):,}):", err=True)
+        for file in result.not_used[:SHOWN]:
+            text = file.reason if str(file.item) in file.reason else f"{file.item}: {file.reason}"
+            click.echo(f"  {text}", err=True)
+        if len(result.not_used) > SHOWN:
+            click.echo(f"  and {len(result.not_used) - SHOWN:,} more (--json lists all)", err=True)
 
 
-def _listed(paths: list[Path]) -> str:
-    shown = ", ".join(path.name for path in paths[:3])
-    return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"
+def _belongs(gap: DifferenceRow, rows: Sequence[MetricRow]) -> bool:
+    """Whether a difference is of values in this table."""
+    return any(
+        (row.arm, row.metric, row.fingerprint, row.reference)
+        == (gap.arm, gap.metric, gap.fingerprint, gap.reference)
+        for row in rows
+    )
+
+
+def _as_json(result: _Result) -> str:
+    def plain(value: Any) -> Any:
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    def plainly(rows: Sequence[MetricRow] | Sequence[DifferenceRow]) -> list[dict[str, Any]]:
+        return [{key: plain(v) for key, v in dataclasses.asdict(row).items()} for row in rows]
+
+    content = {
+        "values": plainly(result.rows),
+        "differences": plainly(result.differences),
+        "extractors": result.facts,
+        "notes": result.notes,
+        "not_used": [{"file": str(f.item), "reason": f.reason} for f in result.not_used],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -126,7 +126,9 @@ def _recorded(model: Model) -> str:
 def _state(file: ModelFile) -> str:
     if file.size is not None:
         return _bytes(file.size)
-    return "no" if file.begun is None else f"{_bytes(file.begun)} so far"
+    if file.begun is not None:
+        return f"{_bytes(file.begun)} so far"
+    return f"no ({_bytes(file.published_size)} to fetch)" if file.published_size else "no"
 
 
 def _bytes(size: int) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .protocol import ClipFeatures, Features, fingerprint
+from .protocol import ClipFeatures, Extractor, Features
 
 _GRID = 2
 
 
-class FakeExtractor:
+class FakeExtractor(Extractor):
     """Features from pixel statistics: means and spreads of each colour in a 2 × 2 grid (d = 24).
 
     Captions get random unit vectors drawn from their own bytes; a caption part's accuracy is the
@@ -23,17 +23,21 @@ class FakeExtractor:
     """
 
     name = "fake"
-    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "texture", "accuracy"})
+    provides = frozenset({"pool", "fid", "logits", "clip", "guiding_clip", "texture", "accuracy"})
 
     def __init__(self, version: int = 1) -> None:
-        self.fingerprint = fingerprint(extractor=self.name, version=version)
+        self.facts = {"extractor": self.name, "version": str(version)}
         self._classes = np.random.default_rng(0).normal(size=(6 * _GRID**2, 5))
 
-    def extract(
-        self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """See `Extractor`: float64 (24,), the statistics."""
+        return _statistics(image)
+
+    def embed(
+        self, prepared: Sequence[np.ndarray], captions: Sequence[str] | None = None
     ) -> Features:
-        """See `Extractor.extract`; float64."""
-        pool = np.stack([_statistics(image) for image in images])
+        """See `Extractor`; float64."""
+        pool = np.stack(prepared)
         # Not a matrix product, whose last digits depend on the batch.
         logits = np.sum(pool[:, :, None] * self._classes, axis=1)
         if captions is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -19,11 +19,26 @@ class ClipFeatures:
         images: float (n, e), unit length.
         texts: float (n, e), unit length: each image's own caption.
         logit_scale: the CLIP's s, not its logarithm.
+        cut: bool (n,), captions longer than the CLIP reads, whose ends it never saw; None where
+            none can be.
     """
 
     images: np.ndarray
     texts: np.ndarray
     logit_scale: float
+    cut: np.ndarray | None = None
+
+    def cut_note(self, names: Sequence[str]) -> str:
+        """What to say of a score over captions that were cut; empty if none was.
+
+        Args:
+            names: (n,) of the captions, such as prompt ids.
+        """
+        if self.cut is None or not self.cut.any():
+            return ""
+        whose = list(dict.fromkeys(name for name, cut in zip(names, self.cut, strict=True) if cut))
+        shown = ", ".join(whose[:3]) + (f" and {len(whose) - 3} more" if len(whose) > 3 else "")
+        return f"this CLIP reads only the beginning of captions as long as those of {shown}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +76,8 @@ class Features:
                 arrays[f"{name}.images"] = clip.images
                 arrays[f"{name}.texts"] = clip.texts
                 arrays[f"{name}.logit_scale"] = np.array(clip.logit_scale)
+                if clip.cut is not None:
+                    arrays[f"{name}.cut"] = clip.cut
         return arrays | {f"accuracy.{part}": values for part, values in self.accuracy.items()}
 
     @classmethod
@@ -71,7 +88,8 @@ class Features:
             if f"{name}.images" not in arrays:
                 return None
             scale = float(arrays[f"{name}.logit_scale"])
-            return ClipFeatures(arrays[f"{name}.images"], arrays[f"{name}.texts"], scale)
+            images, texts = arrays[f"{name}.images"], arrays[f"{name}.texts"]
+            return ClipFeatures(images, texts, scale, arrays.get(f"{name}.cut"))
 
         prefix = "accuracy."
         accuracy = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
@@ -99,39 +117,69 @@ class Features:
 class Extractor(Protocol):
     """Turns images into features, always the same ones for the same images.
 
+    In two steps, so that a pass over many images can overlap them: `prepare` needs one image and
+    runs in any thread, `embed` needs a batch and runs the networks. Classes that derive from this
+    one get `extract` and `fingerprint` from the rest.
+
     Values of extractors with different fingerprints must never share a column.
+
+    Attributes:
+        name: as in `metrics.csv` and on the command line.
+        provides: what metrics may ask of it when captions are given. `logits`, `clip`,
+            `guiding_clip`, `texture` and `accuracy` are parts of `Features`; `pool` says that its
+            pool suits any metric of distances between images; `fid`, `fd_dinov2` and `cmmd` that it
+            is the network that metric is defined with.
+        facts: all that decides the features, in words: the weights' sha256, resize and crop rule,
+            quantisation, dtype, and `version`, which counts changes of our own code. Where two
+            fingerprints differ, the facts say why.
     """
 
-    @property
-    def name(self) -> str:
-        """As in `metrics.csv` and on the command line."""
-        ...
+    name: str
+    provides: frozenset[str]
+    facts: dict[str, str]
 
     @property
     def fingerprint(self) -> str:
-        """Short hex that changes whenever the features could; see `fingerprint`."""
+        """Short hex that changes whenever the features could: see `fingerprint`."""
+        return fingerprint(self.facts)
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """One image as the networks take it: cropped, resized, quantised.
+
+        Safe to call from several threads at once, and touches no network.
+
+        Args:
+            image: uint8 (h, w, 3), any size.
+        """
         ...
 
-    @property
-    def provides(self) -> frozenset[str]:
-        """Which parts of `Features` it fills when captions are given."""
+    def embed(
+        self, prepared: Sequence[np.ndarray], captions: Sequence[str] | None = None
+    ) -> Features:
+        """Features of a batch.
+
+        Args:
+            prepared: what `prepare` made of each image, at least one.
+            captions: one an image; without them the parts that need a caption stay empty.
+        """
         ...
 
     def extract(
         self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
     ) -> Features:
-        """Features of a batch.
+        """Both steps at once.
 
         Args:
-            images: uint8 (h, w, 3) each; sizes may differ.
-            captions: one an image; without them the parts that need a caption stay empty.
+            images: uint8 (h, w, 3) each, at least one; sizes may differ.
+            captions: see `embed`.
         """
-        ...
+        return self.embed([self.prepare(image) for image in images], captions)
 
 
-def fingerprint(**facts: str | int | None) -> str:
-    """Sixteen hex digits of all that decides the features.
+def fingerprint(facts: Mapping[str, str]) -> str:
+    """Sixteen hex digits of an extractor's `facts`.
 
-    Weights' sha256, resize and crop rule, quantisation and dtype belong among `facts`.
+    The version is hashed as the number it is: features kept before now stay valid.
     """
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    counted = {**facts, "version": int(facts["version"])}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]

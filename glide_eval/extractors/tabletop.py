@@ -14,13 +14,13 @@ import numpy as np
 from glide_eval.images import center_crop
 from glide_eval.metrics.caption_accuracy import PARTS
 
-from .protocol import ClipFeatures, Features, fingerprint
+from .protocol import ClipFeatures, Extractor, Features
 from .texture import texture_statistics
 
 SIZE = 128  # pixels a side that the evaluator was trained on
 
 
-class TabletopExtractor:
+class TabletopExtractor(Extractor):
     """Adapter of the bundled evaluator to the `Extractor` protocol.
 
     Args:
@@ -33,7 +33,7 @@ class TabletopExtractor:
     """
 
     name = "tabletop"
-    provides = frozenset({"pool", "logits", "clip", "guiding_clip", "texture", "accuracy"})
+    provides = frozenset({"pool", "fid", "logits", "clip", "guiding_clip", "texture", "accuracy"})
 
     def __init__(
         self,
@@ -45,16 +45,16 @@ class TabletopExtractor:
         self._evaluator = evaluator
         self._clips = {"clip": clip, "guiding_clip": guiding_clip}
         self._caption_accuracy = caption_accuracy
-        self.fingerprint = fingerprint(
-            extractor=self.name,
-            version=1,
-            evaluator=_stated(evaluator),
-            clip=_stated(clip),
-            guiding_clip=_stated(guiding_clip),
-            resize=f"center crop, Pillow bicubic to {SIZE}",
-            quantisation="uint8",
-            dtype="float32",
-        )
+        self.facts = {
+            "extractor": self.name,
+            "version": "1",
+            "evaluator": _stated(evaluator),
+            "clip": _stated(clip),
+            "guiding_clip": _stated(guiding_clip),
+            "resize": f"center crop, Pillow bicubic to {SIZE}",
+            "quantisation": "uint8",
+            "dtype": "float32",
+        }
 
     @classmethod
     def load(cls) -> Self:
@@ -72,11 +72,15 @@ class TabletopExtractor:
             captions.caption_accuracy,
         )
 
-    def extract(
-        self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """See `Extractor`: uint8 (128, 128, 3), other sizes centre-cropped and resized."""
+        return center_crop(image, SIZE)
+
+    def embed(
+        self, prepared: Sequence[np.ndarray], captions: Sequence[str] | None = None
     ) -> Features:
-        """See `Extractor.extract`; float32, images of other sizes centre-cropped and resized."""
-        batch = np.stack([center_crop(image, SIZE) for image in images])
+        """See `Extractor`; float32."""
+        batch = np.stack(prepared)
         pool, logits = self._evaluator.features(batch)
         texture = texture_statistics(batch)
         if captions is None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from glide_eval.errors import UsageError
-from glide_eval.extractors import ClipFeatures, FakeExtractor, Features, load_extractor
+from glide_eval.extractors import ClipFeatures, FakeExtractor, Features, fingerprint, load_extractor
 from glide_eval.extractors.cache import cache_key, load_features, save_features
 from glide_eval.extractors.tabletop import TabletopExtractor
 from glide_eval.metrics.clip_score import clip_scores
@@ -30,6 +30,20 @@ def test_the_fake_sees_the_same_in_a_batch_as_alone():
     alone = [fake.extract([i], [c]) for i, c in zip(batch, captions, strict=True)]
     assert_equal(fake.extract(batch, captions), Features.concatenate(alone))
     assert FakeExtractor().fingerprint == fake.fingerprint != FakeExtractor(2).fingerprint
+
+
+def test_extracting_is_embedding_what_was_prepared():
+    batch, captions = images(4), ["a", "to the left of b", "a", "c"]
+    fake = FakeExtractor()
+    prepared = [fake.prepare(image) for image in batch]
+    assert_equal(fake.embed(prepared, captions), fake.extract(batch, captions))
+
+
+def test_a_fingerprint_is_made_of_the_facts_that_explain_it():
+    old, new = FakeExtractor(1), FakeExtractor(2)
+    assert (old.facts["version"], new.facts["version"]) == ("1", "2")
+    assert old.fingerprint == fingerprint(old.facts) != fingerprint(new.facts)
+    assert fingerprint({**old.facts, "resize": "bicubic"}) != old.fingerprint
 
 
 def test_features_without_captions_have_no_caption_parts():
@@ -124,7 +138,9 @@ def test_the_tabletop_extractor_pairs_every_image_with_its_own_caption():
 def test_the_tabletop_extractor_crops_and_resizes_other_sizes():
     stand_in = StandIn()
     extractor = TabletopExtractor(stand_in, StandIn(), StandIn(), read_colour)
-    extractor.extract([images(1, 64)[0], images(1, 200)[0][:, :150], images(1, 128)[0]])
+    mixed = [images(1, 64)[0], images(1, 200)[0][:, :150], images(1, 128)[0]]
+    assert {extractor.prepare(image).shape for image in mixed} == {(128, 128, 3)}
+    extractor.extract(mixed)
     assert stand_in.shapes == [((3, 128, 128, 3), np.uint8)]
 
 

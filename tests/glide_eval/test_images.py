@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from glide_eval.errors import ImageError
-from glide_eval.images import center_crop, list_images, read_many, read_rgb
+from glide_eval.images import center_crop, decode_rgb, list_images, read_many, read_rgb
 
 
 def pixels(height: int = 24, width: int = 16, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -48,6 +50,33 @@ def test_opaque_alpha_is_dropped_and_transparency_is_refused(tmp_path):
     rgba[3, 4, 3] = 254
     with pytest.raises(ImageError, match=r"b\.png is partly transparent"):
         read_rgb(save(tmp_path / "b.png", rgba))
+
+
+def test_grey_with_alpha_and_black_and_white_become_rgb_too(tmp_path):
+    grey = pixels(channels=1)
+    Image.fromarray(np.dstack([grey, np.full_like(grey, 255)]), "LA").save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), np.dstack([grey] * 3))
+    Image.fromarray(grey > 127).save(tmp_path / "b.png")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "b.png"), np.dstack([(grey > 127) * 255] * 3))
+
+
+def test_orientation_in_the_files_metadata_is_ignored_as_the_metric_libraries_do(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    path = save(tmp_path / "a.png", pixels(), exif=exif)
+    np.testing.assert_array_equal(read_rgb(path), pixels())
+    turned = decode_rgb(path.read_bytes(), path, upright=True)
+    np.testing.assert_array_equal(turned, np.rot90(pixels(), -1))
+
+
+def test_of_a_cameras_multi_picture_jpeg_the_photograph_is_read(tmp_path):
+    photograph, preview = (Image.fromarray(pixels(32, 32, seed=i)) for i in range(2))
+    path = tmp_path / "a.jpg"
+    photograph.save(path, "MPO", save_all=True, append_images=[preview], quality=95)
+    photograph.save(tmp_path / "alone.jpg", quality=95)
+    with Image.open(path) as opened:
+        assert opened.n_frames == 2
+    np.testing.assert_array_equal(read_rgb(path), read_rgb(tmp_path / "alone.jpg"))
 
 
 def test_a_palette_keeps_its_colours_and_a_transparent_colour_is_refused(tmp_path):
@@ -110,6 +139,27 @@ def test_a_truncated_file_is_an_error_that_names_it_even_if_pillow_was_told_to_b
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
+def test_reading_in_many_threads_leaves_pillow_as_it_was_and_still_finds_every_truncated_file(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    paths = [save(tmp_path / f"{i}.png", pixels(64, 64, seed=i)) for i in range(40)]
+    for path in paths[::2]:
+        path.write_bytes(path.read_bytes()[:-200])
+
+    def whole(path: Path) -> bool:
+        try:
+            return read_rgb(path).shape == (64, 64, 3)
+        except ImageError:
+            return False
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(whole, paths)) == [False, True] * 20
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+    assert warnings.filters == before
+
+
 def test_missing_empty_and_foreign_files_are_told_apart(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("captions")
@@ -128,6 +178,10 @@ def test_an_image_too_large_to_be_meant_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64 - 1)
     with pytest.raises(ImageError, match="too large"):
         read_rgb(path)
+    with warnings.catch_warnings():  # outside tests Pillow's warning is no error
+        warnings.simplefilter("ignore")
+        with pytest.raises(ImageError, match=r"too large .* 4,096 pixels, at most 4,095"):
+            read_rgb(path)
 
 
 def test_a_folder_lists_images_in_order_and_says_what_else_is_there(tmp_path):

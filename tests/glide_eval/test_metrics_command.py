@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import threading
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from glide_eval import extractors, reference
+from glide_eval import extractors, reference_build
 from glide_eval.cli import main
-from glide_eval.cli.metrics import EXTRACTORS, format_table
 from glide_eval.extractors import FakeExtractor
-from glide_eval.metric_tables import MetricRow
 from glide_eval.run_store import RunFolder
 from tests.fakes import ARMS, make_fake_run
 
@@ -27,11 +27,16 @@ def run(template, tmp_path, monkeypatch) -> RunFolder:
     """A run measured by the fake extractor against a folder's worth of noise."""
     shutil.copytree(template, tmp_path / "run")
     images = np.random.default_rng(1).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor())
+    known = extractors.load_extractor
     monkeypatch.setattr(
-        reference,
+        extractors,
+        "load_extractor",
+        lambda name: FakeExtractor() if name == "tabletop" else known(name),
+    )
+    monkeypatch.setattr(
+        reference_build,
         "tabletop_reference",
-        lambda extractor: reference.build_reference(extractor, images, "30 noise images"),
+        lambda extractor: reference_build.build_reference(extractor, images, "30 noise images"),
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return RunFolder(tmp_path / "run")
@@ -41,10 +46,6 @@ def call(*arguments: str) -> int:
     with pytest.raises(SystemExit) as stopped:
         main(["metrics", *arguments])
     return stopped.value.code or 0
-
-
-def test_the_command_names_the_extractors_there_are():
-    assert EXTRACTORS == extractors.NAMES
 
 
 def test_it_prints_every_arm_and_metric_with_intervals_and_doubts(run, capsys):
@@ -58,7 +59,8 @@ def test_it_prints_every_arm_and_metric_with_intervals_and_doubts(run, capsys):
     assert "value [95% interval], n = 8 images an arm" in out
     fid = table[(table["arm"] == "cfg-3") & (table["metric"] == "fid")].iloc[0]
     assert f"{fid['value']:.3f} [{fid['ci_low']:.3f}, {fid['ci_high']:.3f}]" in out
-    assert re.search(r"fid, precision, recall: against 30 noise images \(\w{12}\)", out)
+    compared = "fid, fid_infinity, kid, precision, recall, density, coverage"
+    assert re.search(rf"{compared}: against 30 noise images \(\w{{12}}\)", " ".join(out.split()))
     assert out.count("biased upwards") == 1  # of all arms, said once
     assert str(run.metrics_path) in out
     assert max(len(line) for line in out.splitlines()[:30]) <= 100
@@ -75,18 +77,18 @@ def test_chosen_metrics_and_a_folder_of_real_images(run, tmp_path, capsys):
     assert call(str(run.root), "--metrics", "fid, recall", "--reference", f"{tmp_path}/real") == 0
     out, err = capsys.readouterr()
     assert "against 9 images of real" in out
-    assert "list.txt not used: no images" in err
+    assert "list.txt: not an image by its name (.txt)" in err
     assert set(pd.read_csv(run.metrics_path)["metric"]) == {"fid", "recall"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["RUN", "--metrics", "fid,kid"], 2, "No metric is named 'kid'"),
+        (["RUN", "--metrics", "fid,psnr"], 2, "No metric is named 'psnr'"),
         (["RUN", "--metrics", " , "], 2, "names no metric"),
-        (["RUN", "--extractor", "vgg"], 2, "'vgg' is not one of"),
+        (["RUN", "--extractor", "vgg"], 2, "No extractor is named 'vgg'; there are"),
         (["RUN/none"], 1, "is not a run folder"),
-        (["RUN", "--reference", "RUN/none"], 1, "is not a folder"),
+        (["RUN", "--reference", "RUN/none"], 2, "none is not there"),
     ],
 )
 def test_mistakes_end_in_one_paragraph_and_a_status(run, capsys, arguments, status, words):
@@ -109,22 +111,105 @@ def test_a_truncated_sample_ends_in_one_paragraph_that_names_it(run, capsys):
     assert run.metrics_path.read_bytes() == before
 
 
-def test_undefined_values_and_notes_of_some_arms_are_told_apart():
-    def row(arm: str, metric: str, numbers: tuple[float, float, float], n: int, note: str):
-        compared = "R (1)" if metric == "recall" else ""
-        return MetricRow(arm, metric, *numbers, n, "tabletop", note, 0.95, "", "", compared, "")
+def copy_of(run: RunFolder, name: str) -> RunFolder:
+    shutil.copytree(run.root, run.root.parent / name)
+    return RunFolder(run.root.parent / name)
 
-    nan = float("nan")
-    text = format_table(
-        [
-            row("a", "recall", (0.5, 0.4, 0.6), 9, ""),
-            row("b", "recall", (nan, nan, nan), 2, "needs more images"),
-            row("a", "clip_score", (20.0, nan, nan), 9, "no interval"),
-        ],
-        {"a": "Arm A"},
-    )
-    assert "recall (b): needs more images." in text
-    assert "clip_score: no interval." in text
-    assert "n = 2 to 9 images an arm" in text.splitlines()[0]
-    assert re.search(r"Arm A +0\.50 \[0\.40, 0\.60\] +20\.000 \[none\]", text)
-    assert re.search(r"b +undefined$", text, re.MULTILINE)
+
+def test_several_runs_stand_in_one_table_under_their_names(run, capsys):
+    other = copy_of(run, "other")
+    assert call(str(run.root), str(other.root), "--metrics", "clip_score") == 0
+    out, _ = capsys.readouterr()
+    assert out.count("fake: value [95% interval]") == 1
+    for name in ("run", "other"):
+        for arm in ARMS:
+            assert f"{name}: {arm.label}" in out
+    assert "Not comparable" not in out
+    assert set(pd.read_csv(other.metrics_path)["metric"]) == {"clip_score"}
+
+
+def test_values_of_an_extractor_that_changed_since_are_printed_apart(run, capsys, monkeypatch):
+    assert call(str(run.root), "--metrics", "clip_score") == 0
+    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor(version=2))
+    capsys.readouterr()
+    assert call(str(run.root), "--metrics", "inception_score") == 0
+    out, _ = capsys.readouterr()
+    above, below = out.split("Not comparable with the values of fake above: ")
+    assert below.startswith("version differs: 2 against 1.")
+    assert "inception_score" in above
+    assert "clip_score" not in above
+    assert "clip_score" in below
+
+
+def test_runs_measured_long_ago_are_compared_without_measuring_again(run, capsys, monkeypatch):
+    other = copy_of(run, "other")
+    call(str(run.root), "--metrics", "clip_score")
+    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor(version=2))
+    call(str(other.root), "--metrics", "clip_score")
+    capsys.readouterr()
+    monkeypatch.setattr(extractors, "load_extractor", lambda name: pytest.fail("it measures"))
+    assert call(str(run.root), str(other.root), "--no-measure") == 0
+    out, _ = capsys.readouterr()
+    assert "Not comparable with the values of fake above: version differs: 1 against 2." in out
+    empty = copy_of(run, "empty")
+    empty.metrics_path.unlink()
+    assert call(str(empty.root), "--no-measure") == 2
+    assert "Nothing was measured" in capsys.readouterr().err
+
+
+def test_runs_of_other_prompts_are_noted(run, capsys):
+    other = copy_of(run, "other")
+    for number, of in enumerate((run, other)):
+        story = of.provenance() | {"identity": {"prompts.sha256": str(number)}}
+        of.provenance_path.write_text(json.dumps(story))
+    call(str(run.root), str(other.root), "--metrics", "clip_score")
+    assert "Note: The runs have different prompts" in capsys.readouterr().out
+
+
+def test_a_reference_file_serves_its_extractor_and_no_other(run, tmp_path, capsys, monkeypatch):
+    images = np.random.default_rng(1).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
+    built = reference_build.build_reference(FakeExtractor(), images, "30 noise images")
+    built.save(tmp_path / "r.npz")
+    assert call(str(run.root), "--reference", str(tmp_path / "r.npz"), "--metrics", "fid") == 0
+    assert f"fid: against {built.label}." in capsys.readouterr().out
+    before = run.metrics_path.read_bytes()
+    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor(version=2))
+    assert call(str(run.root), "--reference", str(tmp_path / "r.npz"), "--metrics", "fid") == 1
+    assert "not be comparable (version differs: 1 against 2)" in capsys.readouterr().err
+    assert run.metrics_path.read_bytes() == before
+
+
+def test_named_differences_are_printed_and_others_only_written(run, capsys):
+    assert call(str(run.root), "--metrics", "clip_score") == 0
+    out, _ = capsys.readouterr()
+    assert "difference [" not in out
+    assert "differences to differences.csv" in out.replace("\n", " ")
+    assert call(str(run.root), "--metrics", "clip_score", "--pair", "cfg-3", "cfg-1.5") == 0
+    out, _ = capsys.readouterr()
+    assert "fake: difference [95% interval]" in out
+    gap = pd.read_csv(run.root / "differences.csv").set_index(["arm", "baseline"])
+    gap = gap.loc[("cfg-3", "cfg-1.5")]
+    line = f"{gap['difference']:+.1f} [{gap['ci_low']:+.1f}, {gap['ci_high']:+.1f}]"
+    label = r"Classifier-free, s = 3 − Classifier-free, s = 1\.5"
+    assert re.search(rf"{label} +{re.escape(line)}", out)
+    assert call(str(run.root), "--baseline", "nobody") == 2
+    assert "No arm is named 'nobody'" in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_the_pass_and_finished_arms_are_kept(run, capsys, monkeypatch):
+    class Stopped(FakeExtractor):
+        left = 3
+
+        def embed(self, prepared, captions=None):
+            Stopped.left -= 1
+            if Stopped.left < 0:
+                raise KeyboardInterrupt
+            return super().embed(prepared, captions)
+
+    threads = threading.active_count()
+    monkeypatch.setattr(extractors, "load_extractor", lambda name: Stopped())
+    assert call(str(run.root), "--metrics", "clip_score") == 130
+    assert threading.active_count() == threads
+    assert "Stopped. What was made so far is kept." in capsys.readouterr().err
+    Stopped.left = len(ARMS) - 3
+    assert call(str(run.root), "--metrics", "clip_score") == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 
@@ -15,9 +17,13 @@ from generator import released
 from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
 from generator.text_unet import TextUNet
-from generator.weight_files import read_records, sha256
+from generator.weight_files import read_records, sha256, weights_folder
 from glide_eval import download, models
 from glide_eval.cli import main
+from glide_eval.extractors import NAMES
+from glide_eval.extractors import clip as clip_module
+from glide_eval.extractors.published import CLIPS as METRIC_CLIPS
+from glide_eval.extractors.published import DINOV2, INCEPTION, PublishedFile
 
 from .servers import Server
 
@@ -88,7 +94,7 @@ def test_list_and_info_say_how_much_is_there(published, capsys):
     assert run("list") == 0
     out = capsys.readouterr().out
     assert "bundled," in out
-    assert "256 px  no " in out
+    assert "256 px no -" in " ".join(out.split())
     assert run("fetch", "glide", "--only", "base", "--only", "vocabulary") == 0
     capsys.readouterr()
     assert run("list") == 0
@@ -159,7 +165,7 @@ def test_a_cut_download_is_kept_and_said_to_be_begun(published, server, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("info", "dalle"), "Unknown model 'dalle': expected one of tabletop, glide"),
+        (("info", "dalle"), "Unknown model 'dalle': expected one of tabletop, glide, inception"),
         (("fetch", "tabletop"), "ships in the package"),
         (("fetch", "glide", "--only", "decoder"), "no file 'decoder'"),
     ],
@@ -167,6 +173,72 @@ def test_a_cut_download_is_kept_and_said_to_be_begun(published, server, capsys):
 def test_wrong_names_are_wrong_usage(published, capsys, arguments, said):
     assert run(*arguments) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def metric_networks(server: Server, tmp_path, monkeypatch) -> dict[str, bytes]:
+    """The networks of metrics as short files on a server of this machine."""
+    monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(download, "BACKOFF", 0)
+    files = {f.file: f.name.encode() * 50 for f in (*INCEPTION, DINOV2["dinov2-vit-l-14"])}
+
+    def small(file: PublishedFile) -> PublishedFile:
+        digest = hashlib.sha256(files[file.file]).hexdigest()
+        return replace(file, url=f"{server.origin}/{file.file}", sha256=digest)
+
+    monkeypatch.setattr(models, "INCEPTION", tuple(small(file) for file in INCEPTION))
+    monkeypatch.setitem(DINOV2, "dinov2-vit-l-14", small(DINOV2["dinov2-vit-l-14"]))
+    server.files = files
+    return files
+
+
+def test_networks_of_metrics_are_fetched_to_where_extractors_look(metric_networks, capsys):
+    assert run("fetch", "inception", "--only", "state-dict") == 0
+    assert run("fetch", "dinov2-vit-l-14") == 0
+    assert run("verify") == 0
+    found = DINOV2["dinov2-vit-l-14"].find()
+    assert found.read_bytes() == metric_networks[found.name]
+    assert run("list") == 0
+    out = capsys.readouterr().out
+    assert "1 of 2 files" in out
+    assert set(known_names(out)) >= {"inception", *METRIC_CLIPS, *DINOV2}
+
+
+def test_a_network_that_is_not_the_published_one_is_deleted_and_named(
+    metric_networks, server, capsys
+):
+    file = DINOV2["dinov2-vit-l-14"].file
+    server.files = {**metric_networks, file: b"another"}
+    assert run("fetch", "dinov2-vit-l-14") == 1
+    assert "is not the file it should be" in capsys.readouterr().err
+    assert not (weights_folder() / file).exists()
+    weights_folder().mkdir(parents=True, exist_ok=True)
+    (weights_folder() / file).write_bytes(b"put there by hand")
+    assert run("verify", "dinov2-vit-l-14") == 1
+    assert "is not the published file: expected sha256" in capsys.readouterr().err
+
+
+def test_info_says_how_much_a_network_is_to_fetch_and_which_extractors_use_it(capsys, tmp_path):
+    assert run("info", "dinov2-vit-l-14") == 0
+    assert "no (1.22 GB to fetch)" in capsys.readouterr().out
+    assert run("info", "inception") == 0
+    out = " ".join(capsys.readouterr().out.replace("-\n", "-").split())
+    for name in (name for name in NAMES if name.startswith("inception-")):
+        assert name in out
+
+
+def known_names(listing: str) -> list[str]:
+    return [line.split()[0] for line in listing.splitlines() if line]
+
+
+def test_every_published_address_and_digest_is_well_formed():
+    for file in (*INCEPTION, *METRIC_CLIPS.values(), *DINOV2.values()):
+        assert file.url.startswith("https://")
+        assert file.url.endswith("/" + file.file)
+        assert len(bytes.fromhex(file.sha256)) == 32
+    for clip in METRIC_CLIPS.values():  # open_clip knows the same files
+        architecture = clip_module._ARCHITECTURES[clip.model]
+        assert open_clip.get_pretrained_cfg(architecture, "openai")["url"] == clip.url
 
 
 def test_listing_models_loads_no_torch():

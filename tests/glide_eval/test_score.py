@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import stats
 
-from glide_eval import score
+from glide_eval import extraction
 from glide_eval.errors import FeatureError, ImageError, RunError, UsageError
 from glide_eval.extractors import Extractor, FakeExtractor, Features
 from glide_eval.images import read_file
 from glide_eval.metrics.fid import Moments, frechet_distance
-from glide_eval.reference import Reference, build_reference
+from glide_eval.reference import Reference
+from glide_eval.reference_build import build_reference
 from glide_eval.run_store import RunFolder
 from glide_eval.score import measure
 from tests.fakes import ARMS, make_fake_run
@@ -54,9 +56,9 @@ class Counting(FakeExtractor):
         self.name = name
         self.seen = 0
 
-    def extract(self, images, captions=None) -> Features:
-        self.seen += len(images)
-        return super().extract(images, captions)
+    def embed(self, prepared, captions=None) -> Features:
+        self.seen += len(prepared)
+        return super().embed(prepared, captions)
 
 
 def rewrite_manifest(run: RunFolder, change) -> None:
@@ -69,10 +71,14 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
     assert list(dict.fromkeys(table["arm"])) == [arm.name for arm in ARMS]
     of_one = table[table["arm"] == "cfg-3"].set_index("metric")
     assert list(of_one.index) == [
-        "fid", "inception_score", "precision", "recall", "clip_score", "guiding_clip_score",
+        "fid", "fid_infinity", "kid", "inception_score", "precision", "recall", "density",
+        "coverage", "vendi", "clip_score", "guiding_clip_score", "r_precision",
         "caption_accuracy", "object_accuracy", "color_accuracy", "count_accuracy",
         "relation_accuracy",
     ]  # fmt: skip
+    assert "needs 100 different captions" in of_one.loc["r_precision", "note"]
+    assert "every prompt contributes the same" in of_one.loc["density", "note"]  # in no ball at all
+    of_one = of_one.drop(["r_precision", "density"])
     assert (of_one["n"] == PROMPTS).all()
     assert (of_one["ci_low"] < of_one["ci_high"]).all()
     assert ((of_one["ci_low"] <= of_one["value"]) & (of_one["value"] <= of_one["ci_high"])).all()
@@ -84,7 +90,7 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
 
 def test_the_files_say_what_measure_returns(run):
     table = table_of(run, [FakeExtractor()], reference=reference)
-    csv = pd.read_csv(run.metrics_path).fillna({"note": "", "reference": ""})
+    csv = pd.read_csv(run.metrics_path).fillna({"note": "", "reference": "", "method": ""})
     assert list(csv.columns[:8]) == [
         "arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note",
     ]  # fmt: skip
@@ -146,7 +152,7 @@ def test_a_changed_extractor_or_caption_or_a_damaged_cache_is_measured_anew(run)
 
 def test_one_look_at_the_images_feeds_several_extractors(run, monkeypatch):
     reads = []
-    monkeypatch.setattr(score, "read_file", lambda path: reads.append(path) or read_file(path))
+    monkeypatch.setattr(extraction, "read_file", lambda path: reads.append(path) or read_file(path))
     table = table_of(run, [Counting(), Counting(name="other")], ["clip_score"])
     assert len(reads) == len(set(reads)) == len(ARMS) * PROMPTS
     assert set(table["extractor"]) == {"fake", "other"}
@@ -160,7 +166,7 @@ def test_measuring_more_keeps_what_was_measured_of_the_same_images(run):
     assert set(scores["metric"]) == {"clip_score", "caption_accuracy"}
 
 
-def test_rows_of_other_images_or_of_a_changed_extractor_are_dropped(run):
+def test_rows_of_other_images_are_dropped_and_those_of_a_changed_extractor_keep_its_mark(run):
     measure(run, [FakeExtractor()], ["clip_score", "caption_accuracy"])
     rewrite_manifest(run, lambda s: None if s.arm == "cfg-3" and s.prompt_id == "p0001" else s)
     table = table_of(run, [Counting(name="other")], ["inception_score"])
@@ -169,8 +175,12 @@ def test_rows_of_other_images_or_of_a_changed_extractor_are_dropped(run):
         "clip_score", "caption_accuracy", "inception_score",
     }  # fmt: skip
     table = table_of(run, [FakeExtractor(version=2)], ["clip_score"])
-    assert set(table[table["extractor"] == "fake"]["metric"]) == {"clip_score"}
-    assert "caption_accuracy" not in set(pd.read_csv(run.scores_path)["metric"])
+    old, new = FakeExtractor().fingerprint, FakeExtractor(version=2).fingerprint
+    assert set(table[table["metric"] == "clip_score"]["fingerprint"]) == {new}
+    assert set(table[table["metric"] == "caption_accuracy"]["fingerprint"]) == {old}
+    facts = json.loads((run.root / "extractors.json").read_text())
+    assert facts[old]["version"] == "1"
+    assert facts[new]["version"] == "2"
 
 
 def test_metrics_csv_of_another_origin_is_replaced(template, tmp_path):
@@ -259,27 +269,28 @@ def test_an_arm_without_samples_and_an_unknown_arm_are_errors(run):
 
 
 def test_unknown_metrics_and_those_an_extractor_lacks_are_wrong_usage(run):
-    with pytest.raises(UsageError, match="No metric is named 'kid'; there are fid,"):
-        measure(run, [FakeExtractor()], ["kid"])
+    with pytest.raises(UsageError, match="No metric is named 'psnr'; there are fid,"):
+        measure(run, [FakeExtractor()], ["psnr"])
     poor = FakeExtractor()
-    poor.provides = frozenset({"pool"})
+    poor.provides = frozenset({"fid"})
     with pytest.raises(UsageError, match="fake can't give clip_score: it has no clip"):
         measure(run, [poor], ["clip_score"])
     table = table_of(run, [poor], reference=reference)
-    assert set(table["metric"]) == {"fid", "precision", "recall"}
+    assert set(table["metric"]) == {"fid", "fid_infinity"}
 
 
 def test_nan_features_are_refused_by_name_and_not_cached(run):
     class Broken(FakeExtractor):
-        def extract(self, images, captions=None):
-            features = super().extract(images, captions)
+        def embed(self, prepared, captions=None):
+            features = super().embed(prepared, captions)
             features.pool[2, 0] = np.nan
             return features
 
     with pytest.raises(
-        FeatureError, match=r"fake gives NaN or infinite pool for 1 of 6 .*unguided/p0002-0\.png"
+        FeatureError,
+        match=r"fake gives NaN or infinite pool for 1 of 6 .*unguided/p0002-0\.png: expected",
     ):
-        measure(run, [Broken()], ["fid"], reference)
+        measure(run, [Broken()], ["fid"], lambda _: reference(FakeExtractor()))
     assert not list(run.features_dir.rglob("*.npz"))
 
 
@@ -294,7 +305,7 @@ def test_a_reference_of_another_dimension_is_refused_with_the_arms_name(run):
 def test_a_reference_too_small_for_neighbours_leaves_precision_undefined_with_a_reason(run):
     def tiny(extractor: Extractor) -> Reference:
         whole = reference(extractor)
-        return dataclasses.replace(whole, pool=whole.pool[:3])
+        return dataclasses.replace(whole, pool=whole.pool[:3], known_moments=None)
 
     table = table_of(run, [FakeExtractor()], ["fid", "precision", "recall", "image_quality"], tiny)
     row = table[(table["arm"] == "cfg-3") & (table["metric"] == "precision")].iloc[0]
@@ -302,3 +313,49 @@ def test_a_reference_too_small_for_neighbours_leaves_precision_undefined_with_a_
     assert "reference has 3 images" in row["note"]
     assert table[table["metric"] == "fid"]["value"].notna().all()
     assert len(pd.read_csv(run.scores_path)) == 0
+
+
+def test_each_arm_is_compared_with_the_unguided_one_on_equal_prompts(run):
+    table = table_of(run, [FakeExtractor()], ["fid", "clip_score"], reference)
+    values = table.set_index(["arm", "metric"])["value"]
+    gaps = pd.read_csv(run.root / "differences.csv")
+    assert set(gaps["arm"]) == {arm.name for arm in ARMS} - {"unguided"}
+    assert set(gaps["baseline"]) == {"unguided"}
+    assert (gaps["n"] == PROMPTS).all()
+    for _, gap in gaps.iterrows():
+        wanted = values[gap["arm"], gap["metric"]] - values["unguided", gap["metric"]]
+        assert gap["difference"] == pytest.approx(wanted)
+        assert gap["ci_low"] < gap["difference"] < gap["ci_high"]
+
+
+def test_the_interval_of_a_difference_of_means_is_the_paired_t_interval(run):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    scores = pd.read_csv(run.scores_path).pivot(index="prompt_id", columns="arm", values="value")
+    gaps = pd.read_csv(run.root / "differences.csv").set_index("arm")
+    wanted = stats.ttest_rel(scores["cfg-3"], scores["unguided"]).confidence_interval()
+    assert gaps.loc["cfg-3", ["ci_low", "ci_high"]].tolist() == pytest.approx(list(wanted))
+
+
+def test_the_baseline_and_further_pairs_can_be_named(run):
+    measure(run, [FakeExtractor()], ["clip_score"], baseline="cfg-3", pairs=[("clip-1", "clip-3")])
+    gaps = pd.read_csv(run.root / "differences.csv")
+    assert {*zip(gaps["arm"], gaps["baseline"], strict=True)} == {
+        *((arm.name, "cfg-3") for arm in ARMS if arm.name != "cfg-3"), ("clip-1", "clip-3"),
+    }  # fmt: skip
+    for mistake in ({"baseline": "none"}, {"pairs": [("cfg-3", "none")]}):
+        with pytest.raises(UsageError, match="No arm is named 'none'; there are unguided,"):
+            measure(run, [FakeExtractor()], ["clip_score"], **mistake)
+    with pytest.raises(UsageError, match="does not differ from itself"):
+        measure(run, [FakeExtractor()], ["clip_score"], pairs=[("cfg-3", "cfg-3")])
+
+
+def test_differences_stay_and_go_with_the_values_they_are_of(run):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    measure(run, [FakeExtractor()], ["inception_score"])
+    gaps = pd.read_csv(run.root / "differences.csv")
+    assert set(gaps["metric"]) == {"clip_score", "inception_score"}
+    rewrite_manifest(run, lambda s: None if s.arm == "cfg-3" and s.prompt_id == "p0001" else s)
+    measure(run, [FakeExtractor()], ["inception_score"])
+    gaps = pd.read_csv(run.root / "differences.csv").groupby("arm")["metric"].agg(set)
+    assert gaps["cfg-3"] == {"inception_score"}
+    assert gaps["clip-3"] == {"clip_score", "inception_score"}

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from generator.tabletop.dataset import reference_images
 from glide_eval.errors import WeightsError
-from glide_eval.extractors import NAMES
-from glide_eval.scorers import CLIPS, GUIDING_CLIPS, OpenClipScorer, load_scorer
+from glide_eval.extractors import NAMES, clip, load_extractor
+from glide_eval.metrics.clip_score import clip_scores
+from glide_eval.rerank import best_of
+from glide_eval.scorers import CLIPS, GUIDING_CLIPS, load_scorer
+
+from .stand_ins import CLIP, add_tiny_clip, clip_state, images
 
 
 def test_no_clip_that_guides_can_be_chosen():
     assert not set(GUIDING_CLIPS) & set(CLIPS)
-    assert {clip.extractor for clip in CLIPS.values()} <= {*NAMES, "fake", ""}
+    assert {clip.extractor for clip in CLIPS.values()} <= {*NAMES, "fake"}
+    assert CLIPS["vit-b-16"].extractor == "clip-vit-b-16"
 
 
 def test_the_bundled_clip_prefers_a_pictures_own_caption():
@@ -28,47 +32,39 @@ def test_the_bundled_clip_prefers_a_pictures_own_caption():
     assert set(scorer.fingerprint()) == {"clean-clip.safetensors"}
 
 
-def test_a_clip_whose_weights_are_not_here_says_where_to_put_them(tmp_path, monkeypatch):
+def test_a_clip_whose_weights_are_not_here_says_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("GLIDE_EVAL_WEIGHTS", raising=False)
-    with pytest.raises(WeightsError, match=r"open_clip-ViT-B-16-openai\.safetensors is not on"):
+    with pytest.raises(WeightsError, match=r"ViT-B-16\.pt is not on .* fetch clip-vit-b-16"):
         load_scorer("vit-b-16")
 
 
-TINY = {
-    "embed_dim": 8,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1},
-}
-
-
 @pytest.fixture
-def tiny(tmp_path):
-    """An architecture open_clip has never heard of, with random weights on disk."""
-    open_clip = pytest.importorskip("open_clip")
-    import torch
-    from safetensors.torch import save_file
-
-    (tmp_path / "tiny-for-test.json").write_text(json.dumps(TINY))
-    open_clip.add_model_config(tmp_path)
-    torch.manual_seed(0)
-    path = tmp_path / "tiny.safetensors"
-    save_file(open_clip.create_model("tiny-for-test").state_dict(), path)
-    return path
+def vit_b_16(tmp_path, monkeypatch):
+    """`clip-vit-b-16` with a tiny network in its place, its weights in the folder for weights."""
+    add_tiny_clip(tmp_path)
+    save_file(clip_state(), tmp_path / "open_clip-ViT-B-16-openai.safetensors")
+    monkeypatch.setitem(clip._ARCHITECTURES, "clip-vit-b-16", CLIP)
+    monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path))
 
 
-def test_a_clip_of_open_clip_scores_by_scaled_cosines(tiny):
-    scorer = OpenClipScorer("tiny-for-test", tiny)
-    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
-    scores = scorer.scores(images, ["a cat", "a dog", "a cat"])
-    assert scores.shape == (3,)
-    assert np.abs(scores).max() <= 1 / 0.07 + 1e-3  # open_clip starts at that logit scale
-    again = scorer.scores(images[[0, 2, 1]], ["a cat", "a cat", "a dog"])
+def test_reranking_and_the_clip_score_of_that_name_use_the_same_clip(vit_b_16):
+    scorer, extractor = load_scorer("vit-b-16"), load_extractor(CLIPS["vit-b-16"].extractor)
+    assert scorer.fingerprint() == {"clip-vit-b-16": extractor.facts["weights"]}
+    pictures, captions = np.stack(images(3, 48, 48)), ["a cat", "a dog", "a cat"]
+    scores = scorer.scores(pictures, captions)
+    seen = extractor.extract(list(pictures), captions).clip
+    measured = clip_scores(seen.images, seen.texts, seen.logit_scale)
+    np.testing.assert_allclose(scores, measured, atol=1e-5)
+    assert scores.dtype == np.float64
+    again = scorer.scores(pictures[[0, 2, 1]], ["a cat", "a cat", "a dog"])
     np.testing.assert_allclose(again, scores[[0, 2, 1]], atol=1e-4)
-    assert len(scorer.fingerprint()["tiny.safetensors"]) == 64
 
 
-def test_a_weights_file_of_another_model_is_refused(tiny):
-    tiny.write_bytes(tiny.read_bytes()[:100])
-    with pytest.raises(WeightsError, match="is corrupt or of another model"):
-        OpenClipScorer("tiny-for-test", tiny)
+def test_the_best_of_several_candidates_is_the_one_that_clip_scores_highest(vit_b_16):
+    scorer = load_scorer("vit-b-16")
+    candidates = [np.stack(images(2, 32, 32, seed=seed)) for seed in range(3)]
+    ranked = best_of(candidates, ["a cat", "a dog"], scorer)
+    scores = np.stack([scorer.scores(c, ["a cat", "a dog"]) for c in candidates], axis=1)
+    np.testing.assert_array_equal(ranked.chosen, scores.argmax(axis=1))
