@@ -211,12 +211,13 @@ def fid_infinity(
     if groups < 4:
         return undefined(metric, n, f"needs 4 prompts to halve, has {groups}")
     rng = np.random.default_rng(seed)
+    mapped = matrix @ reference.factor.T
     excess, inverse_n = 0.0, 0.0  # of F(half) over F(n), and of 1/n_half over 1/n, summed
     for _ in range(SPLITS):
         in_first = rng.permutation(groups)[numbers] < groups // 2
-        for half in (matrix[in_first], matrix[~in_first]):
-            excess += frechet_distance(Moments.of(half), reference) - whole.value
-            inverse_n += 1 / len(half) - 1 / n
+        for half in (in_first, ~in_first):
+            excess += _mapped_distance(matrix[half], mapped[half], reference) - whole.value
+            inverse_n += 1 / np.count_nonzero(half) - 1 / n
     value = float(whole.value - excess / inverse_n / n)
     se, groups = clustered_se(whole.influence, clusters)
     note = no_interval(se, groups)
@@ -228,6 +229,19 @@ def fid_infinity(
     method = f"influence function of FID; {SPLITS} splits into halves by prompt"
     interval = t_interval(value, se, groups)
     return MetricValue(metric, value, interval, n, method, note, whole.influence)
+
+
+def _mapped_distance(matrix: np.ndarray, mapped: np.ndarray, reference: Moments) -> float:
+    """Distance of (n, d), n ≥ 2, given its rows times the reference's factor: (n, r).
+
+    From eigenvalues alone: right to about eight digits, which is far below the bias it is for.
+    """
+    n = len(matrix)
+    centred = mapped - mapped.mean(axis=0)
+    gram = centred @ centred.T if n <= centred.shape[1] else centred.T @ centred
+    nuclear = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0) / (n - 1)).sum()
+    gap = matrix.mean(axis=0) - reference.mean
+    return float(gap @ gap + matrix.var(axis=0, ddof=1).sum() + reference.trace - 2 * nuclear)
 
 
 def _influence(matrix: np.ndarray, moments: Moments, reference: Moments) -> np.ndarray:
