@@ -136,7 +136,7 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     nuclear = float(np.sqrt(np.maximum(eigenvalues, 0)).sum())
     traces = first.trace + second.trace
     covariance_part = traces - 2 * nuclear
-    if _lost_digits(eigenvalues) > 1e-12 * traces or covariance_part < 1e-6 * traces:
+    if _lost_digits(eigenvalues) > 1e-13 * traces or covariance_part < 1e-6 * traces:
         covariance_part = _procrustes(a, b, product)
     return float(np.sum((first.mean - second.mean) ** 2)) + covariance_part
 
@@ -281,12 +281,17 @@ def _procrustes(a: np.ndarray, b: np.ndarray, product: np.ndarray) -> float:
 
 
 def _lost_digits(eigenvalues: np.ndarray) -> float:
-    """Bound on the error of Σ√λ, λ being off by rounding: √(λ + δ) − √λ ≤ min(√δ, δ/2√λ)."""
+    """About how far off Σ√λ is where each λ is off by rounding δ: √(λ + δ) − √λ ≤ δ/√λ.
+
+    Errors of well-told eigenvalues go either way and add up in squares; of those lost in rounding
+    all go up.
+    """
     rounding = _ROUNDING * float(np.max(np.abs(eigenvalues), initial=0.0))
     if not rounding:
         return 0.0
-    roots = np.sqrt(np.maximum(eigenvalues, rounding))
-    return float(np.sum(rounding / roots))
+    errors = rounding / np.sqrt(np.maximum(eigenvalues, rounding))
+    lost = eigenvalues < 100 * rounding
+    return float(errors[lost].sum() + np.linalg.norm(errors[~lost]))
 
 
 def _compress(rows: np.ndarray) -> np.ndarray:
