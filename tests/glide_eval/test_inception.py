@@ -113,7 +113,7 @@ def test_clean_features_are_those_of_clean_fid_on_the_same_files(clean_weights, 
 
 def test_clean_logits_come_from_the_files_own_output_layer_without_bias(clean_weights):
     extractor = stand_in(clean_weights)
-    assert extractor.provides == {"pool", "logits"}
+    assert extractor.provides == {"pool", "fid", "logits"}
     features = extractor.extract(images(3))
     torch.manual_seed(0)  # as the fixture did
     weight = TorchScriptForm().output.weight.detach().numpy()
@@ -132,7 +132,7 @@ def test_a_torchscript_file_without_an_output_layer_gives_no_inception_score(tmp
 
     save_scripted(OnlyLayers(), tmp_path / CLEAN_WEIGHTS)
     extractor = stand_in(tmp_path / CLEAN_WEIGHTS)
-    assert extractor.provides == {"pool"}
+    assert extractor.provides == {"pool", "fid"}
     assert extractor.extract(images(2)).logits is None
 
 
