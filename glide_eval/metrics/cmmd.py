@@ -65,9 +65,7 @@ def cmmd_reference_term(reference: np.ndarray) -> float:
 
 
 def gaussian_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """exp(−‖aᵢ − bⱼ‖²/2σ²) − 1 of float64 (t, e) and (u, e): (t, u).
-
-    The constant cancels in MMD², and without it the digits of values near 1 are kept.
-    """
+    """exp(−‖aᵢ − bⱼ‖²/2σ²) − 1 of (t, e) and (u, e): float64 (t, u)."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
     squared = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * (a @ b.T)
     return np.expm1(np.maximum(squared, 0) / (-2 * SIGMA**2))

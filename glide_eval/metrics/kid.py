@@ -45,7 +45,7 @@ def kid(
         return undefined("kid", n, f"needs 2 images on each side, has {n} generated and {m} real")
     if reference_term is None:
         reference_term = kid_reference_term(reference)
-    value, influence = squared_mmd(points, reference, cubic, reference_term)
+    value, influence = squared_mmd(points, reference, cubic_less_one, reference_term)
     se, groups = clustered_se(influence, clusters)
     method, note = "U-statistic variance, clustered by prompt", no_interval(se, groups)
     return MetricValue("kid", value, t_interval(value, se, groups), n, method, note, influence)
@@ -53,14 +53,15 @@ def kid(
 
 def kid_reference_term(reference: np.ndarray) -> float:
     """What KID needs of the real images alone, the mean kernel of their pairs."""
-    return mean_kernel(check_features(reference, "features of the reference"), cubic)
+    return mean_kernel(check_features(reference, "features of the reference"), cubic_less_one)
 
 
-def cubic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(aᵢᵀbⱼ/d + 1)³ of float64 (t, d) and (u, d): (t, u)."""
-    base = a @ b.T
-    base /= a.shape[1]
-    base += 1
-    values = base * base
-    values *= base
+def cubic_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(aᵢᵀbⱼ/d + 1)³ − 1 of (t, d) and (u, d): (t, u)."""
+    u = a @ b.T
+    u /= a.shape[1]
+    values = u + 3
+    values *= u
+    values += 3
+    values *= u
     return values

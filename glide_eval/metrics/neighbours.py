@@ -238,6 +238,6 @@ def _exact(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.nda
     return found
 
 
-def _slices(n: int, step: int = TILE) -> Iterator[slice]:
-    for start in range(0, n, step):
-        yield slice(start, min(start + step, n))
+def _slices(n: int, step: int | None = None) -> Iterator[slice]:
+    for start in range(0, n, step or TILE):
+        yield slice(start, min(start + (step or TILE), n))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -89,6 +91,18 @@ def test_distances_that_single_precision_can_not_tell_apart_are_told_apart():
     fake = line(-1 - 5e-10, 9 - 5e-10)
     seen = Neighbourhoods.of(fake, Manifold.of(real, k=1), density_k=1)
     np.testing.assert_array_equal(seen.inside, [False, True])
+
+
+def test_no_matrix_of_all_distances_is_ever_held(monkeypatch):
+    fake, real = cloud(3000, seed=1), cloud(3000, seed=2)
+    monkeypatch.setattr(neighbours, "TILE", 256)
+    tracemalloc.start()
+    try:
+        all_four(fake, real)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12e6  # bytes; 3000 × 3000 in single precision alone are 36 million
 
 
 def test_copies_of_real_images_are_inside_even_far_from_the_origin():
