@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .arm_differences import difference_rows, pairs_to_compare
 from .errors import ConfigError, UsageError
 from .extraction import Unreadable
 from .extractors import Extractor
@@ -18,7 +19,9 @@ from .extractors.cache import cache_key
 from .folder_features import SQUARE, FolderFeatures, folder_features
 from .images import list_images
 from .imported import CAPTION_FILES
-from .metric_tables import MetricRow
+from .metric_tables import DifferenceRow, MetricRow
+from .metrics.difference import Observed
+from .metrics.registry import Measured
 from .reference import Reference
 from .reference_build import folder_references
 from .run_features import size_in_words
@@ -35,12 +38,14 @@ class FoldersMeasured:
 
     Attributes:
         rows: as in a run's `metrics.csv`; the arm is the folder's name.
+        differences: each folder but the first less the first.
         notes: what to know before believing them.
         not_used: files that were not measured, with the reason.
         facts: of the extractors, by fingerprint.
     """
 
     rows: list[MetricRow]
+    differences: list[DifferenceRow]
     notes: list[str]
     not_used: list[Unreadable[Path]]
     facts: dict[str, dict[str, str]]
@@ -102,6 +107,7 @@ def measure_folders(
     elif real is not None:
         references = {extractor.name: real(extractor) for extractor in extractors}
     rows: list[MetricRow] = []
+    observed: dict[str, list[Observed]] = {extractor.name: [] for extractor in extractors}
     for (name, listing), folder in zip(listings.items(), fakes, strict=True):
         table = captions or _captions_file(folder)
         texts, why_not = _captions(folder, listing.images, table)
@@ -119,25 +125,44 @@ def measure_folders(
         account.not_used += found.left_out
         digests = [image.sha256 for image in found.seen]
         spoken = None if texts is None else [texts[image.item] for image in found.seen]
+        # Without captions no image of one folder is known to be like one of another.
+        keys = numbered(spoken or [str(image.item) for image in found.seen])
         for extractor in extractors:
             subject = Subject(
                 name,
-                spoken or [str(image.item) for image in found.seen],
+                Measured(
+                    found.features[extractor.name],
+                    [prompt for prompt, _ in keys],
+                    references.get(extractor.name),
+                ),
                 cache_key(cropped, digests, spoken)[:12],
                 extractor,
-                references.get(extractor.name),
                 no_captions=why_not,
             )
             for metric in chosen[extractor.name]:
-                value, _ = subject.evaluate(metric, found.features[extractor.name])
+                value, _ = subject.evaluate(metric)
                 if value is not None:
                     rows.append(subject.row(value, metric))
+                    observed[extractor.name].append(Observed(name, value, keys))
     account.notes += _format_notes(account.kinds)
     for reference in references.values():
         account.notes += _crop_notes(reference, account.kinds)
-    return FoldersMeasured(
-        rows, account.notes, account.not_used, {e.fingerprint: e.facts for e in extractors}
-    )
+    pairs = pairs_to_compare(list(listings), next(iter(listings)))
+    gaps = [
+        row for e in extractors for row in difference_rows(observed[e.name], rows, pairs, e.name)
+    ]
+    facts = {extractor.fingerprint: extractor.facts for extractor in extractors}
+    return FoldersMeasured(rows, gaps, account.notes, account.not_used, facts)
+
+
+def numbered(prompts: Sequence[str]) -> list[tuple[str, int]]:
+    """Each prompt with how often it came before: its replica."""
+    before: Counter[str] = Counter()
+    keys = []
+    for prompt in prompts:
+        keys.append((prompt, before[prompt]))
+        before[prompt] += 1
+    return keys
 
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""`metrics.csv`, `metrics.parquet`, `scores.csv` and `extractors.json`: rows, merging, writing."""
+"""`metrics.csv`, `metrics.parquet`, `scores.csv`, `differences.csv`: rows, merging, writing."""
 
 from __future__ import annotations
 
@@ -76,8 +76,46 @@ class ScoreRow:
     images: str
 
 
+@dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    """A row of `differences.csv`: one metric of an arm less the same of a baseline.
+
+    Attributes:
+        arm: the arm's name.
+        baseline: the arm subtracted.
+        metric: as in `METRICS`.
+        difference: NaN (an empty field) where undefined; `note` says why.
+        ci_low: lower bound of the interval, NaN where there is none.
+        ci_high: upper bound.
+        n: images with a partner of the same prompt and replica in the other arm.
+        extractor: the extractor's name.
+        note: why a value or interval is missing or should be doubted; else empty.
+        level: nominal coverage of the interval.
+        method: how the interval was made.
+        fingerprint: the extractor's.
+        reference: as in `MetricRow`.
+        images: digests of both arms' images and captions.
+    """
+
+    arm: str
+    baseline: str
+    metric: str
+    difference: float
+    ci_low: float
+    ci_high: float
+    n: int
+    extractor: str
+    note: str
+    level: float
+    method: str
+    fingerprint: str
+    reference: str
+    images: str
+
+
 FACTS_FILE = "extractors.json"
-Row = TypeVar("Row", MetricRow, ScoreRow)
+DIFFERENCES_FILE = "differences.csv"
+Row = TypeVar("Row", MetricRow, ScoreRow, DifferenceRow)
 _CONVERT = {"str": str, "int": int, "float": lambda field: float(field or "nan")}
 
 
@@ -88,6 +126,7 @@ class Pass:
     Attributes:
         metrics: a row for each arm, metric and extractor.
         scores: a row for each sample, metric and extractor.
+        differences: a row for each pair of arms, metric and extractor.
         measured: every (metric, extractor) of the pass, with rows or without.
         facts: of the extractors that measured, by fingerprint.
         images: digest of each arm's images, in the run's order of arms.
@@ -95,6 +134,7 @@ class Pass:
 
     metrics: list[MetricRow]
     scores: list[ScoreRow]
+    differences: list[DifferenceRow]
     measured: set[tuple[str, str]]
     facts: Mapping[str, Mapping[str, str]]
     images: Mapping[str, str]
@@ -119,6 +159,8 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
     facts = {**known_facts(run), **{key: dict(said) for key, said in new.facts.items()}}
     write_text(run.root / FACTS_FILE, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     _write(run.scores_path, ScoreRow, scores)
+    differences = _merged(read_differences(run), new.differences, new)
+    _write(run.root / DIFFERENCES_FILE, DifferenceRow, differences)
     names = [field.name for field in dataclasses.fields(MetricRow)]
     with replacing(run.metrics_path.with_suffix(".parquet")) as path:
         pd.DataFrame(rows, columns=pd.Index(names)).to_parquet(path, index=False)
@@ -129,6 +171,11 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
 def read_rows(run: RunFolder) -> list[MetricRow]:
     """The rows of `metrics.csv`; none where there is no such file, or one of another origin."""
     return _read(run.metrics_path, MetricRow)
+
+
+def read_differences(run: RunFolder) -> list[DifferenceRow]:
+    """The rows of `differences.csv`; none where there is no such file, or one of another origin."""
+    return _read(run.root / DIFFERENCES_FILE, DifferenceRow)
 
 
 def known_facts(run: RunFolder) -> dict[str, dict[str, str]]:
@@ -156,13 +203,20 @@ def _merged(old: list[Row], added: list[Row], new: Pass) -> list[Row]:
     kept = [
         row
         for row in old
-        if (row.metric, row.extractor) not in new.measured and row.images == new.images.get(row.arm)
+        if (row.metric, row.extractor) not in new.measured and row.images == _images(row, new)
     ]
     arms, metrics = list(new.images), list(METRICS)
     return sorted(
         kept + added,
         key=lambda row: (row.extractor, arms.index(row.arm), metrics.index(row.metric)),
     )
+
+
+def _images(row: MetricRow | ScoreRow | DifferenceRow, new: Pass) -> str | None:
+    """What `row.images` is, if it is of the run's images of today."""
+    if isinstance(row, DifferenceRow):
+        return f"{new.images.get(row.arm)}-{new.images.get(row.baseline)}"
+    return new.images.get(row.arm)
 
 
 def _read(path: Path, kind: type[Row]) -> list[Row]:

@@ -22,8 +22,10 @@ import numpy as np
 from .comparable import difference_in_words
 from .errors import FeatureError
 from .extractors import Extractor
+from .metrics.cmmd import cmmd_reference_term
 from .metrics.fid import Moments
 from .metrics.image_quality import Texture
+from .metrics.kid import kid_reference_term
 from .metrics.neighbours import Manifold
 from .metrics.value import as_matrix
 from .run_store import replacing
@@ -101,12 +103,22 @@ class Reference:
         """For FID."""
         if self.known_moments is not None:
             return self.known_moments
-        return Moments.of(self._pool("moments"), "features of the reference")
+        return Moments.of(self.pool_for("FID"), "features of the reference")
 
     @cached_property
     def manifold(self) -> Manifold:
-        """For precision and image quality."""
-        return Manifold.of(self._pool("nearest neighbours"), what="features of the reference")
+        """For precision, density, coverage and image quality."""
+        return Manifold.of(self.pool_for("precision"), what="features of the reference")
+
+    @cached_property
+    def kid_term(self) -> float:
+        """For KID."""
+        return kid_reference_term(self.pool_for("KID"))
+
+    @cached_property
+    def cmmd_term(self) -> float:
+        """For CMMD, where the pool holds CLIP's embeddings."""
+        return cmmd_reference_term(self.pool_for("CMMD"))
 
     @cached_property
     def texture_scale(self) -> Texture:
@@ -287,10 +299,15 @@ class Reference:
             counted=about["counted"],
         )
 
-    def _pool(self, purpose: str) -> np.ndarray:
+    def pool_for(self, metric: str) -> np.ndarray:
+        """Each image's features, float32 (m, d).
+
+        Raises:
+            FeatureError: only moments are known; `metric` is named as what needs more.
+        """
         if self.pool is None:
             raise FeatureError(
-                f"The reference {self.source!r} holds mean and covariance only: {purpose} need "
+                f"The reference {self.source!r} holds mean and covariance only: {metric} needs "
                 "each image's features. Build it from the images, without --moments-only."
             )
         return self.pool

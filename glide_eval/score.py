@@ -1,9 +1,9 @@
 """The measuring pass: one look at a run's images feeds every extractor and every metric.
 
 Writes `metrics.csv` and `metrics.parquet` (a row an arm, metric and extractor), `scores.csv` (a row
-a sample, metric and extractor) and `extractors.json` (what each fingerprint stands for). Rows of
-other extractors or metrics stay as long as they are of the same images, so a run can be measured
-again and again with more.
+a sample, metric and extractor), `differences.csv` (a row a pair of arms, metric and extractor) and
+`extractors.json` (what each fingerprint stands for). Rows of other extractors or metrics stay as
+long as they are of the same images, so a run can be measured again and again with more.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arm_differences import difference_rows, pairs_to_compare
 from .errors import FeatureError, UsageError
-from .extractors import Extractor, Features
+from .extractors import Extractor
 from .metric_tables import MetricRow, Pass, ScoreRow, add_pass
+from .metrics.difference import Observed
 from .metrics.registry import METRICS, Measured, Metric, evaluate
 from .metrics.value import MetricValue, undefined
 from .records import Sample
@@ -26,8 +28,6 @@ from .run_store import RunFolder
 from .scorers import CLIPS
 
 NEED_CAPTIONS = frozenset({"clip", "guiding_clip", "accuracy"})  # parts of `Features`
-MOMENTS_SUFFICE = frozenset({"fid", "fd_dinov2"})  # of a reference
-ONLY_MOMENTS = "the reference holds mean and covariance only, and this needs each image's features"
 
 
 def measure(
@@ -35,6 +35,9 @@ def measure(
     extractors: Sequence[Extractor],
     metrics: Sequence[str] | None = None,
     reference: Callable[[Extractor], Reference] = tabletop_reference,
+    *,
+    baseline: str | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> list[MetricRow]:
     """Measure every arm of a run and write its metric files.
 
@@ -48,12 +51,15 @@ def measure(
         metrics: names; None means all that each extractor can give.
         reference: builds or finds the real images' features for an extractor; called only if a
             metric needs them.
+        baseline: the arm that the others are compared with; None is the unguided one, else the
+            first.
+        pairs: further (arm, baseline) to compare.
 
     Returns:
         The whole of `metrics.csv`, kept rows included.
 
     Raises:
-        UsageError: an unknown metric, or one that an extractor can't give.
+        UsageError: an unknown arm or metric, or one that an extractor can't give.
         RunError: an arm without samples, or an image that is not the one the sweep made.
         ImageError: a sample that is missing, truncated or not an image.
         FeatureError: features that are not finite.
@@ -61,6 +67,7 @@ def measure(
     """
     chosen = choose_for(extractors, metrics)
     arms = samples_by_arm(run)
+    compared = pairs_to_compare(list(arms), baseline or default_baseline(run), pairs)
     references = {
         extractor.name: reference(extractor)
         for extractor in extractors
@@ -68,34 +75,38 @@ def measure(
     }
     features = extract_run(run, arms, extractors)
     rerankers = {arm.name: arm.reranked_by for arm in run.arms()}
-    rows: list[MetricRow] = []
-    scores: list[ScoreRow] = []
-    for extractor in extractors:
-        for arm, samples in arms.items():
-            subject = Subject(
-                arm,
-                [sample.prompt_id for sample in samples],
-                images_digest(samples),
-                extractor,
-                references.get(extractor.name),
-                doubt=_reranked_by_itself(rerankers[arm], extractor),
-            )
-            for metric in chosen[extractor.name]:
-                value, per_sample = subject.evaluate(metric, features[extractor.name, arm])
-                if value is not None:
-                    rows.append(subject.row(value, metric))
-                if per_sample is not None:
-                    scores += _score_rows(subject, samples, metric.name, per_sample)
-    return add_pass(
-        run,
-        Pass(
-            rows,
-            scores,
-            measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
-            facts={extractor.fingerprint: extractor.facts for extractor in extractors},
-            images={arm: images_digest(samples) for arm, samples in arms.items()},
-        ),
+    found = Pass(
+        [],
+        [],
+        [],
+        measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
+        facts={extractor.fingerprint: extractor.facts for extractor in extractors},
+        images={arm: images_digest(samples) for arm, samples in arms.items()},
     )
+    for extractor in extractors:
+        observed: list[Observed] = []
+        for arm, samples in arms.items():
+            prompts = [sample.prompt_id for sample in samples]
+            real = references.get(extractor.name)
+            seen = Measured(features[extractor.name, arm], prompts, real)
+            doubt = _reranked_by_itself(rerankers[arm], extractor)
+            subject = Subject(arm, seen, found.images[arm], extractor, doubt=doubt)
+            for metric in chosen[extractor.name]:
+                value, per_sample = subject.evaluate(metric)
+                if value is not None:
+                    found.metrics.append(subject.row(value, metric))
+                    keys = [(sample.prompt_id, sample.replica) for sample in samples]
+                    observed.append(Observed(arm, value, keys))
+                if per_sample is not None:
+                    found.scores.extend(_score_rows(subject, samples, metric.name, per_sample))
+        found.differences.extend(difference_rows(observed, found.metrics, compared, extractor.name))
+    return add_pass(run, found)
+
+
+def default_baseline(run: RunFolder) -> str:
+    """The arm that others are compared with: the unguided one, else the first."""
+    arms = run.arms()
+    return next((arm.name for arm in arms if arm.strategy == "unguided"), arms[0].name)
 
 
 def choose_for(
@@ -140,25 +151,21 @@ class Subject:
 
     Attributes:
         arm: name of the set.
-        prompts: prompt id of each image, the clusters of every interval.
+        seen: features, prompts and reference.
         images: digest of images and captions.
         extractor: who looked.
-        reference: the real images; None if no chosen metric needs them.
         doubt: what to hold against its CLIP score; else empty.
         no_captions: why captions are missing; empty if they are not.
     """
 
     arm: str
-    prompts: Sequence[str]
+    seen: Measured
     images: str
     extractor: Extractor
-    reference: Reference | None
     doubt: str = ""
     no_captions: str = ""
 
-    def evaluate(
-        self, metric: Metric, features: Features
-    ) -> tuple[MetricValue | None, np.ndarray | None]:
+    def evaluate(self, metric: Metric) -> tuple[MetricValue | None, np.ndarray | None]:
         """The metric's value, and its value for each image, where it has them.
 
         Raises:
@@ -167,23 +174,16 @@ class Subject:
         if self.no_captions and metric.needs in NEED_CAPTIONS:
             if metric.value is None:
                 return None, None
-            return undefined(metric.name, len(features), self.no_captions), None
-        if metric.needs_reference and metric.name not in MOMENTS_SUFFICE and self._moments_only:
-            if metric.value is None:
-                return None, None
-            return undefined(metric.name, len(features), ONLY_MOMENTS), None
+            return undefined(metric.name, len(self.seen.features), self.no_captions), None
         try:
-            return evaluate(metric, Measured(features, self.prompts, self.reference))
+            return evaluate(metric, self.seen)
         except FeatureError as error:
             raise FeatureError(f"{self.extractor.name}, arm {self.arm}: {error}") from error
-
-    @property
-    def _moments_only(self) -> bool:
-        return self.reference is not None and self.reference.pool is None
 
     def row(self, value: MetricValue, metric: Metric) -> MetricRow:
         """The value as a row of `metrics.csv`."""
         doubt = self.doubt if metric.name == "clip_score" else ""
+        reference = self.seen.reference if metric.needs_reference else None
         return MetricRow(
             arm=self.arm,
             metric=value.metric,
@@ -196,7 +196,7 @@ class Subject:
             level=value.interval.level,
             method=value.method,
             fingerprint=self.extractor.fingerprint,
-            reference=self.reference.label if metric.needs_reference and self.reference else "",
+            reference=reference.label if reference else "",
             images=self.images,
         )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from glide_eval.comparable import difference_in_words
 
 if TYPE_CHECKING:
-    from glide_eval.metric_tables import MetricRow
+    from glide_eval.metric_tables import DifferenceRow, MetricRow
 
 NARROWEST, WIDEST, USUAL = 72, 160, 100  # characters a line
 DEPEND_ON_N = ("fid", "fd_dinov2", "inception_score")  # biased by an amount that n decides
@@ -87,19 +87,49 @@ def format_table(
         by_metric.setdefault(row.metric, {})[row.arm] = row
     columns = [_column(metric, arms, found) for metric, found in by_metric.items()]
     names = ["", *(labels.get(arm, arm) for arm in arms)]
-    first = max(len(name) for name in names)
     n = _n(_images(rows).values())
     title = f"{rows[0].extractor}: value [{rows[0].level:.0%} interval], n = {n} an arm"
-    lines = [title, ""]
-    for block in _blocks(columns, width - first):
-        for i, name in enumerate(names):
-            lines.append("  ".join([name.ljust(first), *(column[i] for column in block)]).rstrip())
-        lines.append("")
+    lines = [title, "", *_grid(names, columns, width)]
     for reference in sorted({row.reference for row in rows} - {""}):
         compared = dict.fromkeys(row.metric for row in rows if row.reference == reference)
         lines += wrapped(f"{', '.join(compared)}: against {reference}.", width)
     for note in [*_notes(rows, labels), *_notes_on_n(rows)]:
         lines += wrapped(note, width)
+    return "\n".join(lines) + "\n"
+
+
+def format_differences(
+    gaps: Sequence[DifferenceRow], labels: Mapping[str, str], width: int | None = None
+) -> str:
+    """Differences between arms of one extractor, laid out like `format_table`.
+
+    Args:
+        gaps: rows of `differences.csv`, at least one.
+        labels: arm's name -> what to print.
+        width: characters a line; None asks the terminal.
+    """
+    width = width or terminal_width()
+    pairs = list(dict.fromkeys((gap.arm, gap.baseline) for gap in gaps))
+    by_metric: dict[str, dict[tuple[str, str], DifferenceRow]] = {}
+    for gap in gaps:
+        by_metric.setdefault(gap.metric, {})[gap.arm, gap.baseline] = gap
+    columns = []
+    for metric, found in by_metric.items():
+        decimals = _decimals([gap.ci_high - gap.ci_low for gap in found.values()])
+        cells = [
+            _cell(gap.difference, gap.ci_low, gap.ci_high, decimals, "+") if gap else ""
+            for gap in map(found.get, pairs)
+        ]
+        columns.append(_justified([metric, *cells]))
+    names = [" − ".join(labels.get(arm, arm) for arm in pair) for pair in pairs]
+    title = f"{gaps[0].extractor}: difference [{gaps[0].level:.0%} interval]"
+    alone = [name for name, pair in zip(names, pairs, strict=True) if not _shared(gaps, pair)]
+    lines = [title, "", *_grid(["", *names], columns, width)]
+    if len(alone) < len(names):
+        lines += wrapped("Images of one prompt in both arms are taken as pairs.", width)
+    if alone:
+        about = "" if len(alone) == len(names) else f" ({', '.join(alone)})"
+        lines += wrapped(f"Taken as independent, for they share no prompt{about}.", width)
     return "\n".join(lines) + "\n"
 
 
@@ -113,6 +143,10 @@ def wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(
         text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
+
+
+def _shared(gaps: Sequence[DifferenceRow], pair: tuple[str, str]) -> bool:
+    return any(gap.n for gap in gaps if (gap.arm, gap.baseline) == pair)
 
 
 def _by_reference(
@@ -187,26 +221,48 @@ def _notes_on_n(rows: Sequence[MetricRow]) -> list[str]:
     return notes
 
 
+def _grid(names: list[str], columns: list[list[str]], width: int) -> list[str]:
+    """Names and columns as lines, in as many blocks as the width needs, a blank line after each."""
+    first = max(len(name) for name in names)
+    lines = []
+    for block in _blocks(columns, width - first):
+        for i, name in enumerate(names):
+            lines.append("  ".join([name.ljust(first), *(column[i] for column in block)]).rstrip())
+        lines.append("")
+    return lines
+
+
 def _column(metric: str, arms: list[str], found: dict[str, MetricRow]) -> list[str]:
     """The metric's name and each arm's value, as wide as the widest."""
-    widths = [row.ci_high - row.ci_low for row in found.values()]
+    decimals = _decimals([row.ci_high - row.ci_low for row in found.values()])
+    return _justified(
+        [metric]
+        + [
+            _cell(row.value, row.ci_low, row.ci_high, decimals) if row else ""
+            for row in map(found.get, arms)
+        ]
+    )
+
+
+def _decimals(widths: Sequence[float]) -> int:
+    """Two digits of the typical half-width are as many as are worth reading."""
     half = statistics.median([w for w in widths if w > 0] or [0.1]) / 2
-    # Two digits of the typical half-width are as many as are worth reading.
-    decimals = min(4, max(0, 1 - math.floor(math.log10(half))))
-    cells = [metric, *(_cell(found.get(arm), decimals) for arm in arms)]
+    return min(4, max(0, 1 - math.floor(math.log10(half))))
+
+
+def _justified(cells: list[str]) -> list[str]:
     width = max(len(cell) for cell in cells)
     return [cell.rjust(width) for cell in cells]
 
 
-def _cell(row: MetricRow | None, decimals: int) -> str:
-    """`12.3 [11.0, 13.6]`."""
-    if row is None:
-        return ""
-    if math.isnan(row.value):
+def _cell(value: float, low: float, high: float, decimals: int, sign: str = "-") -> str:
+    """`12.3 [11.0, 13.6]`; `sign` "+" shows it of all numbers."""
+    if math.isnan(value):
         return "undefined"
-    if math.isnan(row.ci_low):
-        return f"{row.value:.{decimals}f} [none]"
-    return f"{row.value:.{decimals}f} [{row.ci_low:.{decimals}f}, {row.ci_high:.{decimals}f}]"
+    form = f"{sign}.{decimals}f"
+    if math.isnan(low):
+        return f"{value:{form}} [none]"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def _blocks(columns: list[list[str]], width: int) -> list[list[list[str]]]:

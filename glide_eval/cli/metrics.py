@@ -15,12 +15,18 @@ import click
 from glide_eval.errors import UsageError
 from glide_eval.run_store import RunFolder, write_text
 
-from .metric_table import comparable_tables, format_table, terminal_width, wrapped
+from .metric_table import (
+    comparable_tables,
+    format_differences,
+    format_table,
+    terminal_width,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from glide_eval.extraction import Unreadable
     from glide_eval.extractors import Extractor
-    from glide_eval.metric_tables import MetricRow
+    from glide_eval.metric_tables import DifferenceRow, MetricRow
     from glide_eval.reference_paths import NamedReferences
 
 FOR_RUNS, FOR_FOLDERS = "tabletop", "inception-clean"  # extractors where none is named
@@ -39,6 +45,8 @@ class _Request:
     captions: Path | None
     crop: bool
     skip_corrupt: bool
+    baseline: str | None
+    pairs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class _Result:
     """What is printed and written."""
 
     rows: list[MetricRow]
+    differences: list[DifferenceRow]
     labels: dict[str, str]
     facts: dict[str, dict[str, str]]
     current: list[str]
@@ -102,6 +111,19 @@ class _Result:
     is_flag=True,
     help="Leave out files that can't be read, and list them; else they are an error.",
 )
+@click.option(
+    "--baseline",
+    metavar="ARM",
+    help="Of RUN: compare the other arms with this one.  [default: the unguided arm, or the first]",
+)
+@click.option(
+    "--pair",
+    "pairs",
+    metavar="ARM ARM",
+    nargs=2,
+    multiple=True,
+    help="Of RUN: also compare the first of these arms with the second.",
+)
 @click.option("--no-measure", is_flag=True, help="Only print what was measured before in RUN.")
 @click.option("--csv", "csv_out", metavar="OUT", type=PATH, help="Write the values as CSV, too.")
 @click.option(
@@ -120,22 +142,27 @@ def command(
     captions: Path | None,
     crop: bool,
     skip_corrupt: bool,
+    baseline: str | None,
+    pairs: tuple[tuple[str, str], ...],
     no_measure: bool,
     csv_out: Path | None,
     json_out: Path | None,
 ) -> None:
-    r"""Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
+    """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
 
     \b
     glide-eval metrics RUN                         every arm of a run
     glide-eval metrics RUN1 RUN2                   arms of several runs, side by side
     glide-eval metrics --real DIR --fake DIR       images from anywhere
 
-    Of RUN, writes metrics.csv, metrics.parquet and scores.csv into it; what was measured before by
-    another extractor, or by other metrics, stays. Features are kept, so a second time is quick.
+    Of RUN, writes metrics.csv, metrics.parquet, scores.csv and differences.csv (each arm less the
+    baseline) into it; what was measured before by another extractor, or by other metrics, stays.
+    Features are kept, so a second time is quick.
     Values that can't be compared are printed in tables apart, with the reason.
-    """
-    request = _Request(extractors, _names(metric_list), references, captions, crop, skip_corrupt)
+    """  # noqa: D301 - click's mark of a block not to be wrapped
+    request = _Request(
+        extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs
+    )
     if bool(run_dirs) == bool(fakes):
         raise UsageError(
             "Name either runs or --fake folders: `glide-eval metrics RUN`, or `glide-eval metrics "
@@ -143,6 +170,8 @@ def command(
         )
     if fakes and no_measure:
         raise UsageError("--no-measure prints what lies in a run: name a run, not --fake.")
+    if (fakes or len(run_dirs) > 1) and (baseline or pairs):
+        raise UsageError("--baseline and --pair name arms of one run: name one run.")
     if run_dirs and (captions or crop):
         raise UsageError("--captions and --crop go with --fake: a run has captions and squares.")
     runs = [RunFolder.open(path) for path in dict.fromkeys(run_dirs)]
@@ -159,7 +188,10 @@ def command(
     if json_out is not None:
         write_text(json_out, _as_json(result))
     for run in runs if not no_measure else ():
-        click.echo(f"Written to {run.metrics_path}; per sample to {run.scores_path.name}.")
+        click.echo(
+            f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences to "
+            "differences.csv."
+        )
 
 
 def _names(metric_list: str | None) -> list[str] | None:
@@ -202,7 +234,13 @@ def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
         skip_unreadable=request.skip_corrupt,
     )
     return _Result(
-        measured.rows, {}, measured.facts, list(measured.facts), measured.notes, measured.not_used
+        measured.rows,
+        measured.differences,
+        {},
+        measured.facts,
+        list(measured.facts),
+        measured.notes,
+        measured.not_used,
     )
 
 
@@ -210,17 +248,28 @@ def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
     from glide_eval.folder_features import SQUARE
     from glide_eval.folders import not_images
     from glide_eval.images import list_images
+    from glide_eval.metric_tables import read_differences
     from glide_eval.reference_build import tabletop_reference
     from glide_eval.score import measure
 
     extractors = _load(request, FOR_RUNS)
     named = _named(request, extractors, SQUARE) if request.references else None
     for run in runs:
-        measure(run, extractors, request.metrics, named or tabletop_reference)
+        measure(
+            run,
+            extractors,
+            request.metrics,
+            named or tabletop_reference,
+            baseline=request.baseline,
+            pairs=request.pairs,
+        )
     not_used: list[Unreadable[Path]] = []
     if named is not None and named.folder is not None and named.seen is not None:
         not_used = not_images(list_images(named.folder).others) + named.seen.left_out
-    return _of_runs(runs, [extractor.fingerprint for extractor in extractors], not_used)
+    result = _of_runs(runs, [extractor.fingerprint for extractor in extractors], not_used)
+    if request.baseline or request.pairs:
+        result.differences.extend(read_differences(runs[0]))
+    return result
 
 
 def _print_runs(runs: Sequence[RunFolder]) -> _Result:
@@ -246,7 +295,7 @@ def _of_runs(
         rows += [dataclasses.replace(row, arm=before + row.arm) for row in read_rows(run)]
         labels |= {before + arm.name: before + arm.label for arm in run.arms()}
         facts |= known_facts(run)
-    return _Result(rows, labels, facts, current, _prompt_notes(runs), not_used)
+    return _Result(rows, [], labels, facts, current, _prompt_notes(runs), not_used)
 
 
 def _run_names(runs: Sequence[RunFolder]) -> list[str]:
@@ -269,6 +318,9 @@ def _show(result: _Result) -> None:
             text = f"Not comparable with the values of {extractor} above: {table.apart}."
             click.echo("\n".join(wrapped(text, width)))
         click.echo(format_table(table.rows, result.labels, width))
+        gaps = [gap for gap in result.differences if _belongs(gap, table.rows)]
+        if gaps:
+            click.echo(format_differences(gaps, result.labels, width))
     for note in result.notes:
         click.echo("\n".join(wrapped(f"Note: {note}", width)))
     if result.not_used:
@@ -280,15 +332,25 @@ def _show(result: _Result) -> None:
             click.echo(f"  and {len(result.not_used) - SHOWN:,} more (--json lists all)", err=True)
 
 
+def _belongs(gap: DifferenceRow, rows: Sequence[MetricRow]) -> bool:
+    """Whether a difference is of values in this table."""
+    return any(
+        (row.arm, row.metric, row.fingerprint, row.reference)
+        == (gap.arm, gap.metric, gap.fingerprint, gap.reference)
+        for row in rows
+    )
+
+
 def _as_json(result: _Result) -> str:
     def plain(value: Any) -> Any:
         return None if isinstance(value, float) and math.isnan(value) else value
 
-    values = [
-        {key: plain(value) for key, value in dataclasses.asdict(row).items()} for row in result.rows
-    ]
+    def plainly(rows: Sequence[MetricRow] | Sequence[DifferenceRow]) -> list[dict[str, Any]]:
+        return [{key: plain(v) for key, v in dataclasses.asdict(row).items()} for row in rows]
+
     content = {
-        "values": values,
+        "values": plainly(result.rows),
+        "differences": plainly(result.differences),
         "extractors": result.facts,
         "notes": result.notes,
         "not_used": [{"file": str(f.item), "reason": f.reason} for f in result.not_used],

@@ -86,7 +86,7 @@ def command() -> None:
 @click.option(
     "--skip-corrupt",
     is_flag=True,
-    help="Leave out files that can't be read, and list them; without it they are an error.",
+    help="Leave out files that can't be read, and list them; else they are an error.",
 )
 def build(
     source: str,
@@ -102,14 +102,14 @@ def build(
     shard: str | None,
     skip_corrupt: bool,
 ) -> None:
-    r"""Build a reference from SOURCE.
+    """Build a reference from SOURCE.
 
     \b
     a folder           its images, at any depth
     captions.json      COCO captions; --images DIR has the images
     statistics.npz     published mu and sigma, as clean-fid and ADM publish them
     tabletop           rendered scenes of the bundled world
-    """
+    """  # noqa: D301 - click's mark of a block not to be wrapped
     given = {
         "--images": images,
         "--captions": captions,

@@ -48,4 +48,7 @@ def accuracy(
     mean = float(np.mean(known))
     note = no_interval(1.0, groups)  # Wilson's interval bears a zero error
     method = "Wilson score, clustered by prompt"
-    return MetricValue(metric, mean, share_interval(mean, se, groups), len(known), method, note)
+    # A ratio of sums: images without the claim have no influence, the others that much more.
+    influence = np.where(claimed, values - mean, 0.0) * (len(values) / len(known))
+    interval = share_interval(mean, se, groups)
+    return MetricValue(metric, mean, interval, len(known), method, note, influence)

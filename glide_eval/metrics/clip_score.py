@@ -12,7 +12,7 @@ import numpy as np
 
 from glide_eval.errors import FeatureError
 
-from .value import MetricValue, as_matrix, clustered_se, no_interval, t_interval, undefined
+from .value import MetricValue, as_unit_rows, clustered_se, no_interval, t_interval, undefined
 
 
 def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np.ndarray:
@@ -29,8 +29,8 @@ def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np
     Raises:
         FeatureError: not finite, of different shapes, or not of unit length.
     """
-    f = _unit(images, "image embeddings for the CLIP score")
-    g = _unit(texts, "caption embeddings for the CLIP score")
+    f = as_unit_rows(images, "image embeddings for the CLIP score")
+    g = as_unit_rows(texts, "caption embeddings for the CLIP score")
     if f.shape != g.shape:
         raise FeatureError(
             f"{f.shape[0]} image embeddings of {f.shape[1]} dimensions don't pair with "
@@ -54,21 +54,7 @@ def clip_score(
     if n == 0:
         return undefined(metric, n, "needs at least one image")
     se, groups = clustered_se(scores, clusters)
-    return MetricValue(
-        metric,
-        float(np.mean(scores)),
-        t_interval(float(np.mean(scores)), se, groups),
-        n,
-        "standard error clustered by prompt",
-        no_interval(se, groups),
-    )
-
-
-def _unit(embeddings: np.ndarray, what: str) -> np.ndarray:
-    matrix = as_matrix(embeddings, what)
-    lengths = np.linalg.norm(matrix, axis=1)
-    # Half precision is off by about 1e-3; anything more is not an embedding meant for a cosine.
-    if len(lengths) and np.abs(lengths - 1).max() > 0.01:
-        worst = lengths[np.argmax(np.abs(lengths - 1))]
-        raise FeatureError(f"{what} have length {worst:.3g}: expected 1. Normalise them first.")
-    return matrix
+    value = float(np.mean(scores))
+    interval = t_interval(value, se, groups)
+    method, note = "standard error clustered by prompt", no_interval(se, groups)
+    return MetricValue(metric, value, interval, n, method, note, scores - value)

@@ -64,7 +64,7 @@ def inception_score(
     note = no_interval(se, groups)
     if not note and abs(bias) > se / 2:
         note = f"about {-bias:.2g} too low by having only {n} images; compare values of equal n"
-    return MetricValue("inception_score", value, interval, n, method, note)
+    return MetricValue("inception_score", value, interval, n, method, note, influence)
 
 
 def _divergences(p: np.ndarray) -> tuple[np.ndarray, float]:

@@ -1,18 +1,26 @@
-"""Distances in bounded memory, and the k-nearest-neighbour manifold built on them."""
+"""Nearest neighbours and balls in bounded memory, exact at the price of single precision.
+
+Distances of whole tiles come from one float32 matrix product, which only sorts out the pairs that
+can matter. A distance that single precision can't decide is computed again in float64 from the
+difference of the two points, so equal points are at distance zero and no verdict hangs on
+rounding. Nothing of size (n, m) is ever held.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from glide_eval.errors import FeatureError
 
-from .value import as_matrix
+from .value import as_matrix, check_features
 
-BLOCK_ENTRIES = 1 << 22  # distances in memory at a time: 32 MiB
+TILE = 2048  # points a side of a tile: 16 MiB of distances
+_SPARE = 3  # candidates beyond those asked for, whose exact distances settle near ties
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,67 +28,216 @@ class Manifold:
     """Balls around each point, out to its k-th neighbour (Kynkäänniemi et al. 2019, eq. 1).
 
     Attributes:
-        points: float64 (n, d).
-        squared_radii: float64 (n,), squared distance to the k-th nearest other point.
-        k: which neighbour.
+        points: float (n, d), as they were given.
+        nearest: float64 (n, depth), squared distances to the nearest other points, ascending.
+        neighbours: int (n, depth), which points those are.
+        k: which neighbour sets `squared_radii`.
     """
 
     points: np.ndarray
-    squared_radii: np.ndarray
+    nearest: np.ndarray
+    neighbours: np.ndarray
     k: int
 
     @classmethod
-    def of(cls, features: np.ndarray, k: int = 3, what: str = "features") -> Self:
+    def of(
+        cls, features: np.ndarray, k: int = 3, what: str = "features", depth: int | None = None
+    ) -> Self:
         """The manifold of the rows of (n, d), n > k.
+
+        Args:
+            features: the points.
+            k: which neighbour sets the radius.
+            what: the points' name in errors.
+            depth: neighbours to keep, at most n − 1; at least k, and 5 where there are as many.
 
         Raises:
             FeatureError: not a finite matrix.
             ValueError: n ≤ k, where no k-th neighbour exists.
         """
-        points = as_matrix(features, what)
+        points = check_features(features, what)
         if not 1 <= k < len(points):
             raise ValueError(f"{len(points)} points have no neighbour number {k}.")
-        radii = np.empty(len(points))
-        for rows, distances in squared_distances(points, points):
-            forget_self(rows, distances)
-            radii[rows] = np.partition(distances, k - 1, axis=1)[:, k - 1]
-        return cls(points, radii, k)
+        depth = min(max(k, depth or 5), len(points) - 1)
+        return cls(points, *_nearest(points, depth), k)
 
-    def contains(self, queries: np.ndarray) -> np.ndarray:
-        """Whether each row of float64 (m, d) lies in any ball: bool (m,)."""
-        inside = np.empty(len(queries), dtype=bool)
-        for rows, distances in squared_distances(queries, self.points):
-            inside[rows] = (distances <= self.squared_radii).any(axis=1)
-        return inside
+    @property
+    def squared_radii(self) -> np.ndarray:
+        """Squared distance of each point to its k-th neighbour: float64 (n,)."""
+        return self.nearest[:, self.k - 1]
+
+    def radii_at(self, k: int) -> np.ndarray:
+        """Squared distance to another neighbour, k ≤ depth: float64 (n,)."""
+        return self.nearest[:, k - 1]
 
 
-def squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances of a (n, d) to b (m, d), as (rows of a, (rows, m)) blocks.
+class Pairs(NamedTuple):
+    """Some pairs of a row of A and a row of B.
 
-    Points are centred first and distances below rounding set to zero, so that equal points are at
-    distance 0 although the distances come from a matrix product.
+    Attributes:
+        a: int (p,), rows of A.
+        b: int (p,), rows of B.
+        squared: (p,) squared distances; float64 and exact near any radius that was asked about.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    squared: np.ndarray
+
+
+def pairs_within(
+    a: np.ndarray, b: np.ndarray, a_radii: np.ndarray, b_radii: np.ndarray
+) -> Iterator[Pairs]:
+    """Pairs that lie in a ball around either of the two, tile by tile.
+
+    Comparing `squared` with any of the given radii is as right as in float64.
+
+    Args:
+        a: float (n, d).
+        b: float (m, d).
+        a_radii: float64 (n, r), squared radii around each row of A, of which the largest counts;
+            negative for a ball that holds nothing.
+        b_radii: float64 (m, s), the same for B.
 
     Raises:
         FeatureError: a and b differ in dimension.
     """
+    refuse_other_dimension(a, b)
+    centre = b.mean(axis=0, dtype=np.float64)
+    a_reach, b_reach = a_radii.max(axis=1), b_radii.max(axis=1)
+    b_tiles = list(_slices(len(b)))
+    for rows in _slices(len(a)):
+        left = _Tile.of(a, rows, centre)
+        for columns in b_tiles:
+            right = _Tile.of(b, columns, centre)
+            squared, error = left.distances(right)
+            near = squared <= (a_reach[rows, None] + error).astype(np.float32)
+            near |= squared <= (b_reach[columns] + error).astype(np.float32)
+            i, j = np.nonzero(near)
+            found = squared[i, j].astype(np.float64)
+            i, j = i + rows.start, j + columns.start
+            edges = np.hstack([a_radii[i], b_radii[j]])
+            doubtful = np.flatnonzero((np.abs(edges - found[:, None]) <= error).any(axis=1))
+            found[doubtful] = _exact(a, b, i[doubtful], j[doubtful])
+            yield Pairs(i, j, found)
+
+
+def squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Squared distances of a (n, d) to b (m, d), as (rows of a, float64 (rows, m)) blocks.
+
+    Raises:
+        FeatureError: a and b differ in dimension.
+    """
+    refuse_other_dimension(a, b)
+    centre = b.mean(axis=0, dtype=np.float64)
+    b = as_matrix(b, "features") - centre
+    norms = np.sum(b**2, axis=1)
+    for rows in _slices(len(a)):
+        block = a[rows] - centre
+        scale = np.sum(block**2, axis=1)[:, None] + norms
+        distances = scale - 2 * (block @ b.T)
+        distances[distances < 1e-12 * scale] = 0.0  # rounding: the points are equal
+        yield rows, distances
+
+
+def refuse_other_dimension(a: np.ndarray, b: np.ndarray) -> None:
+    """Raise FeatureError unless (n, d) and (m, d) have the same d."""
     if a.shape[1] != b.shape[1]:
         raise FeatureError(
             f"Features of {a.shape[1]} dimensions can't be compared with others of {b.shape[1]}: "
             "they come from different extractors. Build the reference with the extractor that "
             "measures the images."
         )
-    centre = b.mean(axis=0)
-    a, b = a - centre, b - centre
-    a_norms, b_norms = np.sum(a**2, axis=1), np.sum(b**2, axis=1)
-    step = max(1, BLOCK_ENTRIES // max(len(b), 1))
-    for start in range(0, len(a), step):
-        rows = slice(start, min(start + step, len(a)))
-        norms = a_norms[rows, None] + b_norms
-        distances = norms - 2 * (a[rows] @ b.T)
-        distances[distances < 1e-12 * norms] = 0.0
-        yield rows, distances
 
 
-def forget_self(rows: slice, distances: np.ndarray) -> None:
-    """Put each point of a block infinitely far from itself, in place."""
-    distances[np.arange(len(distances)), np.arange(rows.start, rows.stop)] = np.inf
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """Centred rows in single precision.
+
+    Attributes:
+        points: float32 (t, d).
+        norms: float32 (t,), their squared lengths.
+    """
+
+    points: np.ndarray
+    norms: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray, rows: slice, centre: np.ndarray) -> Self:
+        centred = points[rows] - centre
+        return cls(centred.astype(np.float32), np.sum(centred**2, axis=1).astype(np.float32))
+
+    def distances(self, other: Self) -> tuple[np.ndarray, float]:
+        """Squared distances, float32 (t, u), and a bound on their error.
+
+        Rounding in a product of d terms grows as √d in practice (Higham and Mary 2019, eq. 2.2),
+        here with a factor to spare.
+        """
+        squared = self.points @ other.points.T
+        squared *= -2
+        squared += self.norms[:, None]
+        squared += other.norms
+        largest = float(self.norms.max() + other.norms.max())
+        return squared, 8 * np.finfo(np.float32).eps * np.sqrt(self.points.shape[1]) * largest
+
+
+def _nearest(points: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances to the nearest other points and which they are: (n, depth) each.
+
+    Each tile above the diagonal serves its rows and its columns.
+    """
+    n, kept = len(points), min(depth + _SPARE, len(points) - 1)
+    best = np.full((n, kept), np.inf, dtype=np.float32)
+    which = np.zeros((n, kept), dtype=np.intp)
+    centre = points.mean(axis=0, dtype=np.float64)
+    for rows in _slices(n):
+        left = _Tile.of(points, rows, centre)
+        for columns in _slices(n):
+            if columns.start < rows.start:
+                continue
+            squared, _ = left.distances(_Tile.of(points, columns, centre))
+            if columns == rows:
+                np.fill_diagonal(squared, np.inf)
+            else:
+                _keep_best(best, which, columns, squared.T, rows.start)
+            _keep_best(best, which, rows, squared, columns.start)
+    exact = np.empty((n, kept))
+    for rows in _slices(n, TILE // 16):
+        found = points[which[rows]].astype(np.float64) - points[rows, None]
+        exact[rows] = np.sum(found**2, axis=2)
+    order = np.argsort(exact, axis=1, kind="stable")[:, :depth]
+    return np.take_along_axis(exact, order, axis=1), np.take_along_axis(which, order, axis=1)
+
+
+def _keep_best(
+    best: np.ndarray, which: np.ndarray, rows: slice, squared: np.ndarray, start: int
+) -> None:
+    """Merge a tile's distances into the rows' smallest ones so far, in place."""
+    kept = best.shape[1]
+    places = np.broadcast_to(np.arange(start, start + squared.shape[1]), squared.shape)
+    if squared.shape[1] > kept:
+        nearest = np.argpartition(squared, kept - 1, axis=1)[:, :kept]
+        squared, places = np.take_along_axis(squared, nearest, axis=1), nearest + start
+    squared = np.hstack([best[rows], squared])
+    places = np.hstack([which[rows], places])
+    nearest = np.argpartition(squared, kept - 1, axis=1)[:, :kept]
+    best[rows] = np.take_along_axis(squared, nearest, axis=1)
+    which[rows] = np.take_along_axis(places, nearest, axis=1)
+
+
+def _exact(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Squared distances of the pairs a[i], b[j], in float64 and from differences: (p,)."""
+    if len(i) > TILE**2 // 64:  # nearly all are doubtful, as among many equal images
+        rows, i = np.unique(i, return_inverse=True)
+        columns, j = np.unique(j, return_inverse=True)
+        return cdist(a[rows].astype(np.float64), b[columns].astype(np.float64), "sqeuclidean")[i, j]
+    found = np.empty(len(i))
+    for part in _slices(len(i)):
+        difference = a[i[part]].astype(np.float64) - b[j[part]]
+        found[part] = np.sum(difference**2, axis=1)
+    return found
+
+
+def _slices(n: int, step: int = TILE) -> Iterator[slice]:
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))

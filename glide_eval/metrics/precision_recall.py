@@ -1,119 +1,252 @@
-"""Improved precision and recall (Kynkäänniemi et al. 2019, arXiv 1904.06991).
+"""Precision and recall, density and coverage, from one pass over the distances.
 
-Precision is the share of generated images inside the manifold of the real ones; recall the share of
-real images inside the manifold of the generated ones. A manifold is the union of balls around its
-points out to their k-th neighbour, k = 3 as in the paper.
+Precision is the share of generated images inside the manifold of the real ones, recall the share of
+real images inside the manifold of the generated ones (Kynkäänniemi et al. 2019, arXiv 1904.06991).
+A manifold is the union of balls around its points out to their k-th neighbour, k = 3 as there.
+
+Density counts how many real balls hold a generated image, over k, so that one outlier's large ball
+does not make an image real; coverage is the share of real images whose own ball holds a generated
+one (Naeem et al. 2020, arXiv 2002.09797, eq. 4 and 5), k = 5 as there. Density can exceed 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from .neighbours import Manifold, forget_self, squared_distances
-from .value import MetricValue, as_matrix, clustered_se, no_interval, share_interval, undefined
+from .neighbours import Manifold, Pairs, pairs_within, refuse_other_dimension
+from .value import (
+    Interval,
+    MetricValue,
+    check_features,
+    cluster_numbers,
+    clustered_se,
+    jackknife_influence,
+    no_interval,
+    share_interval,
+    t_interval,
+    undefined,
+)
 
-JACKKNIFE_GROUPS = 20
+DENSITY_K = 5  # of density and coverage; that of precision and recall is the manifold's
 
 
-def precision(
-    features: np.ndarray, reference: Manifold, clusters: Sequence[Hashable] | None = None
-) -> MetricValue:
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods:
+    """Who lies in whose ball, generated images against real ones.
+
+    Attributes:
+        numbers: int (n,), each generated image's prompt, from 0.
+        real_count: m, real images.
+        k: neighbour that sets the radius for precision and recall.
+        density_k: the same for density and coverage.
+        inside: bool (n,), generated images in any real ball.
+        balls: int (n,), how many of the real balls for density hold each generated image.
+        covered: share of real images whose ball for density holds a generated one; first of all
+            images, then without each prompt: float64 (1 + G,).
+        recalled: share of real images in any generated ball; likewise (1 + G,), the radii drawn
+            anew without each prompt.
+    """
+
+    numbers: np.ndarray
+    real_count: int
+    k: int
+    density_k: int
+    inside: np.ndarray
+    balls: np.ndarray
+    covered: np.ndarray
+    recalled: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        features: np.ndarray,
+        real: Manifold,
+        clusters: Sequence[Hashable] | None = None,
+        density_k: int = DENSITY_K,
+    ) -> Self:
+        """Compare generated images with real ones.
+
+        Args:
+            features: (n, d) of generated images.
+            real: manifold of the real images' features; its k serves precision and recall.
+            clusters: (n,) prompt of each image; None means all differ.
+            density_k: neighbour that sets the radius for density and coverage.
+
+        Raises:
+            FeatureError: not finite, or of another dimension than the reference.
+        """
+        points = check_features(features, "features for precision and recall")
+        refuse_other_dimension(points, real.points)
+        n, numbers = len(points), cluster_numbers(len(points), clusters)
+        balls = _GeneratedBalls.of(points, numbers, real.k)
+        depth = min(density_k, real.nearest.shape[1])
+        real_radii = np.stack([real.squared_radii, real.radii_at(depth)], axis=1)
+        inside, counts = np.zeros(n, bool), np.zeros(n, np.int64)
+        groups = int(numbers.max(initial=-1)) + 1
+        covered, recalled = (_Cover(len(real.points), groups) for _ in range(2))
+        for pairs in pairs_within(points, real.points, balls.radii, real_radii):
+            in_real, dense = (pairs.squared[:, None] <= real_radii[pairs.b]).T
+            inside[pairs.a[in_real]] = True
+            counts += np.bincount(pairs.a[dense], minlength=n)
+            covered.add(pairs.b[dense], numbers[pairs.a[dense]])
+            balls.add_to(recalled, pairs, numbers)
+        return cls(
+            numbers, len(real.points), real.k, density_k, inside, counts,
+            covered.shares(), recalled.shares(),
+        )  # fmt: skip
+
+    @property
+    def n(self) -> int:
+        """Generated images."""
+        return len(self.numbers)
+
+
+def precision(seen: Neighbourhoods) -> MetricValue:
     """Share of generated images that look like real ones.
 
     The reference given, each image is in or out by itself: Wilson's interval, clustered by prompt.
-
-    Args:
-        features: (n, d) of generated images.
-        reference: manifold of the real images' features.
-        clusters: (n,) prompt of each image; None means all differ.
-
-    Raises:
-        FeatureError: not finite, or of another dimension than the reference.
     """
-    matrix = as_matrix(features, "features for precision")
-    n = len(matrix)
-    if n == 0:
-        return undefined("precision", n, "needs at least one image")
-    inside = reference.contains(matrix).astype(np.float64)
-    se, groups = clustered_se(inside, clusters)
+    if not seen.n:
+        return undefined("precision", 0, "needs at least one image")
+    inside = seen.inside.astype(np.float64)
+    se, groups = clustered_se(inside, seen.numbers)
     value = float(inside.mean())
     interval = share_interval(value, se, groups)
     note = no_interval(1.0, groups)  # Wilson's interval bears a zero error
-    return MetricValue("precision", value, interval, n, "Wilson score, clustered by prompt", note)
+    method = "Wilson score, clustered by prompt"
+    return MetricValue("precision", value, interval, seen.n, method, note, inside - value)
 
 
-def recall(
-    features: np.ndarray,
-    reference: np.ndarray,
-    clusters: Sequence[Hashable] | None = None,
-    k: int = 3,
-) -> MetricValue:
-    """Share of real images that the generated ones surround.
+def recall(seen: Neighbourhoods) -> MetricValue:
+    """Share of real images that the generated ones surround; undefined for n ≤ k.
 
     Leaving out an image moves its neighbours' radii too, so the standard error is a jackknife over
-    at most 20 groups of prompts; Wilson's interval is taken at its effective size.
-
-    Args:
-        features: (n, d) of generated images; undefined for n ≤ k.
-        reference: (m, d) of the real images.
-        clusters: (n,) prompt of each image; None means all differ.
-        k: neighbour that sets a ball's radius.
-
-    Raises:
-        FeatureError: not finite, or of another dimension than the reference.
+    prompts, every radius drawn anew; Wilson's interval is taken at its effective size. It is
+    conservative: balls come and go one by one, and the jackknife counts such jumps twice.
     """
-    reference = as_matrix(reference, "features of the reference")
-    matrix = as_matrix(features, "features for recall")
-    n = len(matrix)
-    if n <= k:
-        return undefined("recall", n, f"needs more than k = {k} images, has {n}")
-    groups = _groups(n, clusters)
-    shares = _recall_without_each(matrix, reference, groups, k)
-    value, left_out = float(shares[0]), shares[1:]
-    count = len(left_out)
-    se = float("nan")
-    if count >= 2:
-        se = float(np.sqrt((count - 1) / count * np.sum((left_out - left_out.mean()) ** 2)))
-    note = ""
-    if count < 2:
-        note = f"no interval: too few prompts to leave some out of {n} images at k = {k}"
-    elif 2 * n < len(reference):
-        note = f"depends on n, here {n} against {len(reference)} real; compare values of equal n"
-    method = f"jackknife over {count} groups of prompts, Wilson score"
-    return MetricValue("recall", value, share_interval(value, se, count), n, method, note)
+    if seen.n <= seen.k:
+        return undefined("recall", seen.n, f"needs more than k = {seen.k} images, has {seen.n}")
+    if seen.n - np.bincount(seen.numbers).max() <= seen.k:
+        reason = f"no interval: without one prompt, {seen.n} images are too few at k = {seen.k}"
+        return MetricValue("recall", float(seen.recalled[0]), Interval(), seen.n, note=reason)
+    return _share_of_real("recall", seen, seen.recalled)
 
 
-def _recall_without_each(
-    points: np.ndarray, reference: np.ndarray, groups: np.ndarray, k: int
-) -> np.ndarray:
-    """Recall with all points, then without each group: float64 (1 + groups,)."""
-    count = int(groups.max()) + 1
-    counts_left = len(points) - np.bincount(groups)
-    count = count if counts_left.min() > k else 0
-    radii = np.empty((1 + count, len(points)))
-    for rows, distances in squared_distances(points, points):
-        forget_self(rows, distances)
-        nearest = np.argpartition(distances, k - 1, axis=1)[:, :k]
-        radii[:, rows] = np.take_along_axis(distances, nearest, axis=1).max(axis=1)
-        for g in range(count):
-            moved = np.flatnonzero((groups[nearest] == g).any(axis=1))
-            others = distances[moved][:, groups != g]
-            radii[1 + g, rows.start + moved] = np.partition(others, k - 1, axis=1)[:, k - 1]
-            radii[1 + g, groups == g] = -1.0  # a ball that holds nothing
-    covered = np.zeros(1 + count)
-    for _, distances in squared_distances(reference, points):
-        for g in range(1 + count):
-            covered[g] += np.count_nonzero((distances <= radii[g]).any(axis=1))
-    return covered / len(reference)
+def density(seen: Neighbourhoods) -> MetricValue:
+    """How many real balls hold a generated image on average, over k; ≥ 0, about 1 for real images.
+
+    The reference given, it is a mean over images.
+    """
+    if reason := _too_few(seen):
+        return undefined("density", seen.n, reason)
+    scores = seen.balls / seen.density_k
+    se, groups = clustered_se(scores, seen.numbers)
+    value = float(scores.mean())
+    interval = t_interval(value, se, groups, (0.0, np.inf))
+    method, note = "standard error clustered by prompt", no_interval(se, groups)
+    return MetricValue("density", value, interval, seen.n, method, note, scores - value)
 
 
-def _groups(n: int, clusters: Sequence[Hashable] | None) -> np.ndarray:
-    """A jackknife group for each image, images of one prompt together: int (n,)."""
-    if clusters is None:
-        return np.arange(n) % min(n, JACKKNIFE_GROUPS)
-    if len(clusters) != n:
-        raise ValueError(f"{n} images but {len(clusters)} cluster labels.")
-    order = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
-    return np.array([order[c] % min(len(order), JACKKNIFE_GROUPS) for c in clusters])
+def coverage(seen: Neighbourhoods) -> MetricValue:
+    """Share of real images with a generated one nearby; its interval as that of `recall`."""
+    if reason := _too_few(seen):
+        return undefined("coverage", seen.n, reason)
+    return _share_of_real("coverage", seen, seen.covered)
+
+
+def _too_few(seen: Neighbourhoods) -> str:
+    if seen.real_count <= seen.density_k:
+        return f"the reference has {seen.real_count} images, needs more than k = {seen.density_k}"
+    return "" if seen.n else "needs at least one image"
+
+
+def _share_of_real(metric: str, seen: Neighbourhoods, shares: np.ndarray) -> MetricValue:
+    value = float(shares[0])
+    influence = jackknife_influence(shares[1:], seen.numbers)
+    se, groups = clustered_se(influence, seen.numbers)
+    note = no_interval(1.0, groups)
+    if not note and 2 * seen.n < seen.real_count:
+        note = (
+            f"depends on n, here {seen.n} against {seen.real_count} real; compare values of equal n"
+        )
+    interval, method = share_interval(value, se, groups), "jackknife over prompts, Wilson score"
+    return MetricValue(metric, value, interval, seen.n, method, note, influence)
+
+
+@dataclass(frozen=True, eq=False)
+class _GeneratedBalls:
+    """Balls around generated images, with what becomes of them as prompts are left out.
+
+    Attributes:
+        radii: float64 (n, 1 + k): the squared radius, then the one without each of the k nearest
+            images' prompts; −1 (nothing) for n ≤ k, and where no ball is left.
+        prompts: int (n, k): the prompt left out for each of the latter.
+    """
+
+    radii: np.ndarray
+    prompts: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray, numbers: np.ndarray, k: int) -> Self:
+        n = len(points)
+        radii, prompts = np.full((n, 1 + k), -1.0), np.zeros((n, k), np.intp)
+        if n <= k:
+            return cls(radii, prompts)
+        depth = k + int(np.bincount(numbers).max())  # k remain whichever prompt is left out
+        manifold = Manifold.of(points, k, depth=depth)
+        near = numbers[manifold.neighbours]  # prompts of the neighbours, nearest first
+        radii[:, 0] = manifold.squared_radii
+        for t in range(k):
+            left = near != near[:, [t]]
+            place = np.argmax(np.cumsum(left, axis=1) == k, axis=1)
+            known = (left.sum(axis=1) >= k) & (near[:, t] != numbers)
+            radii[known, 1 + t] = manifold.nearest[known, place[known]]
+            prompts[:, t] = near[:, t]
+        return cls(radii, prompts)
+
+    def add_to(self, recalled: _Cover, pairs: Pairs, numbers: np.ndarray) -> None:
+        """Real images in the balls, and those that balls reach only without a prompt."""
+        radii = self.radii[pairs.a]
+        within = pairs.squared <= radii[:, 0]
+        recalled.add(pairs.b[within], numbers[pairs.a[within]])
+        for t in range(self.prompts.shape[1]):
+            gained = ~within & (pairs.squared <= radii[:, 1 + t])
+            recalled.add_without(pairs.b[gained], self.prompts[pairs.a[gained], t])
+
+
+class _Cover:
+    """Which of m real images some ball holds, and would hold without each of G prompts.
+
+    A real image that balls of two prompts hold survives the loss of any one. So its lowest and
+    highest prompt tell all, and those that are reached only without a prompt are few.
+    """
+
+    def __init__(self, m: int, groups: int) -> None:
+        self._lowest = np.full(m, groups)
+        self._highest = np.full(m, -1)
+        self._groups = groups
+        self._without: list[np.ndarray] = []
+
+    def add(self, real: np.ndarray, prompts: np.ndarray) -> None:
+        """Balls of these prompts hold these real images: int (p,) each."""
+        np.minimum.at(self._lowest, real, prompts)
+        np.maximum.at(self._highest, real, prompts)
+
+    def add_without(self, real: np.ndarray, prompts: np.ndarray) -> None:
+        """Without these prompts, balls would hold these real images: int (p,) each."""
+        self._without.append(real * self._groups + prompts)
+
+    def shares(self) -> np.ndarray:
+        """Share of real images held, by all and without each prompt: float64 (1 + G,)."""
+        held = self._highest >= 0
+        lost = held & (self._lowest == self._highest)
+        change = -np.bincount(self._highest[lost], minlength=self._groups)
+        if self._without:
+            real, prompts = np.divmod(np.unique(np.concatenate(self._without)), self._groups)
+            gained = ~held[real] | (lost[real] & (self._highest[real] == prompts))
+            change += np.bincount(prompts[gained], minlength=self._groups)
+        return (np.count_nonzero(held) + np.append(0, change)) / len(held)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,15 @@ from glide_eval.reference import Reference
 
 from .caption_accuracy import PARTS, accuracy
 from .clip_score import clip_score, clip_scores
-from .fid import fid
+from .cmmd import cmmd
+from .fid import fid, fid_infinity
 from .image_quality import image_quality
 from .inception_score import inception_score
-from .precision_recall import precision, recall
+from .kid import kid
+from .precision_recall import Neighbourhoods, coverage, density, precision, recall
+from .r_precision import r_precision, r_precisions
 from .value import MetricValue, undefined
+from .vendi import vendi
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +39,16 @@ class Measured:
     features: Features
     prompts: Sequence[str]
     reference: Reference | None
+
+    @cached_property
+    def fid(self) -> MetricValue:
+        """For FID and FID∞."""
+        return fid(self.features.pool, _known(self).moments, self.prompts)
+
+    @cached_property
+    def neighbourhoods(self) -> Neighbourhoods:
+        """For precision, recall, density and coverage."""
+        return Neighbourhoods.of(self.features.pool, _known(self).manifold, self.prompts)
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,7 @@ class Metric:
     name: str
     needs: str
     needs_reference: bool = False
-    scores: Callable[[Measured], np.ndarray] | None = None
+    scores: Callable[[Measured], np.ndarray | None] | None = None
     value: Callable[[Measured, Any], MetricValue] | None = None
 
 
@@ -76,11 +92,28 @@ def _logits(arm: Measured) -> np.ndarray:
     return arm.features.logits
 
 
-def _precision(arm: Measured, _: None) -> MetricValue:
+def _fid_infinity(arm: Measured, _: None) -> MetricValue:
+    return fid_infinity(arm.features.pool, _known(arm).moments, arm.prompts, arm.fid)
+
+
+def _pooled(name: str, value: Callable[[Measured], MetricValue], least: int = 2) -> Metric:
+    """A metric that needs the features of at least so many real images, not their moments alone."""
+
+    def checked(arm: Measured, _: None) -> MetricValue:
+        reason = _too_small(_known(arm), least)
+        return undefined(name, len(arm.features), reason) if reason else value(arm)
+
+    return Metric(name, "cmmd" if name == "cmmd" else "pool", True, None, checked)
+
+
+def _kid(arm: Measured) -> MetricValue:
     reference = _known(arm)
-    if reason := _too_small(reference):
-        return undefined("precision", len(arm.features), reason)
-    return precision(arm.features.pool, reference.manifold, arm.prompts)
+    return kid(arm.features.pool, reference.pool_for("KID"), arm.prompts, reference.kid_term)
+
+
+def _cmmd(arm: Measured) -> MetricValue:
+    reference = _known(arm)
+    return cmmd(arm.features.pool, reference.pool_for("CMMD"), arm.prompts, reference.cmmd_term)
 
 
 def _quality(arm: Measured) -> np.ndarray:
@@ -92,9 +125,31 @@ def _quality(arm: Measured) -> np.ndarray:
     )
 
 
-def _too_small(reference: Reference, k: int = 3) -> str:
+def _too_small(reference: Reference, least: int = 4) -> str:
+    """Why the reference can't serve; empty where it can."""
+    if reference.pool is None:
+        return f"{reference.source} gives moments only, and this needs each real image's features"
     count = len(reference.pool)
-    return "" if count > k else f"the reference has {count} images, needs more than k = {k}"
+    return "" if count >= least else f"the reference has {count} images, needs at least {least}"
+
+
+def _captioned(
+    name: str,
+    needs: str,
+    scores: Callable[[Measured], np.ndarray | None],
+    value: Callable[[Any, Measured], MetricValue],
+) -> Metric:
+    """A metric of images and captions, undefined where the images came without."""
+
+    def scored(arm: Measured) -> np.ndarray | None:
+        return scores(arm) if getattr(arm.features, needs) else None
+
+    def checked(arm: Measured, found: np.ndarray | None) -> MetricValue:
+        if not getattr(arm.features, needs):
+            return undefined(name, len(arm.features), "needs captions, and the images have none")
+        return value(found, arm)
+
+    return Metric(name, needs, False, scored, checked)
 
 
 def _clip(name: str, part: str) -> Metric:
@@ -102,41 +157,54 @@ def _clip(name: str, part: str) -> Metric:
         clip = getattr(arm.features, part)
         return clip_scores(clip.images, clip.texts, clip.logit_scale)
 
-    def value(arm: Measured, scores: np.ndarray) -> MetricValue:
-        score = clip_score(scores, arm.prompts, name)
+    def value(found: np.ndarray, arm: Measured) -> MetricValue:
+        score = clip_score(found, arm.prompts, name)
         cut = getattr(arm.features, part).cut_note(arm.prompts)
-        return replace(score, note="; ".join(note for note in (score.note, cut) if note))
+        return dataclasses.replace(score, note="; ".join(filter(None, (score.note, cut))))
 
-    return Metric(name, part, False, scores, value)
+    return _captioned(name, part, scores, value)
 
 
 def _accuracy(part: str) -> Metric:
-    return Metric(
+    return _captioned(
         f"{part}_accuracy",
         "accuracy",
-        scores=lambda arm: np.asarray(arm.features.accuracy[part], dtype=np.float64),
-        value=lambda arm, scores: accuracy(scores, part, arm.prompts),
+        lambda arm: np.asarray(arm.features.accuracy[part], dtype=np.float64),
+        lambda found, arm: accuracy(found, part, arm.prompts),
     )
+
+
+def _r_precisions(arm: Measured) -> np.ndarray | None:
+    clip = arm.features.clip
+    return r_precisions(clip.images, clip.texts, arm.prompts) if clip else None
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
+        Metric("fid", "fid", True, None, lambda arm, _: arm.fid),
+        Metric("fid_infinity", "fid", True, None, _fid_infinity),
         Metric(
-            "fid", "pool", True, None,
-            lambda arm, _: fid(arm.features.pool, _known(arm).moments, arm.prompts),
+            "fd_dinov2", "fd_dinov2", True, None,
+            lambda arm, _: dataclasses.replace(arm.fid, metric="fd_dinov2"),
         ),
+        _pooled("kid", _kid),
+        _pooled("cmmd", _cmmd),
         Metric(
             "inception_score", "logits", False, None,
             lambda arm, _: inception_score(_logits(arm), arm.prompts),
         ),
-        Metric("precision", "pool", True, None, _precision),
-        Metric(
-            "recall", "pool", True, None,
-            lambda arm, _: recall(arm.features.pool, _known(arm).pool, arm.prompts),
-        ),
+        _pooled("precision", lambda arm: precision(arm.neighbourhoods), least=4),
+        _pooled("recall", lambda arm: recall(arm.neighbourhoods), least=4),
+        _pooled("density", lambda arm: density(arm.neighbourhoods), least=4),
+        _pooled("coverage", lambda arm: coverage(arm.neighbourhoods), least=4),
+        Metric("vendi", "pool", False, None, lambda arm, _: vendi(arm.features.pool, arm.prompts)),
         _clip("clip_score", "clip"),
         _clip("guiding_clip_score", "guiding_clip"),
+        _captioned(
+            "r_precision", "clip", _r_precisions,
+            lambda found, arm: r_precision(found, len(arm.features), arm.prompts),
+        ),
         *(_accuracy(part) for part in PARTS),
         Metric("image_quality", "texture", True, _quality),
     )

@@ -7,7 +7,7 @@ replicas) are one cluster: they are not independent, so uncertainty is summed ov
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,7 @@ from scipy import stats
 from glide_eval.errors import FeatureError
 
 LEVEL = 0.95
+Clusters = Sequence[Hashable] | np.ndarray | None  # (n,) labels; None: each its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class MetricValue:
         n: images the value was computed from.
         method: how the interval was made, in a few words; empty where there is none.
         note: why a value or interval is missing or should be doubted; else empty.
+        influence: float64 (images,), how much each image of the arm moves the value: to first
+            order the value errs by their mean, and one image less by −influence/n. The interval and
+            those of differences between arms come from it (`difference`); None where there is
+            none. Never written to files.
     """
 
     metric: str
@@ -51,6 +56,7 @@ class MetricValue:
     n: int
     method: str = ""
     note: str = ""
+    influence: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 def undefined(metric: str, n: int, reason: str) -> MetricValue:
@@ -69,10 +75,34 @@ def as_matrix(features: np.ndarray, what: str) -> np.ndarray:
     """Features as float64 (n, d).
 
     Raises:
+        FeatureError: see `check_features`.
+    """
+    return check_features(features, what).astype(np.float64, copy=False)
+
+
+def as_unit_rows(embeddings: np.ndarray, what: str) -> np.ndarray:
+    """Embeddings as float64 (n, e).
+
+    Raises:
+        FeatureError: see `check_features`; or a row is not of unit length.
+    """
+    matrix = as_matrix(embeddings, what)
+    lengths = np.linalg.norm(matrix, axis=1)
+    # Half precision is off by about 1e-3; anything more is not an embedding meant for a cosine.
+    if len(lengths) and np.abs(lengths - 1).max() > 0.01:
+        worst = lengths[np.argmax(np.abs(lengths - 1))]
+        raise FeatureError(f"{what} have length {worst:.3g}: expected 1. Normalise them first.")
+    return matrix
+
+
+def check_features(features: np.ndarray, what: str) -> np.ndarray:
+    """Features (n, d) in their own dtype, for passes to which a float64 copy is too big.
+
+    Raises:
         FeatureError: not a matrix, without columns, or not finite; `what` and the first bad row
             are named.
     """
-    matrix = np.asarray(features, dtype=np.float64)
+    matrix = np.asarray(features)
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise FeatureError(
             f"{what} have shape {matrix.shape}: expected (images, features). "
@@ -94,9 +124,7 @@ def nonfinite_rows(values: np.ndarray) -> np.ndarray:
     return np.flatnonzero(bad)
 
 
-def clustered_se(
-    influence: np.ndarray, clusters: Sequence[Hashable] | None = None
-) -> tuple[float, int]:
+def clustered_se(influence: np.ndarray, clusters: Clusters = None) -> tuple[float, int]:
     """Standard error of a statistic from its influence values, summed within clusters.
 
     SE² = G/(G−1) · Σ_g (Σ_{i∈g} φ_i)² / n², φ centred (the cluster-robust sandwich with CR1's
@@ -110,20 +138,44 @@ def clustered_se(
     Returns:
         The standard error, NaN for fewer than two clusters, and the number of clusters G.
     """
-    n = len(influence)
-    if clusters is None:
-        groups, sums = n, influence - influence.mean() if n else influence
-    else:
-        if len(clusters) != n:
-            raise ValueError(f"{n} influence values but {len(clusters)} cluster labels.")
-        labels = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
-        groups = len(labels)
-        centred = influence - influence.mean() if n else influence
-        sums = np.bincount([labels[c] for c in clusters], weights=centred, minlength=groups)
+    sums = cluster_sums(influence - influence.mean() if len(influence) else influence, clusters)
+    groups = len(sums)
     if groups < 2:
         return float("nan"), groups
-    se = float(np.sqrt(groups / (groups - 1) * np.sum(sums**2)) / n)
+    se = float(np.sqrt(groups / (groups - 1) * np.sum(sums**2)) / len(influence))
     return (se if se > 1e-12 * np.abs(influence).max() else 0.0), groups
+
+
+def cluster_sums(values: np.ndarray, clusters: Clusters = None) -> np.ndarray:
+    """Sums of float (n,) over each cluster, in order of first appearance: float64 (G,)."""
+    if clusters is None:
+        return values
+    return np.bincount(cluster_numbers(len(values), clusters), weights=values)
+
+
+def cluster_numbers(n: int, clusters: Clusters = None) -> np.ndarray:
+    """Labels as numbers from 0 in order of first appearance: int (n,); None gives each its own."""
+    if clusters is None:
+        return np.arange(n)
+    if len(clusters) != n:
+        raise ValueError(f"{n} images but {len(clusters)} cluster labels.")
+    number = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
+    return np.array([number[label] for label in clusters], dtype=np.intp)
+
+
+def jackknife_influence(left_out: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Influence of each image on a statistic that was computed without each cluster in turn.
+
+    With it `clustered_se` is the jackknife over clusters, √((G−1)/G · Σ_g (θ₍g₎ − θ̄)²) (Efron
+    and Stein 1981, whose theorem says that it errs upwards if at all).
+
+    Args:
+        left_out: float64 (G,), the statistic without each cluster, G ≥ 1.
+        numbers: (n,) of `cluster_numbers`.
+    """
+    groups, n = len(left_out), len(numbers)
+    of_cluster = (groups - 1) / groups * (left_out.mean() - left_out)
+    return n * (of_cluster / np.bincount(numbers))[numbers]
 
 
 def t_interval(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,8 @@ def test_it_prints_every_arm_and_metric_with_intervals_and_doubts(run, capsys):
     assert "value [95% interval], n = 8 images an arm" in out
     fid = table[(table["arm"] == "cfg-3") & (table["metric"] == "fid")].iloc[0]
     assert f"{fid['value']:.3f} [{fid['ci_low']:.3f}, {fid['ci_high']:.3f}]" in out
-    assert re.search(r"fid, precision, recall: against 30 noise images \(\w{12}\)", out)
+    compared = "fid, fid_infinity, kid, precision, recall, density, coverage"
+    assert re.search(rf"{compared}: against 30 noise images \(\w{{12}}\)", " ".join(out.split()))
     assert out.count("biased upwards") == 1  # of all arms, said once
     assert str(run.metrics_path) in out
     assert max(len(line) for line in out.splitlines()[:30]) <= 100
@@ -82,7 +84,7 @@ def test_chosen_metrics_and_a_folder_of_real_images(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["RUN", "--metrics", "fid,kid"], 2, "No metric is named 'kid'"),
+        (["RUN", "--metrics", "fid,psnr"], 2, "No metric is named 'psnr'"),
         (["RUN", "--metrics", " , "], 2, "names no metric"),
         (["RUN", "--extractor", "vgg"], 2, "No extractor is named 'vgg'; there are"),
         (["RUN/none"], 1, "is not a run folder"),
@@ -175,3 +177,39 @@ def test_a_reference_file_serves_its_extractor_and_no_other(run, tmp_path, capsy
     assert call(str(run.root), "--reference", str(tmp_path / "r.npz"), "--metrics", "fid") == 1
     assert "not be comparable (version differs: 1 against 2)" in capsys.readouterr().err
     assert run.metrics_path.read_bytes() == before
+
+
+def test_named_differences_are_printed_and_others_only_written(run, capsys):
+    assert call(str(run.root), "--metrics", "clip_score") == 0
+    out, _ = capsys.readouterr()
+    assert "difference [" not in out
+    assert "differences to differences.csv" in out.replace("\n", " ")
+    assert call(str(run.root), "--metrics", "clip_score", "--pair", "cfg-3", "cfg-1.5") == 0
+    out, _ = capsys.readouterr()
+    assert "fake: difference [95% interval]" in out
+    gap = pd.read_csv(run.root / "differences.csv").set_index(["arm", "baseline"])
+    gap = gap.loc[("cfg-3", "cfg-1.5")]
+    line = f"{gap['difference']:+.1f} [{gap['ci_low']:+.1f}, {gap['ci_high']:+.1f}]"
+    label = r"Classifier-free, s = 3 − Classifier-free, s = 1\.5"
+    assert re.search(rf"{label} +{re.escape(line)}", out)
+    assert call(str(run.root), "--baseline", "nobody") == 2
+    assert "No arm is named 'nobody'" in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_the_pass_and_finished_arms_are_kept(run, capsys, monkeypatch):
+    class Stopped(FakeExtractor):
+        left = 3
+
+        def embed(self, prepared, captions=None):
+            Stopped.left -= 1
+            if Stopped.left < 0:
+                raise KeyboardInterrupt
+            return super().embed(prepared, captions)
+
+    threads = threading.active_count()
+    monkeypatch.setattr(extractors, "load_extractor", lambda name: Stopped())
+    assert call(str(run.root), "--metrics", "clip_score") == 130
+    assert threading.active_count() == threads
+    assert "Stopped. What was made so far is kept." in capsys.readouterr().err
+    Stopped.left = len(ARMS) - 3
+    assert call(str(run.root), "--metrics", "clip_score") == 0

@@ -202,7 +202,7 @@ def test_moments_alone_are_those_of_the_features_and_have_the_same_digest(tmp_pa
     lean.save(tmp_path / "lean.npz")
     loaded = Reference.load(tmp_path / "lean.npz", FakeExtractor())
     assert same_moments(loaded.moments, whole.moments)
-    with pytest.raises(FeatureError, match="mean and covariance only: nearest neighbours need"):
+    with pytest.raises(FeatureError, match="mean and covariance only: precision needs"):
         _ = loaded.manifold
 
 

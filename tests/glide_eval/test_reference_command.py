@@ -114,7 +114,9 @@ def test_moments_alone_serve_fid_and_leave_the_rest_undefined_with_the_reason(ca
     status, out, _ = glide_eval(
         capsys, "metrics", "--real", "lean.npz", "--fake", "fake", "--extractor", "fake"
     )
-    assert "the reference holds mean and covariance only" in " ".join(out.split())
+    assert "precision, recall, density, coverage: 10 images of real gives moments only" in " ".join(
+        out.split()
+    )
 
 
 def test_published_statistics_are_used_with_the_n_they_are_said_to_have(capsys):

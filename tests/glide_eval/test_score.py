@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import stats
 
 from glide_eval import extraction
 from glide_eval.errors import FeatureError, ImageError, RunError, UsageError
@@ -70,10 +71,14 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
     assert list(dict.fromkeys(table["arm"])) == [arm.name for arm in ARMS]
     of_one = table[table["arm"] == "cfg-3"].set_index("metric")
     assert list(of_one.index) == [
-        "fid", "inception_score", "precision", "recall", "clip_score", "guiding_clip_score",
+        "fid", "fid_infinity", "kid", "inception_score", "precision", "recall", "density",
+        "coverage", "vendi", "clip_score", "guiding_clip_score", "r_precision",
         "caption_accuracy", "object_accuracy", "color_accuracy", "count_accuracy",
         "relation_accuracy",
     ]  # fmt: skip
+    assert "needs 100 different captions" in of_one.loc["r_precision", "note"]
+    assert "every prompt contributes the same" in of_one.loc["density", "note"]  # in no ball at all
+    of_one = of_one.drop(["r_precision", "density"])
     assert (of_one["n"] == PROMPTS).all()
     assert (of_one["ci_low"] < of_one["ci_high"]).all()
     assert ((of_one["ci_low"] <= of_one["value"]) & (of_one["value"] <= of_one["ci_high"])).all()
@@ -85,7 +90,7 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
 
 def test_the_files_say_what_measure_returns(run):
     table = table_of(run, [FakeExtractor()], reference=reference)
-    csv = pd.read_csv(run.metrics_path).fillna({"note": "", "reference": ""})
+    csv = pd.read_csv(run.metrics_path).fillna({"note": "", "reference": "", "method": ""})
     assert list(csv.columns[:8]) == [
         "arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note",
     ]  # fmt: skip
@@ -264,14 +269,14 @@ def test_an_arm_without_samples_and_an_unknown_arm_are_errors(run):
 
 
 def test_unknown_metrics_and_those_an_extractor_lacks_are_wrong_usage(run):
-    with pytest.raises(UsageError, match="No metric is named 'kid'; there are fid,"):
-        measure(run, [FakeExtractor()], ["kid"])
+    with pytest.raises(UsageError, match="No metric is named 'psnr'; there are fid,"):
+        measure(run, [FakeExtractor()], ["psnr"])
     poor = FakeExtractor()
-    poor.provides = frozenset({"pool"})
+    poor.provides = frozenset({"fid"})
     with pytest.raises(UsageError, match="fake can't give clip_score: it has no clip"):
         measure(run, [poor], ["clip_score"])
     table = table_of(run, [poor], reference=reference)
-    assert set(table["metric"]) == {"fid", "precision", "recall"}
+    assert set(table["metric"]) == {"fid", "fid_infinity"}
 
 
 def test_nan_features_are_refused_by_name_and_not_cached(run):
@@ -308,3 +313,49 @@ def test_a_reference_too_small_for_neighbours_leaves_precision_undefined_with_a_
     assert "reference has 3 images" in row["note"]
     assert table[table["metric"] == "fid"]["value"].notna().all()
     assert len(pd.read_csv(run.scores_path)) == 0
+
+
+def test_each_arm_is_compared_with_the_unguided_one_on_equal_prompts(run):
+    table = table_of(run, [FakeExtractor()], ["fid", "clip_score"], reference)
+    values = table.set_index(["arm", "metric"])["value"]
+    gaps = pd.read_csv(run.root / "differences.csv")
+    assert set(gaps["arm"]) == {arm.name for arm in ARMS} - {"unguided"}
+    assert set(gaps["baseline"]) == {"unguided"}
+    assert (gaps["n"] == PROMPTS).all()
+    for _, gap in gaps.iterrows():
+        wanted = values[gap["arm"], gap["metric"]] - values["unguided", gap["metric"]]
+        assert gap["difference"] == pytest.approx(wanted)
+        assert gap["ci_low"] < gap["difference"] < gap["ci_high"]
+
+
+def test_the_interval_of_a_difference_of_means_is_the_paired_t_interval(run):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    scores = pd.read_csv(run.scores_path).pivot(index="prompt_id", columns="arm", values="value")
+    gaps = pd.read_csv(run.root / "differences.csv").set_index("arm")
+    wanted = stats.ttest_rel(scores["cfg-3"], scores["unguided"]).confidence_interval()
+    assert gaps.loc["cfg-3", ["ci_low", "ci_high"]].tolist() == pytest.approx(list(wanted))
+
+
+def test_the_baseline_and_further_pairs_can_be_named(run):
+    measure(run, [FakeExtractor()], ["clip_score"], baseline="cfg-3", pairs=[("clip-1", "clip-3")])
+    gaps = pd.read_csv(run.root / "differences.csv")
+    assert {*zip(gaps["arm"], gaps["baseline"], strict=True)} == {
+        *((arm.name, "cfg-3") for arm in ARMS if arm.name != "cfg-3"), ("clip-1", "clip-3"),
+    }  # fmt: skip
+    for mistake in ({"baseline": "none"}, {"pairs": [("cfg-3", "none")]}):
+        with pytest.raises(UsageError, match="No arm is named 'none'; there are unguided,"):
+            measure(run, [FakeExtractor()], ["clip_score"], **mistake)
+    with pytest.raises(UsageError, match="does not differ from itself"):
+        measure(run, [FakeExtractor()], ["clip_score"], pairs=[("cfg-3", "cfg-3")])
+
+
+def test_differences_stay_and_go_with_the_values_they_are_of(run):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    measure(run, [FakeExtractor()], ["inception_score"])
+    gaps = pd.read_csv(run.root / "differences.csv")
+    assert set(gaps["metric"]) == {"clip_score", "inception_score"}
+    rewrite_manifest(run, lambda s: None if s.arm == "cfg-3" and s.prompt_id == "p0001" else s)
+    measure(run, [FakeExtractor()], ["inception_score"])
+    gaps = pd.read_csv(run.root / "differences.csv").groupby("arm")["metric"].agg(set)
+    assert gaps["cfg-3"] == {"inception_score"}
+    assert gaps["clip-3"] == {"clip_score", "inception_score"}

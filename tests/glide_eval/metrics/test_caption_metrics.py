@@ -97,7 +97,7 @@ def test_share_intervals_keep_their_coverage_with_replicas_that_agree(p):
 
 
 def test_clustered_errors_check_their_labels_and_need_two_clusters():
-    with pytest.raises(ValueError, match="3 influence values but 2 cluster labels"):
+    with pytest.raises(ValueError, match="3 images but 2 cluster labels"):
         clustered_se(np.arange(3.0), ["a", "b"])
     se, groups = clustered_se(np.array([]), [])
     assert np.isnan(se)

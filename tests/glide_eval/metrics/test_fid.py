@@ -7,7 +7,7 @@ from cleanfid.fid import frechet_distance as cleanfid_distance
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics.fid import Moments, fid, frechet_distance
+from glide_eval.metrics.fid import Moments, fid, fid_infinity, frechet_distance
 
 
 def spread(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -124,6 +124,79 @@ def test_the_standard_error_is_that_of_repeated_draws():
     assert halves.mean() / 1.975 == pytest.approx(values.std(ddof=1), rel=0.15)
     covered = [draw.interval.low <= values.mean() <= draw.interval.high for draw in draws]
     assert 0.92 <= np.mean(covered) <= 0.985
+
+
+def test_at_five_images_a_feature_intervals_cover_and_the_extrapolated_ones_cover_the_truth():
+    # Generated and real images are Gaussian with known moments, so the true distance is known.
+    d, n, repeats = 8, 40, 300
+    rng = np.random.default_rng(11)
+    shape = np.diag(np.linspace(0.5, 2, d)) + 0.2 * rng.normal(size=(d, d))
+    reference = Moments.of(rng.normal(size=(20_000, d)) + 0.8)
+    truth = frechet_distance(Moments(2, np.zeros(d), shape), reference)
+    plain, free = [], []
+    for _ in range(repeats):
+        features = rng.normal(size=(n, d)) @ shape
+        plain.append(fid(features, reference))
+        free.append(fid_infinity(features, reference, plain=plain[-1]))
+    mean = np.mean([draw.value for draw in plain])
+    covered = np.mean([draw.interval.low <= mean <= draw.interval.high for draw in plain])
+    assert 0.92 <= covered <= 0.98
+    covered = np.mean([draw.interval.low <= truth <= draw.interval.high for draw in free])
+    assert 0.91 <= covered <= 0.98
+    extrapolated = np.mean([draw.value for draw in free])
+    assert abs(extrapolated - truth) < 0.15 * (mean - truth)
+
+
+def test_fid_infinity_is_the_line_through_whole_and_halves():
+    features, reference = spread(60, 4), Moments.of(spread(500, 4, seed=2))
+    prompts = np.repeat(np.arange(30), 2).tolist()
+    whole = fid(features, reference, prompts)
+    found = fid_infinity(features, reference, prompts, seed=3)
+    assert found.metric == "fid_infinity"
+    assert found.value < whole.value
+    width = whole.interval.high - whole.interval.low
+    assert found.interval.high - found.interval.low == pytest.approx(width)
+    assert fid_infinity(features, reference, prompts, whole, seed=3) == found
+    assert fid_infinity(features, reference, prompts, whole, seed=4).value != found.value
+    # Replicas stay together: were the halves drawn by image, copies would change the value more.
+    doubled = fid_infinity(features.repeat(2, axis=0), reference, np.repeat(prompts, 2), seed=3)
+    assert doubled.value == pytest.approx(found.value, rel=0.15)
+
+
+def test_fid_infinity_needs_prompts_to_halve_and_says_where_it_is_weak():
+    reference = Moments.of(spread(500, 8, seed=2))
+    few = fid_infinity(spread(9, 8), reference, ["a", "a", "a", "b", "b", "b", "c", "c", "c"])
+    assert np.isnan(few.value)
+    assert "needs 4 prompts to halve, has 3" in few.note
+    assert "has 1 generated and 500 real" in fid_infinity(spread(1, 8), reference).note
+    assert "weak for 12 images of 8 features" in fid_infinity(spread(12, 8), reference).note
+    assert fid_infinity(spread(40, 8), reference).note == ""
+
+
+def test_an_images_influence_is_what_leaving_it_out_changes():
+    for n, d in ((200, 5), (30, 50)):
+        features, reference = spread(n, d), Moments.of(spread(400, d, seed=2))
+        found = fid(features, reference)
+        change = [found.value - fid(np.delete(features, i, axis=0), reference).value
+                  for i in range(n)]  # fmt: skip
+        assert np.corrcoef(change, found.influence)[0, 1] > 0.98
+
+
+def test_directions_without_spread_and_singular_values_far_apart_are_exact():
+    rng = np.random.default_rng(0)
+    first = spread(300, 24) * np.logspace(0, -9, 24)
+    first[:, 5] = first[:, 9] = 0.0
+    transport = positive_definite(24)
+    gap = np.eye(24) - transport
+    second = first @ transport
+    mean_gap = (first - second).mean(axis=0)
+    wanted = mean_gap @ mean_gap + np.trace(gap @ np.cov(first.T) @ gap)
+    assert frechet_distance(Moments.of(first), Moments.of(second)) == pytest.approx(
+        wanted, abs=1e-9
+    )
+    nearly = first + 1e-7 * rng.normal(size=first.shape)
+    found = frechet_distance(Moments.of(first), Moments.of(nearly))
+    assert 0 < found < 1e-11
 
 
 def test_replicas_of_a_prompt_count_as_one():

@@ -1,0 +1,141 @@
+"""Differences between arms that share prompts, with the narrower intervals that sharing earns.
+
+Images of one prompt, drawn from the same noise in both arms, are good or bad together, and what
+they have in common cancels in a difference. To first order a difference errs by the mean of one
+arm's influence values less the mean of the other's; summed within prompts, those are the paired
+data of a clustered standard error (as for paired model comparisons: Miller 2024, arXiv 2411.00640,
+section 4). With one image a prompt and a mean for a metric it is the paired t-interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .value import Interval, MetricValue, t_interval
+
+METHOD = "paired by prompt, from influence values"
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """One metric of one arm, with what lines it up with other arms.
+
+    Attributes:
+        arm: the arm's name.
+        value: of the metric.
+        keys: (images,) prompt and replica of each image, in the order of `value.influence`.
+    """
+
+    arm: str
+    value: MetricValue
+    keys: Sequence[tuple[Hashable, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One metric of an arm less the same of a baseline.
+
+    Attributes:
+        arm: the arm's name.
+        baseline: the arm subtracted.
+        metric: as in `metrics.csv`.
+        difference: value less value; NaN where either is undefined, and `note` says why.
+        interval: see `Interval`; it holds the reference fixed.
+        n: images with a partner of the same prompt and replica in the other arm.
+        method: how the interval was made.
+        note: why a value or interval is missing or should be doubted; else empty.
+    """
+
+    arm: str
+    baseline: str
+    metric: str
+    difference: float
+    interval: Interval
+    n: int
+    method: str = ""
+    note: str = ""
+
+
+def differences(observed: Sequence[Observed], pairs: Sequence[tuple[str, str]]) -> list[Difference]:
+    """Every metric that both arms of a pair have, in the order of pairs, then of metrics.
+
+    All of `observed` must be of one extractor and one reference: others are not comparable.
+
+    Args:
+        observed: at most one for each arm and metric.
+        pairs: (arm, baseline) names.
+
+    Raises:
+        KeyError: no value is of an arm that `pairs` names.
+    """
+    of_arm: dict[str, dict[str, Observed]] = {}
+    for one in observed:
+        of_arm.setdefault(one.arm, {})[one.value.metric] = one
+    return [
+        difference(first, of_arm[baseline][metric])
+        for arm, baseline in pairs
+        for metric, first in of_arm[arm].items()
+        if metric in of_arm[baseline]
+    ]
+
+
+def difference(first: Observed, second: Observed) -> Difference:
+    """One arm's value less another's.
+
+    SE² = G/(G−1) Σ_g (S_g/n₁ − S'_g/n₂)², S_g and S'_g the arms' influence values summed over
+    prompt g. A prompt that only one arm has counts with its own sum, so arms that share none are
+    taken as independent.
+
+    Raises:
+        ValueError: keys and influence values differ in number.
+    """
+    shared = len(set(first.keys) & set(second.keys))
+    a, b = first.value, second.value
+    notes = list(dict.fromkeys(note for note in (a.note, b.note) if note))
+    if np.isnan(a.value) or np.isnan(b.value):
+        return _result(first, second, Interval(), shared, "", notes)
+    if a.influence is None or b.influence is None:
+        notes = notes or ["no interval: the metric has no influence values"]
+        return _result(first, second, Interval(), shared, "", notes)
+    sums = _sums(first)
+    for prompt, total in _sums(second).items():
+        sums[prompt] = sums.get(prompt, 0.0) - total
+    groups, spread = len(sums), np.array(list(sums.values()))
+    scale = max(np.abs(a.influence).max(), np.abs(b.influence).max())
+    se = float(np.sqrt(groups / max(groups - 1, 1) * np.sum(spread**2)))
+    if groups < 2:
+        notes.append("no interval from a single prompt")
+    elif se <= 1e-12 * scale:
+        se = 0.0
+        notes.append("no interval: every prompt differs by the same")
+    most = max(len(first.keys), len(second.keys))
+    if not shared:
+        notes.append("the arms share no prompt: taken as independent")
+    elif shared < most:
+        notes.append(f"only {shared} of {most} images have a partner")
+    interval = t_interval(a.value - b.value, se, groups)
+    return _result(first, second, interval, shared, METHOD, notes)
+
+
+def _sums(one: Observed) -> dict[Hashable, float]:
+    """Mean influence of the arm's images, a part for each prompt."""
+    influence = one.value.influence
+    assert influence is not None
+    if len(influence) != len(one.keys):
+        raise ValueError(f"{len(influence)} influence values but {len(one.keys)} keys.")
+    sums: dict[Hashable, float] = {}
+    for (prompt, _), value in zip(one.keys, influence, strict=True):
+        sums[prompt] = sums.get(prompt, 0.0) + float(value) / len(influence)
+    return sums
+
+
+def _result(
+    first: Observed, second: Observed, interval: Interval, n: int, method: str, notes: list[str]
+) -> Difference:
+    gap = first.value.value - second.value.value
+    return Difference(
+        first.arm, second.arm, first.value.metric, gap, interval, n, method, "; ".join(notes)
+    )

@@ -1,0 +1,93 @@
+"""R-precision with CLIP (Park et al. 2021): does an image find its own caption among a hundred?
+
+As in AttnGAN (Xu et al. 2018), whose 99 other captions are drawn at random from those of other
+images, with CLIP as the retriever. Ours are the run's own captions, drawn once for each prompt from
+a fixed seed, so arms of one run face the same ones; captions that say the same are no distractors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from .value import (
+    MetricValue,
+    as_unit_rows,
+    cluster_numbers,
+    clustered_se,
+    no_interval,
+    share_interval,
+    undefined,
+)
+
+DISTRACTORS = 99
+SEED = 2018
+SAME_CAPTION = 1 - 1e-5  # cosine from which two captions are one, give or take rounding
+
+
+def r_precisions(
+    images: np.ndarray, texts: np.ndarray, prompts: Sequence[Hashable]
+) -> np.ndarray | None:
+    """Whether each image's own caption ranks first: float64 (n,) of 0 and 1.
+
+    Args:
+        images: (n, e) embeddings of unit length.
+        texts: (n, e) embeddings of their captions, of unit length.
+        prompts: (n,) prompt of each image; one caption a prompt.
+
+    Returns:
+        None where some prompt has fewer than 99 other captions to be told from.
+
+    Raises:
+        FeatureError: not finite, or not of unit length.
+    """
+    f = as_unit_rows(images, "image embeddings for R-precision")
+    numbers = cluster_numbers(len(f), prompts)
+    _, first = np.unique(numbers, return_index=True)
+    captions = as_unit_rows(texts, "caption embeddings for R-precision")[first]
+    distractors = _distractors(captions)
+    if distractors is None:
+        return None
+    found = np.empty(len(f))
+    own = np.sum(f * captions[numbers], axis=1)
+    for i, image in enumerate(f):
+        found[i] = own[i] > (captions[distractors[numbers[i]]] @ image).max()
+    return found
+
+
+def r_precision(
+    scores: np.ndarray | None, n: int, clusters: Sequence[Hashable] | None = None
+) -> MetricValue:
+    """Share of `r_precisions`, with Wilson's interval clustered by prompt.
+
+    Args:
+        scores: (n,) of `r_precisions`, or None.
+        n: images.
+        clusters: (n,) prompt of each image; None means all differ.
+    """
+    if scores is None or not n:
+        reason = f"needs {DISTRACTORS + 1} different captions, each image's own and the others'"
+        return undefined("r_precision", n, reason)
+    se, groups = clustered_se(scores, clusters)
+    value = float(scores.mean())
+    interval = share_interval(value, se, groups)
+    method, note = "Wilson score, clustered by prompt", no_interval(1.0, groups)
+    return MetricValue("r_precision", value, interval, n, method, note, scores - value)
+
+
+def _distractors(captions: np.ndarray) -> np.ndarray | None:
+    """Which 99 others each of (p, e) captions is told from: int (p, 99)."""
+    count = len(captions)
+    drawn = np.empty((count, DISTRACTORS), dtype=np.intp)
+    for i, caption in enumerate(captions):
+        rng = np.random.default_rng([SEED, i])
+        for candidates in (min(count, 2 * DISTRACTORS), count):  # usually the few suffice
+            others = rng.choice(count, candidates, replace=False)
+            others = others[captions[others] @ caption < SAME_CAPTION][:DISTRACTORS]
+            if len(others) == DISTRACTORS:
+                break
+        else:
+            return None
+        drawn[i] = others
+    return drawn
