@@ -83,6 +83,9 @@ SCHEDULES = {
         steps=1800, lr=5e-3, warmup=20, weight_decay=0.03, seed=22,
         optimiser="muon",
     ),
+    "base-again": Schedule(
+        steps=1000, lr=4e-3, warmup=20, weight_decay=0.03, seed=25, optimiser="muon",
+    ),
     "base-inpaint": Schedule(
         steps=400, lr=3e-3, warmup=30, weight_decay=0.03, seed=24, optimiser="muon",
     ),
@@ -101,6 +104,7 @@ BATCH = {
     "text": 64,
     "base": 32,
     "base-cfg": 32,
+    "base-again": 32,
     "base-inpaint": 32,
     "upsample": 16,
     "noised-clip": 96,
@@ -109,7 +113,13 @@ BATCH = {
     "classifier": CLASSIFIER_BATCH,
     "autoencoder": AUTOENCODER_BATCH,
 }  # fmt: skip
-MAX_WEIGHT = {"base": 40.0, "base-cfg": 40.0, "base-inpaint": 20.0, "upsample": 20.0}
+MAX_WEIGHT = {
+    "base": 40.0,
+    "base-cfg": 40.0,
+    "base-again": 40.0,
+    "base-inpaint": 20.0,
+    "upsample": 20.0,
+}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -138,7 +148,7 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
     diffusion = Diffusion(config.noise_schedule)
     # On a CPU without matrix units, convolutions this narrow are slower under autocast.
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    dropped = EMPTY_CAPTIONS if name in ("base-cfg", "base-inpaint") else 0.0
+    dropped = EMPTY_CAPTIONS if name in ("base-cfg", "base-again", "base-inpaint") else 0.0
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
@@ -216,6 +226,11 @@ def _base_cfg(data: Path, work: Path, device: str) -> None:
     _unet("base-cfg", Data(data, 32, True), model, work, device)
 
 
+def _base_again(data: Path, work: Path, device: str) -> None:
+    model = load_unet(work / "base-cfg.safetensors").requires_grad_(True)
+    _unet("base-again", Data(data, 32, True), model, work, device)
+
+
 def _base_inpaint(data: Path, work: Path, device: str) -> None:
     model = grown(load_unet(work / "base-cfg.safetensors")).requires_grad_(True)
     _unet("base-inpaint", Data(data, 32, True), model, work, device)
@@ -276,6 +291,7 @@ RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
     "text": _text,
     "base": _base,
     "base-cfg": _base_cfg,
+    "base-again": _base_again,
     "base-inpaint": _base_inpaint,
     "upsample": _upsample,
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
