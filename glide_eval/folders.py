@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .arm_differences import difference_rows, pairs_to_compare
-from .errors import ConfigError, UsageError
-from .extraction import Unreadable
+from .errors import ConfigError, ImageError, UsageError
+from .extraction import Unreadable, read_picture
 from .extractors import Extractor
 from .extractors.cache import cache_key
 from .folder_features import SQUARE, FolderFeatures, folder_features
@@ -110,7 +110,7 @@ def measure_folders(
     observed: dict[str, list[Observed]] = {extractor.name: [] for extractor in extractors}
     for (name, listing), folder in zip(listings.items(), fakes, strict=True):
         table = captions or _captions_file(folder)
-        texts, why_not = _captions(folder, listing.images, table)
+        texts, why_not = _captions(folder, listing.images, table, skip_unreadable)
         found = folder_features(
             folder,
             listing.images,
@@ -204,9 +204,9 @@ def _captions_file(folder: Path) -> Path | None:
 
 
 def _captions(
-    folder: Path, images: Sequence[Path], table: Path | None
+    folder: Path, images: Sequence[Path], table: Path | None, skip_unreadable: bool
 ) -> tuple[dict[Path, str] | None, str]:
-    """Every image's caption, or None and why not."""
+    """Every image's caption, or None and why not; what is left out as unreadable needs none."""
     if table is None:
         beside = {path: path.with_suffix(".txt") for path in images}
         found = {
@@ -228,7 +228,11 @@ def _captions(
             for path in images
             if (text := texts.get(path.relative_to(folder).as_posix()) or texts.get(path.name))
         }
-    lacking = [path.name for path in images if path not in found]
+    lacking = [
+        path.name
+        for path in images
+        if path not in found and not (skip_unreadable and _unreadable(path))
+    ]
     if lacking:
         more = f" and {len(lacking) - SHOWN:,} more" if len(lacking) > SHOWN else ""
         return None, (
@@ -236,6 +240,14 @@ def _captions(
             f"({', '.join(lacking[:SHOWN])}{more})"
         )
     return found, ""
+
+
+def _unreadable(path: Path) -> bool:
+    try:
+        read_picture(path)
+    except ImageError:
+        return True
+    return False
 
 
 def _kinds(found: FolderFeatures) -> Counter[str]:

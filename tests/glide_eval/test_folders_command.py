@@ -267,6 +267,17 @@ def test_skipping_lists_every_file_that_was_not_used_and_why(capsys, tmp_path, t
     assert status == 1  # refused again without the option, from the cache too
 
 
+def test_an_image_that_was_left_out_needs_no_caption(capsys, tmp_path):
+    fake = folder(tmp_path / "fake")
+    captions(fake / "captions.csv", [f"{i:02d}.png" for i in range(12)])
+    (fake / "broken.png").write_bytes(b"x")
+    result, _, err = measured(
+        capsys, tmp_path, "--fake", fake, "--metrics", "clip_score", "--skip-corrupt"
+    )
+    assert values(result)["fake", "clip_score"] is not None
+    assert "broken.png" in err
+
+
 def test_a_folder_of_nothing_readable_is_an_error_even_when_skipping(capsys, tmp_path):
     fake = folder(tmp_path / "fake", 1)
     (fake / "00.png").write_bytes(b"x")
