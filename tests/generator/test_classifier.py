@@ -61,17 +61,18 @@ def test_the_bundled_classifier_names_what_is_in_unseen_scenes():
 def test_classifier_guidance_raises_the_classifiers_own_probability():
     pipeline = load_pipeline(networks=("base", "upsampler", "classifier"))
     assert "classifier.safetensors" in pipeline.weights
-    captions, seeds = ["a red cube", "a green sphere"], [1, 2]
+    captions, seeds = ["a red cube", "a green sphere", "a blue cone"], [1, 2, 3]
 
     def log_p(scale: float) -> float:
-        small = pipeline.sample_base(
-            captions, seeds, Sampling("classifier", scale, sampler="ddpm", steps=8)
-        )
-        logits = pipeline.classifier(small, torch.zeros(2, dtype=torch.int64))
-        named = [CLASSES.index("red cube"), CLASSES.index("green sphere")]
-        return float(torch.nn.functional.logsigmoid(logits)[range(2), named].mean())
+        """The base model is told nothing: left alone it draws anything."""
+        gradient = pipeline.classifier.gradient(captions, torch.full((3,), scale))
+        how = Sampling("unguided", sampler="ddpm", steps=8)
+        small = pipeline.sample_base([""] * 3, seeds, how, cond_fn=gradient)
+        logits = pipeline.classifier(small, torch.zeros(3, dtype=torch.int64))
+        named = [CLASSES.index(caption.removeprefix("a ")) for caption in captions]
+        return float(torch.nn.functional.logsigmoid(logits)[range(3), named].mean())
 
-    assert log_p(10.0) > log_p(0.0)
+    assert log_p(10.0) > log_p(0.0) + 0.5
 
 
 def test_training_lowers_the_loss_and_resumes_where_it_stopped(tmp_path, capsys):
