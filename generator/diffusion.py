@@ -184,7 +184,9 @@ class Diffusion:
         # difference shows.
         before, now = _at(self.alpha_bar_previous, t, x_t), _at(self.alpha_bar, t, x_t)
         sigma = eta * ((1 - before) / (1 - now)).sqrt() * (1 - now / before).sqrt()
-        mean = before.sqrt() * prediction.x_start + (1 - before - sigma**2).sqrt() * eps
+        # Where ᾱ is nearly 0 and η is 1, what is left for ε is a unit of float32, of either sign.
+        left = (1 - before - sigma**2).clamp(min=0)
+        mean = before.sqrt() * prediction.x_start + left.sqrt() * eps
         if noise is None or eta == 0:
             return mean
         keep = (t != 0).to(x_t.dtype).view(-1, *[1] * (x_t.dim() - 1))
