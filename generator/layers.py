@@ -8,12 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_SHARED_OUT = 1024  # pixels from which torch's GroupNorm on a CPU adds partial sums of its threads
+
 
 class GroupNorm32(nn.GroupNorm):
     """GroupNorm with fp32 parameters and statistics, whatever the dtype of what it normalises."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (batch, channels, …)."""
+        shared = input.is_cpu and len(input) > 1 and math.prod(input.shape[2:]) >= _SHARED_OUT
+        if shared and not torch.is_grad_enabled():
+            return self._row_by_row(input)
         if input.dtype == self.weight.dtype:
             return super().forward(input)
         if torch.is_grad_enabled():
@@ -24,6 +29,17 @@ class GroupNorm32(nn.GroupNorm):
         if not input.is_cpu:
             weight, bias = weight.to(input.dtype), bias.to(input.dtype)
         return F.group_norm(input, self.num_groups, weight, bias, self.eps)
+
+    def _row_by_row(self, input: Tensor) -> Tensor:
+        """Normalise pictures one at a time, so that none feels its place in the batch.
+
+        Of large pictures in channels-last order torch shares out the whole batch's pixels among a
+        CPU's threads and adds their partial sums, which round differently at another place.
+        """
+        out = torch.empty_like(input)
+        for row, normalised in zip(input.split(1), out.split(1), strict=True):
+            normalised.copy_(self(row))
+        return out
 
 
 class LayerNorm32(nn.LayerNorm):

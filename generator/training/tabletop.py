@@ -84,7 +84,7 @@ SCHEDULES = {
         optimiser="muon",
     ),
     "base-again": Schedule(
-        steps=1000, lr=4e-3, warmup=20, weight_decay=0.03, seed=25, optimiser="muon",
+        steps=4500, lr=6e-3, warmup=50, weight_decay=0.03, seed=25, optimiser="muon",
     ),
     "base-inpaint": Schedule(
         steps=400, lr=3e-3, warmup=30, weight_decay=0.03, seed=24, optimiser="muon",
