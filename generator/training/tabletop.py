@@ -96,6 +96,9 @@ SCHEDULES = {
         steps=4000, lr=6e-3, warmup=100, decay_from=0.6, weight_decay=0.03, seed=23,
         optimiser="muon",
     ),
+    "upsample-steady": Schedule(
+        steps=400, lr=2e-3, warmup=20, weight_decay=0.03, seed=27, optimiser="muon",
+    ),
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
     "evaluator": EVALUATOR_SCHEDULE,
@@ -111,6 +114,7 @@ BATCH = {
     "base-steady": 32,
     "base-inpaint": 32,
     "upsample": 16,
+    "upsample-steady": 16,
     "noised-clip": 96,
     "clean-clip": 96,
     "evaluator": EVALUATOR_BATCH,
@@ -124,8 +128,10 @@ MAX_WEIGHT = {
     "base-steady": 40.0,
     "base-inpaint": 20.0,
     "upsample": 20.0,
+    "upsample-steady": 20.0,
 }
-NOISE_SPREAD = {"base-steady": 0.05}
+# Relative standard deviation of the noise's strength about what t says (`kinds.unet_loss`).
+NOISE_SPREAD = {"base-steady": 0.05, "base-inpaint": 0.05, "upsample-steady": 0.05}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -154,7 +160,7 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
     diffusion = Diffusion(config.noise_schedule)
     # On a CPU without matrix units, convolutions this narrow are slower under autocast.
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    dropped = 0.0 if name in ("base", "upsample") else EMPTY_CAPTIONS
+    dropped = 0.0 if config.super_res or name == "base" else EMPTY_CAPTIONS
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
@@ -244,7 +250,7 @@ def _base_steady(data: Path, work: Path, device: str) -> None:
 
 
 def _base_inpaint(data: Path, work: Path, device: str) -> None:
-    model = grown(load_unet(work / "base-cfg.safetensors")).requires_grad_(True)
+    model = grown(load_unet(work / "base-steady.safetensors")).requires_grad_(True)
     _unet("base-inpaint", Data(data, 32, True), model, work, device)
 
 
@@ -252,6 +258,11 @@ def _upsample(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
     pictures = Data(data, 128, True, 8000)
     _unet("upsample", pictures, TextUNet(UPSAMPLE), work, device)
+
+
+def _upsample_steady(data: Path, work: Path, device: str) -> None:
+    model = load_unet(work / "upsample.safetensors").requires_grad_(True)
+    _unet("upsample-steady", Data(data, 128, True, 8000), model, work, device)
 
 
 def _unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> None:
@@ -307,6 +318,7 @@ RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
     "base-steady": _base_steady,
     "base-inpaint": _base_inpaint,
     "upsample": _upsample,
+    "upsample-steady": _upsample_steady,
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "evaluator": _evaluator,
     "clean-clip": _clip("clean-clip", CLEAN_CLIP, False),
