@@ -14,8 +14,8 @@ from generator.diffusion import Diffusion
 from generator.tabletop.evaluator import CLASSES, EvaluatorNetwork, _decode
 from generator.tabletop.scenes import Object, Scene
 from generator.training.evaluator import Targets, evaluator_loss
-from generator.training.loop import Schedule, train
 from generator.training.kinds import Batch, unet_loss
+from generator.training.loop import Schedule, train
 from generator.training.losses import contrastive_loss, diffusion_loss
 from generator.training.optimiser import Muon
 
