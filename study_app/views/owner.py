@@ -29,7 +29,7 @@ from study_app.overview import (
 from study_app.server import current_study
 from study_app.services import Progress, Study
 
-from . import STYLE
+
 
 REFRESH_SECONDS = 5.0
 WRONG_GUESS_SECONDS = 1.0
