@@ -15,6 +15,7 @@ from glide_eval.records import Arm, Sample
 from glide_eval.run_store import RunFolder
 
 from .database import Database, require_empty
+from .design import QuestionTable, RatersTable, StudyDesign, VotesTable
 from .domain import DEFAULT_QUESTIONS, RATER_KINDS, Question, Rules
 from .images import blind_copies, common_size, require_samples
 from .orm import (
@@ -31,6 +32,7 @@ from .orm import (
 )
 from .pairing import PlannedPair, plan_pairs
 from .passwords import hash_password, new_password
+from .secret import new_secret
 from .services import Clock, utc_now
 
 IMAGE_FOLDER = "study_images"
@@ -85,13 +87,43 @@ def create_study(
         DatabaseError: the database holds something, or can't be written.
         RunError, ImageError, StorageError: the run is not whole, or the disk is full.
     """
+    rules = rules or Rules()
+    design = StudyDesign(
+        name=name,
+        seed=seed,
+        questions=[
+            QuestionTable(
+                key=question.key,
+                text=question.text,
+                shows_caption=question.shows_caption,
+                pairs=pairs_per_question,
+            )
+            for question in questions
+        ],
+        votes=VotesTable(
+            per_pair=rules.votes_per_pair, min_seconds=rules.min_seconds, both_bad=rules.both_bad
+        ),
+        raters=RatersTable(pairs=rules.pairs_per_rater, break_every=rules.break_every),
+    )
+    return create_from_design(run, url, design, password=password, clock=clock)
+
+
+def create_from_design(
+    run: RunFolder,
+    url: URL,
+    design: StudyDesign,
+    *,
+    password: str | None = None,
+    clock: Clock = utc_now,
+) -> CreatedStudy:
+    """Make a study as its design says; see `create_study`."""
     arms, samples = run.arms(), run.samples()
     require_samples(samples, run.manifest_path)
     plan = plan_pairs(
         [sample.key for sample in samples],
-        [question.key for question in questions],
-        pairs_per_question,
-        seed,
+        [question.key for question in design.questions],
+        design.questions[0].pairs,
+        design.seed,
     )
     database = Database(url)
     try:
@@ -104,12 +136,12 @@ def create_study(
         password = password or new_password()
         study = StudyRow(
             id=1,
-            name=name or run.root.resolve().name,
-            seed=seed,
+            name=design.name or run.root.resolve().name,
+            seed=design.seed,
             created_at=clock(),
-            votes_per_pair=(rules or Rules()).votes_per_pair,
-            pairs_per_rater=(rules or Rules()).pairs_per_rater,
-            min_seconds=(rules or Rules()).min_seconds,
+            design=design.model_dump_json(),
+            state="open",
+            secret=new_secret(),
             image_size=f"{size[0]}x{size[1]}",
             image_root=_image_root(folder, database.folder),
             password_hash=hash_password(password),
@@ -119,7 +151,7 @@ def create_study(
             Base.metadata.create_all(session.connection())
             session.add(SchemaInfo(application=APPLICATION, version=SCHEMA_VERSION))
             session.add(study)
-            _store_plan(session, arms, questions, used, names, plan)
+            _store_plan(session, arms, design, used, names, plan)
 
         with database.explaining():
             database.writer.run(work)
@@ -131,12 +163,13 @@ def create_study(
 def _store_plan(
     session: Session,
     arms: list[Arm],
-    questions: tuple[Question, ...],
+    design: StudyDesign,
     samples: list[Sample],
     names: dict[tuple[str, str, int], str],
     plan: list[PlannedPair],
 ) -> None:
     arm_ids = {arm.name: number for number, arm in enumerate(arms, 1)}
+    questions = [table.question() for table in design.questions]
     question_ids = {question.key: number for number, question in enumerate(questions, 1)}
     image_ids = {sample.key: number for number, sample in enumerate(samples, 1)}
     session.add_all(ArmRow(id=arm_ids[arm.name], name=arm.name, label=arm.label) for arm in arms)
@@ -154,6 +187,7 @@ def _store_plan(
             "replica": sample.replica,
             "caption": sample.caption,
             "sha256": sample.sha256,
+            "variant": "",
         }
         for sample in samples
     ]
@@ -164,6 +198,7 @@ def _store_plan(
             "image_a_id": image_ids[pair.arm_a, pair.prompt_id, pair.replica],
             "image_b_id": image_ids[pair.arm_b, pair.prompt_id, pair.replica],
             "a_first": pair.a_first,
+            "gold": False,
         }
         for number, pair in enumerate(plan, 1)
     ]
@@ -172,8 +207,11 @@ def _store_plan(
             "pair_id": pair["id"],
             "question_id": pair["question_id"],
             "rater_kind": kind,
+            "arm_pair": 0,
+            "wanted": design.votes.per_pair,
             "taken": 0,
             "draws": 0,
+            "withdrawn": False,
         }
         for pair in pairs
         for kind in RATER_KINDS

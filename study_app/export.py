@@ -8,7 +8,7 @@ import pandas as pd
 
 from glide_eval.run_store import replacing
 
-from .repository import Repository
+from .owner_repository import OwnerRepository
 from .services import Study
 
 COLUMNS = (
@@ -24,18 +24,25 @@ COLUMNS = (
     "seconds",
     "created_at",
     "assignment",
+    "gold",
+    "repeat_of",
+    "excluded",
+    "revised",
 )
 
 
 def votes_frame(study: Study) -> pd.DataFrame:
     """Every vote so far, in the order stored; columns `COLUMNS`, `created_at` in UTC."""
     with study.database.reading() as session:
-        rows = Repository(session).votes()
+        rows = OwnerRepository(session).votes()
     frame = pd.DataFrame.from_records(
-        [tuple(row) for row in rows], columns=[name for name in COLUMNS if name != "study"]
+        [tuple(row) for row in rows],
+        columns=[name for name in COLUMNS if name not in ("study", "excluded")],
     )
     frame.insert(0, "study", study.info.name)
     frame["seconds"] = frame["seconds"].astype("float64").round(3)
+    frame["repeat_of"] = frame["repeat_of"].fillna("")
+    frame.insert(len(COLUMNS) - 2, "excluded", "")
     frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
     return frame
 

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from .domain import ANSWERS, RATER_KINDS, RaterKind
+from .domain import RATER_KINDS, USUAL_ANSWERS, RaterKind
 
 
 def of_kind(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def side_bias(votes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for kind in RATER_KINDS:
         for question in sorted(set(votes["question"])):
-            left, right, tie = (counts[kind, question, answer] for answer in ANSWERS)
+            left, right, tie = (counts[kind, question, answer] for answer in USUAL_ANSWERS)
             if left + right + tie:
                 share = left / (left + right) if left + right else math.nan
                 rows.append((kind, question, left, tie, right, share, *wilson(left, left + right)))

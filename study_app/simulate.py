@@ -25,6 +25,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
+from .assignment import Recipient
 from .domain import Answer, RaterKind
 from .errors import StudyError, StudyUsageError
 from .repository import Repository
@@ -182,7 +183,7 @@ def _join(
         public_id = f"simulated-{seed}-{number:04d}"
         row = repository.rater(public_id)
         if row is not None:
-            found[number] = (row.id, repository.count_done(row.id))
+            found[number] = (row.id, row.done)
         else:
             joined = EPOCH + timedelta(seconds=number)
             row_id = repository.add_rater(public_id, public_id, SIMULATED, shares[number], joined)
@@ -206,7 +207,7 @@ def _vote(
         now = EPOCH + timedelta(minutes=turn, seconds=rater.number)
         name = f"{study.info.name}/{seed}/{rater.number}/{turn}"
         uid = hashlib.sha256(name.encode()).hexdigest()[:32]
-        given = study.assign(repository, row_id, SIMULATED, turn, uid, now)
+        given = study.assign(repository, Recipient(row_id, SIMULATED, turn), uid, now)
         if given is None:
             continue
         worth = utilities[given.question_id]
@@ -215,7 +216,8 @@ def _vote(
             rater, worth[given.left_image_id], worth[given.right_image_id], rng
         )
         seconds = round(max(seconds, study.info.rules.min_seconds), 3)
-        repository.add_vote(given.id, answer, seconds, now + timedelta(seconds=seconds))
+        repository.add_vote(given.id, 0, answer, seconds, now + timedelta(seconds=seconds))
+        repository.count(row_id, done=1)
         cast += 1
     return cast
 
