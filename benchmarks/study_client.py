@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,7 @@ class Rater:
     notices: list[str] = field(default_factory=list)
 
     async def open(self) -> None:
-        """Connect and wait for the first page."""
+        """Connect, and go by whatever stands before the first pair."""
         parts = urlsplit(self.address)
         self._host, self._port = str(parts.hostname), parts.port or 80
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -58,6 +59,10 @@ class Rater:
             open_timeout=PATIENCE,
         )
         await self._run(None, None)
+        for _ in range(3):
+            button = re.search(r"data-event='(\w+)'", self.page.get("html", ""))
+            if button:
+                await self.act(button[1])
 
     async def answer(self, answer: str, seconds: float) -> float:
         """Answer the pair on the page; seconds until the next one was there."""

@@ -1,7 +1,8 @@
 """What is answered over HTTP: Streamlit's pages, images by opaque names, and nothing else.
 
-Every request passes, from the outside in: the hosts this study answers to, how often one address
-may ask, the paths that are open at all, and headers that give nothing away.
+Every request passes, from the outside in: headers that give nothing away, the hosts this study
+answers to, the paths that are open at all, and how often one address may ask. Images and the page's
+own files are then answered at once; the rest is Streamlit's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import mimetypes
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .limits import RateLimit, connections, requests
 from .services import Study
@@ -19,7 +20,6 @@ from .services import Study
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,6 +49,7 @@ OPEN_PATHS = frozenset({
 OPEN_FOLDERS = ("/static/", "/media/", "/image/", "/page/")
 LOGIN_PATHS = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
 
+KEPT_BYTES = 128 * 2**20  # of images in memory
 MESSAGES_PER_SECOND = 20.0  # of one browser window; a held key is stopped in the page already
 MESSAGES_AT_ONCE = 60.0
 
@@ -62,64 +63,84 @@ def build_app(study: Callable[[], Study], hosts: list[str], *, login: bool = Fal
         login: the owner signs in with OpenID Connect, so its routes are open.
     """
     import streamlit
-    from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.routing import Route
 
-    return streamlit.App(
-        SCRIPT,
-        routes=[
-            Route("/image/{name}.png", _images_of(study)),
-            Route("/page/{name}", _page_files()),
-        ],
-        middleware=[
-            Middleware(_CarefulHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
-            Middleware(_OpenPathsOnly, login=login),
-            Middleware(_PolitePace),
-            Middleware(_Discreet),
-        ],
-    )
+    app: ASGIApp = streamlit.App(SCRIPT)
+    app = _Discreet(app)
+    app = _Files(app, study)
+    app = _PolitePace(app)
+    app = _OpenPathsOnly(app, login=login)
+    app = TrustedHostMiddleware(app, allowed_hosts=hosts, www_redirect=False)
+    return _CarefulHeaders(app)
 
 
-def _images_of(study: Callable[[], Study]) -> Any:
-    """An image by its opaque name: unchanged bytes, and no date that could tell arms apart."""
-    from starlette.concurrency import run_in_threadpool
-    from starlette.responses import Response
+class _Files:
+    """Images by their opaque names, and the rater page's own script and style.
 
-    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    Images are the same bytes for everybody, without a date that could tell arms apart; those asked
+    for lately are kept in memory, so that neither size nor disk shows in the time an answer takes.
+    """
 
-    async def image(request: Request) -> Response:
-        path = study().image_path(request.path_params["name"])
-        try:
-            content = await run_in_threadpool(path.read_bytes) if path else None
-        except OSError:
-            content = None
+    def __init__(self, app: ASGIApp, study: Callable[[], Study]) -> None:
+        self._app = app
+        self._study = study
+        self._kept: dict[str, bytes] = {}  # by name, oldest first
+        self._room = KEPT_BYTES
+        self._page = {file.name: file.read_bytes() for file in PAGE_FILES.iterdir()}
+        self._tags = {
+            name: f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+            for name, content in self._page.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(("/image/", "/page/")):
+            await self._app(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await _refuse(scope, receive, send, 405)
+        else:
+            folder, name = path[1:].split("/", 1)
+            answer = await self._image(name) if folder == "image" else self._file(name, scope)
+            await answer(scope, receive, send)
+
+    async def _image(self, name: str) -> Response:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import Response
+
+        content = self._kept.get(name)
+        if content is None:
+            content = await run_in_threadpool(self._read, name)
         if content is None:
             return Response(status_code=404, headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "private, max-age=31536000, immutable"}
         return Response(content, media_type="image/png", headers=headers)
 
-    return image
+    def _read(self, name: str) -> bytes | None:
+        path = self._study().image_path(name.removesuffix(".png")) if name.endswith(".png") else None
+        try:
+            content = None if path is None else path.read_bytes()
+        except OSError:
+            return None
+        if content is not None:
+            self._keep(name, content)
+        return content
 
+    def _keep(self, name: str, content: bytes) -> None:
+        self._kept[name] = content
+        self._room -= len(content)
+        while self._room < 0 and len(self._kept) > 1:
+            self._room += len(self._kept.pop(next(iter(self._kept))))
 
-def _page_files() -> Any:
-    """The rater page's own script and style, held in memory."""
-    from starlette.responses import Response
+    def _file(self, name: str, scope: Scope) -> Response:
+        from starlette.responses import Response
 
-    files = {file.name: file.read_bytes() for file in PAGE_FILES.iterdir()}
-    tags = {name: f'"{hashlib.sha256(content).hexdigest()[:32]}"' for name, content in files.items()}
-
-    async def page_file(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in files:
+        if name not in self._page:
             return Response(status_code=404)
-        headers = {"Cache-Control": "no-cache", "ETag": tags[name]}
-        if request.headers.get("if-none-match") == tags[name]:
+        headers = {"Cache-Control": "no-cache", "ETag": self._tags[name]}
+        if (b"if-none-match", self._tags[name].encode()) in scope["headers"]:
             return Response(status_code=304, headers=headers)
         kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
-        return Response(files[name], media_type=kind, headers=headers)
-
-    return page_file
+        return Response(self._page[name], media_type=kind, headers=headers)
 
 
 class _CarefulHeaders:

@@ -48,6 +48,7 @@ class Visit:
         answered_at: when the last answer was accepted, on the server's monotonic clock.
         practised: the practice pair just answered, with what to say about it.
         refused: key in the words' `refused` section, where the way in is closed.
+        introduced: has read how to answer.
     """
 
     ack: str | None = None
@@ -55,6 +56,7 @@ class Visit:
     answered_at: float | None = None
     practised: tuple[ShownPair, Feedback] | None = None
     refused: str = ""
+    introduced: bool = False
 
 
 def page() -> None:
@@ -97,13 +99,19 @@ def _way(study: Study, text: Words, visit: Visit) -> dict[str, Any]:
         turn = study.turn(token)
     except UnknownRater:
         return {"html": stages.refused(text, "forged"), "words": text["pair"]}
+    if _is_new(turn) and not visit.introduced and not study.info.instructions:
+        return {"html": stages.instructions(study, text), "words": text["pair"]}
     if turn.current is not None or visit.practised is not None:
         return _pair(study, text, visit, turn)
     return {"html": stages.of(turn, study, text), "words": text["pair"]}
 
 
+def _is_new(turn: Turn) -> bool:
+    return turn.stage in ("practice", "pairs") and not turn.done
+
+
 def _came_by_link() -> bool:
-    return any(name in st.query_params for name in ("PROLIFIC_PID", "workerId", "invite"))
+    return any(name in st.query_params for name in ("PROLIFIC_PID", "workerId", "assignmentId", "invite"))
 
 
 def _pair(study: Study, text: Words, visit: Visit, turn: Turn) -> dict[str, Any]:
@@ -192,17 +200,17 @@ def _begin(study: Study, token: str | None, visit: Visit, _event: Mapping[str, A
     token = token or _enter(study, visit)
     if token is not None:
         study.instructed(token)
+        visit.introduced = True
 
 
 def _answer(study: Study, token: str | None, visit: Visit, event: Mapping[str, Any]) -> None:
     if token is None or visit.practised is not None:
         return
     assignment, answer = str(event.get("assignment")), str(event.get("answer"))
-    current = study.turn(token).current
-    if current is not None and current.practice:
-        if current.assignment == assignment and answer in current.answers:
-            visit.practised = current, study.practise(token, assignment, answer)
-        return
+    for item in study.info.practice:
+        if item.shown.assignment == assignment:
+            visit.practised = item.shown, study.practise(token, assignment, answer)
+            return
     now = time.monotonic()
     elapsed = None if visit.answered_at is None else now - visit.answered_at
     if elapsed is not None and elapsed < study.info.rules.min_seconds / 2:

@@ -57,7 +57,7 @@ def instructions(study: Study, text: Words) -> str:
     keys = "".join(
         f"<div><dt><kbd>{KEYS[answer] or text['pair']['space']}</kbd></dt>"
         f"<dd>{words[f'how_{answer}']}</dd></div>"
-        for answer in info.answers
+        for answer in info.rules.answers
     )
     body = (
         _paragraphs(info.instructions or words["about"])

@@ -54,7 +54,6 @@ export class PairView {
     this.part(".undo").textContent = words.undo;
     this.part(".undo").setAttribute("aria-keyshortcuts", "Backspace");
     this.part(".undo").addEventListener("click", (event) => this.undo(event));
-    this.part(".feedback button").textContent = words.next;
     this.part(".feedback button").addEventListener("click", () => this.leave("next", {}));
   }
 
@@ -110,6 +109,7 @@ export class PairView {
     this.part(".answers").hidden = Boolean(feedback);
     if (!feedback) return;
     panel.dataset.right = feedback.right;
+    panel.querySelector("button").textContent = feedback.right ? this.words.next : this.words.again;
     panel.querySelector("p").textContent = feedback.text;
     if (appears) panel.querySelector("p").focus();
   }
