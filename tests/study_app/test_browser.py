@@ -83,7 +83,7 @@ def test_votes_survive_double_clicks_reload_sigkill_and_restart(open_study, serv
         answer(how, double=True)
         time.sleep(A_LOOK)
         assert rater.seen() == seen, "the second click of a double click answers nothing"
-    for key, how in (("ArrowRight", "right"), ("ArrowDown", "tie"), ("ArrowLeft", "left")):
+    for key, how in (("ArrowRight", "right"), (" ", "tie"), ("ArrowLeft", "left")):
         time.sleep(A_LOOK)
         rater.press(key)
         answers.append((seen, how))
@@ -103,7 +103,7 @@ def test_votes_survive_double_clicks_reload_sigkill_and_restart(open_study, serv
     assert stored(study) == cast(study, answers), "every acknowledged vote, once, as it was given"
 
     server.start()
-    rater.wait(lambda: not browser.find_elements("css selector", "[role=dialog]"))
+    rater.wait(lambda: not rater.all("[role=dialog]"))
     assert rater.wait(rater.seen) == seen, "the rater is where they were, without a reload"
     rater.click("right")
     answers.append((seen, "right"))
@@ -121,9 +121,7 @@ def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
     server = serving(sqlite_study.database.url)
     rater = RaterWindow(browser, server.address)
     # a person can't make themselves simulated, nor anything else, by the address
-    browser.get(f"{server.address}/?kind=simulated&rater_kind=simulated")
-    rater.wait(lambda: browser.find_elements("css selector", ".st-key-start button"))[0].click()
-    seen = rater.wait(rater.seen)
+    seen = rater.start("/?kind=simulated&rater_kind=simulated")
     pages, urls = [], set()
     for _ in range(7):
         time.sleep(0.7)
@@ -134,7 +132,7 @@ def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
         seen = rater.next_after(seen)
     time.sleep(0.7)
     rater.click("tie")
-    rater.wait(lambda: browser.find_elements("css selector", "main.end"))
+    rater.wait(lambda: browser.find_elements("css selector", "main.done"))
     secrets = [*sqlite_study.info.arms, *sqlite_study.info.arms.values(), "p000", "samples/"]
     elsewhere = [url for url in urls if not url.startswith((server.address, "data:", "blob:"))]
     assert not elsewhere, "nothing is fetched from anywhere else"
