@@ -13,6 +13,9 @@ from .domain import DEFAULT_QUESTIONS, Entry, Question, Rules
 
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+TWIN = r"^(blur|jpeg|downsample) \d+(\.\d+)?$"
+PRACTICE_TWIN = r"^((blur|jpeg|downsample) \d+(\.\d+)?|wrong caption)$"
+Twin = Annotated[str, Field(pattern=TWIN)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -160,14 +163,17 @@ class GoldTable(Table):
         count: made for each question.
         twins: what makes the worse twin: `blur S` (pixels at 256), `jpeg Q` (quality), or
             `downsample F`.
-        wrong_caption: also pair a sample with another prompt's, under its own caption; only for
-            questions that show captions.
+        wrong_caption: questions that show captions pair a sample with another prompt's instead.
+        arms: whose samples are good enough to be the right answer; all when None.
     """
 
     per_rater: Annotated[int, Field(ge=0)] = 0
     count: Annotated[int, Field(ge=1)] = 10
-    twins: list[Text] = Field(default_factory=lambda: ["blur 6", "jpeg 3"])
+    twins: Annotated[list[Twin], Field(min_length=1)] = Field(
+        default_factory=lambda: ["blur 6", "jpeg 3"]
+    )
     wrong_caption: bool = True
+    arms: Annotated[list[Text], Field(min_length=1)] | None = None
 
 
 class RepeatsTable(Table):
@@ -195,7 +201,7 @@ class PracticeTable(Table):
     question: Key
     prompt: Text
     arm: Text | None = None
-    twin: Text = "blur 6"
+    twin: Annotated[str, Field(pattern=PRACTICE_TWIN)] = "blur 6"
     tie_is_right: bool = False
     explanation: str = ""
 

@@ -74,6 +74,7 @@ class StudyRow(Base):
     image_root: Mapped[str]  # folder of the images; relative: to the SQLite file's folder
     password_hash: Mapped[str]
     design: Mapped[str] = mapped_column(Text)  # `design.StudyDesign` as JSON; never changed
+    source: Mapped[str | None]  # the study file it was made from
     state: Mapped[str] = mapped_column(String(8), default="open")
     secret: Mapped[str]  # keys the hashes of outside ids; see `secret`
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from .domain import RaterKind
@@ -294,6 +294,33 @@ class Repository:
         """New personal links."""
         self._session.add_all(InviteRow(token_hash=one, created_at=now) for one in token_hashes)
 
+    def active_people(self, now: datetime, joined_after: datetime) -> int:
+        """People who are done, at it, or joined lately; those who left make room for others."""
+        at_it = (
+            select(AssignmentRow.id)
+            .where(
+                AssignmentRow.rater_id == RaterRow.id,
+                AssignmentRow.state == "open",
+                AssignmentRow.expires_at >= now,
+            )
+            .exists()
+        )
+        active = or_(RaterRow.done >= RaterRow.share, RaterRow.joined_at > joined_after, at_it)
+        people = select(func.count(RaterRow.id)).where(RaterRow.kind == "person", active)
+        return self._session.scalar(people) or 0
+
+    def pairs_left(self, now: datetime) -> bool:
+        """Whether a person who came now could get a pair."""
+        free = select(QuotaRow.pair_id).where(
+            QuotaRow.rater_kind == "person",
+            QuotaRow.taken < QuotaRow.wanted,
+            ~QuotaRow.withdrawn,
+        )
+        expired = select(AssignmentRow.id).where(
+            AssignmentRow.state == "open", AssignmentRow.expires_at < now
+        )
+        return any(self._session.execute(one.limit(1)).first() for one in (free, expired))
+
     # ------------------------------------------------------------------ assignments and votes
 
     def open_assignments(self, rater: int) -> Sequence[AnyRow]:
@@ -432,6 +459,18 @@ class Repository:
             PairRow.image_a_id.in_(images) | PairRow.image_b_id.in_(images)
         )
         self._execute(update(QuotaRow).where(QuotaRow.pair_id.in_(pairs)).values(withdrawn=True))
+
+    def restore(self, images: list[int]) -> None:
+        """Hand out again what was withdrawn and has both of its images among these."""
+        withdrawn = self._session.execute(
+            select(PairRow.id, PairRow.image_a_id, PairRow.image_b_id)
+            .join(QuotaRow, QuotaRow.pair_id == PairRow.id)
+            .where(QuotaRow.withdrawn)
+        ).all()
+        present = set(images)
+        whole = {row.id for row in withdrawn if {row.image_a_id, row.image_b_id} <= present}
+        for pair in whole:
+            self._execute(update(QuotaRow).where(QuotaRow.pair_id == pair).values(withdrawn=False))
 
     def _execute(self, statement: Any, **values: Any) -> Any:
         return self._session.execute(

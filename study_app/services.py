@@ -148,6 +148,10 @@ class Study:
         _ = study.info  # whatever is wrong shows now
         return study
 
+    def now(self) -> datetime:
+        """The time by this study's clock."""
+        return self._clock()
+
     def close(self) -> None:
         """Finish what is being written, then disconnect."""
         self.database.close()
@@ -186,7 +190,8 @@ class Study:
 
     def _admit(self, repository: Repository, claim: Claim) -> str:
         repository.lock()
-        outside = self._outside_hash(claim)
+        who = claim.outside_id if claim.invite is None else f"invite:{claim.invite}"
+        outside = None if who is None else self.outside_hash(who)
         known = None if outside is None else repository.rater_outside(outside)
         if known is not None and outside is not None:
             return self._token_of(outside)
@@ -204,9 +209,9 @@ class Study:
         self._require_room(repository)
         return self._join(repository, outside)
 
-    def _outside_hash(self, claim: Claim) -> str | None:
-        who = f"invite:{claim.invite}" if claim.invite is not None else claim.outside_id
-        return None if who is None else keyed_hash(self._key, who)
+    def outside_hash(self, who: str) -> str:
+        """The keyed hash by which someone known elsewhere (`prolific:5f…`) is stored."""
+        return keyed_hash(self._key, who)
 
     def _token_of(self, outside_hash: str) -> str:
         """The token of a rater known elsewhere: always the same, and only the secret makes it."""
@@ -230,6 +235,21 @@ class Study:
                 "closed",
                 "This study has ended. Thank you for your interest; nothing is left to do.",
             )
+        now, most = self._clock(), self.info.design.raters.max
+        full = most is not None and repository.active_people(now, now - self._lease) >= most
+        if full or not repository.pairs_left(now):
+            raise EntryRefused(
+                "full",
+                "This study has all the people it needs just now. Thank you for your interest; "
+                "places of those who leave early become free again, so you may try later.",
+            )
+
+    def invite(self, count: int) -> list[str]:
+        """Tokens of new personal links, told here and nowhere else: `/?invite=TOKEN`."""
+        tokens = [new_token() for _ in range(count)]
+        hashes = [hash_token(token) for token in tokens]
+        self.write(lambda session: Repository(session).add_invites(hashes, self._clock()))
+        return tokens
 
     @cached_property
     def _key(self) -> bytes:
@@ -583,8 +603,10 @@ class Study:
         self._set_state("paused")
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Go on after a pause; pairs whose images are all there again are handed out again."""
         self._set_state("open")
+        present = [image for image in self._image_names if self._file(image).is_file()]
+        self.write(lambda session: Repository(session).restore(present))
 
     def close_voting(self) -> None:
         """End the study: no vote is taken any more."""

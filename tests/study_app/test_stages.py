@@ -20,7 +20,7 @@ def open_study(run, url):
     opened = []
 
     def make(**tables) -> Study:
-        create_from_design(run, url, StudyDesign(**tables), password="x")
+        create_from_design(StudyDesign(**tables), url, run=run, password="x")
         opened.append(Study.open(url))
         return opened[-1]
 
