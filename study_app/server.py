@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from .errors import ServerError, StudyUsageError
 from .services import Study
-from .settings import DATABASE_VARIABLE, url_from_environment
+from .settings import DATABASE_VARIABLE, owner_emails, url_from_environment
 
 
 @functools.cache
@@ -87,7 +87,7 @@ def _run(listener: socket.socket, hosts: list[str]) -> None:
     from .web import build_app
 
     config = uvicorn.Config(
-        build_app(current_study, hosts),
+        build_app(current_study, hosts, login=bool(owner_emails())),
         log_level="error",
         access_log=False,
         server_header=False,

@@ -135,7 +135,7 @@ def _pair(study: Study, text: Words, visit: Visit, turn: Turn) -> dict[str, Any]
         "progress": {
             "done": turn.done,
             "total": total,
-            "text": text["pair"]["practice"]
+            "text": ""
             if pair.practice
             else text["pair"]["progress"].format(done=min(turn.done + 1, total), total=total),
         },

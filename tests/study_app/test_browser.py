@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-from selenium.webdriver.common.keys import Keys
 from sqlalchemy import select
 
 from study_app.create import create_study
@@ -16,7 +15,6 @@ from study_app.export import votes_frame
 from study_app.orm import ImageRow
 from study_app.repository import Repository
 from study_app.services import Study
-from study_app.simulate import read_scores, simulate
 
 from .browser import RaterWindow, Seen, chromium
 from .conftest import PASSWORD
@@ -143,29 +141,3 @@ def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
     votes = votes_frame(sqlite_study)
     assert votes["rater_kind"].tolist() == ["person"] * 8
     assert votes["seconds"].between(0.6, 60).all()
-
-
-def test_the_owner_needs_the_password_and_simulated_votes_are_announced(
-    sqlite_study, serving, browser, run
-):
-    simulate(sqlite_study, read_scores(run.scores_path), raters=6, votes=60, seed=0)
-    server = serving(sqlite_study.database.url)
-    window = RaterWindow(browser, server.address)
-
-    def says(text: str) -> bool:
-        return text in browser.find_element("tag name", "body").text
-
-    def sign_in(password: str) -> None:
-        field = window.wait(lambda: browser.find_elements("css selector", "input[type=password]"))
-        field[0].send_keys(Keys.CONTROL, "a")
-        field[0].send_keys(password, Keys.ENTER)
-
-    browser.get(f"{server.address}/owner")
-    sign_in("a guess")
-    window.wait(lambda: says("That is not the password"))
-    assert not says("cfg-3")
-    assert not says("Votes by people")
-    sign_in(PASSWORD)
-    window.wait(lambda: says("60 of the 60 votes are simulated"))
-    window.wait(lambda: says("Live Elo, SIMULATED votes, not people’s"))
-    window.wait(lambda: says("Download votes.csv (60 votes)"))

@@ -29,7 +29,7 @@ DESIGN = {
 
 @pytest.fixture
 def open_study(run, url):
-    create_from_design(run, url, StudyDesign.model_validate(DESIGN), password=PASSWORD)
+    create_from_design(StudyDesign.model_validate(DESIGN), url, run=run, password=PASSWORD)
     study = Study.open(url)
     yield study
     study.close()

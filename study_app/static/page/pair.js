@@ -11,6 +11,7 @@ const DOUBLE_CLICK_SECONDS = 0.5; // the second click of a double click comes wi
 const RETRY_MS = 2000;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", " ": "tie", ArrowDown: "both_bad" };
 const SIGNS = { left: "←", right: "→", tie: "␣", both_bad: "↓" };
+const ORDER = ["left", "tie", "both_bad", "right"]; // as the images stand
 const SEEN = "pair-on-display";
 
 export class PairView {
@@ -87,7 +88,7 @@ export class PairView {
     if (group.dataset.answers === answers.join()) return;
     group.dataset.answers = answers.join();
     group.replaceChildren(
-      ...answers.map((answer) => {
+      ...ORDER.filter((answer) => answers.includes(answer)).map((answer) => {
         const button = document.createElement("button");
         button.type = "button";
         button.dataset.answer = answer;
@@ -179,7 +180,8 @@ export class PairView {
     const seen = () => (this.shownAt = performance.now());
     requestAnimationFrame(() => requestAnimationFrame(seen)); // after the frame that shows it
     this.mark();
-    this.say(changed ? `${this.data.progress.text}. ${pair.question}` : this.data.progress.text);
+    const where = pair.practice ? this.words.practice : this.data.progress.text;
+    this.say(changed ? `${where}. ${pair.question}` : where);
   }
 
   frame(image, side) {
