@@ -117,13 +117,13 @@ def _elo(study: Study, votes: pd.DataFrame, kind: RaterKind) -> None:
             st.altair_chart(chart, width="stretch")
             for note in dict.fromkeys(note for note in table["note"] if note):
                 st.caption(str(note))
-            with st.expander("As a table" + (", SIMULATED" if kind == "simulated" else "")):
-                rows = [
-                    (row["arm"], _points(row["elo"]),
-                     f"{_points(row['ci_low'])} to {_points(row['ci_high'])}", f"{row['votes']:,}")
-                    for row in table.to_dict("records")
-                ]  # fmt: skip
-                _table(("arm", "Elo", "95% interval", "votes"), rows)
+            rows = [
+                (row["arm"], _points(row["elo"]),
+                 f"{_points(row['ci_low'])} to {_points(row['ci_high'])}", f"{row['votes']:,}")
+                for row in table.to_dict("records")
+            ]  # fmt: skip
+            folded = "As a table" + (", SIMULATED" if kind == "simulated" else "")
+            _table(("arm", "Elo", "95% interval", "votes"), rows, folded=folded)
 
 
 def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
@@ -214,7 +214,9 @@ def _raters(people: pd.DataFrame) -> None:
         st.caption(f"The {len(rows)} with most votes; all of them are in votes.csv.")
 
 
-def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = "") -> None:
+def _table(
+    titles: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = "", folded: str = ""
+) -> None:
     """A table that a screen reader can walk through; nothing without rows."""
     if not rows:
         return
@@ -225,11 +227,15 @@ def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = 
         + "</tr>"
         for row in rows
     )
-    name = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    st.html(
-        f"<div class='scroll' tabindex='0' role='region' aria-label='{html.escape(caption or titles[0])}'>"
-        f"<table class='facts'>{name}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    name = html.escape(caption or folded or titles[0])
+    above = f"<caption>{name}</caption>" if caption else ""
+    shown = (
+        f"<div class='scroll' tabindex='0' role='region' aria-label='{name}'><table class='facts'>"
+        f"{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+    if folded:
+        shown = f"<details><summary>{html.escape(folded)}</summary>{shown}</details>"
+    st.html(shown)
 
 
 def _share(value: float) -> str:
