@@ -1,7 +1,7 @@
 """What a study carries: `python -m benchmarks.study [--parts raters,closed,memory,…]`.
 
 Real server processes, real databases, real websockets that speak Streamlit's protocol
-(`study_client`), and for what a rater sees, real Chromium (`study_browser`). The driver is a
+(`tests.study_app.window`), and for what a rater sees, real Chromium (`study_browser`). The driver is a
 process of its own; its share of the processor is printed, so that it is seen not to be the limit.
 """
 
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.engine import URL
 
-from benchmarks.study_client import Rater
+from tests.study_app.window import Window
 from study_app.create import create_study
 from study_app.domain import Rules
 from study_app.export import votes_frame
@@ -141,23 +141,20 @@ def new_study(url: URL | None = None) -> Iterator[Study]:
 
 
 def new_rater(study: Study) -> str:
-    """A rater's token, past consent and instructions."""
-    token = study.admit({})
-    study.agree(token)
-    study.instructed(token)
-    return token
+    """A new rater's own address, its query."""
+    return f"rater={study.admit({})}"
 
 
 async def drive(study: Study, servers: list[Server], load: Load) -> Measured:
     """Connect everybody, let them vote, count."""
     for server in servers:  # the first window brings in modules and pages that all others share
-        first = Rater(server.address, new_rater(study))
+        first = Window(server.address, new_rater(study))
         await first.open()
         await first.answer("tie", 1.0)
         await first.close()
     idle = sum(server.memory() for server in servers)
     raters = [
-        Rater(servers[number % len(servers)].address, new_rater(study))
+        Window(servers[number % len(servers)].address, new_rater(study))
         for number in range(load.raters)
     ]
     for group in range(0, len(raters), 10):
@@ -179,9 +176,9 @@ async def drive(study: Study, servers: list[Server], load: Load) -> Measured:
     )
 
 
-async def _vote(rater: Rater, load: Load, start: float, end: float, taken: list[float]) -> int:
+async def _vote(rater: Window, load: Load, start: float, end: float, taken: list[float]) -> int:
     """One rater's votes; the first tenth of the time warms everything up and isn't measured."""
-    draw = random.Random(rater.token)
+    draw = random.Random(rater.query)
     warm = start + 0.1 * (end - start)
     await asyncio.sleep(draw.random() * load.think)
     votes = 0

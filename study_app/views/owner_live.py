@@ -167,7 +167,7 @@ def _conduct(votes: pd.DataFrame, kind: RaterKind) -> None:
         _table(
             ("agreement", "measure", "value"),
             [(_readable(row["question"]), MEASURES.get(row["measure"], row["measure"]),
-              "–" if math.isnan(row["value"]) else f"{row['value']:.2f} ({row['n']:,} pairs)")
+              row["reason"] if math.isnan(row["value"]) else f"{row['value']:.2f} ({row['n']:,} pairs)")
              for row in agreement(votes).to_dict("records")],
             "Agreement between raters",
         )  # fmt: skip

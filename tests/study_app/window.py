@@ -7,6 +7,7 @@ acknowledged before the next; and both images of each next pair, over a kept-ali
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import re
@@ -24,24 +25,40 @@ PATIENCE = 120.0  # seconds until a run counts as hung
 
 
 @dataclass
-class Rater:
-    """One rater's window.
+class Window:
+    """One browser window of a rater's.
 
     Args:
         address: where the study is served.
-        token: the rater's.
+        query: of the address: what a link or the rater's own token says.
         fetch_images: load each pair's images as a browser would.
+        cookie: sent with every request.
+        host: what the `Host` header says; the address's by default.
     """
 
     address: str
-    token: str
+    query: str
     fetch_images: bool = True
     cookie: str = ""
+    host: str = ""
     page: dict[str, Any] = field(default_factory=dict)
+    messages: list[bytes] = field(default_factory=list)  # the first ones, as they came
     notices: list[str] = field(default_factory=list)
 
     async def open(self) -> None:
         """Connect, and go by whatever stands before the first pair."""
+        await self.connect()
+        await self.go_on()
+
+    async def go_on(self) -> None:
+        """Press the button of each page of text until there is a pair, or no button."""
+        for _ in range(4):
+            button = re.search(r"data-event='(\w+)'", self.page.get("html", ""))
+            if button:
+                await self.act(button[1])
+
+    async def connect(self) -> None:
+        """Connect and wait for the first page."""
         parts = urlsplit(self.address)
         self._host, self._port = str(parts.hostname), parts.port or 80
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -50,7 +67,9 @@ class Rater:
         self._inbox, self._hash = "", ""
         headers = {"Cookie": self.cookie} if self.cookie else {}
         self._socket: ClientConnection = await connect(
-            f"ws://{self._host}:{self._port}/_stcore/stream",
+            f"ws://{self.host or self._host}:{self._port}/_stcore/stream",
+            host=self._host,
+            port=self._port,
             subprotocols=["streamlit"],  # pyright: ignore[reportArgumentType]
             additional_headers=headers,
             max_size=None,
@@ -59,31 +78,22 @@ class Rater:
             open_timeout=PATIENCE,
         )
         await self._run(None, None)
-        for _ in range(3):
-            button = re.search(r"data-event='(\w+)'", self.page.get("html", ""))
-            if button:
-                await self.act(button[1])
 
     async def answer(self, answer: str, seconds: float) -> float:
         """Answer the pair on the page; seconds until the next one was there."""
-        event = {
-            "id": f"e{next(self._numbers)}",
-            "kind": "answer",
-            "assignment": self.page["pair"]["id"],
-            "answer": answer,
-            "seconds": seconds,
-        }
         start = time.perf_counter()
-        await self._run(event, event["id"])
+        await self.act(
+            "answer", assignment=self.page["pair"]["id"], answer=answer, seconds=seconds
+        )
         took = time.perf_counter() - start
         if self.page.get("notice"):
             self.notices.append(self.page["notice"])
         await self._load_images()
         return took
 
-    async def act(self, kind: str) -> None:
-        """Press the one button of a page of text."""
-        event = {"id": f"e{next(self._numbers)}", "kind": kind}
+    async def act(self, kind: str, **details: Any) -> None:
+        """Send an event, and wait until it is acknowledged."""
+        event = {"id": f"e{next(self._numbers)}", "kind": kind, **details}
         await self._run(event, event["id"])
 
     async def close(self) -> None:
@@ -91,11 +101,20 @@ class Rater:
         await self._socket.close()
         if self._stream:
             self._stream[1].close()
+            with contextlib.suppress(OSError):
+                await self._stream[1].wait_closed()
+
+    async def __aenter__(self) -> Window:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def _run(self, event: dict[str, Any] | None, ack: str | None) -> None:
         message = BackMsg()
         state = message.rerun_script
-        state.query_string = f"rater={self.token}"
+        state.query_string = self.query
         state.page_script_hash = self._hash
         if event is not None:
             widget = state.widget_states.widgets.add()
@@ -109,8 +128,12 @@ class Rater:
     def _arrived(self, content: str | bytes, ack: str | None) -> bool:
         """Whether this message brings the page that answers `ack`."""
         assert isinstance(content, bytes)
+        if len(self.messages) < 20:
+            self.messages.append(content)
         message = ForwardMsg.FromString(content)
         kind = message.WhichOneof("type")
+        if kind == "page_info_changed":
+            self.query = message.page_info_changed.query_string
         if kind == "new_session":
             self._hash = message.new_session.page_script_hash
         if kind != "delta" or not message.delta.new_element.HasField("bidi_component"):
