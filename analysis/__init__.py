@@ -12,6 +12,7 @@ Altair and Jinja2 for the report); none of the other packages, no torch.
 
 from __future__ import annotations
 
+from .adaptive import StopDecision, always_valid, pair_gains, stop
 from .conduct import study_conduct
 from .elo import EloFit, fit_elo, win_probability
 from .errors import AnalysisError, ReportError, VotesError
@@ -29,15 +30,19 @@ __all__ = [
     "Interval",
     "ReportError",
     "Sandwich",
+    "StopDecision",
     "VotesError",
+    "always_valid",
     "ballots",
     "bootstrap",
     "elo_table",
     "fit_elo",
     "join_metrics",
     "metric_correlations",
+    "pair_gains",
     "read_votes",
     "sandwich",
+    "stop",
     "strong_groups",
     "study_conduct",
     "win_matrix",
