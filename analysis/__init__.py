@@ -16,7 +16,8 @@ from .adaptive import StopDecision, always_valid, pair_gains, stop
 from .conduct import study_conduct
 from .elo import EloFit, fit_elo, win_probability
 from .errors import AnalysisError, ReportError, VotesError
-from .intervals import Bootstrap, Interval, Sandwich, bootstrap, sandwich
+from .bootstrap import Bootstrap, bootstrap
+from .intervals import Interval, Sandwich, sandwich
 from .leaderboard import elo_table, win_table
 from .tradeoff import join_metrics, metric_correlations
 from .votes import Ballot, ballots, read_votes

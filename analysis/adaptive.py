@@ -25,7 +25,7 @@ from scipy.special import ndtri, stdtrit
 
 from .elo import ELO_PER_NAT, fit_elo, with_prior
 from .errors import AnalysisError
-from .intervals import Sandwich, sandwich
+from .intervals import Sandwich, difference_contrast, sandwich
 from .votes import Ballot
 from .win_matrix import win_matrix
 
@@ -184,12 +184,11 @@ def _half_width(error: float, alpha: float, typical: float) -> float:
 
 def _standard_error(intervals: Sandwich, i: int, j: int, alpha: float) -> float:
     """Of a difference, widened for few clusters by t's quantile over the normal's."""
-    interval = intervals.difference(i, j)
-    if interval.reason:
+    if intervals.difference(i, j).reason:
         return np.nan
-    quantile = stdtrit(intervals.df, (1 + intervals.level) / 2)
-    few = stdtrit(intervals.df, 1 - alpha / 2) / ndtri(1 - alpha / 2)
-    return float((interval.high - interval.low) / 2 / quantile * few)
+    contrast = difference_contrast(len(intervals.fit.arms), i, j)
+    few = stdtrit(intervals.covariance.df(contrast), 1 - alpha / 2) / ndtri(1 - alpha / 2)
+    return float(np.sqrt(intervals.covariance.variance(contrast)) * few)
 
 
 def _inverse_information(
