@@ -13,10 +13,10 @@ Altair and Jinja2 for the report); none of the other packages, no torch.
 from __future__ import annotations
 
 from .adaptive import StopDecision, always_valid, pair_gains, stop
+from .bootstrap import Bootstrap, bootstrap
 from .conduct import study_conduct
 from .elo import EloFit, fit_elo, win_probability
 from .errors import AnalysisError, ReportError, VotesError
-from .bootstrap import Bootstrap, bootstrap
 from .intervals import Interval, Sandwich, sandwich
 from .leaderboard import elo_table, win_table
 from .tradeoff import join_metrics, metric_correlations

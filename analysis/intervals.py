@@ -95,7 +95,7 @@ class RobustCovariance:
         return float(self.matrix(contrast[None])[0, 0])
 
     def matrix(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(Q, Q) covariance of (Q, P) contrasts, with two clusterings no smaller than their mean."""
+        """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean."""
         each = contrasts @ self.covariances @ contrasts.T
         if len(each) == 1:
             return each[0]

@@ -20,7 +20,8 @@ def draw_ballot(
 ) -> Ballot:
     """Votes of raters whose own scores differ from `scores` by N(0, taste²) Elo points an arm.
 
-    `votes_each` is a number, or one for each rater. `prompt_effect` is the same for prompts, shared by all raters. No ties.
+    `votes_each` is a number, or one for each rater. `prompt_effect` is the same for prompts,
+    shared by all raters. No ties.
     """
     rater = np.repeat(np.arange(raters), votes_each)
     K, N = len(scores), len(rater)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.elo import fit_elo, win_probability
 from analysis.bootstrap import bootstrap
+from analysis.elo import fit_elo, win_probability
 from analysis.intervals import Interval, clustered_mean, probability_interval, sandwich
 from analysis.votes import Ballot
 from analysis.win_matrix import cluster_wins, win_matrix
