@@ -9,7 +9,7 @@ For clusters of equal size it equals CR1; for unequal ones, where CR1 is too sma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
+_NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
+_BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -56,53 +58,92 @@ class Linearised:
         self, clusters: NDArray[np.int64], count: int
     ) -> tuple[NDArray[np.float64], Concentration]:
         """(P, P) CV3 covariance for (N,) cluster codes in 0 … G − 1, and how votes spread."""
-        pull = self._jackknife(clusters, count) @ self.bread * self.unit
-        return pull.T @ pull * (count - 1) / count, self._concentration(clusters, count)
+        met = self._met(clusters, count)
+        votes = met.sum(axis=0)
+        share = met / np.where(votes, votes, 1)
+        pull = self._jackknife(clusters, count, float(share.max(initial=0)))
+        share /= np.where(votes, votes, 1)
+        factor = (count - 1) / count
+        return self._carried(pull.T @ pull * factor), Concentration(votes, share.T @ share)
 
     def plain(self, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
         """(P, P) the same without leaving out, for so many clusters that none weighs."""
-        pull = self._sums(self.residual, clusters, count) @ self.bread * self.unit
-        return pull.T @ pull * count / max(count - 1, 1)
+        pull = self._sums(self._of(self.residual), clusters, count)
+        return self._carried(pull.T @ pull * count / max(count - 1, 1))
+
+    def _carried(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.bread @ meat @ self.bread * np.multiply.outer(self.unit, self.unit)
+
+    def _of(self, values: NDArray[np.float64]) -> Callable[[slice], NDArray[np.float64]]:
+        return lambda votes: values[:, votes]
 
     def _sums(
-        self, values: NDArray[np.float64], clusters: NDArray[np.int64], count: int
+        self,
+        values: Callable[[slice], NDArray[np.float64]],
+        clusters: NDArray[np.int64],
+        count: int,
     ) -> NDArray[np.float64]:
-        """(G, P) sums over each cluster of (M, N) values carried to the parameters."""
+        """(G, P) sums over each cluster of each vote's (M,) values carried to the parameters."""
         P = len(self.bread)
         total = np.zeros(count * P)
-        for column in self.columns:
-            key = clusters * P + column.index
-            total += column.sign * np.bincount(key, values[column.component], count * P)
+        for votes in _blocks(len(clusters)):
+            of_block = values(votes)
+            base = clusters[votes] * P
+            for column in self.columns:
+                key = base + column.index[votes]
+                part = np.bincount(key, of_block[column.component], count * P)
+                (np.add if column.sign > 0 else np.subtract)(total, part, out=total)
         return total.reshape(count, P)
 
-    def _jackknife(self, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    def _jackknife(
+        self, clusters: NDArray[np.int64], count: int, share: float
+    ) -> NDArray[np.float64]:
         """(G, P) scores s_g (I − B A_g)⁻¹, A_g the cluster's own information, B the bread.
 
         By the series s + sBA + s(BA)² + …, which never builds A_g: each term costs one pass over
-        the votes, and the cluster's share of the information, below one, is its ratio.
+        the votes. Its ratio is the cluster's share of the information, about its share of votes.
         """
-        total = term = self._sums(self.residual, clusters, count)
-        for _ in range(_TERMS):
+        total = term = self._sums(self._of(self.residual), clusters, count)
+        for order in range(1, _TERMS):
+            if share**order < _NEGLIGIBLE:
+                break
             moved = term @ self.bread
-            predictors = np.zeros_like(self.residual)
-            for column in self.columns:
-                predictors[column.component] += column.sign * moved[clusters, column.index]
-            weighted = np.einsum("abn,bn->an", self.weight, predictors)
-            term = self._sums(weighted, clusters, count)
+            term = self._sums(self._weighted(moved, clusters), clusters, count)
             total = total + term
             if np.abs(term).max(initial=0) <= _TOLERANCE * np.abs(total).max(initial=0):
                 break
         return total
 
-    def _concentration(self, clusters: NDArray[np.int64], count: int) -> Concentration:
+    def _weighted(
+        self, moved: NDArray[np.float64], clusters: NDArray[np.int64]
+    ) -> Callable[[slice], NDArray[np.float64]]:
+        """A block's (M, n) weighted predictors, were each cluster's parameters (G, P) `moved`."""
+
+        def values(votes: slice) -> NDArray[np.float64]:
+            predictors = np.zeros((len(self.residual), len(clusters[votes])))
+            for column in self.columns:
+                part = moved.ravel()[clusters[votes] * moved.shape[1] + column.index[votes]]
+                (np.add if column.sign > 0 else np.subtract)(
+                    predictors[column.component], part, out=predictors[column.component]
+                )
+            return np.einsum("abn,bn->an", self.weight[:, :, votes], predictors)
+
+        return values
+
+    def _met(self, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+        """(G, P) how many of each cluster's votes met each parameter."""
         P = len(self.bread)
         met = np.zeros(count * P)
-        for column in self.columns:
-            met += np.bincount(clusters * P + column.index, minlength=count * P)
-        met = met.reshape(count, P)
-        votes = met.sum(axis=0)
-        share = met / np.where(votes, votes, 1) ** 2
-        return Concentration(votes, share.T @ share)
+        for votes in _blocks(len(clusters)):
+            for column in self.columns:
+                key = clusters[votes] * P + column.index[votes]
+                met += np.bincount(key, minlength=count * P)
+        return met.reshape(count, P)
+
+
+def _blocks(votes: int) -> Iterator[slice]:
+    """Slices of so many votes that temporaries stay in little memory."""
+    return (slice(start, start + _BLOCK) for start in range(0, votes, _BLOCK))
 
 
 @dataclass(frozen=True)
