@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +13,10 @@ from .schedule import Slot
 
 if TYPE_CHECKING:
     from .repository import AnyRow
+
+
+ArmPairs = Callable[[int], list[int]]
+"""A question's row id → numbers of arm pairs, in the order to try them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ def hand_out(
     lease: timedelta,
     uid: str,
     now: datetime,
+    arm_pairs: ArmPairs = lambda _question: [],
 ) -> Assigned | None:
     """Assign the next pair to a rater, with its sides; None when there is none left for them.
 
@@ -62,7 +68,11 @@ def hand_out(
         lease: how long a plain pair is theirs.
         uid: the new assignment's unguessable id.
         now: the time of the assignment.
+        arm_pairs: in an adaptive study, which two arms to ask a question about, best first; after
+            those, and without any, the pair with the fewest votes.
     """
+    if not question_ids:
+        return None
     first = preferred_question(to.id, to.given, len(question_ids))
     in_order = question_ids[first:] + question_ids[:first]
     if slot == "gold":
@@ -71,7 +81,7 @@ def hand_out(
         given = _hand_out_repeat(repository, to, uid, now)
     else:
         given = None
-    return given or _hand_out_plain(repository, to, in_order, uid, now, lease)
+    return given or _hand_out_plain(repository, to, in_order, uid, now, lease, arm_pairs)
 
 
 def _hand_out_plain(
@@ -81,10 +91,13 @@ def _hand_out_plain(
     uid: str,
     now: datetime,
     lease: timedelta,
+    arm_pairs: ArmPairs,
 ) -> Assigned | None:
     while True:
         for question in question_ids:
-            pair = repository.next_pair(to.id, to.kind, question)
+            wanted = [*arm_pairs(question), None]
+            found = (repository.next_pair(to.id, to.kind, question, arms) for arms in wanted)
+            pair = next((one for one in found if one is not None), None)
             if pair is not None:
                 return _assign(repository, to, pair, uid, now, now + lease)
         if not repository.lapse_expired(now):

@@ -96,15 +96,21 @@ class OverlapTable(Table):
 
 
 class StopTable(Table):
-    """`[votes.stop]`: when an adaptive question has been answered well enough.
+    """`[votes.stop]`: when an adaptive question is settled (see `analysis.adaptive.stop`).
+
+    Every two arms are told apart, or known to lie within `precision` of each other.
 
     Attributes:
-        half_width: of every arm's 95% interval, in Elo points.
-        min_votes: asked for before the rule is looked at.
+        precision: Elo points.
+        level: of all intervals at all looks together.
+        typical: Elo points; the size of differences the intervals are made tightest for.
+        min_raters: no decision before so many people.
     """
 
-    half_width: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
-    min_votes: Annotated[int, Field(ge=1)] = 100
+    precision: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    typical: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
+    min_raters: Annotated[int, Field(ge=2)] = 10
 
 
 class VotesTable(Table):

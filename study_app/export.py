@@ -50,7 +50,6 @@ def votes_frame(study: Study) -> pd.DataFrame:
     )
     frame.insert(0, "study", study.info.name)
     frame["seconds"] = frame["seconds"].astype("float64").round(3)
-    frame["repeat_of"] = [uid or "" for uid in frame["repeat_of"]]
     frame["revised"] = frame["revised"].astype(bool)
     reasons = exclusions(frame, study.info.exclude)
     excluded = [reasons.get(rater, "") for rater in frame["rater"]]

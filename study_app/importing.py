@@ -120,8 +120,6 @@ def _read(
         votes["prompt_id"] = [f"v{number:07d}" for number in range(1, len(votes) + 1)]
     plain = votes.loc[(votes["gold"] == "") & (votes["repeat_of"] == "") & ~votes["revised"]]
     checked = plain.replace("", pd.NA).drop(columns=["gold", "repeat_of"])
-    if "answer" in checked:
-        checked["answer"] = checked["answer"].replace("both_bad", "tie")
     try:
         read_votes(checked)
     except AnalysisError as error:
@@ -247,6 +245,7 @@ class _Import:
             RaterRow, public, public_id=public, token_hash=hash_token(new_token()),
             outside_hash=None, kind=kind, share=0, joined_at=_time(row.get("created_at")),
             consented_at=None, instructed_at=None, practised=0, rested=0, given=0, done=0,
+            undoable_id=None,
         )  # fmt: skip
 
     def _assignment(

@@ -42,7 +42,6 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.Da
 
     mine = scored(of_kind(votes, rater_kind))
     mine = mine.loc[mine["question"] == question]
-    mine = mine.assign(answer=mine["answer"].replace("both_bad", "tie"))  # a half win for each
     if mine.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     try:

@@ -88,6 +88,7 @@ class QuestionRow(Base):
     key: Mapped[str] = mapped_column(unique=True)
     text: Mapped[str]
     shows_caption: Mapped[bool]
+    settled: Mapped[str | None]  # why an adaptive study asks it no more
 
 
 class ArmRow(Base):
@@ -189,6 +190,7 @@ class RaterRow(Base):
     rested: Mapped[int] = mapped_column(default=0)  # answers at the last break
     given: Mapped[int] = mapped_column(default=0)  # pairs open or answered
     done: Mapped[int] = mapped_column(default=0)  # pairs answered
+    undoable_id: Mapped[int | None]  # the assignment whose answer can be taken back
 
 
 class InviteRow(Base):

@@ -39,9 +39,12 @@ def counted(votes: pd.DataFrame) -> pd.DataFrame:
 
 
 def scored(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes that scores are made of: counted ones of raters who are not excluded."""
-    votes = counted(votes)
-    return votes.loc[votes["excluded"] == ""] if "excluded" in votes else votes
+    """The votes that scores are made of: standing ones, neither gold nor of excluded raters."""
+    votes = standing(votes)
+    for name in ("gold", "excluded"):
+        if name in votes:
+            votes = votes.loc[votes[name] == ""]
+    return votes
 
 
 def votes_by_question(votes: pd.DataFrame) -> Counter[str]:
@@ -179,9 +182,7 @@ def agreement(votes: pd.DataFrame) -> pd.DataFrame:
 
     rows = []
     for (kind, question), own in scored(votes).groupby(["rater_kind", "question"]):
-        # both bad: no preference, as a tie
-        plain = own.assign(answer=own["answer"].replace("both_bad", "tie"))
-        for measure in measures_of(read_votes(plain)):
+        for measure in measures_of(read_votes(own)):
             rows.append((kind, question, measure.name, measure.value, measure.n, measure.reason))
     return pd.DataFrame(rows, columns=["rater_kind", "question", "measure", "value", "n", "reason"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from .orm import (
@@ -66,11 +66,44 @@ class OwnerRepository:
             ).order_by(RaterRow.id)
         ).all()
 
+    def tallies(self, kind: str) -> Sequence[AnyRow]:
+        """`question_id, arm_left, arm_right, answer, votes`: standing answers, gold ones left out.
+
+        Pairs being looked at now are among them, with the answer None.
+        """
+        stands = and_(
+            VoteRow.assignment_id == AssignmentRow.id, VoteRow.revision == AssignmentRow.revision
+        )
+        return self._session.execute(
+            select(
+                PairRow.question_id,
+                _left_arm.name.label("arm_left"),
+                _right_arm.name.label("arm_right"),
+                VoteRow.answer,
+                func.count(AssignmentRow.id).label("votes"),
+            )
+            .select_from(AssignmentRow)
+            .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
+            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+            .join(_left, _left.id == AssignmentRow.left_image_id)
+            .join(_right, _right.id == AssignmentRow.right_image_id)
+            .join(_left_arm, _left_arm.id == _left.arm_id)
+            .join(_right_arm, _right_arm.id == _right.arm_id)
+            .outerjoin(VoteRow, stands)
+            .where(
+                RaterRow.kind == kind,
+                ~PairRow.gold,
+                AssignmentRow.state.in_(("open", "answered")),
+            )
+            .group_by(PairRow.question_id, _left_arm.name, _right_arm.name, VoteRow.answer)
+            .order_by(PairRow.question_id, _left_arm.name, _right_arm.name, VoteRow.answer)
+        ).all()
+
     def votes(self) -> Sequence[AnyRow]:
         """Every vote in the order it was stored, with the columns of votes.csv that are stored.
 
         `gold` is the right side of a gold pair, else empty; `repeat_of` the uid of the assignment
-        asked again, else None; `revised` whether the answer was taken back.
+        asked again, else empty; `revised` whether the answer was taken back.
         """
         right_side = case(
             (AssignmentRow.left_image_id == PairRow.image_a_id, "left"), else_="right"
@@ -89,7 +122,7 @@ class OwnerRepository:
                 VoteRow.created_at,
                 AssignmentRow.uid.label("assignment"),
                 case((PairRow.gold, right_side), else_="").label("gold"),
-                _repeated.uid.label("repeat_of"),
+                func.coalesce(_repeated.uid, "").label("repeat_of"),
                 case((VoteRow.revision == 0, _taken_back), else_=False).label("revised"),
             )
             .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)

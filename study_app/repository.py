@@ -6,11 +6,11 @@ asks is in `owner_repository`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Row, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from .domain import RaterKind
@@ -30,26 +30,30 @@ from .orm import (
     UndoRow,
     VoteRow,
 )
+from .prepared import Prepared
 
 if TYPE_CHECKING:
     AnyRow = Row[*tuple[Any, ...]]
 
 _earlier = aliased(AssignmentRow)
 
-_RATER = select(
-    RaterRow.id,
-    RaterRow.public_id,
-    RaterRow.kind,
-    RaterRow.share,
-    RaterRow.given,
-    RaterRow.done,
-    RaterRow.rested,
-    RaterRow.practised,
-    RaterRow.consented_at,
-    RaterRow.instructed_at,
-    select(StudyRow.state).scalar_subquery().label("state"),
-).where(RaterRow.token_hash == bindparam("token_hash"))
-_OPEN = (
+_RATER = Prepared(
+    select(
+        RaterRow.id,
+        RaterRow.public_id,
+        RaterRow.kind,
+        RaterRow.share,
+        RaterRow.given,
+        RaterRow.done,
+        RaterRow.rested,
+        RaterRow.practised,
+        RaterRow.consented_at,
+        RaterRow.instructed_at,
+        RaterRow.undoable_id,
+        select(StudyRow.state).scalar_subquery().label("state"),
+    ).where(RaterRow.token_hash == bindparam("token_hash"))
+)
+_OPEN = Prepared(
     select(
         AssignmentRow.id,
         AssignmentRow.uid,
@@ -60,12 +64,13 @@ _OPEN = (
         AssignmentRow.revision,
     )
     .where(
-        AssignmentRow.rater_id == bindparam("rater"), AssignmentRow.state.in_(("open", "lapsed"))
+        AssignmentRow.rater_id == bindparam("rater"),
+        or_(AssignmentRow.state == "open", AssignmentRow.state == "lapsed"),
     )
     .order_by(AssignmentRow.id)
     .limit(3)  # current, upcoming, and one taken back before them
 )
-_NEXT_PAIR = (
+_next_pair = (
     select(
         QuotaRow.pair_id,
         QuotaRow.draws,
@@ -88,12 +93,13 @@ _NEXT_PAIR = (
     )
     .limit(1)
 )
-_NEXT_PLAIN = _NEXT_PAIR.where(QuotaRow.taken < QuotaRow.wanted).order_by(
+_next_plain = _next_pair.where(QuotaRow.taken < QuotaRow.wanted).order_by(
     QuotaRow.taken, QuotaRow.pair_id
 )
-_NEXT_OF_ARMS = _NEXT_PLAIN.where(QuotaRow.arm_pair == bindparam("arm_pair"))
-_NEXT_GOLD = _NEXT_PAIR.where(PairRow.gold).order_by(QuotaRow.draws, QuotaRow.pair_id)
-_NEXT_REPEAT = (
+_NEXT_PLAIN = Prepared(_next_plain)
+_NEXT_OF_ARMS = Prepared(_next_plain.where(QuotaRow.arm_pair == bindparam("arm_pair")))
+_NEXT_GOLD = Prepared(_next_pair.where(PairRow.gold).order_by(QuotaRow.draws, QuotaRow.pair_id))
+_NEXT_REPEAT = Prepared(
     select(
         AssignmentRow.id,
         AssignmentRow.pair_id,
@@ -112,48 +118,67 @@ _NEXT_REPEAT = (
     .order_by(AssignmentRow.id)
     .limit(1)
 )
-_ASSIGNMENT = select(
-    AssignmentRow.id,
-    AssignmentRow.pair_id,
-    AssignmentRow.left_image_id,
-    AssignmentRow.right_image_id,
-    AssignmentRow.state,
-    AssignmentRow.revision,
-    AssignmentRow.expires_at,
-).where(AssignmentRow.uid == bindparam("uid"), AssignmentRow.rater_id == bindparam("rater"))
-_LAST_VOTE = (
+_ASSIGNMENT = Prepared(
     select(
-        VoteRow.assignment_id,
-        VoteRow.revision,
+        AssignmentRow.id,
+        AssignmentRow.pair_id,
+        AssignmentRow.left_image_id,
+        AssignmentRow.right_image_id,
         AssignmentRow.state,
-        AssignmentRow.revision.label("taken_back"),
+        AssignmentRow.revision,
         AssignmentRow.expires_at,
-    )
-    .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
-    .where(AssignmentRow.rater_id == bindparam("rater"))
-    .order_by(VoteRow.id.desc())
-    .limit(1)
+    ).where(AssignmentRow.uid == bindparam("uid"), AssignmentRow.rater_id == bindparam("rater"))
 )
 _quota_of = (QuotaRow.pair_id == bindparam("pair"), QuotaRow.rater_kind == bindparam("kind"))
-_DRAW = (
+_DRAW = Prepared(
     update(QuotaRow)
     .where(*_quota_of)
     .values(taken=QuotaRow.taken + bindparam("takes"), draws=QuotaRow.draws + 1)
 )
-_RETAKE = (
+_RETAKE = Prepared(
     update(QuotaRow)
     .where(*_quota_of, QuotaRow.taken < QuotaRow.wanted)
     .values(taken=QuotaRow.taken + 1)
 )
-_GIVE_BACK = update(QuotaRow).where(*_quota_of).values(taken=QuotaRow.taken - 1)
-_COUNT = (
+_GIVE_BACK = Prepared(update(QuotaRow).where(*_quota_of).values(taken=QuotaRow.taken - 1))
+_COUNT_GIVEN = Prepared(
     update(RaterRow)
     .where(RaterRow.id == bindparam("rater"))
+    .values(given=RaterRow.given + bindparam("more"))
+)
+_COUNT_ANSWER = Prepared(
+    update(RaterRow)
+    .where(RaterRow.id == bindparam("rater"))
+    .values(done=RaterRow.done + bindparam("more"), undoable_id=bindparam("undoable"))
+)
+_LOCK = Prepared(select(StudyRow.id).with_for_update())
+_ADD_ASSIGNMENT = Prepared(
+    insert(AssignmentRow)
     .values(
-        given=RaterRow.given + bindparam("given_more"), done=RaterRow.done + bindparam("done_more")
+        uid=bindparam("uid"),
+        rater_id=bindparam("rater"),
+        pair_id=bindparam("pair"),
+        left_image_id=bindparam("left"),
+        right_image_id=bindparam("right"),
+        assigned_at=bindparam("now"),
+        expires_at=bindparam("expires"),
+        state="open",
+        revision=0,
+        repeated=bindparam("again"),
+        repeat_of_id=bindparam("repeat_of"),
+    )
+    .returning(AssignmentRow.id)
+)
+_ADD_VOTE = Prepared(
+    insert(VoteRow).values(
+        assignment_id=bindparam("assignment"),
+        revision=bindparam("revision"),
+        answer=bindparam("answer"),
+        seconds=bindparam("seconds"),
+        created_at=bindparam("now"),
     )
 )
-_SET_STATE = (
+_SET_STATE = Prepared(
     update(AssignmentRow)
     .where(AssignmentRow.id == bindparam("assignment"))
     .values(state=bindparam("new_state"))
@@ -165,6 +190,7 @@ class Repository:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._connection = session.connection()
 
     # ------------------------------------------------------------------ the study
 
@@ -179,6 +205,25 @@ class Repository:
     def arms(self) -> Sequence[ArmRow]:
         """In the run's order."""
         return self._session.scalars(select(ArmRow).order_by(ArmRow.id)).all()
+
+    def settle(self, reasons: Mapping[str, str]) -> None:
+        """Note why questions are asked no more, once."""
+        for key, reason in reasons.items():
+            self._execute(
+                update(QuestionRow)
+                .where(QuestionRow.key == key, QuestionRow.settled.is_(None))
+                .values(settled=reason)
+            )
+
+    def unsettled(self) -> list[int]:
+        """The questions still asked, in the study's order."""
+        found = select(QuestionRow.id).where(QuestionRow.settled.is_(None))
+        return list(self._session.scalars(found.order_by(QuestionRow.id)))
+
+    @property
+    def session(self) -> Session:
+        """The session it works in."""
+        return self._session
 
     def practice(self) -> Sequence[PracticeRow]:
         """In the order raters meet them."""
@@ -218,8 +263,8 @@ class Repository:
 
     def lock(self) -> None:
         """One writer at a time across processes; SQLite's own write lock does it there."""
-        if self._session.get_bind().dialect.name != "sqlite":
-            self._session.execute(select(StudyRow.id).with_for_update())
+        if self._connection.dialect.name != "sqlite":
+            _LOCK(self._connection).all()
 
     def state(self) -> str:
         """`open`, `paused` or `closed`, as it is now."""
@@ -233,7 +278,7 @@ class Repository:
 
     def rater(self, token_hash: str) -> AnyRow | None:
         """The rater with this token, and the study's state."""
-        return self._session.execute(_RATER, {"token_hash": token_hash}).one_or_none()
+        return _RATER(self._connection, token_hash=token_hash).one_or_none()
 
     def rater_outside(self, outside_hash: str) -> int | None:
         """The row id of the rater known elsewhere by this keyed hash."""
@@ -267,9 +312,13 @@ class Repository:
         """Write down how far a rater came."""
         self._execute(update(RaterRow).where(RaterRow.id == rater).values(**values))
 
-    def count(self, rater: int, *, given: int = 0, done: int = 0) -> None:
-        """Add to a rater's counts of pairs given and answered."""
-        self._execute(_COUNT, rater=rater, given_more=given, done_more=done)
+    def count_given(self, rater: int, more: int) -> None:
+        """Add to the pairs a rater has open or answered."""
+        _COUNT_GIVEN(self._connection, rater=rater, more=more)
+
+    def count_answer(self, rater: int, more: int, undoable: int | None) -> None:
+        """Add to a rater's answers, and note which assignment's they may take back."""
+        _COUNT_ANSWER(self._connection, rater=rater, more=more, undoable=undoable)
 
     def add_practice_answer(
         self, rater: int, practice: int, answer: str, right: bool, now: datetime
@@ -325,11 +374,11 @@ class Repository:
 
     def open_assignments(self, rater: int) -> Sequence[AnyRow]:
         """At most three without a standing answer, oldest first; lapsed ones included."""
-        return self._session.execute(_OPEN, {"rater": rater}).all()
+        return _OPEN(self._connection, rater=rater).all()
 
     def assignment(self, uid: str, rater: int) -> AnyRow | None:
         """This rater's assignment of this id."""
-        return self._session.execute(_ASSIGNMENT, {"uid": uid, "rater": rater}).one_or_none()
+        return _ASSIGNMENT(self._connection, uid=uid, rater=rater).one_or_none()
 
     def next_pair(
         self, rater: int, kind: RaterKind, question_id: int, arm_pair: int | None = None
@@ -337,21 +386,21 @@ class Repository:
         """The pair with the fewest votes taken, first in the plan, that this rater hasn't had."""
         values = {"rater": rater, "kind": kind, "question": question_id}
         if arm_pair is None:
-            return self._session.execute(_NEXT_PLAIN, values).one_or_none()
-        return self._session.execute(_NEXT_OF_ARMS, values | {"arm_pair": arm_pair}).one_or_none()
+            return _NEXT_PLAIN(self._connection, **values).one_or_none()
+        return _NEXT_OF_ARMS(self._connection, **values, arm_pair=arm_pair).one_or_none()
 
     def next_gold(self, rater: int, kind: RaterKind, question_id: int) -> AnyRow | None:
         """The gold pair shown least so far that this rater hasn't had."""
         values = {"rater": rater, "kind": kind, "question": question_id}
-        return self._session.execute(_NEXT_GOLD, values).one_or_none()
+        return _NEXT_GOLD(self._connection, **values).one_or_none()
 
     def next_repeat(self, rater: int) -> AnyRow | None:
         """The rater's earliest answered pair that was not asked again yet."""
-        return self._session.execute(_NEXT_REPEAT, {"rater": rater}).one_or_none()
+        return _NEXT_REPEAT(self._connection, rater=rater).one_or_none()
 
     def draw(self, pair: int, kind: RaterKind, *, takes: bool) -> None:
         """Count a handing out, and whether it takes one of the votes wanted."""
-        self._execute(_DRAW, pair=pair, kind=kind, takes=int(takes))
+        _DRAW(self._connection, pair=pair, kind=kind, takes=int(takes))
 
     def add_assignment(
         self,
@@ -365,24 +414,20 @@ class Repository:
         repeat_of: int | None = None,
     ) -> int:
         """Hand out a pair with these images left and right; the assignment's id."""
-        added = self._session.execute(
-            insert(AssignmentRow).returning(AssignmentRow.id),
-            {
-                "uid": uid,
-                "rater_id": rater,
-                "pair_id": pair,
-                "left_image_id": sides[0],
-                "right_image_id": sides[1],
-                "assigned_at": now,
-                "expires_at": expires,
-                "state": "open",
-                "revision": 0,
-                "repeated": repeat_of is not None,
-                "repeat_of_id": repeat_of,
-            },
-        )
-        self.count(rater, given=1)
-        return added.scalar_one()
+        added = _ADD_ASSIGNMENT(
+            self._connection,
+            uid=uid,
+            rater=rater,
+            pair=pair,
+            left=sides[0],
+            right=sides[1],
+            now=now,
+            expires=expires,
+            again=repeat_of is not None,
+            repeat_of=repeat_of,
+        ).scalar_one()
+        self.count_given(rater, 1)
+        return added
 
     def lapse_expired(self, now: datetime) -> int:
         """Give back pairs whose raters left; returns how many.
@@ -395,17 +440,17 @@ class Repository:
             .where(AssignmentRow.state == "open", AssignmentRow.expires_at < now)
         ).all()
         for row in expired:
-            self._execute(_GIVE_BACK, pair=row.pair_id, kind=row.kind)
+            self.give_back(row.pair_id, row.kind)
             self.set_assignment_state(row.id, "lapsed")
         return len(expired)
 
     def retake(self, pair: int, kind: RaterKind) -> bool:
         """Take a lapsed pair up again; False when its votes are others' by now."""
-        return self._execute(_RETAKE, pair=pair, kind=kind).rowcount == 1
+        return _RETAKE(self._connection, pair=pair, kind=kind).rowcount == 1
 
     def give_back(self, pair: int, kind: RaterKind) -> None:
         """A pair that will not be answered after all."""
-        self._execute(_GIVE_BACK, pair=pair, kind=kind)
+        _GIVE_BACK(self._connection, pair=pair, kind=kind)
 
     def renew(self, assignment: int, expires: datetime | None) -> None:
         """Open an assignment again, for a lease of its own."""
@@ -417,33 +462,33 @@ class Repository:
 
     def set_assignment_state(self, assignment: int, state: str) -> None:
         """`open`, `answered`, `lapsed` (others may have the pair) or `gone` (never answered)."""
-        self._execute(_SET_STATE, assignment=assignment, new_state=state)
+        _SET_STATE(self._connection, assignment=assignment, new_state=state)
 
     def add_vote(
         self, assignment: int, revision: int, answer: str, seconds: float | None, now: datetime
     ) -> None:
         """The one vote of an assignment's revision; a second one violates its constraint."""
-        self._execute(
-            insert(VoteRow),
-            assignment_id=assignment,
+        _ADD_VOTE(
+            self._connection,
+            assignment=assignment,
             revision=revision,
             answer=answer,
             seconds=seconds,
-            created_at=now,
+            now=now,
         )
         self.set_assignment_state(assignment, "answered")
 
-    def last_vote(self, rater: int) -> AnyRow | None:
-        """The rater's last stored answer, and where its assignment stands."""
-        return self._session.execute(_LAST_VOTE, {"rater": rater}).one_or_none()
-
-    def add_undo(self, assignment: int, expires: datetime | None, now: datetime) -> None:
+    def add_undo(self, assignment: int, now: datetime, lease: timedelta) -> None:
         """Take an assignment's answer back: it is open again, for its second revision."""
         self._execute(insert(UndoRow), assignment_id=assignment, created_at=now)
         self._execute(
             update(AssignmentRow)
             .where(AssignmentRow.id == assignment)
-            .values(state="open", revision=1, expires_at=expires)
+            .values(
+                state="open",
+                revision=1,
+                expires_at=case((AssignmentRow.expires_at.is_(None), None), else_=now + lease),
+            )
         )
 
     def set_aside(self, assignment: int, reason: str, now: datetime) -> None:

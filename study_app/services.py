@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from .assignment import Assigned, Recipient, hand_out
+from .adaptive import Adviser
+from .assignment import ArmPairs, Assigned, Recipient, hand_out
 from .database import Database, open_database
 from .design import ExcludeTable, StudyDesign
 from .domain import (
@@ -43,6 +44,8 @@ from .schedule import slots
 from .secret import keyed_hash, secret_key
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .repository import AnyRow
 
 Clock = Callable[[], datetime]
@@ -78,6 +81,7 @@ class StudyInfo:
     image_root: Path
     password_hash: str
     design: StudyDesign
+    source: Path | None  # the study file it was made from
     practice: tuple[PracticePair, ...]
     stages: Stages
 
@@ -372,7 +376,8 @@ class Study:
             ):
                 return "lapsed"
             repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
-            repository.count(rater.id, done=1)
+            undoable = None if row.revision else row.id
+            repository.count_answer(rater.id, 1, undoable)
             self._hand_out_ahead(repository, rater)
             return "accepted"
 
@@ -389,13 +394,10 @@ class Study:
             repository = Repository(session)
             repository.lock()
             rater = self._rater(repository, token)
-            last = self._undoable(repository, rater)
-            if last is None:
+            if not self._can_undo(rater):
                 return False
-            now = self._clock()
-            expires = None if last.expires_at is None else now + self._lease
-            repository.add_undo(last.assignment_id, expires, now)
-            repository.count(rater.id, done=-1)
+            repository.add_undo(rater.undoable_id, self._clock(), self._lease)
+            repository.count_answer(rater.id, -1, None)
             return True
 
         return self.write(work)
@@ -417,7 +419,7 @@ class Study:
             if row.state == "open" and row.expires_at is not None:
                 repository.give_back(row.pair_id, rater.kind)
             repository.set_aside(row.id, reason, self._clock())
-            repository.count(rater.id, given=-1)
+            repository.count_given(rater.id, -1)
             sides = (row.left_image_id, row.right_image_id)
             missing = [image for image in sides if not self._file(image).is_file()]
             if missing:
@@ -443,7 +445,7 @@ class Study:
         current, upcoming = (*(self._shown(row) for row in waiting[:2]), None)[:2]
         if stage == "break":
             current, upcoming = None, current
-        can_undo = self._undoable(repository, rater, waiting) is not None
+        can_undo = self._can_undo(rater)
         return Turn(current, upcoming, rater.done, rater.share, stage, can_undo), complete
 
     def _last_turn(self, rater: AnyRow, stage: Stage) -> Turn:
@@ -468,17 +470,9 @@ class Study:
         )
         return stage_of(state, self.info.stages, rater.state)
 
-    def _undoable(
-        self, repository: Repository, rater: AnyRow, waiting: Sequence[AnyRow] | None = None
-    ) -> AnyRow | None:
-        """The rater's last answer, if it can be taken back."""
-        if rater.state != "open" or not rater.done:
-            return None
-        open_now = repository.open_assignments(rater.id) if waiting is None else waiting
-        if any(row.revision for row in open_now):
-            return None  # one is taken back already
-        last = repository.last_vote(rater.id)
-        return None if last is None or last.taken_back else last
+    @staticmethod
+    def _can_undo(rater: AnyRow) -> bool:
+        return rater.state == "open" and rater.undoable_id is not None
 
     def _shown(self, row: AnyRow) -> ShownPair:
         question_id, caption = self._pairs[row.pair_id]
@@ -505,7 +499,7 @@ class Study:
                 waiting += 1
             else:
                 repository.set_assignment_state(row.id, "gone")
-                repository.count(rater.id, given=-1)
+                repository.count_given(rater.id, -1)
                 given -= 1
         for extra in range(min(2 - waiting, rater.share - given)):
             to = Recipient(rater.id, rater.kind, given + extra)
@@ -517,15 +511,47 @@ class Study:
     ) -> Assigned | None:
         """Hand one more pair to a rater (see `assignment.hand_out`)."""
         order = slots(self.info.seed, to.id, self.info.rules)
+        questions = list(self.info.questions)
+        arm_pairs: ArmPairs = lambda _question: []  # noqa: E731
+        if self._adviser is not None:
+            questions = repository.unsettled()
+            arm_pairs = partial(self._advised, repository.session, to)
         return hand_out(
             repository,
             to,
             order[to.given] if to.given < len(order) else "plain",
-            question_ids=list(self.info.questions),
+            question_ids=questions,
             lease=self._lease,
             uid=uid,
             now=now,
+            arm_pairs=arm_pairs,
         )
+
+    def _advised(self, session: Session, to: Recipient, question_id: int) -> list[int]:
+        assert self._adviser is not None
+        return self._adviser.order(
+            session, to.kind, question_id, seed=self.info.seed, rater=to.id, given=to.given
+        )
+
+    @cached_property
+    def _adviser(self) -> Adviser | None:
+        """What chooses arm pairs in an adaptive study; None in a balanced one."""
+        votes = self.info.design.votes
+        if votes.scheduling == "balanced":
+            return None
+        return Adviser(list(self.info.arms), self._read, self._settle, votes.stop, self._all_votes)
+
+    def _read(self, work: Callable[[Session], T]) -> T:
+        with self.database.reading() as session:
+            return work(session)
+
+    def _settle(self, reasons: dict[str, str]) -> None:
+        self.write(lambda session: Repository(session).settle(reasons))
+
+    def _all_votes(self) -> pd.DataFrame:
+        from .export import votes_frame
+
+        return votes_frame(self)
 
     @property
     def _lease(self) -> timedelta:
@@ -670,6 +696,7 @@ def _read_info(repository: Repository, folder: Path) -> StudyInfo:
         image_root=folder / row.image_root,
         password_hash=row.password_hash,
         design=design,
+        source=None if row.source is None else Path(row.source),
         practice=practice,
         stages=Stages(
             consent=bool(design.pages.consent.strip()),

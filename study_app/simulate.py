@@ -217,7 +217,7 @@ def _vote(
         )
         seconds = round(max(seconds, study.info.rules.min_seconds), 3)
         repository.add_vote(given.id, 0, answer, seconds, now + timedelta(seconds=seconds))
-        repository.count(row_id, done=1)
+        repository.count_answer(row_id, 1, None)
         cast += 1
     return cast
 

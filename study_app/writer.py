@@ -70,27 +70,20 @@ class Writer:
         return group, True
 
     def _commit(self, group: list[_Job]) -> None:
+        """All of a group in one commit; where one fails, each by itself, so that it fails alone.
+
+        Nothing of a group that failed was stored, so running its work again is safe.
+        """
         try:
             with Session(self._engine) as session, session.begin():
                 for job in group:
-                    self._attempt(session, job, alone=len(group) == 1)
+                    job.result = job.work(session)
         except Exception as error:
+            if len(group) == 1:
+                group[0].done.set_exception(error)
+                return
             for job in group:
-                if not job.done.done():
-                    job.done.set_exception(error)
+                self._commit([job])
         else:
             for job in group:
-                if not job.done.done():
-                    job.done.set_result(job.result)
-
-    @staticmethod
-    def _attempt(session: Session, job: _Job, *, alone: bool) -> None:
-        """One job; in a group its failure must not undo the others', hence the savepoint."""
-        if alone:
-            job.result = job.work(session)
-            return
-        try:
-            with session.begin_nested():
-                job.result = job.work(session)
-        except Exception as error:
-            job.done.set_exception(error)
+                job.done.set_result(job.result)

@@ -36,6 +36,8 @@ def _study() -> None:
         table.add_column(sa.Column("source", sa.String()))
         table.add_column(sa.Column("state", sa.String(8)))
         table.add_column(sa.Column("secret", sa.String()))
+    with op.batch_alter_table("question") as table:
+        table.add_column(sa.Column("settled", sa.String()))
     study = connection.execute(
         sa.text("SELECT name, seed, votes_per_pair, pairs_per_rater, min_seconds FROM study")
     ).one()
@@ -125,6 +127,7 @@ def _raters() -> None:
         table.add_column(sa.Column("outside_hash", sa.String(64)))
         table.add_column(sa.Column("consented_at", TIME))
         table.add_column(sa.Column("instructed_at", TIME))
+        table.add_column(sa.Column("undoable_id", sa.Integer()))
         for name in ("practised", "rested", "given", "done"):
             table.add_column(sa.Column(name, sa.Integer()))
     connection.execute(
