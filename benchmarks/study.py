@@ -71,7 +71,7 @@ class Measured:
     votes: int
     lost: int
     notices: list[str]
-    seconds: float
+    measured: float  # seconds
     memory: float  # bytes a connected session
     driver: float  # share of one core the driver used
     server: float  # cores the server processes used
@@ -82,8 +82,8 @@ class Measured:
         print(f"{title}")
         print(f"  vote → next pair   p50 {p50:6.1f}   p95 {p95:6.1f}   p99 {p99:6.1f}   "
               f"max {ms.max():6.1f} ms")  # fmt: skip
-        print(f"  votes              {len(ms):,} in {self.seconds:.0f} s: "
-              f"{len(ms) / self.seconds:.0f}/s; over {1000 * STALL:.0f} ms: {(ms > 100).sum()}; "
+        print(f"  votes              {len(ms):,} in {self.measured:.0f} s: "
+              f"{len(ms) / self.measured:.0f}/s; over {1000 * STALL:.0f} ms: {(ms > 100).sum()}; "
               f"lost or doubled: {self.lost}; not stored: {len(self.notices)} "
               f"{sorted(set(self.notices))}")  # fmt: skip
         print(f"  memory             {self.memory / 1024:.0f} KB a session")
@@ -172,7 +172,7 @@ async def drive(study: Study, servers: list[Server], load: Load) -> Measured:
     stored = len(votes_frame(study))
     lost = abs(stored - len(servers) - total + len(notices))
     return Measured(
-        np.array(taken), total, lost, notices, seconds, memory, own / seconds, cpu / seconds
+        np.array(taken), total, lost, notices, 0.9 * load.seconds, memory, own / seconds, cpu / seconds
     )
 
 

@@ -8,6 +8,7 @@ that id as `ack`, so a click made while the server was restarting still counts, 
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -63,7 +64,8 @@ def page() -> None:
     """Show the rater what comes next."""
     visit = _visit()
     _deal_with(_inbox(key="inbox", on_event_change=lambda: None).get("event"), visit)
-    _screen(key="screen", data=_data(visit))
+    # as bytes: Streamlit would search anything else for tables, at each vote
+    _screen(key="screen", data=json.dumps(_data(visit)).encode())
 
 
 def _visit() -> Visit:

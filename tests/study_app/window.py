@@ -142,7 +142,7 @@ class Window:
         if component.component_name == "glide_eval_inbox":
             self._inbox = component.id
             return False
-        self.page = json.loads(component.json or component.mixed.json)
+        self.page = json.loads(component.bytes)
         return self.page["ack"] == ack
 
     async def _load_images(self) -> None:

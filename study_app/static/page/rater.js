@@ -19,10 +19,10 @@ export function listen({ setTriggerValue }) {
   post = (event) => setTriggerValue("event", event);
 }
 
-/** The screen component: shows `data`. */
+/** The screen component: shows `data`, JSON as bytes. */
 export function show({ data, parentElement: root }) {
   if (!raters.has(root)) raters.set(root, new Rater(root));
-  raters.get(root).receive(data);
+  raters.get(root).receive(JSON.parse(new TextDecoder().decode(data)));
   return () => {
     raters.get(root)?.close();
     raters.delete(root);
