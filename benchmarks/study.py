@@ -1,8 +1,9 @@
-"""What a study carries: `python -m benchmarks.study [--parts raters,closed,memory,…]`.
+"""What a study carries: `python -m benchmarks.study [--parts raters,closed,postgres,…]`.
 
 Real server processes, real databases, real websockets that speak Streamlit's protocol
-(`tests.study_app.window`), and for what a rater sees, real Chromium (`study_browser`). The driver is a
-process of its own; its share of the processor is printed, so that it is seen not to be the limit.
+(`tests.study_app.window`), and, for what a rater sees, real Chromium (`study_browser`). The driver
+is a process of its own; its share of the processor is printed, so that it is seen not to be the
+limit.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.engine import URL
 
-from tests.study_app.window import Window
 from study_app.create import create_study
 from study_app.domain import Rules
 from study_app.export import votes_frame
@@ -35,6 +35,7 @@ from study_app.services import Study
 from study_app.settings import DATABASE_VARIABLE, database_url
 from tests.fakes import make_fake_run
 from tests.study_app.conftest import Postgres, free_port, start_postgres
+from tests.study_app.window import Window
 
 STALL = 0.1  # seconds
 PROMPTS = 60  # of five arms and two questions: 1,200 pairs
@@ -77,6 +78,7 @@ class Measured:
     server: float  # cores the server processes used
 
     def report(self, title: str) -> None:
+        """Print it."""
         ms = 1000 * self.latencies
         p50, p95, p99 = np.percentile(ms, [50, 95, 99])
         print(f"{title}")
@@ -121,8 +123,19 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
+        """As Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(20)
+
+
+@contextlib.contextmanager
+def serving(study: Study) -> Iterator[Server]:
+    """A server that is stopped afterwards."""
+    server = Server(study.database.url)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @contextlib.contextmanager
@@ -172,7 +185,14 @@ async def drive(study: Study, servers: list[Server], load: Load) -> Measured:
     stored = len(votes_frame(study))
     lost = abs(stored - len(servers) - total + len(notices))
     return Measured(
-        np.array(taken), total, lost, notices, 0.9 * load.seconds, memory, own / seconds, cpu / seconds
+        np.array(taken),
+        total,
+        lost,
+        notices,
+        0.9 * load.seconds,
+        memory,
+        own / seconds,
+        cpu / seconds,
     )
 
 
@@ -230,13 +250,16 @@ def _postgres(server: Postgres, seconds: float) -> None:
 def browser(_seconds: float) -> None:
     from benchmarks.study_browser import make_heavy, measure_browser
 
-    with new_study() as study:
+    with new_study() as study, serving(study) as server:
         make_heavy(study.info.image_root)
-        server = Server(study.database.url)
-        try:
-            measure_browser(study, server.address, votes=200)
-        finally:
-            server.stop()
+        measure_browser(server.address, votes=200)
+
+
+def clicks(_seconds: float) -> None:
+    from benchmarks.study_browser import measure_clicks
+
+    with new_study() as study, serving(study) as server:
+        measure_clicks(study, server.address)
 
 
 PARTS: dict[str, Callable[[float], None]] = {
@@ -244,6 +267,7 @@ PARTS: dict[str, Callable[[float], None]] = {
     "closed": closed,
     "postgres": postgres,
     "browser": browser,
+    "clicks": clicks,
 }
 
 

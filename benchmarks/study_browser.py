@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from study_app.export import votes_frame
 from study_app.services import Study
 from tests.study_app.browser import RaterWindow, chromium
 
@@ -30,12 +31,12 @@ painted.port1.onmessage = ({data}) => watch.took.push(performance.now() - data);
 const frame = () => {
   const images = shown();
   watch.frames += 1;
-  if (images.length !== 2 || !images.every(i => i.complete && i.naturalWidth && i.checkVisibility()))
-    watch.blank += 1;
+  const whole = image => image.complete && image.naturalWidth && image.checkVisibility();
+  if (images.length !== 2 || !images.every(whole)) watch.blank += 1;
   else if (waiting && names() !== waiting.before) {
     const {at} = waiting;
     waiting = null;
-    requestAnimationFrame(() => painted.port2.postMessage(at)); // the frame before this is on screen
+    requestAnimationFrame(() => painted.port2.postMessage(at)); // the one before is on screen
   }
   requestAnimationFrame(frame);
 };
@@ -51,7 +52,30 @@ def make_heavy(images: Path) -> None:
         Image.fromarray(noise).save(path)
 
 
-def measure_browser(study: Study, address: str, votes: int) -> None:
+def measure_clicks(study: Study, address: str, clicks: int = 100, held: float = 10.0) -> None:
+    """Double-click `clicks` times and hold a key for `held` seconds; print what was stored."""
+    driver = chromium(Path(tempfile.mkdtemp(prefix="study-browser-")))
+    try:
+        rater = RaterWindow(driver, address)
+        seen = rater.start()
+        for number in range(clicks):
+            time.sleep(LOOK)
+            rater.click(("left", "right", "tie")[number % 3], double=True)
+            seen = rater.next_after(seen)
+        time.sleep(1)
+        doubled = len(votes_frame(study))
+        rater.press("ArrowRight", repeats=round(held / 0.03))
+        time.sleep(1)
+        kept = len(votes_frame(study)) - doubled
+    finally:
+        driver.quit()
+    print(
+        f"{clicks} double clicks: {doubled} votes; a key held for {held:.0f} s: {kept} vote",
+        flush=True,
+    )
+
+
+def measure_browser(address: str, votes: int) -> None:
     """Rate `votes` pairs, at a quick rater's pace, and print how it felt."""
     driver = chromium(Path(tempfile.mkdtemp(prefix="study-browser-")))
     try:

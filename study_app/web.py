@@ -116,7 +116,9 @@ class _Files:
         return Response(content, media_type="image/png", headers=headers)
 
     def _read(self, name: str) -> bytes | None:
-        path = self._study().image_path(name.removesuffix(".png")) if name.endswith(".png") else None
+        path = (
+            self._study().image_path(name.removesuffix(".png")) if name.endswith(".png") else None
+        )
         try:
             content = None if path is None else path.read_bytes()
         except OSError:
@@ -188,10 +190,11 @@ class _PolitePace:
                 await _refuse(scope, receive, send, 429)
                 return
             receive = _paced(receive)
-        elif kind == "http" and not scope["path"].startswith("/static/"):
-            if not requests.allow(address):
-                await _refuse(scope, receive, send, 429)
-                return
+        elif kind == "http" and not (
+            scope["path"].startswith("/static/") or requests.allow(address)
+        ):
+            await _refuse(scope, receive, send, 429)
+            return
         await self._app(scope, receive, send)
 
 
@@ -236,9 +239,8 @@ def discreet(content: bytes) -> bytes:
     if message.WhichOneof("type") == "new_session":
         session = message.new_session
         session.main_script_path = ""
-        for told in (session.initialize.user_info, session.initialize.environment_info):
-            for field in [field for field, _ in told.ListFields()]:
-                told.ClearField(field.name)
+        session.initialize.user_info.Clear()
+        session.initialize.environment_info.Clear()
     return message.SerializeToString()
 
 

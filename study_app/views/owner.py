@@ -53,7 +53,8 @@ def _signed_in() -> bool:
     if not emails or not st.user.is_logged_in:
         return False
     claims = st.user.to_dict()
-    return str(claims.get("email", "")).lower() in emails and claims.get("email_verified", True)
+    verified = claims.get("email_verified", True) is not False
+    return verified and str(claims.get("email", "")).lower() in emails
 
 
 def _sign_in(study: Study) -> None:

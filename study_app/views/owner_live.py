@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -166,8 +168,8 @@ def _conduct(votes: pd.DataFrame, kind: RaterKind) -> None:
     with right:
         _table(
             ("agreement", "measure", "value"),
-            [(_readable(row["question"]), MEASURES.get(row["measure"], row["measure"]),
-              row["reason"] if math.isnan(row["value"]) else f"{row['value']:.2f} ({row['n']:,} pairs)")
+            [(_readable(row["question"]), MEASURES.get(row["measure"], str(row["measure"])),
+              _value(row))
              for row in agreement(votes).to_dict("records")],
             "Agreement between raters",
         )  # fmt: skip
@@ -238,11 +240,15 @@ def _table(
     st.html(shown)
 
 
+def _value(row: dict[Hashable, Any]) -> str:
+    return row["reason"] if math.isnan(row["value"]) else f"{row['value']:.2f} ({row['n']:,} pairs)"
+
+
 def _share(value: float) -> str:
     return "–" if math.isnan(value) else f"{100 * value:.0f}%"
 
 
-def _range(row: dict[str, float]) -> str:
+def _range(row: dict[Hashable, Any]) -> str:
     return f"{_share(row['ci_low'])} to {_share(row['ci_high'])}"
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from study_app.domain import Feedback, ShownPair, Turn
 from study_app.errors import DatabaseError, EntryRefused, StudyError, UnknownRater
@@ -33,8 +34,8 @@ export default (component) => page.then((module) => module.{}(component));
 """
 FORGIVEN_SECONDS = 2.0  # a browser's time may exceed what the server saw by the network's delay
 
-_inbox = st.components.v2.component("glide_eval_inbox", js=LOADER.format("listen"))
-_screen = st.components.v2.component(
+_inbox = component("glide_eval_inbox", js=LOADER.format("listen"))
+_screen = component(
     "glide_eval_screen", js=LOADER.format("show"), isolate_styles=False
 )
 
@@ -113,7 +114,9 @@ def _is_new(turn: Turn) -> bool:
 
 
 def _came_by_link() -> bool:
-    return any(name in st.query_params for name in ("PROLIFIC_PID", "workerId", "assignmentId", "invite"))
+    return any(
+        name in st.query_params for name in ("PROLIFIC_PID", "workerId", "assignmentId", "invite")
+    )
 
 
 def _pair(study: Study, text: Words, visit: Visit, turn: Turn) -> dict[str, Any]:
@@ -161,7 +164,7 @@ def _sent(pair: ShownPair) -> dict[str, Any]:
 def _deal_with(event: object, visit: Visit) -> None:
     """Do what an event asks for, unless that was done already.
 
-    Whatever comes from a browser may be forged: kinds, ids and answers are looked up, never trusted.
+    What comes from a browser may be forged: kinds, ids and answers are looked up, not trusted.
     """
     if not isinstance(event, Mapping):
         return

@@ -29,13 +29,19 @@ def of(turn: Turn, study: Study, text: Words) -> str:
         return instructions(study, text)
     if turn.stage == "break":
         body = text["break"]["text"].format(done=turn.done, total=turn.total)
-        return _page("break", text["break"]["title"], _paragraphs(body), _button(text, "break", "rest"))
+        return _page(
+            "break", text["break"]["title"], _paragraphs(body), _button(text, "break", "rest")
+        )
     if turn.stage == "paused":
         words = text["paused"]
-        return _page("paused", words["title"], _paragraphs(words["text"]), _button(text, "paused", "retry"))
+        return _page(
+            "paused", words["title"], _paragraphs(words["text"]), _button(text, "paused", "retry")
+        )
     if turn.stage == "closed":
         words = text["closed"]
-        return _page("closed", words["title"], _paragraphs(words["text"]), _completion(turn.completion, text))
+        return _page(
+            "closed", words["title"], _paragraphs(words["text"]), _completion(turn.completion, text)
+        )
     return done(turn, text)
 
 
@@ -80,7 +86,9 @@ def done(turn: Turn, text: Words) -> str:
     words = text["done"]
     body = words["text"].format(done=turn.done) if turn.done else words["nothing"]
     thanks = "<div class='tick' aria-hidden='true'>✓</div>"
-    return _page("done", words["title"], _paragraphs(body), _completion(turn.completion, text), thanks)
+    return _page(
+        "done", words["title"], _paragraphs(body), _completion(turn.completion, text), thanks
+    )
 
 
 def refused(text: Words, reason: str) -> str:
@@ -93,7 +101,9 @@ def refused(text: Words, reason: str) -> str:
 def trouble(text: Words) -> str:
     """The database is out of reach."""
     words = text["trouble"]
-    return _page("trouble", words["title"], _paragraphs(words["storage"]), _button(text, "trouble", "retry"))
+    return _page(
+        "trouble", words["title"], _paragraphs(words["storage"]), _button(text, "trouble", "retry")
+    )
 
 
 def feedback(given: Feedback, text: Words) -> str:
@@ -101,7 +111,9 @@ def feedback(given: Feedback, text: Words) -> str:
     words = text["pair"]
     expected = f" {words['or']} ".join(f"“{words[answer]}”" for answer in given.expected)
     verdict = (
-        words["practice_right"] if given.right else words["practice_wrong"].format(expected=expected)
+        words["practice_right"]
+        if given.right
+        else words["practice_wrong"].format(expected=expected)
     )
     return f"{verdict} {given.explanation}".strip()
 
@@ -134,4 +146,5 @@ def _paragraphs(text: str) -> str:
 
 
 def _button(text: Words, section: str, event: str) -> str:
-    return f"<button type='button' class='primary' data-event='{event}'>{text[section]['button']}</button>"
+    label = text[section]["button"]
+    return f"<button type='button' class='primary' data-event='{event}'>{label}</button>"

@@ -25,6 +25,8 @@ def violations(driver: webdriver.Chrome) -> list[str]:
     assert found["checked"] or found["violations"], "no rule was run"
     return [
         f"{rule['id']}: {rule['help']}: "
-        + " | ".join(f"{node['html'][:160]} ({node['failureSummary']})" for node in rule["nodes"][:3])
+        + " | ".join(
+            f"{node['html'][:160]} ({node['failureSummary']})" for node in rule["nodes"][:3]
+        )
         for rule in found["violations"]
     ]

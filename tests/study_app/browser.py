@@ -89,7 +89,12 @@ class RaterWindow:
     def press(self, key: str, *, repeats: int = 0) -> None:
         """A key, held for as many repeats, 30 ms apart."""
         code = "Space" if key == " " else key
-        down = {"type": "rawKeyDown", "key": key, "code": code, "windowsVirtualKeyCode": _CODES[key]}
+        down = {
+            "type": "rawKeyDown",
+            "key": key,
+            "code": code,
+            "windowsVirtualKeyCode": _CODES[key],
+        }
         if key == "Enter":
             down |= {"type": "keyDown", "text": "\r"}  # what presses a button
         self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", down)
@@ -137,4 +142,12 @@ const ready = images.length === 2 && images.every(image => image.complete && ima
 return ready ? [...images.map(image => /([0-9a-f]{32})[.]png$/.exec(image.src)[1]),
   page.querySelector(".progress span").textContent] : null;
 """
-_CODES = {"ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40, " ": 32, "Backspace": 8, "Tab": 9, "Enter": 13}
+_CODES = {
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    " ": 32,
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+}

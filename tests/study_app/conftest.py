@@ -134,7 +134,9 @@ def start_postgres(*, durable: bool = False) -> Iterator[Postgres]:
         options += "" if durable else " -c fsync=off"
         call(binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
         try:
-            yield Postgres(port, lambda *words: call(binaries / "pg_ctl", "-D", data, *words), options)
+            yield Postgres(
+                port, lambda *words: call(binaries / "pg_ctl", "-D", data, *words), options
+            )
         finally:
             call(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
     finally:

@@ -63,7 +63,9 @@ def test_from_a_link_to_the_code_with_the_keyboard_alone(open_study, serving, tm
         assert not violations(browser)
         wide = "return document.documentElement.scrollWidth"
         assert browser.execute_script(wide) <= 375, "nothing is cut off on a phone"
-        heights = "return [...document.querySelectorAll('.answers button')].map(b => b.offsetHeight)"
+        heights = (
+            "return [...document.querySelectorAll('.answers button')].map(b => b.offsetHeight)"
+        )
         assert min(browser.execute_script(heights)) >= 44, "buttons a thumb can hit"
         for key in ("ArrowLeft", "ArrowRight"):
             time.sleep(0.4)

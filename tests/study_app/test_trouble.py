@@ -30,9 +30,7 @@ async def until_there_is_a_pair(window: Window) -> None:
     raise AssertionError(f"no pair came back: {window.page}")
 
 
-def test_on_a_full_disk_a_vote_is_not_claimed_and_counts_once_there_is_room(
-    sqlite_study, serving
-):
+def test_on_a_full_disk_a_vote_is_not_claimed_and_counts_once_there_is_room(sqlite_study, serving):
     server = serving(sqlite_study.database.url)
     pid = server.process.pid
 

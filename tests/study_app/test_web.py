@@ -47,7 +47,9 @@ CLOSED = [
 @pytest.fixture(scope="module")
 def served(finished_run, tmp_path_factory) -> Iterator[tuple[Study, StudyServer]]:
     """One study and one server for all of this; each test comes as a new rater."""
-    run = RunFolder(Path(shutil.copytree(finished_run.root, tmp_path_factory.mktemp("web") / "run")))
+    run = RunFolder(
+        Path(shutil.copytree(finished_run.root, tmp_path_factory.mktemp("web") / "run"))
+    )
     url = database_url(str(run.study_path))
     create_study(run, url, rules=Rules(2, 8), password=PASSWORD)
     study, server = Study.open(url), StudyServer(url, free_port())
@@ -73,7 +75,9 @@ def count_votes(study: Study) -> int:
 def ask(server: StudyServer, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """A raw request: no client cleans up the path on its way."""
     parts = urllib.parse.urlsplit(server.address)
-    with contextlib.closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)) as c:
+    with contextlib.closing(
+        http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    ) as c:
         c.putrequest("GET", path, skip_host="Host" in headers)
         for name, value in headers.items():
             c.putheader(name, value)

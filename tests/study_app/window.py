@@ -82,9 +82,7 @@ class Window:
     async def answer(self, answer: str, seconds: float) -> float:
         """Answer the pair on the page; seconds until the next one was there."""
         start = time.perf_counter()
-        await self.act(
-            "answer", assignment=self.page["pair"]["id"], answer=answer, seconds=seconds
-        )
+        await self.act("answer", assignment=self.page["pair"]["id"], answer=answer, seconds=seconds)
         took = time.perf_counter() - start
         if self.page.get("notice"):
             self.notices.append(self.page["notice"])
