@@ -23,6 +23,7 @@ DESIGN = {
     "raters": {"pairs": 5, "break_every": 3},
     "entry": {"by": "prolific"},
     "pages": {"consent": "I take part.\n\n<b>Not bold</b>", "instructions": "Look closely."},
+    "practice": [{"question": "photorealism", "prompt": "p0001", "explanation": "One is blurred."}],
     "completion": {"code": "C0FFEE", "redirect": "http://127.0.0.1:9/done?cc={code}"},
 }
 
@@ -45,6 +46,25 @@ def enter(rater: RaterWindow) -> None:
     rater.press("Enter")
 
 
+def practise(rater: RaterWindow) -> None:
+    """Answer the practice pair, wrongly or not, until it is right; feedback is read and left."""
+    for key in ("ArrowLeft", "ArrowRight"):
+        rater.wait(rater.seen)
+        assert rater.all(".practice:not([hidden])")
+        time.sleep(0.4)
+        rater.press(key)
+        (panel,) = rater.wait(lambda: rater.all(".feedback:not([hidden])"))
+        assert "One is blurred." in panel.text
+        assert not violations(rater.driver)
+        right = panel.get_attribute("data-right") == "true"
+        rater.press("Tab")  # from the text that was just read out to its button
+        rater.press("Enter")
+        rater.wait(lambda: not rater.all(".feedback:not([hidden])"))
+        if right:
+            return
+    raise AssertionError("neither side was right")
+
+
 def test_from_a_link_to_the_code_with_the_keyboard_alone(open_study, serving, tmp_path):
     server = serving(open_study.database.url)
     browser = chromium(tmp_path / "profile", 375, 720, dark=True)
@@ -59,6 +79,7 @@ def test_from_a_link_to_the_code_with_the_keyboard_alone(open_study, serving, tm
         rater.wait(lambda: rater.says("Look closely."))
         assert not violations(browser)
         enter(rater)
+        practise(rater)
         seen = rater.wait(rater.seen)
         assert not violations(browser)
         wide = "return document.documentElement.scrollWidth"
