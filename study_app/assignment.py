@@ -21,12 +21,13 @@ ArmPairs = Callable[[int], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A stored assignment, by row ids."""
+    """A stored assignment, by row ids; `right_answer_id` is a gold pair's right image."""
 
     id: int
     question_id: int
     left_image_id: int
     right_image_id: int
+    right_answer_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +148,5 @@ def _assign(
     stored = repository.add_assignment(
         uid=uid, rater=to.id, pair=pair.pair_id, sides=(left, right), now=now, expires=expires
     )
-    return Assigned(stored, pair.question_id, left, right)
+    gold = expires is None
+    return Assigned(stored, pair.question_id, left, right, pair.image_a_id if gold else None)
