@@ -10,6 +10,7 @@ from study_app.domain import RaterState, Stages, stage_of
 from study_app.errors import EntryRefused, StudyError, StudyUsageError, UnknownRater
 from study_app.export import votes_frame
 from study_app.services import Study
+from study_app.settings import database_url
 
 PID = "5f0c7d2a9b3e4f1a2b3c4d5e"
 
@@ -242,4 +243,5 @@ def test_a_secret_kept_outside_is_needed_to_recognise_people(run, sqlite_url, mo
     other.close()
     monkeypatch.setenv("GLIDE_EVAL_STUDY_SECRET", "short")
     with pytest.raises(StudyUsageError, match="at least 16"):
-        create_from_design(StudyDesign(), sqlite_url.set(database="/nowhere/x.db"), run=run)
+        create_from_design(StudyDesign(), database_url(str(run.root / "other.db")), run=run)
+    assert not (run.root / "other.db").exists()
