@@ -127,6 +127,7 @@ def create_from_design(
     Raises:
         StudyUsageError, DatabaseError, RunError, ImageError, StorageError: as `create_study`.
     """
+    secret = new_secret()
     design = with_full_paths(design, base or Path(), run)
     materials = gather(design, base or Path(), run)
     plan = _plan(design, materials.samples)
@@ -146,7 +147,7 @@ def create_from_design(
             design=design.model_dump_json(),
             source=None if source is None else os.fspath(source.resolve()),
             state="open",
-            secret=new_secret(),
+            secret=secret,
             image_size=f"{size[0]}x{size[1]}",
             image_root=_image_root(folder, database.folder),
             password_hash=hash_password(password),

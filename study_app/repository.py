@@ -1,7 +1,7 @@
 """Questions put to the database, and the few writes; one instance a session.
 
-The statements of a rater's way are built once, here, since they run at each vote. What an owner
-asks is in `owner_repository`.
+The statements that run at each vote are in `statements`; what an owner asks is in
+`owner_repository`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, bindparam, case, func, insert, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Row, case, func, insert, or_, select, update
+from sqlalchemy.orm import Session
 
+from . import statements
 from .domain import RaterKind
 from .orm import (
     ArmRow,
@@ -28,161 +29,10 @@ from .orm import (
     SetAsideRow,
     StudyRow,
     UndoRow,
-    VoteRow,
 )
-from .prepared import Prepared
 
 if TYPE_CHECKING:
     AnyRow = Row[*tuple[Any, ...]]
-
-_earlier = aliased(AssignmentRow)
-
-_RATER = Prepared(
-    select(
-        RaterRow.id,
-        RaterRow.public_id,
-        RaterRow.kind,
-        RaterRow.share,
-        RaterRow.given,
-        RaterRow.done,
-        RaterRow.rested,
-        RaterRow.practised,
-        RaterRow.consented_at,
-        RaterRow.instructed_at,
-        RaterRow.undoable_id,
-        select(StudyRow.state).scalar_subquery().label("state"),
-    ).where(RaterRow.token_hash == bindparam("token_hash"))
-)
-_OPEN = Prepared(
-    select(
-        AssignmentRow.id,
-        AssignmentRow.uid,
-        AssignmentRow.pair_id,
-        AssignmentRow.left_image_id,
-        AssignmentRow.right_image_id,
-        AssignmentRow.state,
-        AssignmentRow.revision,
-    )
-    .where(
-        AssignmentRow.rater_id == bindparam("rater"),
-        or_(AssignmentRow.state == "open", AssignmentRow.state == "lapsed"),
-    )
-    .order_by(AssignmentRow.id)
-    .limit(3)  # current, upcoming, and one taken back before them
-)
-_next_pair = (
-    select(
-        QuotaRow.pair_id,
-        QuotaRow.draws,
-        QuotaRow.question_id,
-        PairRow.a_first,
-        PairRow.image_a_id,
-        PairRow.image_b_id,
-    )
-    .join(PairRow, PairRow.id == QuotaRow.pair_id)
-    .where(
-        QuotaRow.rater_kind == bindparam("kind"),
-        QuotaRow.question_id == bindparam("question"),
-        ~select(AssignmentRow.id)
-        .where(
-            AssignmentRow.rater_id == bindparam("rater"),
-            AssignmentRow.pair_id == QuotaRow.pair_id,
-        )
-        .exists(),
-        ~QuotaRow.withdrawn,
-    )
-    .limit(1)
-)
-_next_plain = _next_pair.where(QuotaRow.taken < QuotaRow.wanted).order_by(
-    QuotaRow.taken, QuotaRow.pair_id
-)
-_NEXT_PLAIN = Prepared(_next_plain)
-_NEXT_OF_ARMS = Prepared(_next_plain.where(QuotaRow.arm_pair == bindparam("arm_pair")))
-_NEXT_GOLD = Prepared(_next_pair.where(PairRow.gold).order_by(QuotaRow.draws, QuotaRow.pair_id))
-_NEXT_REPEAT = Prepared(
-    select(
-        AssignmentRow.id,
-        AssignmentRow.pair_id,
-        AssignmentRow.left_image_id,
-        AssignmentRow.right_image_id,
-        PairRow.question_id,
-    )
-    .join(PairRow, PairRow.id == AssignmentRow.pair_id)
-    .where(
-        AssignmentRow.rater_id == bindparam("rater"),
-        AssignmentRow.state == "answered",
-        ~AssignmentRow.repeated,
-        ~PairRow.gold,
-        ~select(_earlier.id).where(_earlier.repeat_of_id == AssignmentRow.id).exists(),
-    )
-    .order_by(AssignmentRow.id)
-    .limit(1)
-)
-_ASSIGNMENT = Prepared(
-    select(
-        AssignmentRow.id,
-        AssignmentRow.pair_id,
-        AssignmentRow.left_image_id,
-        AssignmentRow.right_image_id,
-        AssignmentRow.state,
-        AssignmentRow.revision,
-        AssignmentRow.expires_at,
-    ).where(AssignmentRow.uid == bindparam("uid"), AssignmentRow.rater_id == bindparam("rater"))
-)
-_quota_of = (QuotaRow.pair_id == bindparam("pair"), QuotaRow.rater_kind == bindparam("kind"))
-_DRAW = Prepared(
-    update(QuotaRow)
-    .where(*_quota_of)
-    .values(taken=QuotaRow.taken + bindparam("takes"), draws=QuotaRow.draws + 1)
-)
-_RETAKE = Prepared(
-    update(QuotaRow)
-    .where(*_quota_of, QuotaRow.taken < QuotaRow.wanted)
-    .values(taken=QuotaRow.taken + 1)
-)
-_GIVE_BACK = Prepared(update(QuotaRow).where(*_quota_of).values(taken=QuotaRow.taken - 1))
-_COUNT_GIVEN = Prepared(
-    update(RaterRow)
-    .where(RaterRow.id == bindparam("rater"))
-    .values(given=RaterRow.given + bindparam("more"))
-)
-_COUNT_ANSWER = Prepared(
-    update(RaterRow)
-    .where(RaterRow.id == bindparam("rater"))
-    .values(done=RaterRow.done + bindparam("more"), undoable_id=bindparam("undoable"))
-)
-_LOCK = Prepared(select(StudyRow.id).with_for_update())
-_ADD_ASSIGNMENT = Prepared(
-    insert(AssignmentRow)
-    .values(
-        uid=bindparam("uid"),
-        rater_id=bindparam("rater"),
-        pair_id=bindparam("pair"),
-        left_image_id=bindparam("left"),
-        right_image_id=bindparam("right"),
-        assigned_at=bindparam("now"),
-        expires_at=bindparam("expires"),
-        state="open",
-        revision=0,
-        repeated=bindparam("again"),
-        repeat_of_id=bindparam("repeat_of"),
-    )
-    .returning(AssignmentRow.id)
-)
-_ADD_VOTE = Prepared(
-    insert(VoteRow).values(
-        assignment_id=bindparam("assignment"),
-        revision=bindparam("revision"),
-        answer=bindparam("answer"),
-        seconds=bindparam("seconds"),
-        created_at=bindparam("now"),
-    )
-)
-_SET_STATE = Prepared(
-    update(AssignmentRow)
-    .where(AssignmentRow.id == bindparam("assignment"))
-    .values(state=bindparam("new_state"))
-)
 
 
 class Repository:
@@ -264,7 +114,7 @@ class Repository:
     def lock(self) -> None:
         """One writer at a time across processes; SQLite's own write lock does it there."""
         if self._connection.dialect.name != "sqlite":
-            _LOCK(self._connection).all()
+            statements.LOCK(self._connection).all()
 
     def state(self) -> str:
         """`open`, `paused` or `closed`, as it is now."""
@@ -278,7 +128,7 @@ class Repository:
 
     def rater(self, token_hash: str) -> AnyRow | None:
         """The rater with this token, and the study's state."""
-        return _RATER(self._connection, token_hash=token_hash).one_or_none()
+        return statements.RATER(self._connection, token_hash=token_hash).one_or_none()
 
     def rater_outside(self, outside_hash: str) -> int | None:
         """The row id of the rater known elsewhere by this keyed hash."""
@@ -314,11 +164,11 @@ class Repository:
 
     def count_given(self, rater: int, more: int) -> None:
         """Add to the pairs a rater has open or answered."""
-        _COUNT_GIVEN(self._connection, rater=rater, more=more)
+        statements.COUNT_GIVEN(self._connection, rater=rater, more=more)
 
     def count_answer(self, rater: int, more: int, undoable: int | None) -> None:
         """Add to a rater's answers, and note which assignment's they may take back."""
-        _COUNT_ANSWER(self._connection, rater=rater, more=more, undoable=undoable)
+        statements.COUNT_ANSWER(self._connection, rater=rater, more=more, undoable=undoable)
 
     def add_practice_answer(
         self, rater: int, practice: int, answer: str, right: bool, now: datetime
@@ -374,11 +224,11 @@ class Repository:
 
     def open_assignments(self, rater: int) -> Sequence[AnyRow]:
         """At most three without a standing answer, oldest first; lapsed ones included."""
-        return _OPEN(self._connection, rater=rater).all()
+        return statements.OPEN(self._connection, rater=rater).all()
 
     def assignment(self, uid: str, rater: int) -> AnyRow | None:
         """This rater's assignment of this id."""
-        return _ASSIGNMENT(self._connection, uid=uid, rater=rater).one_or_none()
+        return statements.ASSIGNMENT(self._connection, uid=uid, rater=rater).one_or_none()
 
     def next_pair(
         self, rater: int, kind: RaterKind, question_id: int, arm_pair: int | None = None
@@ -386,21 +236,21 @@ class Repository:
         """The pair with the fewest votes taken, first in the plan, that this rater hasn't had."""
         values = {"rater": rater, "kind": kind, "question": question_id}
         if arm_pair is None:
-            return _NEXT_PLAIN(self._connection, **values).one_or_none()
-        return _NEXT_OF_ARMS(self._connection, **values, arm_pair=arm_pair).one_or_none()
+            return statements.NEXT_PLAIN(self._connection, **values).one_or_none()
+        return statements.NEXT_OF_ARMS(self._connection, **values, arm_pair=arm_pair).one_or_none()
 
     def next_gold(self, rater: int, kind: RaterKind, question_id: int) -> AnyRow | None:
         """The gold pair shown least so far that this rater hasn't had."""
         values = {"rater": rater, "kind": kind, "question": question_id}
-        return _NEXT_GOLD(self._connection, **values).one_or_none()
+        return statements.NEXT_GOLD(self._connection, **values).one_or_none()
 
     def next_repeat(self, rater: int) -> AnyRow | None:
         """The rater's earliest answered pair that was not asked again yet."""
-        return _NEXT_REPEAT(self._connection, rater=rater).one_or_none()
+        return statements.NEXT_REPEAT(self._connection, rater=rater).one_or_none()
 
     def draw(self, pair: int, kind: RaterKind, *, takes: bool) -> None:
         """Count a handing out, and whether it takes one of the votes wanted."""
-        _DRAW(self._connection, pair=pair, kind=kind, takes=int(takes))
+        statements.DRAW(self._connection, pair=pair, kind=kind, takes=int(takes))
 
     def add_assignment(
         self,
@@ -414,7 +264,7 @@ class Repository:
         repeat_of: int | None = None,
     ) -> int:
         """Hand out a pair with these images left and right; the assignment's id."""
-        added = _ADD_ASSIGNMENT(
+        added = statements.ADD_ASSIGNMENT(
             self._connection,
             uid=uid,
             rater=rater,
@@ -446,11 +296,11 @@ class Repository:
 
     def retake(self, pair: int, kind: RaterKind) -> bool:
         """Take a lapsed pair up again; False when its votes are others' by now."""
-        return _RETAKE(self._connection, pair=pair, kind=kind).rowcount == 1
+        return statements.RETAKE(self._connection, pair=pair, kind=kind).rowcount == 1
 
     def give_back(self, pair: int, kind: RaterKind) -> None:
         """A pair that will not be answered after all."""
-        _GIVE_BACK(self._connection, pair=pair, kind=kind)
+        statements.GIVE_BACK(self._connection, pair=pair, kind=kind)
 
     def renew(self, assignment: int, expires: datetime | None) -> None:
         """Open an assignment again, for a lease of its own."""
@@ -462,13 +312,13 @@ class Repository:
 
     def set_assignment_state(self, assignment: int, state: str) -> None:
         """`open`, `answered`, `lapsed` (others may have the pair) or `gone` (never answered)."""
-        _SET_STATE(self._connection, assignment=assignment, new_state=state)
+        statements.SET_STATE(self._connection, assignment=assignment, new_state=state)
 
     def add_vote(
         self, assignment: int, revision: int, answer: str, seconds: float | None, now: datetime
     ) -> None:
         """The one vote of an assignment's revision; a second one violates its constraint."""
-        _ADD_VOTE(
+        statements.ADD_VOTE(
             self._connection,
             assignment=assignment,
             revision=revision,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,35 +13,18 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from .adaptive import Adviser
-from .assignment import ArmPairs, Assigned, Recipient, hand_out
+from .admission import Admission
+from .assignment import Assigned, Recipient
 from .database import Database, open_database
-from .design import ExcludeTable, StudyDesign
-from .domain import (
-    ANSWERS,
-    Answer,
-    Completion,
-    Entry,
-    Feedback,
-    Question,
-    RaterState,
-    Rules,
-    ShownPair,
-    Stage,
-    Stages,
-    StudyState,
-    Turn,
-    VoteOutcome,
-    check_answer,
-    stage_of,
-    too_early,
-)
-from .entry import Claim, forged, read_claim
-from .errors import EntryRefused, StudyUsageError, UnknownRater
+from .domain import Feedback, StudyState, Turn, VoteOutcome, check_answer, too_early
+from .entry import read_claim
+from .errors import StudyUsageError, UnknownRater
+from .info import StudyInfo, read_info
 from .owner_repository import OwnerRepository
 from .passwords import hash_token, is_token, new_token, verify_password
 from .repository import Repository
-from .schedule import slots
-from .secret import keyed_hash, secret_key
+from .secret import secret_key
+from .turns import Turns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,69 +34,13 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]
 T = TypeVar("T")
 
+LONGEST_SECONDS = 1e6
+"""No look at a pair takes so long (eleven days); a time beyond it is a mistake."""
+
 
 def utc_now() -> datetime:
     """The time that votes are stamped with."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class PracticePair:
-    """A practice pair as stored; `expected` are the answers that are right."""
-
-    id: int
-    shown: ShownPair
-    expected: tuple[Answer, ...]
-    explanation: str
-
-
-@dataclass(frozen=True, slots=True)
-class StudyInfo:
-    """What is fixed when a study is created."""
-
-    name: str
-    seed: int
-    created_at: datetime
-    rules: Rules
-    questions: dict[int, Question]  # by row id, in the study's order
-    arms: dict[str, str]  # name → label, in the run's order
-    image_size: tuple[int, int]  # width, height in pixels
-    image_root: Path
-    password_hash: str
-    design: StudyDesign
-    source: Path | None  # the study file it was made from
-    practice: tuple[PracticePair, ...]
-    stages: Stages
-
-    @property
-    def language(self) -> str:
-        """Of the app's own words, such as `en`."""
-        return self.design.pages.language
-
-    @property
-    def consent(self) -> str:
-        """What raters agree to; empty: the stage is passed over."""
-        return self.design.pages.consent
-
-    @property
-    def instructions(self) -> str:
-        """The owner's instructions; empty: the stage is passed over."""
-        return self.design.pages.instructions
-
-    @property
-    def break_every(self) -> int:
-        """Answers between breaks; 0 for none."""
-        return self.rules.break_every
-
-    @property
-    def entry(self) -> Entry:
-        """Who may take part."""
-        return self.design.entry.by
-
-    @property
-    def exclude(self) -> ExcludeTable:
-        """The rules, set before the first vote, by which raters are left out."""
-        return self.design.exclude
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +91,7 @@ class Study:
     def info(self) -> StudyInfo:
         """Design, questions and arms."""
         with self.database.reading() as session:
-            return _read_info(Repository(session), self.database.folder or Path())
+            return read_info(Repository(session), self.database.folder or Path())
 
     # ------------------------------------------------------------------ coming in
 
@@ -174,7 +101,7 @@ class Study:
         Raises:
             DatabaseError: it could not be stored.
         """
-        return self.write(lambda session: self._join(Repository(session), None))
+        return self.write(lambda session: self._admission.join(Repository(session)))
 
     def admit(self, parameters: Mapping[str, str]) -> str:
         """The token of who comes by a link; the same person gets the same place again.
@@ -190,63 +117,11 @@ class Study:
             DatabaseError: it could not be stored.
         """
         claim = read_claim(parameters, self.info.entry, self.info.design.entry.study_id)
-        return self.write(lambda session: self._admit(Repository(session), claim))
-
-    def _admit(self, repository: Repository, claim: Claim) -> str:
-        repository.lock()
-        who = claim.outside_id if claim.invite is None else f"invite:{claim.invite}"
-        outside = None if who is None else self.outside_hash(who)
-        known = None if outside is None else repository.rater_outside(outside)
-        if known is not None and outside is not None:
-            return self._token_of(outside)
-        if claim.invite is not None:
-            invite = repository.invite(hash_token(claim.invite))
-            if invite is None:
-                raise forged("This invitation is not one of this study's.")
-            if invite.used:
-                raise EntryRefused(
-                    "used",
-                    "This invitation was used before, and its answers were deleted on request. "
-                    "Please ask for a new one if you want to take part again.",
-                )
-            invite.used = True
-        self._require_room(repository)
-        return self._join(repository, outside)
+        return self.write(lambda session: self._admission.admit(Repository(session), claim))
 
     def outside_hash(self, who: str) -> str:
         """The keyed hash by which someone known elsewhere (`prolific:5f…`) is stored."""
-        return keyed_hash(self._key, who)
-
-    def _token_of(self, outside_hash: str) -> str:
-        """The token of a rater known elsewhere: always the same, and only the secret makes it."""
-        return keyed_hash(self._key, f"token:{outside_hash}")[:32]
-
-    def _join(self, repository: Repository, outside_hash: str | None) -> str:
-        token = new_token() if outside_hash is None else self._token_of(outside_hash)
-        repository.add_rater(
-            public_id=f"r{new_token()[:12]}",
-            token_hash=hash_token(token),
-            kind="person",
-            share=self.info.rules.share,
-            now=self._clock(),
-            outside_hash=outside_hash,
-        )
-        return token
-
-    def _require_room(self, repository: Repository) -> None:
-        if repository.state() == "closed":
-            raise EntryRefused(
-                "closed",
-                "This study has ended. Thank you for your interest; nothing is left to do.",
-            )
-        now, most = self._clock(), self.info.design.raters.max
-        full = most is not None and repository.active_people(now, now - self._lease) >= most
-        if full or not repository.pairs_left(now):
-            raise EntryRefused(
-                "full",
-                "This study has all the people it needs just now. Thank you for your interest; "
-                "places of those who leave early become free again, so you may try later.",
-            )
+        return self._admission.outside_hash(who)
 
     def invite(self, count: int) -> list[str]:
         """Tokens of new personal links, told here and nowhere else: `/?invite=TOKEN`."""
@@ -254,6 +129,10 @@ class Study:
         hashes = [hash_token(token) for token in tokens]
         self.write(lambda session: Repository(session).add_invites(hashes, self._clock()))
         return tokens
+
+    @cached_property
+    def _admission(self) -> Admission:
+        return Admission(self.info, self._clock, lambda: self._key)
 
     @cached_property
     def _key(self) -> bytes:
@@ -329,15 +208,16 @@ class Study:
             DatabaseError: the database can't answer.
         """
         with self.database.reading() as session:
-            turn, complete = self._turn(Repository(session), token)
+            repository = Repository(session)
+            turn, complete = self._turns.turn(repository, self._rater(repository, token))
         if complete:
             return turn
 
         def work(session: Session) -> Turn:
             repository = Repository(session)
             repository.lock()
-            self._hand_out_ahead(repository, self._rater(repository, token))
-            return self._turn(repository, token)[0]
+            self._turns.hand_out_ahead(repository, self._rater(repository, token))
+            return self._turns.turn(repository, self._rater(repository, token))[0]
 
         return self.write(work)
 
@@ -359,6 +239,8 @@ class Study:
             DatabaseError: it could not be stored.
         """
         checked = check_answer(answer, self.info.rules.answers)
+        if seconds is not None and not 0 <= seconds < LONGEST_SECONDS:
+            seconds = None  # a clock that jumped, or no number at all: nobody knows
 
         def work(session: Session) -> VoteOutcome:
             repository = Repository(session)
@@ -378,7 +260,7 @@ class Study:
             repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
             undoable = None if row.revision else row.id
             repository.count_answer(rater.id, 1, undoable)
-            self._hand_out_ahead(repository, rater)
+            self._turns.hand_out_ahead(repository, rater)
             return "accepted"
 
         return self.write(work)
@@ -394,9 +276,9 @@ class Study:
             repository = Repository(session)
             repository.lock()
             rater = self._rater(repository, token)
-            if not self._can_undo(rater):
+            if not self._turns.can_undo(rater):
                 return False
-            repository.add_undo(rater.undoable_id, self._clock(), self._lease)
+            repository.add_undo(rater.undoable_id, self._clock(), self._turns.lease)
             repository.count_answer(rater.id, -1, None)
             return True
 
@@ -418,7 +300,7 @@ class Study:
                 return
             if row.state == "open" and row.expires_at is not None:
                 repository.give_back(row.pair_id, rater.kind)
-            repository.set_aside(row.id, reason, self._clock())
+            repository.set_aside(row.id, _plain(reason), self._clock())
             repository.count_given(rater.id, -1)
             sides = (row.left_image_id, row.right_image_id)
             missing = [image for image in sides if not self._file(image).is_file()]
@@ -427,110 +309,22 @@ class Study:
 
         self.write(work)
 
-    def _turn(self, repository: Repository, token: str) -> tuple[Turn, bool]:
-        """The rater's turn, and whether nothing needs to be handed out for it."""
-        rater = self._rater(repository, token)
-        stage = self._stage(rater)
-        if rater.done >= rater.share:
-            return self._last_turn(rater, "done"), True
-        if stage == "closed":
-            return self._last_turn(rater, stage), True
-        if stage not in ("pairs", "break"):
-            return self._turn_without_pairs(rater, stage), True
-        waiting = repository.open_assignments(rater.id)
-        lapsed = any(row.state == "lapsed" for row in waiting)
-        complete = not lapsed and (len(waiting) >= 2 or rater.given >= rater.share)
-        if not waiting:
-            return self._last_turn(rater, "done"), complete
-        current, upcoming = (*(self._shown(row) for row in waiting[:2]), None)[:2]
-        if stage == "break":
-            current, upcoming = None, current
-        can_undo = self._can_undo(rater)
-        return Turn(current, upcoming, rater.done, rater.share, stage, can_undo), complete
-
-    def _last_turn(self, rater: AnyRow, stage: Stage) -> Turn:
-        """Nothing is left to answer; who answered anything gets their completion."""
-        completion = self._completion(rater) if rater.done or stage == "done" else None
-        return Turn(None, None, rater.done, rater.done, stage, completion=completion)
-
-    def _turn_without_pairs(self, rater: AnyRow, stage: Stage) -> Turn:
-        current = upcoming = None
-        if stage == "practice":
-            ahead = [item.shown for item in self.info.practice[rater.practised :]]
-            current, upcoming = (*ahead, None)[:2]
-        return Turn(current, upcoming, rater.done, rater.share, stage)
-
-    def _stage(self, rater: AnyRow) -> Stage:
-        state = RaterState(
-            consented=rater.consented_at is not None,
-            instructed=rater.instructed_at is not None,
-            practised=rater.practised,
-            rested=rater.rested,
-            done=rater.done,
-        )
-        return stage_of(state, self.info.stages, rater.state)
-
-    @staticmethod
-    def _can_undo(rater: AnyRow) -> bool:
-        return rater.state == "open" and rater.undoable_id is not None
-
-    def _shown(self, row: AnyRow) -> ShownPair:
-        question_id, caption = self._pairs[row.pair_id]
-        question = self.info.questions[question_id]
-        return ShownPair(
-            assignment=row.uid,
-            question=question,
-            caption=caption if question.shows_caption else "",
-            left=self._image_names[row.left_image_id],
-            right=self._image_names[row.right_image_id],
-            answers=self.info.rules.answers,
-            again=row.revision > 0,
-        )
-
-    def _hand_out_ahead(self, repository: Repository, rater: AnyRow) -> None:
-        """Give the rater a current and an upcoming pair, as far as there are any."""
-        now, given = self._clock(), rater.given
-        waiting = 0
-        for row in repository.open_assignments(rater.id):
-            if row.state == "open":
-                waiting += 1
-            elif repository.retake(row.pair_id, rater.kind):
-                repository.renew(row.id, now + self._lease)
-                waiting += 1
-            else:
-                repository.set_assignment_state(row.id, "gone")
-                repository.count_given(rater.id, -1)
-                given -= 1
-        for extra in range(min(2 - waiting, rater.share - given)):
-            to = Recipient(rater.id, rater.kind, given + extra)
-            if self.assign(repository, to, new_token(), now) is None:
-                return
-
     def assign(
         self, repository: Repository, to: Recipient, uid: str, now: datetime
     ) -> Assigned | None:
         """Hand one more pair to a rater (see `assignment.hand_out`)."""
-        order = slots(self.info.seed, to.id, self.info.rules)
-        questions = list(self.info.questions)
-        arm_pairs: ArmPairs = lambda _question: []  # noqa: E731
-        if self._adviser is not None:
-            questions = repository.unsettled()
-            arm_pairs = partial(self._advised, repository.session, to)
-        return hand_out(
-            repository,
-            to,
-            order[to.given] if to.given < len(order) else "plain",
-            question_ids=questions,
-            lease=self._lease,
-            uid=uid,
-            now=now,
-            arm_pairs=arm_pairs,
-        )
+        return self._turns.assign(repository, to, uid, now)
 
-    def _advised(self, session: Session, to: Recipient, question_id: int) -> list[int]:
-        assert self._adviser is not None
-        return self._adviser.order(
-            session, to.kind, question_id, seed=self.info.seed, rater=to.id, given=to.given
+    def completion_code(self, public_id: str) -> str:
+        """The code of one rater, where each has their own."""
+        return self._turns.completion_code(public_id)
+
+    @cached_property
+    def _turns(self) -> Turns:
+        with self.database.reading() as session:
+            pairs = Repository(session).captions()
+        return Turns(
+            self.info, self._clock, lambda: self._key, pairs, self._image_names, self._adviser
         )
 
     @cached_property
@@ -553,22 +347,6 @@ class Study:
 
         return votes_frame(self)
 
-    @property
-    def _lease(self) -> timedelta:
-        return timedelta(minutes=self.info.design.raters.lease_minutes)
-
-    def _completion(self, rater: AnyRow) -> Completion | None:
-        wanted = self.info.design.completion
-        if wanted is None:
-            return None
-        code = wanted.code or self.completion_code(rater.public_id)
-        redirect = wanted.redirect.replace("{code}", code) if wanted.redirect else None
-        return Completion(code, redirect)
-
-    def completion_code(self, public_id: str) -> str:
-        """The code of one rater, where each has their own."""
-        return keyed_hash(self._key, f"completion:{public_id}")[:10].upper()
-
     @staticmethod
     def _rater(repository: Repository, token: str) -> AnyRow:
         rater = repository.rater(hash_token(token)) if is_token(token) else None
@@ -589,12 +367,6 @@ class Study:
             return self.database.writer.run(work)
 
     # ------------------------------------------------------------------ images
-
-    @cached_property
-    def _pairs(self) -> dict[int, tuple[int, str]]:
-        """Question and caption of every pair: pairs never change, so they are read once."""
-        with self.database.reading() as session:
-            return Repository(session).captions()
 
     @cached_property
     def _image_names(self) -> dict[int, str]:
@@ -658,50 +430,6 @@ class Study:
             return Progress(repository.wanted_by_question(), repository.rater_counts())
 
 
-def _read_info(repository: Repository, folder: Path) -> StudyInfo:
-    row = repository.study()
-    design = StudyDesign.model_validate_json(row.design)
-    rules = design.rules()
-    names = repository.names_by_image()
-    questions = {
-        question.id: Question(question.key, question.text, question.shows_caption)
-        for question in repository.questions()
-    }
-    practice = tuple(
-        PracticePair(
-            id=item.id,
-            shown=ShownPair(
-                assignment=item.uid,
-                question=questions[item.question_id],
-                caption=item.caption if questions[item.question_id].shows_caption else "",
-                left=names[item.left_image_id],
-                right=names[item.right_image_id],
-                answers=rules.answers,
-                practice=True,
-            ),
-            expected=tuple(check_answer(one, ANSWERS) for one in item.expected.split(",")),
-            explanation=item.explanation,
-        )
-        for item in repository.practice()
-    )
-    width, height = (int(side) for side in row.image_size.split("x"))
-    return StudyInfo(
-        name=row.name,
-        seed=row.seed,
-        created_at=row.created_at,
-        rules=rules,
-        questions=questions,
-        arms={arm.name: arm.label for arm in repository.arms()},
-        image_size=(width, height),
-        image_root=folder / row.image_root,
-        password_hash=row.password_hash,
-        design=design,
-        source=None if row.source is None else Path(row.source),
-        practice=practice,
-        stages=Stages(
-            consent=bool(design.pages.consent.strip()),
-            instructions=bool(design.pages.instructions.strip()),
-            practice=len(practice),
-            break_every=rules.break_every,
-        ),
-    )
+def _plain(text: str) -> str:
+    """A text any database takes: at most 200 characters, none of them a control or half of one."""
+    return "".join(letter for letter in text[:200] if letter.isprintable())

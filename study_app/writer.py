@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 T = TypeVar("T")
@@ -70,17 +71,19 @@ class Writer:
         return group, True
 
     def _commit(self, group: list[_Job]) -> None:
-        """All of a group in one commit; where one fails, each by itself, so that it fails alone.
+        """All of a group in one commit; where one's work fails, each by itself, so it fails alone.
 
-        Nothing of a group that failed was stored, so running its work again is safe.
+        Nothing of a group that failed was stored, so running its work again is safe. Where the
+        database itself fails (full, locked, gone) everyone is told: trying each would only wait.
         """
         try:
             with Session(self._engine) as session, session.begin():
                 for job in group:
                     job.result = job.work(session)
         except Exception as error:
-            if len(group) == 1:
-                group[0].done.set_exception(error)
+            if len(group) == 1 or isinstance(error, OperationalError | InterfaceError):
+                for job in group:
+                    job.done.set_exception(error)
                 return
             for job in group:
                 self._commit([job])

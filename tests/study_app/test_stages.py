@@ -7,9 +7,10 @@ import pytest
 from study_app.create import create_from_design
 from study_app.design import EntryTable, PagesTable, RatersTable, StudyDesign, VotesTable
 from study_app.domain import RaterState, Stages, stage_of
-from study_app.errors import EntryRefused, StudyUsageError, UnknownRater
+from study_app.errors import EntryRefused, StudyError, StudyUsageError, UnknownRater
 from study_app.export import votes_frame
 from study_app.services import Study
+from study_app.settings import database_url
 
 PID = "5f0c7d2a9b3e4f1a2b3c4d5e"
 
@@ -186,3 +187,61 @@ def test_a_hostile_token_is_an_unknown_rater(study, token):
     ):
         with pytest.raises(UnknownRater):
             attempt()
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -3.0, 1e9])
+def test_a_time_no_clock_can_have_measured_is_stored_as_unknown(study, seconds):
+    token = study.join()
+    pair = study.turn(token).current
+    assert study.vote(token, pair.assignment, "left", seconds) == "accepted"
+    assert votes_frame(study)["seconds"].isna().all()
+
+
+def test_a_hostile_reason_sets_a_pair_aside_and_harms_nothing(study):
+    token = study.join()
+    first = study.turn(token)
+    reason = "\x00'; DROP TABLE vote; --\ud800" + "x" * 100_000
+    study.set_aside(token, first.current.assignment, reason)
+    assert study.turn(token).current == first.upcoming
+
+
+def test_two_devices_of_one_person_answer_each_pair_once(open_study):
+    study = open_study(entry=EntryTable(by="prolific"))
+    phone = study.admit({"PROLIFIC_PID": PID})
+    laptop = Study(study.database).admit({"PROLIFIC_PID": PID})
+    pair = study.turn(phone).current
+    assert study.turn(laptop).current == pair
+    assert study.vote(phone, pair.assignment, "left", 1.0) == "accepted"
+    assert study.vote(laptop, pair.assignment, "right", 1.0) == "repeated"
+    assert votes_frame(study)["answer"].tolist() == ["left"]
+
+
+def test_an_outside_id_is_nowhere_in_the_database(run, sqlite_url):
+    create_from_design(StudyDesign(), sqlite_url, run=run, password="x")
+    study = Study.open(sqlite_url)
+    study.admit({"PROLIFIC_PID": PID, "SESSION_ID": "5e55105e55105e55105e5510"})
+    study.close()
+    content = b"".join(path.read_bytes() for path in run.root.glob("study.db*"))
+    assert PID.encode() not in content
+    assert b"5e55105e55105e55105e5510" not in content
+
+
+def test_a_secret_kept_outside_is_needed_to_recognise_people(run, sqlite_url, monkeypatch):
+    monkeypatch.setenv("GLIDE_EVAL_STUDY_SECRET", "a secret of more than sixteen letters")
+    create_from_design(StudyDesign(), sqlite_url, run=run, password="x")
+    study = Study.open(sqlite_url)
+    token = study.admit({"PROLIFIC_PID": PID})
+    study.close()
+    assert b"sixteen letters" not in run.study_path.read_bytes()
+    again = Study.open(sqlite_url)
+    assert again.admit({"PROLIFIC_PID": PID}) == token
+    again.close()
+    monkeypatch.setenv("GLIDE_EVAL_STUDY_SECRET", "another secret of more than sixteen")
+    other = Study.open(sqlite_url)
+    with pytest.raises(StudyError, match="found another one"):
+        other.admit({"PROLIFIC_PID": PID})
+    other.close()
+    monkeypatch.setenv("GLIDE_EVAL_STUDY_SECRET", "short")
+    with pytest.raises(StudyUsageError, match="at least 16"):
+        create_from_design(StudyDesign(), database_url(str(run.root / "other.db")), run=run)
+    assert not (run.root / "other.db").exists()
