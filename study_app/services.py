@@ -77,6 +77,8 @@ class Study:
         """
         study = cls(open_database(url, writable=writable), clock)
         _ = study.info  # whatever is wrong shows now
+        if writable:
+            _ = study._turns  # read before raters wait for it
         return study
 
     def now(self) -> datetime:
