@@ -425,6 +425,17 @@ class Study:
 
         self.write(work)
 
+    def completion_codes(self) -> dict[str, str]:
+        """The completion code of each person who is done, by their id in votes.csv."""
+        with self.database.reading() as session:
+            raters = OwnerRepository(session).raters()
+        fixed = self.info.design.completion.code if self.info.design.completion else None
+        return {
+            row.rater: fixed or self.completion_code(row.rater)
+            for row in raters
+            if row.rater_kind == "person" and row.done >= row.share
+        }
+
     def progress(self) -> Progress:
         """Votes wanted and raters so far."""
         with self.database.reading() as session:
