@@ -61,6 +61,8 @@ class Adviser:
         stop: StopTable | None,
         votes: Callable[[], pd.DataFrame],
     ) -> None:
+        import analysis  # noqa: F401 - takes a second; now, before raters wait
+
         self._arms = arms
         self._read = read
         self._settle = settle

@@ -77,6 +77,8 @@ class Study:
         """
         study = cls(open_database(url, writable=writable), clock)
         _ = study.info  # whatever is wrong shows now
+        if writable:
+            _ = study._turns  # read before raters wait for it
         return study
 
     def now(self) -> datetime:
@@ -422,6 +424,17 @@ class Study:
             repository.set_state(state)
 
         self.write(work)
+
+    def completion_codes(self) -> dict[str, str]:
+        """The completion code of each person who is done, by their id in votes.csv."""
+        with self.database.reading() as session:
+            raters = OwnerRepository(session).raters()
+        fixed = self.info.design.completion.code if self.info.design.completion else None
+        return {
+            row.rater: fixed or self.completion_code(row.rater)
+            for row in raters
+            if row.rater_kind == "person" and row.done >= row.share
+        }
 
     def progress(self) -> Progress:
         """Votes wanted and raters so far."""

@@ -263,6 +263,16 @@ def invite(run: Path | None, db: str | None, count: int, url: str) -> None:
 @command.command()
 @run_argument
 @db_option
+def codes(run: Path | None, db: str | None) -> None:
+    """List who is done, with their completion code, to check what people hand in for payment."""
+    with opened(run, db) as study:
+        for rater, code in study.completion_codes().items():
+            click.echo(f"{rater} {code}")
+
+
+@command.command()
+@run_argument
+@db_option
 def pause(run: Path | None, db: str | None) -> None:
     """Hand out no more pairs until `resume`; answers to pairs already shown still count."""
     with opened(run, db, writable=True) as study:

@@ -57,6 +57,7 @@ def test_a_study_file_from_create_to_fork_and_backup(cli, run, tmp_path):
         status, text = cli(command, run.root)
         assert (status, text.startswith(word)) == (0, True)
     assert "CLOSED" in cli("status", run.root)[1]
+    assert cli("codes", run.root) == (0, ""), "nobody is done"
     assert cli("resume", run.root)[0] == 2
 
     path.write_text(path.read_text() + "[votes]\nper_pair = 5\n")

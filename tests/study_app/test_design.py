@@ -262,6 +262,7 @@ def test_a_rater_who_is_done_gets_their_code_and_where_to_take_it(make):
         completion={"redirect": "https://example.org/done?code={code}"},
     )
     codes = set()
+    assert study.completion_codes() == {}
     for _ in range(2):
         token = study.join()
         assert study.turn(token).completion is None
@@ -270,6 +271,7 @@ def test_a_rater_who_is_done_gets_their_code_and_where_to_take_it(make):
         assert completion.redirect.endswith(completion.code)
         codes.add(completion.code)
     assert len(codes) == 2, "each rater's own"
+    assert set(study.completion_codes().values()) == codes
 
 
 # ---------------------------------------------------------------------- several runs
