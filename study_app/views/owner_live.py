@@ -86,7 +86,7 @@ def _figures(people: pd.DataFrame, progress: Progress) -> None:
         st.subheader("Votes per hour", anchor=False)
         chart = (
             alt.Chart(hours.tail(72))
-            .mark_bar(color=COLOR)
+            .mark_bar(color=COLOR, aria=False)
             .encode(x=alt.X("hour:T", title=None), y=alt.Y("votes:Q", title="votes by people"))
         )
         st.altair_chart(chart.properties(height=160), width="stretch")
@@ -134,15 +134,16 @@ def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetCha
     )
     scale = alt.Scale(zero=False, padding=12)
     title = "Elo, with 95% interval" if any(table["ci_low"].notna()) else "Elo"
-    bars = base.mark_rule(strokeWidth=2, color=COLOR, opacity=0.6).encode(
+    bars = base.mark_rule(strokeWidth=2, color=COLOR, opacity=0.6, aria=False).encode(
         x=alt.X("ci_low:Q", title=title, scale=scale), x2="ci_high:Q"
     )
-    points = base.mark_circle(size=90, color=COLOR, opacity=1).encode(
+    points = base.mark_circle(size=90, color=COLOR, opacity=1, aria=False).encode(
         x=alt.X("elo:Q", scale=scale),
         tooltip=["arm", *(alt.Tooltip(name, format=".0f") for name in ("elo", "ci_low", "ci_high")),
                  "votes"],
     )  # fmt: skip
-    return alt.layer(bars, points).properties(height=alt.Step(30))
+    told = "Elo scores with intervals; the table below says them in numbers"
+    return alt.layer(bars, points).properties(height=alt.Step(30), description=told)
 
 
 # ---------------------------------------------------------------------- conduct

@@ -35,9 +35,7 @@ export default (component) => page.then((module) => module.{}(component));
 FORGIVEN_SECONDS = 2.0  # a browser's time may exceed what the server saw by the network's delay
 
 _inbox = component("glide_eval_inbox", js=LOADER.format("listen"))
-_screen = component(
-    "glide_eval_screen", js=LOADER.format("show"), isolate_styles=False
-)
+_screen = component("glide_eval_screen", js=LOADER.format("show"), isolate_styles=False)
 
 
 @dataclass(slots=True)

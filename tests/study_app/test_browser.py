@@ -141,3 +141,25 @@ def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
     votes = votes_frame(sqlite_study)
     assert votes["rater_kind"].tolist() == ["person"] * 8
     assert votes["seconds"].between(0.6, 60).all()
+
+
+def test_images_deleted_meanwhile_are_passed_over_and_nothing_is_lost(open_study, serving, browser):
+    server = serving(open_study.database.url)
+    rater = RaterWindow(browser, server.address)
+    seen = rater.start()
+    token = browser.current_url.split("rater=")[1]
+    turn = open_study.turn(token)
+    kept = {turn.current.left, turn.current.right, turn.upcoming.left, turn.upcoming.right}
+    images = sorted(open_study.info.image_root.glob("*.png"))
+    gone = [path for path in images if path.stem not in kept][::4]
+    for path in gone:
+        path.unlink()
+    told = False
+    for _ in range(6):
+        time.sleep(A_LOOK)
+        rater.click("left")
+        seen = rater.next_after(seen)
+        told = told or rater.says("left that pair out")
+        assert not {seen.left, seen.right} & {path.stem for path in gone}
+    assert told, "the rater hears why"
+    assert len(votes_frame(open_study)) == 6

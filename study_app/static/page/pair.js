@@ -71,7 +71,7 @@ export class PairView {
     this.feedback(data.feedback);
     this.hint(data.notice);
     if (this.shown !== data.pair.id) this.put(data.pair);
-    if (data.upcoming) this.load(data.upcoming);
+    if (data.upcoming) this.load(data.upcoming).catch(() => {}); // told when its turn comes
     const wanted = new Set([data.pair.id, data.upcoming?.id]);
     for (const id of this.loading.keys()) if (!wanted.has(id)) this.loading.delete(id);
     this.mark();
@@ -152,10 +152,14 @@ export class PairView {
     try {
       images = await this.load(pair);
     } catch {
-      if (this.target === pair.id) this.leave("set_aside", { assignment: pair.id });
+      this.loading.delete(pair.id);
+      // asked again for the same pair, the server did not agree that an image is gone: no hurry
+      if (this.missed === pair.id) await new Promise((done) => setTimeout(done, RETRY_MS));
+      this.missed = pair.id;
+      if (this.target === pair.id && !this.closed) this.leave("set_aside", { assignment: pair.id });
       return;
     }
-    if (this.target !== pair.id || this.closed) return;
+    if (this.target !== pair.id || this.shown === pair.id || this.closed) return;
     this.paint(pair, images);
   }
 

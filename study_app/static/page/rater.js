@@ -10,6 +10,7 @@ await styled(); // nothing is drawn before it can be drawn well
 
 const RESEND_MS = 4000;
 const SLOW_MS = 1500;
+const REDIRECT_MS = 10000; // time to read the code, and to write it down
 
 let post = () => {}; // how events reach the server
 const raters = new WeakMap();
@@ -75,7 +76,7 @@ class Rater {
     window.scrollTo?.(0, 0);
     document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
     const away = this.root.querySelector("[data-redirect]");
-    if (away) setTimeout(() => away.isConnected && location.assign(away.href), 5000);
+    if (away) setTimeout(() => away.isConnected && location.assign(away.href), REDIRECT_MS);
   }
 
   // ---------------------------------------------------------------- events
