@@ -33,6 +33,11 @@ class Database:
     def __init__(self, url: URL, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
         self.engine = _make_engine(url, busy_seconds)
+        # a server answers each statement by itself, without the trips that begin and end a
+        # transaction; under READ COMMITTED, its default, what is read is the same
+        self._reader = self.engine
+        if self.folder is None:
+            self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer: Writer | None = None
 
     @property
@@ -54,7 +59,7 @@ class Database:
         Raises:
             DatabaseError: the database can't answer.
         """
-        with self.explaining(), Session(self.engine) as session:
+        with self.explaining(), Session(self._reader) as session:
             yield session
 
     @property

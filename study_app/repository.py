@@ -113,8 +113,9 @@ class Repository:
 
     def lock(self) -> None:
         """One writer at a time across processes; SQLite's own write lock does it there."""
-        if self._connection.dialect.name != "sqlite":
+        if self._connection.dialect.name != "sqlite" and not self._session.info.get("locked"):
             statements.LOCK(self._connection).all()
+            self._session.info["locked"] = True  # until the transaction ends, and the session too
 
     def state(self) -> str:
         """`open`, `paused` or `closed`, as it is now."""
