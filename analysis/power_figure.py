@@ -34,10 +34,12 @@ def power_figure(plan: PowerCurve, form: str) -> bytes:
         base.mark_point(color=_BLUE, filled=True, size=45).encode(x=x, y=y.field("power")),
     ]
     if plan.votes == plan.votes:  # not NaN: some number of votes is enough
-        needed = [{"votes": plan.votes, "power": plan.design.power, "words": f"{plan.votes:,.0f}"}]
+        needed = [
+            {"votes": plan.votes, "power": plan.design.power, "words": f"{plan.votes:,.0f} votes"}
+        ]
         marked = alt.Chart(alt.Data(values=needed))
         layers.append(
-            marked.mark_text(color=INK, dy=-9, dx=-4, align="right", fontSize=12).encode(
+            marked.mark_text(color=INK, dy=14, dx=8, align="left", fontSize=12).encode(
                 x=alt.X("votes:Q"), y=alt.Y("power:Q"), text=alt.Text("words:N")
             )
         )

@@ -89,7 +89,7 @@ def command(
     design = Design(difference, arms, prompts or None, votes_per_rater, variation, power)
     with tqdm(total=7 * studies, desc="simulating", unit="study", disable=None, leave=False) as bar:
         try:
-            plan = plan_study(design, studies=studies, seed=seed, progress=bar.update)
+            plan = plan_study(design, studies=studies, seed=seed, progress=lambda n: _step(bar, n))
         except AnalysisError as error:
             raise UsageError(str(error)) from error
     for line in _curve(plan):
@@ -132,12 +132,16 @@ def _variation(
     )
 
 
+def _step(bar: tqdm, done: int) -> None:
+    bar.update(done)
+
+
 def _curve(plan: PowerCurve) -> list[str]:
     """The table with a bar a row, for a terminal."""
     lines = ["   votes  raters   power"]
-    for row in plan.table.itertuples(index=False):
-        bar = "█" * round(BAR * float(row.power))
-        lines.append(f"{row.votes:8,d} {row.raters:7,d} {row.power:7.0%}  {bar}")
+    rows = plan.table[["votes", "raters", "power"]].to_numpy().tolist()
+    for votes, raters, power in rows:
+        lines.append(f"{votes:8,.0f} {raters:7,.0f} {power:7.0%}  {'█' * round(BAR * power)}")
     return lines
 
 
