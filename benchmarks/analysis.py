@@ -2,6 +2,8 @@
 
     python -m benchmarks.analysis [--arms 3 8 20 100] [--votes 1000 100000 2000000]
 
+Needs scikit-learn, and arena-rank to show it (the extra `benchmarks`).
+
 A cell's time starts at the raw table and ends at every arm's score and interval. Ours is the
 analysis that `glide-eval report` prints (every vote checked, clustered by rater and prompt), then
 the rater bootstrap of 1,000 rounds, and the interval that takes votes as independent, which is
@@ -28,6 +30,7 @@ from pathlib import Path
 import evalica
 import numpy as np
 import pandas as pd
+import pyarrow.csv
 from sklearn.linear_model import LogisticRegression
 
 from analysis import ballots, bootstrap, fit_elo, read_votes, sandwich, win_matrix
@@ -175,15 +178,19 @@ def cell(arms: int, votes: int, rounds: int) -> None:
 def memory(votes: int, path: Path) -> None:
     """Write a CSV with every column of an export, analyse it and print the peak memory."""
     if not path.exists():
-        size = 500_000
-        for start in range(0, votes, size):
-            frame = draw_votes(16, min(size, votes - start), 5000, seed=start)
-            rows = np.arange(start, start + len(frame))
-            frame["study"], frame["replica"], frame["rater_kind"] = "study", 0, "person"
-            frame["seconds"] = (rows % 90) / 10 + 1
-            frame["created_at"] = pd.to_datetime(rows, unit="s").strftime("%Y-%m-%dT%H:%M:%S+00:00")
-            frame["assignment"] = [f"{row:032x}" for row in rows]
-            frame.to_csv(path, mode="a", header=start == 0, index=False)
+        size = 1_000_000
+        with path.open("wb") as file:
+            for start in range(0, votes, size):
+                frame = draw_votes(16, min(size, votes - start), 5000, seed=start)
+                rows = np.arange(start, start + len(frame))
+                frame["study"], frame["replica"], frame["rater_kind"] = "study", 0, "person"
+                frame["seconds"] = (rows % 90) / 10 + 1
+                days = pd.Series([f"2026-01-{d:02d}T12:00:00.000000+00:00" for d in range(1, 32)])
+                frame["created_at"] = days.take(rows % 31).reset_index(drop=True)
+                frame["assignment"] = np.char.mod("assignment-%020d", rows)
+                table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+                options = pyarrow.csv.WriteOptions(include_header=start == 0)
+                pyarrow.csv.write_csv(table, file, options)
     start = time.perf_counter()
     (ballot,) = ballots(read_votes(path))
     read = time.perf_counter() - start
