@@ -71,9 +71,9 @@ def read_votes(
 
     Needed columns: question, arm_left, arm_right, answer (left | right | tie | both_bad), rater.
     Used when present: study, prompt_id, replica, rater_kind (person | simulated; without it raters
-    are taken to be people), seconds (≥ 0), created_at, assignment (unique but for revised answers), and the columns that
-    set a vote aside (`counted`): gold, practice, revised, excluded. Others are kept as they are.
-    No votes at all is a legal answer.
+    are taken to be people), seconds (≥ 0), created_at, assignment (unique but for revised
+    answers), and the columns that set a vote aside (`counted`): gold, practice, revised, excluded.
+    Others are kept as they are. No votes at all is a legal answer.
 
     Args:
         source: a DataFrame, left as it is, or the path of a CSV file (`read_csv`).

@@ -131,7 +131,7 @@ def test_votes_set_aside_are_kept_but_never_counted():
 def test_a_revised_answer_shares_its_assignment_with_the_one_that_stands():
     frame = votes_of(GOOD, assignment=["x", "x", "y"], revised=["true", "false", "false"])
     assert counted(read_votes(frame)).tolist() == [False, True, True]
-    with pytest.raises(VotesError, match="row 2 .*already answered"):
+    with pytest.raises(VotesError, match=r"row 2 .*already answered"):
         read_votes(frame.assign(revised="false"))
 
 
@@ -141,7 +141,7 @@ def test_repeated_assignments_are_found_among_many(monkeypatch):
     many = votes_of([("a", "b", "left")] * 20, assignment=names)
     assert len(read_votes(many)) == 20
     many.loc[17, "assignment"] = "a2"
-    with pytest.raises(VotesError, match="row 18 .*already answered"):
+    with pytest.raises(VotesError, match=r"row 18 .*already answered"):
         read_votes(many)
 
 
