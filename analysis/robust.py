@@ -110,7 +110,8 @@ class Linearised:
             # One count for all columns: with many clusters the sums themselves are what takes time.
             part = np.bincount(np.concatenate(keys), np.concatenate(signed), count * P)
             total = part if total is None else total + part
-        return np.zeros((count, P)) if total is None else total.reshape(count, P)
+        found = np.zeros(count * P) if total is None else np.asarray(total, np.float64)
+        return found.reshape(count, P)
 
     def _jackknife(
         self, clusters: NDArray[np.int64], count: int, share: float

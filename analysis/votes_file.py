@@ -31,7 +31,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     the bytes are not UTF-8, Windows-1252 (Excel's "CSV" in Europe and America). Fields are
     separated by commas, semicolons or tabs, as the header line shows. Columns of few different
     values are categorical. Of a file above 1 GiB (some 7 million exported votes) only the columns
-    that scores and conduct are made of are kept, so that 10 million votes stay below 2 GB.
+    that scores and conduct are made of are kept.
 
     Raises:
         VotesError: no such file, or no CSV.
