@@ -20,7 +20,8 @@ REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
 ASIDE = ("gold", "practice", "revised", "excluded")
 _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
 _WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
-_SLICE = 1_000_000  # values hashed at a time
+_MANY = 4_000_000  # values from which doubles are looked for by hash
+_SLICE = 200_000  # values hashed at a time
 _NO = ("", "false", "0", "0.0", "nan", "none")
 
 
@@ -259,7 +260,7 @@ def _refuse_repeats(where: str, assignments: Any, revised: NDArray[np.bool_]) ->
 
 
 def _all_different(column: pd.Series) -> bool:
-    if len(column) < 2 * _SLICE:
+    if len(column) < _MANY:
         return column.is_unique
     # 64-bit hashes of many values take a tenth of the memory of the values' own table; equal
     # hashes, once in a million such columns by chance, leave it to the values.

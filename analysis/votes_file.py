@@ -10,7 +10,7 @@ from pandas.api.types import union_categoricals
 
 from .errors import VotesError
 
-_CHUNK = 500_000  # votes read at a time
+_CHUNK = 200_000  # votes read at a time
 _FEW_VALUES = (
     "study", "question", "prompt_id", "replica", "arm_left", "arm_right", "answer", "rater",
     "rater_kind", "gold", "practice", "revised", "excluded",

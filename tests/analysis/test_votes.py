@@ -137,6 +137,7 @@ def test_a_revised_answer_shares_its_assignment_with_the_one_that_stands():
 
 def test_repeated_assignments_are_found_among_many(monkeypatch):
     monkeypatch.setattr(votes_module, "_SLICE", 4)
+    monkeypatch.setattr(votes_module, "_MANY", 10)
     names = [f"a{i}" for i in range(20)]
     many = votes_of([("a", "b", "left")] * 20, assignment=names)
     assert len(read_votes(many)) == 20
