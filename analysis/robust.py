@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
-_BLOCK = 1 << 22
+_BLOCK = 1 << 21
 
 
 @dataclass(frozen=True)
