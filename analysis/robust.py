@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
-_BLOCK = 1 << 22
+_BLOCK = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,23 @@ class Linearised:
         pull = self._sums(self._of(self.residual), clusters, count)
         return self._carried(pull.T @ pull * count / max(count - 1, 1))
 
+    def independent(self) -> tuple[NDArray[np.float64], Concentration]:
+        """(P, P) the same were each vote a cluster of its own."""
+        P = len(self.bread)
+        meat, met = np.zeros(P * P), np.zeros(P * P)
+        for first in self.columns:
+            for second in self.columns:
+                values = self.residual[first.component] * self.residual[second.component]
+                key = first.index * P + second.index
+                meat += first.sign * second.sign * np.bincount(key, values, P * P)
+                met += np.bincount(key, minlength=P * P)
+        met = met.reshape(P, P)
+        votes = np.diagonal(met)
+        seen = np.where(votes, votes, 1.0) ** 2
+        count = self.residual.shape[1]
+        covariance = self._carried(meat.reshape(P, P) * count / max(count - 1, 1))
+        return covariance, Concentration(votes, met / np.multiply.outer(seen, seen))
+
     def _carried(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.bread @ meat @ self.bread * np.multiply.outer(self.unit, self.unit)
 
@@ -85,15 +102,16 @@ class Linearised:
     ) -> NDArray[np.float64]:
         """(G, P) sums over each cluster of each vote's (M,) values carried to the parameters."""
         P = len(self.bread)
-        total = np.zeros(count * P)
+        total = None
         for votes in _blocks(len(clusters)):
-            of_block = values(votes)
-            base = clusters[votes] * P
-            for column in self.columns:
-                key = base + column.index[votes]
-                part = np.bincount(key, of_block[column.component], count * P)
-                (np.add if column.sign > 0 else np.subtract)(total, part, out=total)
-        return total.reshape(count, P)
+            of_block, base = values(votes), clusters[votes] * P
+            keys = [base + column.index[votes] for column in self.columns]
+            signed = [column.sign * of_block[column.component] for column in self.columns]
+            # One count for all columns: with many clusters the sums themselves are what takes time.
+            part = np.bincount(np.concatenate(keys), np.concatenate(signed), count * P)
+            total = part if total is None else total + part
+        found = np.zeros(count * P) if total is None else np.asarray(total, np.float64)
+        return found.reshape(count, P)
 
     def _jackknife(
         self, clusters: NDArray[np.int64], count: int, share: float
