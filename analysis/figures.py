@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from . import theme
-from .tradeoff import metric_info
+from .tradeoff import DRAWN, metric_info
 from .wording import (
     SIMULATED,
     ballot_words,
@@ -24,6 +24,7 @@ from .wording import (
 )
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 270
+MOST_PANELS = 8  # of metrics against Elo
 
 
 @dataclass(frozen=True)
@@ -226,9 +227,7 @@ def metrics_against_elo(
     """
     chosen = joined[(joined["question"] == question) & (joined["rater_kind"] == kind)]
     panels = []
-    for (metric, extractor), points in chosen.groupby(
-        ["metric", "extractor"], sort=False, observed=True, dropna=False
-    ):
+    for (metric, extractor), points in _few(chosen):
         info = metric_info(str(metric))
         found = correlations[
             (correlations["question"] == question)
@@ -236,12 +235,13 @@ def metrics_against_elo(
             & (correlations["metric"] == metric)
             & (correlations["extractor"] == extractor)
         ].iloc[0]
+        by = f"by {extractor}; " * (chosen["extractor"].nunique() > 1)
         points = _with_words(points).rename(
             columns={"value": "x", "ci_low": "x_low", "ci_high": "x_high"}
         )
         points = points.rename(columns={"elo": "y", "low": "y_low", "high": "y_high"})
         chart = _sized(alt.layer(*_points(points, f"{info.label} ({info.better} is better)", axis)))
-        panels.append(Panel(info.label, correlation_words(found), chart))
+        panels.append(Panel(info.label, by + correlation_words(found), chart))
     if not panels:
         return None
     label = ballot_words(question, kind)
@@ -255,6 +255,19 @@ def metrics_against_elo(
         chosen,
         kind == "simulated",
     )
+
+
+def _few(joined: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """The metrics to draw against Elo: the chief ones, at most `MOST_PANELS`."""
+    groups = [
+        ((str(metric), str(extractor)), points)
+        for (metric, extractor), points in joined.groupby(
+            ["metric", "extractor"], sort=False, observed=True, dropna=False
+        )
+    ]
+    chief = [group for group in groups if group[0][0] in DRAWN]
+    chief.sort(key=lambda group: DRAWN.index(group[0][0]))
+    return (chief or groups)[:MOST_PANELS]
 
 
 def win_heatmap(wins: pd.DataFrame, labels: dict[str, str], order: list[str], question: str,

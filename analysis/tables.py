@@ -1,4 +1,4 @@
-"""The report's tables as files: CSV for machines, LaTeX (booktabs) for papers."""
+"""The report's tables as printed, and as files: CSV for machines, LaTeX (booktabs) for papers."""
 
 from __future__ import annotations
 
@@ -7,30 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .latex import latex
 from .tradeoff import metric_info
-from .wording import ballot_words, bounds, measure_words, rows_of, signed
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "−": "$-$",
-    "–": "--",
-    "∞": r"$\infty$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "ρ": r"$\rho$",
-    "α": r"$\alpha$",
-    "<": "$<$",
-    ">": "$>$",
-}
+from .wording import (
+    SIMULATED,
+    ballot_words,
+    bounds,
+    lower_first,
+    measure_words,
+    question_words,
+    rows_of,
+    signed,
+)
 
 
 def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: str) -> dict[
@@ -48,27 +36,6 @@ def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: s
         f"{name}.csv": data.to_csv(index=False).encode("utf-8"),
         f"{name}.tex": latex(printed, caption, name).encode("utf-8"),
     }
-
-
-def latex(printed: pd.DataFrame, caption: str, label: str) -> str:
-    """A booktabs table; the first column is set left, the others right."""
-    columns = "l" + "r" * (len(printed.columns) - 1)
-    lines = [
-        r"% \usepackage{booktabs}",
-        r"\begin{table}",
-        rf"  \caption{{{_escape(caption)}}}",
-        rf"  \label{{tab:{label}}}",
-        r"  \centering",
-        rf"  \begin{{tabular}}{{{columns}}}",
-        r"    \toprule",
-        "    " + " & ".join(map(_escape, printed.columns)) + r" \\",
-        r"    \midrule",
-        *("    " + " & ".join(map(_escape, row)) + r" \\" for row in printed.to_numpy()),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def printed_elo(elo: pd.DataFrame) -> pd.DataFrame:
@@ -156,6 +123,98 @@ def printed_correlations(correlations: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def printed_prompts(prompts: pd.DataFrame, labels: dict[str, str], captions: dict[str, str]) -> (
+    pd.DataFrame
+):  # fmt: skip
+    """`highlights.best_and_worst` as printed."""
+    voted = "wins" in prompts
+    rows = [
+        (
+            labels.get(row.arm, row.arm),
+            row.place,
+            captions.get(row.prompt_id, row.prompt_id),
+            f"{row.wins:g} of {row.n:,}" if voted else signed(row.value, 3),
+        )
+        for row in rows_of(prompts)
+    ]
+    return pd.DataFrame(rows, columns=["Arm", "Place", "Prompt", "Won" if voted else "Value"])
+
+
+def printed_disputed(pairs: pd.DataFrame, labels: dict[str, str], captions: dict[str, str]) -> (
+    pd.DataFrame
+):  # fmt: skip
+    """`highlights.disputed_pairs` as printed."""
+    rows = [
+        (captions.get(row.prompt_id, row.prompt_id), labels.get(row.arm, row.arm),
+         labels.get(row.against, row.against), f"{row.wins} : {row.losses}", str(row.ties))
+        for row in rows_of(pairs)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["Prompt", "Arm", "Against", "Votes", "Ties"])
+
+
+def printed_part_elo(elo: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
+    """Elo of one ballot, an arm a row and a run or study a column."""
+    columns: dict[str, list[str]] = {}
+    arms = elo.drop_duplicates("arm")
+    columns["Arm"] = list(arms["label"])
+    for part in parts:
+        rows = {row.arm: row for row in rows_of(elo[elo["part"] == part])}
+        if not rows:
+            continue
+        anchor = next(iter(rows.values())).anchor
+        heading = f"{part}, Elo above {lower_first(anchor)}" if anchor else f"{part}, Elo"
+        columns[heading] = [_score_cell(rows.get(arm)) for arm in arms["arm"]]
+    return pd.DataFrame(columns)
+
+
+def _score_cell(row: Any) -> str:
+    if row is None or np.isnan(row.elo):
+        return "–"
+    interval = bounds(row.low, row.high)
+    told = "" if interval == "–" or row.low == row.high else f" ({interval})"
+    return signed(row.elo) + told
+
+
+def printed_agreement(agreement: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlations between runs or studies as printed."""
+    rows = [
+        (
+            question_words(row.question),
+            _voted(row.part, row.rater_kind),
+            _voted(row.against, row.against_kind),
+            str(row.n),
+            signed(row.spearman, 2),
+            row.reason or bounds(row.low, row.high, 2),
+        )
+        for row in rows_of(agreement)
+    ]
+    heads = ["Question", "Study", "Against", "Shared arms", "Spearman's ρ", "95% interval"]
+    return pd.DataFrame(rows, columns=heads)
+
+
+def _voted(part: str, kind: str) -> str:
+    return f"{part} ({SIMULATED})" if kind == "simulated" else part
+
+
+def printed_part_metrics(metrics: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
+    """Metrics of every run: a row a run and arm, a column a metric and extractor."""
+    if metrics.empty:
+        return pd.DataFrame()
+    pairs = metric_columns(metrics)
+    several = {metric for metric, _ in pairs if sum(m == metric for m, _ in pairs) > 1}
+    found = {(r.part, r.arm, r.metric, r.extractor): r for r in rows_of(metrics)}
+    arms = metrics.drop_duplicates(["part", "arm"])
+    arms = arms.sort_values("part", key=lambda p: p.map(parts.index), kind="stable")
+    table: dict[str, list[str]] = {"Run": list(arms["part"]), "Arm": list(arms["label"])}
+    for metric, extractor in pairs:
+        info = metric_info(metric)
+        heading = f"{info.label} {info.arrow}"
+        heading += f" ({extractor})" if metric in several and extractor else ""
+        cells = [found.get((row.part, row.arm, metric, extractor)) for row in rows_of(arms)]
+        table[heading] = ["–" if c is None else signed(c.value, info.decimals) for c in cells]
+    return pd.DataFrame(table)
+
+
 def printed_conduct(conduct: pd.DataFrame) -> pd.DataFrame:
     """`study_conduct` as printed."""
     rows = []
@@ -182,5 +241,10 @@ def conduct_cell(row: Any) -> tuple[str, str]:
     return f"{row.value:,.0f}", ""
 
 
-def _escape(text: object) -> str:
-    return "".join(_LATEX.get(character, character) for character in str(text))
+def correlation_cell(row: Any) -> tuple[str, str]:
+    """One row of `metric_correlations` as printed: ρ, and its interval or why there is none."""
+    if row is None:
+        return "–", ""
+    if np.isnan(row.spearman):
+        return "–", row.reason
+    return signed(row.spearman, 2), row.reason or bounds(row.low, row.high, 2)

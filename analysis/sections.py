@@ -1,0 +1,250 @@
+"""One run or study as a page shows it: each section, ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from .contents import Contents
+from .figures import TRADEOFFS, Figure
+from .findings import ballot_findings, metric_findings
+from .gallery import gallery
+from .highlight_views import disputed_views, prompt_views
+from .methods import methods_notes, methods_paragraph
+from .metric_views import metric_view
+from .score_views import board, heat
+from .tables import conduct_cell, correlation_cell
+from .theme import STRATEGIES
+from .tradeoff import metric_info
+from .wording import measure_words, question_words, rows_of, slug
+
+SECTIONS = {
+    "preference": "Preference",
+    "metrics": "Metrics",
+    "agreement": "Metrics against raters",
+    "wins": "Who beats whom",
+    "samples": "Samples",
+    "best_prompts": "Best and worst prompts",
+    "disputed": "Disputed pairs",
+    "conduct": "Conduct",
+    "methods": "Methods and provenance",
+}
+
+
+def part_view(contents: Contents) -> dict[str, Any]:
+    """One run or study: everything the template prints of it."""
+    inputs, results, prefix = contents.inputs, contents.results, contents.prefix
+    drawn = {name: figure_view(figure) for name, figure in contents.figures.items()
+             if not name.startswith("win-probability")}  # fmt: skip
+    simulated = sum(r.ballot.votes for r in results if r.ballot.simulated)
+    every = sum(r.ballot.votes for r in results)
+    view = {
+        "name": inputs.name,
+        "prefix": prefix,
+        "strategies": _strategies(contents),
+        "facts": _facts(contents, simulated, every),
+        "all_simulated": bool(every) and simulated == every,
+        "findings": findings_view(contents),
+        "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
+        "boards": [board(result, contents) for result in results],
+        "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
+        "metrics": metric_view(contents),
+        "remarks": list(inputs.remarks),
+        "correlations": _correlations(contents),
+        "agreement": list(_agreement(contents, drawn)),
+        "wins": [heat(result, contents) for result in results],
+        **_gallery(contents),
+        "pictures": inputs.samples is not None and len(inputs.samples) > 0,
+        "best_prompts": prompt_views(contents),
+        "disputed": disputed_views(contents),
+        "conduct": _conduct(contents),
+        "paragraph": methods_paragraph(contents),
+        "notes": methods_notes(contents),
+        "provenance": provenance_rows(contents),
+    }
+    same = ("agreement", "wins", "best_prompts", "disputed", "conduct")
+    shown: dict[str, Any] = {
+        "preference": True,
+        "metrics": view["metrics"] or view["tradeoffs"],
+        "methods": True,
+        **{name: view[name] for name in same},
+        "samples": view["gallery"],
+    }
+    sections = [(prefix + name, words) for name, words in SECTIONS.items() if shown[name]]
+    return {**view, "sections": sections}
+
+
+def figure_view(figure: Figure) -> dict[str, Any]:
+    """A figure's panels as SVG, and what stands below them."""
+    return {
+        "name": figure.name,
+        "caption": figure.caption,
+        "simulated": figure.simulated,
+        "panels": figure.inline_panels(),
+    }
+
+
+def provenance_rows(contents: Contents) -> list[tuple[str, str]]:
+    """Everything recorded about origins, as keys and printable values."""
+    return list(_flat(contents.inputs.provenance))
+
+
+def _strategies(contents: Contents) -> list[dict[str, str]]:
+    present = set(contents.inputs.arms["strategy"])
+    return [
+        {"name": name, "words": words}
+        for name, (words, *_) in STRATEGIES.items()
+        if name in present
+    ]
+
+
+def _facts(contents: Contents, simulated: int, every: int) -> list[list[tuple[str, str]]]:
+    """Counts for the page's first line, each a list of (number, words)."""
+    facts = [[(f"{len(contents.inputs.arms):,}", "arms")]]
+    samples, votes = contents.inputs.samples, contents.inputs.votes
+    if samples is not None and len(samples):
+        facts.append([(f"{samples['prompt_id'].nunique():,}", "prompts")])
+        facts.append([(f"{len(samples):,}", "images")])
+    for kind, count in (("person", every - simulated), ("simulated", simulated)):
+        if count and votes is not None:
+            raters = votes.loc[votes["rater_kind"] == kind, "rater"].nunique()
+            who = "simulated raters" if kind == "simulated" else "people"
+            facts.append([(f"{count:,}", "votes by"), (f"{raters:,}", who)])
+    return facts
+
+
+def findings_view(contents: Contents) -> list[dict[str, Any]]:
+    """The first sentences of a part: heading, whether simulated raters voted, text."""
+    arms = contents.inputs.arms
+    found = [
+        {
+            "heading": question_words(result.ballot.question) + ".",
+            "simulated": result.ballot.simulated,
+            "text": " ".join(ballot_findings(result, arms)),
+        }
+        for result in contents.results
+    ]
+    if not found:
+        words = "No votes yet: this report compares the arms by metrics alone."
+        found.append({"heading": "Preference.", "simulated": False, "text": words})
+    if contents.inputs.metrics is not None:
+        text = metric_findings(contents.inputs.metrics, arms, contents.results)
+        if text:
+            found.append({"heading": "Metrics.", "simulated": False, "text": text})
+    for group in found:  # "s = 3" stays on one line
+        group["text"] = str(group["text"]).replace(" = ", "\u00a0=\u00a0")
+    return found
+
+
+def _agreement(contents: Contents, drawn: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for result in contents.results:
+        ballot = result.ballot
+        figure = drawn.get(f"metric-vs-elo-{slug(ballot.question, ballot.rater_kind)}")
+        if figure:
+            yield {**figure, "heading": question_words(ballot.question)}
+
+
+def _correlations(contents: Contents) -> dict[str, Any] | None:
+    """Every metric's rank correlation with Elo, a column a ballot."""
+    table = contents.correlations
+    if table.empty:
+        return None
+    keys = [(r.ballot.question, r.ballot.rater_kind) for r in contents.results]
+    several = table["extractor"].nunique() > 1
+    rows = []
+    for (metric, extractor), of_one in table.groupby(["metric", "extractor"], sort=False):
+        found = {(row.question, row.rater_kind): row for row in rows_of(of_one)}
+        cells = [correlation_cell(found.get(key)) for key in keys]
+        info = metric_info(str(metric))
+        rows.append(
+            {
+                "label": f"{info.label} {info.arrow}",
+                "extractor": str(extractor) if several else "",
+                "cells": [{"value": value, "small": small} for value, small in cells],
+            }
+        )
+    return {"columns": _ballot_columns(keys), "rows": rows}
+
+
+def _ballot_columns(keys: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [
+        {"question": question_words(question), "simulated": kind == "simulated"}
+        for question, kind in keys
+    ]
+
+
+def _gallery(contents: Contents) -> dict[str, Any]:
+    samples = contents.inputs.samples
+    if samples is None or samples.empty:
+        return {"gallery": [], "gallery_note": ""}
+    arms = contents.inputs.arms
+    shown = arms[arms["name"].isin(set(samples["arm"]))]
+    rows = gallery(samples, list(shown["name"]), contents.inputs.root)
+    labels = list(shown["label"])
+    note = f"{len(rows)} of {samples['prompt_id'].nunique()} prompts, a column an arm. "
+    return {
+        "gallery": [
+            {
+                "caption": row.caption,
+                "difference": row.difference,
+                "images": [
+                    {"label": label, "uri": uri}
+                    for label, uri in zip(labels, row.images, strict=True)
+                ],
+            }
+            for row in rows
+        ],
+        "gallery_note": note + _noise_words(samples, arms),
+    }
+
+
+def _noise_words(samples: pd.DataFrame, arms: pd.DataFrame) -> str:
+    if "seed" not in samples:
+        return ""
+    imported = set(arms.loc[arms["strategy"] == "imported", "name"])
+    made = samples[~samples["arm"].isin(imported)]
+    seeds = made.groupby(["prompt_id", "replica"])["seed"].nunique(dropna=False)
+    if made["arm"].nunique() < 2:
+        return ""
+    if (seeds > 1).any():
+        return "Arms were drawn from different noise, so images differ by luck too."
+    words = (
+        "In each row all arms start from equal noise and draw equal noise at every step, so what "
+        "differs is the guidance."
+    )
+    return words + (" Imported images have noise of their own." if imported else "")
+
+
+def _conduct(contents: Contents) -> dict[str, Any] | None:
+    table = contents.conduct
+    if table.empty:
+        return None
+    keys = [(r.ballot.question, r.ballot.rater_kind) for r in contents.results]
+    cells = {(row.question, row.rater_kind, row.measure): row for row in rows_of(table)}
+    rows = []
+    for measure in dict.fromkeys(table["measure"]):
+        parts = [conduct_cell(cells.get((*key, measure))) for key in keys]
+        rows.append(
+            {
+                "words": measure_words(measure),
+                "cells": [{"value": value, "small": small} for value, small in parts],
+            }
+        )
+    return {
+        "columns": _ballot_columns(keys),
+        "rows": rows,
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested provenance as dotted keys and printable values."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, (list, tuple)):
+            yield name, ", ".join(map(str, value))
+        elif value is not None and value != "":
+            yield name, str(value)

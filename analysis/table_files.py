@@ -1,0 +1,144 @@
+"""Which tables a report holds, and what each is called."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from . import tables
+from .checked import METRIC_COLUMNS, table_of
+from .comparison_view import elo_ballots
+from .compute import labelled
+from .contents import Comparison, Contents
+from .highlight_views import disputed_tables, prompt_tables
+from .highlights import best_and_worst
+from .latex import escape
+from .methods import methods_paragraph
+from .published import SOURCE, beside_paper, published_tables
+from .theme import strategy_words
+from .tradeoff import metric_info
+from .wording import ballot_words, bounds, signed, slug
+
+
+def table_files(contents: Contents) -> dict[str, bytes]:
+    """File name → bytes of every table of one run or study, as CSV and LaTeX."""
+    inputs, files, prefix = contents.inputs, {}, contents.prefix
+    for result in contents.results:
+        ballot = result.ballot
+        about = ballot_words(ballot.question, ballot.rater_kind)
+        scores = labelled(result, inputs.arms, "scores")
+        files |= tables.table_files(
+            f"{prefix}elo-{slug(ballot.question, ballot.rater_kind)}",
+            scores,
+            tables.printed_elo(scores),
+            f"Elo scores, {about}; mean zero, 95% intervals {result.intervals.method}",
+        )
+        wins = result.win_table()
+        wins.insert(1, "label", wins["arm"].map(contents.labels))
+        wins.insert(3, "against_label", wins["against"].map(contents.labels))
+        files |= tables.table_files(
+            f"{prefix}win-probability-{slug(ballot.question, ballot.rater_kind)}",
+            wins,
+            tables.printed_wins(wins),
+            f"Probability of winning, {about}; ties count half in observed shares",
+        )
+    metrics = table_of(inputs.metrics, METRIC_COLUMNS)
+    if len(metrics):
+        files |= tables.table_files(
+            f"{prefix}metrics", metrics, tables.printed_metrics(metrics, inputs.arms),
+            "Metrics with 95% intervals",
+        )  # fmt: skip
+    if len(contents.correlations):
+        files |= tables.table_files(
+            f"{prefix}correlations",
+            contents.correlations,
+            tables.printed_correlations(contents.correlations),
+            "Spearman's rank correlation of metrics with Elo over the arms, 95% intervals",
+        )
+    if len(contents.conduct):
+        files |= tables.table_files(
+            f"{prefix}conduct", contents.conduct, tables.printed_conduct(contents.conduct),
+            "Conduct of the study",
+        )  # fmt: skip
+    paragraph = methods_paragraph(contents)
+    files[f"{prefix}methods.txt"] = (paragraph + "\n").encode("utf-8")
+    files[f"{prefix}methods.tex"] = (escape(paragraph) + "\n").encode("utf-8")
+    return files | _highlight_files(contents) | _published_files(contents)
+
+
+def comparison_tables(comparison: Comparison) -> dict[str, bytes]:
+    """File name → bytes of the tables that stand several runs or studies side by side."""
+    names = list(comparison.overview["part"])
+    files = tables.table_files(
+        "runs", comparison.overview, comparison.overview.astype(str), "The runs compared"
+    )
+    for (question, kind), elo in elo_ballots(comparison):
+        files |= tables.table_files(
+            f"runs-elo-{slug(question, kind)}", elo, tables.printed_part_elo(elo, names),
+            f"Elo by run, {ballot_words(question, kind)}; 95% intervals",
+        )  # fmt: skip
+    if len(comparison.agreement):
+        files |= tables.table_files(
+            "runs-agreement", comparison.agreement, tables.printed_agreement(comparison.agreement),
+            "Rank correlation of Elo between studies over the arms they share",
+        )  # fmt: skip
+    if len(comparison.metrics):
+        files |= tables.table_files(
+            "runs-metrics", comparison.metrics,
+            tables.printed_part_metrics(comparison.metrics, names), "Metrics by run",
+        )  # fmt: skip
+    return files
+
+
+def _highlight_files(contents: Contents) -> dict[str, bytes]:
+    samples, labels, prefix = contents.inputs.samples, contents.labels, contents.prefix
+    captions: dict[str, str] = {}
+    if samples is not None:
+        captions = dict(zip(samples["prompt_id"].astype(str), samples["caption"], strict=True))
+    files = {}
+    for question, kind, table in prompt_tables(contents):
+        if table.empty:
+            continue
+        about = ballot_words(question, kind) if kind else metric_info(question).label
+        files |= tables.table_files(
+            f"{prefix}prompts-{slug(question, kind)}", table.drop(columns="rank_by"),
+            tables.printed_prompts(best_and_worst(table), labels, captions),
+            f"Best and worst prompts of each arm, {about}",
+        )  # fmt: skip
+    for question, kind, table in disputed_tables(contents, most=100):
+        if len(table):
+            files |= tables.table_files(
+                f"{prefix}disputed-{slug(question, kind)}", table,
+                tables.printed_disputed(table.head(20), labels, captions),
+                f"Pairs that raters split on, {ballot_words(question, kind)}",
+            )  # fmt: skip
+    return files
+
+
+def _published_files(contents: Contents) -> dict[str, bytes]:
+    """The paper's tables, and Table 1 with ours beside it, where arms are guided as there."""
+    beside = beside_paper(contents.elo)
+    if beside.empty:
+        return {}
+    printed = pd.DataFrame(
+        {
+            "Question": [
+                ballot_words(q, k)
+                for q, k in zip(beside["question"], beside["rater_kind"], strict=True)
+            ],
+            "Strategy": [strategy_words(name) for name in beside["strategy"]],
+            "Published": [signed(value, 1) for value in beside["published"]],
+            "Ours": [signed(value) for value in beside["elo"]],
+            "95% interval": [
+                bounds(low, high) for low, high in zip(beside["low"], beside["high"], strict=True)
+            ],
+            "Our arm": beside["label"],
+        }
+    )
+    files = tables.table_files(
+        f"{contents.prefix}beside-paper", beside, printed,
+        f"Elo above unguided: published ({SOURCE}, Table 1) and ours",
+    )  # fmt: skip
+    for name, (caption, table) in published_tables().items():
+        told = f"Published ({SOURCE}, Table {name[-1]}): {caption}"
+        files |= tables.table_files(name, table, table, told)
+    return files
