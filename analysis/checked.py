@@ -12,6 +12,7 @@ from .contents import ReportInputs
 from .errors import ReportError
 from .versions import tell_versions
 from .votes import read_votes
+from .wording import strip_control
 
 ARM_COLUMNS = ("name", "strategy", "scale", "label")
 METRIC_COLUMNS = ("arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note")
@@ -31,6 +32,7 @@ def checked(inputs: ReportInputs) -> ReportInputs:
     arms = arms.assign(scale=pd.to_numeric(arms["scale"]).astype(np.float64))
     if arms["name"].duplicated().any():
         raise ReportError(f"arms: expected each name once, found {list(arms['name'])}.")
+    arms["label"] = _labels(arms)
     names = list(arms["name"])
     for table, columns, what in (
         (inputs.metrics, METRIC_COLUMNS, "metrics"),
@@ -61,6 +63,15 @@ def table_of(table: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFra
     return pd.DataFrame(
         {name: pd.Series(dtype=np.float64 if name in numbers else str) for name in columns}
     )
+
+
+def _labels(arms: pd.DataFrame) -> list[str]:
+    """What to print of each arm: on one line, `s = 3` unbroken, no two alike."""
+    plain = arms["label"].astype(str).map(strip_control).str.strip()
+    plain = plain.where(plain != "", arms["name"].astype(str))
+    twice = plain.duplicated(keep=False)
+    told = plain.where(~twice, plain + " [" + arms["name"].astype(str) + "]")
+    return list(told.str.replace(" = ", "\u00a0=\u00a0"))
 
 
 def _checked_metrics(metrics: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -12,6 +12,7 @@ from .contents import Comparison, Contents
 from .figures import TRADEOFFS
 from .tradeoff import rank_correlation
 from .versions import tell_versions
+from .wording import voters
 
 PART_METRICS = (
     "part", "arm", "label", "strategy", "scale", "metric", "extractor", "value", "ci_low",
@@ -30,12 +31,10 @@ def compare(parts: list[Contents]) -> Comparison:
         parts: at least two, each with a name of its own.
     """
     names = [part.inputs.name for part in parts]
-    elo = pd.concat(
-        [part.elo.assign(part=part.inputs.name) for part in parts], ignore_index=True
-    )  # fmt: skip
+    elo = _elo(parts)
     metrics = _metrics(parts)
     drawn = [
-        compare_figures.elo_by_part(elo, names),
+        compare_figures.elo_by_part(elo),
         *(compare_figures.tradeoff_by_part(metrics, names, *each) for each in TRADEOFFS),
     ]
     return Comparison(
@@ -45,6 +44,15 @@ def compare(parts: list[Contents]) -> Comparison:
         metrics=metrics,
         figures={figure.name: figure for figure in drawn if figure is not None},
     )
+
+
+def _elo(parts: list[Contents]) -> pd.DataFrame:
+    """Every part's scores; `study` names part and, where they are simulated, raters."""
+    table = pd.concat(
+        [part.elo.assign(part=part.inputs.name) for part in parts], ignore_index=True
+    )  # fmt: skip
+    pairs = zip(table["part"], table["rater_kind"], strict=True)
+    return table.assign(study=[voters(part, kind) for part, kind in pairs])
 
 
 def _overview(part: Contents) -> dict[str, object]:
@@ -66,12 +74,15 @@ def _overview(part: Contents) -> dict[str, object]:
 
 
 def _metrics(parts: list[Contents]) -> pd.DataFrame:
-    tables = []
+    """Metrics that two runs at least have; several studies of one run count once."""
+    tables, seen = [], []
     for part in parts:
-        if part.inputs.metrics is None or part.inputs.metrics.empty:
+        measured = part.inputs.metrics
+        if measured is None or measured.empty or any(measured.equals(other) for other in seen):
             continue
+        seen.append(measured)
         arms = part.inputs.arms.rename(columns={"name": "arm"})
-        table = part.inputs.metrics.merge(arms[["arm", "label", "strategy", "scale"]], on="arm")
+        table = measured.merge(arms[["arm", "label", "strategy", "scale"]], on="arm")
         table["part"] = part.inputs.name
         if "fingerprint" not in table:
             table["fingerprint"] = ""
@@ -80,9 +91,12 @@ def _metrics(parts: list[Contents]) -> pd.DataFrame:
         own = table["extractor_given"] + " of " + part.inputs.name
         table["extractor_given"] = table["extractor_given"].mask(unknown, own)
         tables.append(table)
-    if not tables:
+    if len(tables) < 2:
         return pd.DataFrame(columns=list(PART_METRICS))
-    return tell_versions(pd.concat(tables, ignore_index=True))[list(PART_METRICS)]
+    joined = tell_versions(pd.concat(tables, ignore_index=True))[list(PART_METRICS)]
+    finite = joined[np.isfinite(joined["value"])]
+    shared = finite.groupby("metric")["part"].nunique()
+    return joined[joined["metric"].isin(shared.index[shared > 1])].reset_index(drop=True)
 
 
 def _agreement(parts: list[Contents]) -> pd.DataFrame:

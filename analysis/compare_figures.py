@@ -11,38 +11,31 @@ import pandas as pd
 from . import theme
 from .figures import PANEL_HEIGHT, PANEL_WIDTH, Figure, Panel
 from .tradeoff import metric_info
-from .wording import lower_first, question_words, rater_words, signed
+from .wording import lower_first, question_words, signed
 
 
-def elo_by_part(elo: pd.DataFrame, parts: list[str]) -> Figure | None:
-    """Elo above each part's own anchor against guidance scale, a panel a question and strategy.
+def elo_by_part(elo: pd.DataFrame) -> Figure | None:
+    """Elo above each study's own anchor against guidance scale, a panel a question and strategy.
 
     Args:
-        elo: part, question, rater_kind, arm, label, strategy, scale, anchor, elo, low, high.
-        parts: names in order.
+        elo: study, question, rater_kind, arm, label, strategy, scale, anchor, elo, low, high.
 
     Returns:
-        None where fewer than two parts have scales and an anchor.
+        None where fewer than two studies have scales and an anchor.
     """
     usable = elo[np.isfinite(elo["elo"]) & elo["scale"].notna() & (elo["anchor"] != "")]
-    if usable["part"].nunique() < 2:
+    if usable["study"].nunique() < 2:
         return None
-    usable = usable.assign(said=[
-        f"{part}, {label}: {signed(score)} Elo"
-        + (f" ({signed(low)} to {signed(high)})" * (low < high))
-        for part, label, score, low, high in zip(
-            usable["part"], usable["label"], usable["elo"], usable["low"], usable["high"],
-            strict=True,
-        )
-    ])  # fmt: skip
+    studies = list(dict.fromkeys(elo["study"]))
+    told = zip(usable["study"], usable["label"], usable["elo"], strict=True)
+    usable = usable.assign(said=[f"{s}, {label}: {signed(score)} Elo" for s, label, score in told])
     panels = []
-    for (question, kind, strategy), points in usable.groupby(
-        ["question", "rater_kind", "strategy"], sort=False, observed=True
+    for (question, strategy), points in usable.groupby(
+        ["question", "strategy"], sort=False, observed=True
     ):
-        words = theme.strategy_words(str(strategy))
         x = alt.X("scale:Q", title="guidance scale", scale=alt.Scale(zero=False))
         y = alt.Y("elo:Q", title="Elo above the unguided arm")
-        base, colour, shape = _base(points, parts)
+        base, colour, shape = _base(points, "study", studies)
         layers = [
             base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
                 x=x, y=alt.Y("low:Q", title="Elo above the unguided arm"), y2="high:Q", color=colour
@@ -52,11 +45,11 @@ def elo_by_part(elo: pd.DataFrame, parts: list[str]) -> Figure | None:
                 x=x, y=y, color=colour, shape=shape, description="said:N"
             ),
         ]
-        subtitle = f"{words}, {rater_words(str(kind))}"
-        panels.append(Panel(question_words(str(question)), subtitle, _sized(alt.layer(*layers))))
+        words = theme.strategy_words(str(strategy))
+        panels.append(Panel(question_words(str(question)), words, _sized(alt.layer(*layers))))
     return Figure(
         "runs-elo-vs-scale",
-        "Preference against guidance scale, run by run",
+        "Preference against guidance scale, side by side",
         "Elo above each study's own unguided arm; bars are 95% intervals. Votes of different "
         "studies are never pooled.",
         tuple(panels),
@@ -113,7 +106,7 @@ def tradeoff_by_part(
 
 def _tradeoff_chart(both: pd.DataFrame, parts: list[str], x_label: str, y_label: str) -> Any:
     both = both.assign(said=both["part"] + ", " + both["label"])
-    base, colour, shape = _base(both, parts)
+    base, colour, shape = _base(both, "part", parts)
     x = alt.X("x:Q", title=x_label, scale=alt.Scale(zero=False))
     y = alt.Y("y:Q", title=y_label, scale=alt.Scale(zero=False))
     lines = []
@@ -130,12 +123,14 @@ def _tradeoff_chart(both: pd.DataFrame, parts: list[str], x_label: str, y_label:
     return _sized(alt.layer(*lines, dots))
 
 
-def _base(points: pd.DataFrame, parts: list[str]) -> tuple[alt.Chart, alt.Color, alt.Shape]:
-    colours, shapes = theme.part_scales(parts)
+def _base(
+    points: pd.DataFrame, by: str, names: list[str]
+) -> tuple[alt.Chart, alt.Color, alt.Shape]:
+    colours, shapes = theme.part_scales(names)
     return (
         alt.Chart(points),
-        alt.Color("part:N", scale=colours),
-        alt.Shape("part:N", scale=shapes),
+        alt.Color(f"{by}:N", scale=colours),
+        alt.Shape(f"{by}:N", scale=shapes),
     )
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from .contents import Comparison, Report
 from .sections import figure_view
-from .tables import printed_agreement, printed_part_elo, printed_part_metrics
+from .tables import printed_agreement, printed_part_metrics, printed_study_elo
 from .theme import PARTS
-from .wording import question_words
+from .wording import question_words, slug
 
 
 def comparison_view(report: Report) -> dict[str, Any] | None:
@@ -23,17 +23,21 @@ def comparison_view(report: Report) -> dict[str, Any] | None:
     drawn = [figure_view(figure) for figure in comparison.figures.values()]
     return {
         "overview": [
-            {**row, "look": number % len(PARTS), "prefix": part.prefix}
+            {**row, "words": row["part"], "look": number % len(PARTS), "prefix": part.prefix}
             for number, (row, part) in enumerate(
                 zip(comparison.overview.to_dict("records"), report.parts, strict=True)
             )
         ],
         "elo_figures": [figure for figure in drawn if figure["name"] == "runs-elo-vs-scale"],
         "metric_figures": [figure for figure in drawn if figure["name"] != "runs-elo-vs-scale"],
+        "studies": [
+            {"words": study, "look": number % len(PARTS)}
+            for number, study in enumerate(dict.fromkeys(comparison.elo["study"]))
+        ],
         "elo": [
-            {"question": question_words(question), "simulated": kind == "simulated",
-             "table": grid(printed_part_elo(table, names))}
-            for (question, kind), table in elo_ballots(comparison)
+            {"question": question_words(question), "simulated": _simulated(table),
+             "table": grid(printed_study_elo(table)), "file": f"runs-elo-{slug(question, '')}"}
+            for question, table in elo_questions(comparison)
         ],
         "agreement": grid(printed_agreement(comparison.agreement)),
         "metrics": grid(printed_part_metrics(comparison.metrics, names)),
@@ -41,13 +45,17 @@ def comparison_view(report: Report) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def elo_ballots(comparison: Comparison) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """Elo of each question and kind of raters that any part has."""
+def elo_questions(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
+    """Elo of each question that two studies at least asked."""
     elo = comparison.elo
     if elo.empty:
         return []
-    groups = elo.groupby(["question", "rater_kind"], sort=False, observed=True)
-    return [((str(question), str(kind)), table) for (question, kind), table in groups]
+    groups = elo.groupby("question", sort=False, observed=True)
+    return [(str(name), table) for name, table in groups if table["study"].nunique() > 1]
+
+
+def _simulated(elo: pd.DataFrame) -> bool:
+    return bool((elo["rater_kind"] == "simulated").all())
 
 
 def incomparable(metrics: pd.DataFrame) -> list[str]:

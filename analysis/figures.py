@@ -207,7 +207,8 @@ def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure 
         name,
         f"{up.label} against {across.label}",
         "Points are arms, numbers their guidance scale; lines follow a strategy's scale, starting "
-        "where its guidance does nothing: unguided. Bars are 95% intervals.",
+        "where its guidance does nothing: unguided. Bars are 95% intervals, cut at the frame where "
+        "they are longer.",
         tuple(panels),
         pd.concat(data, ignore_index=True),
     )
@@ -250,7 +251,7 @@ def metrics_against_elo(
         f"Metrics against preference: {label}",
         "Each point is an arm. ρ is Spearman's rank correlation over the arms: near −1 for a "
         "metric where lower is better that orders arms as raters do, near +1 where higher is "
-        "better.",
+        "better. Bars are 95% intervals, cut at the frame where they are longer.",
         tuple(panels),
         chosen,
         kind == "simulated",
@@ -360,11 +361,12 @@ def _side_by_side(swept: pd.DataFrame, span: float, log: bool) -> pd.Series:
 def _points(points: pd.DataFrame, x_title: str, y_title: str) -> list[alt.Chart]:
     """Layers: points with intervals both ways."""
     base, colour, shape = _base(points)
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(zero=False))
-    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False))
-    across = alt.X("x_low:Q", title=x_title, scale=alt.Scale(zero=False))
-    up = alt.Y("y_low:Q", title=y_title, scale=alt.Scale(zero=False))
-    thin: dict[str, Any] = {"strokeWidth": 1.2, "opacity": 0.45}
+    wide, high = framed(points, "x"), framed(points, "y")
+    x = alt.X("x:Q", title=x_title, scale=wide)
+    y = alt.Y("y:Q", title=y_title, scale=high)
+    across = alt.X("x_low:Q", title=x_title, scale=wide)
+    up = alt.Y("y_low:Q", title=y_title, scale=high)
+    thin: dict[str, Any] = {"strokeWidth": 1.2, "opacity": 0.45, "clip": True}
     return [
         base.mark_rule(**thin).encode(x=across, x2="x_high:Q", y=y, color=colour),
         base.mark_rule(**thin).encode(x=x, y=up, y2="y_high:Q", color=colour),
@@ -372,6 +374,23 @@ def _points(points: pd.DataFrame, x_title: str, y_title: str) -> list[alt.Chart]
             x=x, y=y, color=colour, shape=shape, description="said:N"
         ),
     ]
+
+
+def framed(points: pd.DataFrame, side: str) -> alt.Scale:
+    """A scale around the points, with room for intervals up to the points' own spread.
+
+    Intervals far wider than that would squeeze the points into one spot; they are cut at the frame.
+    """
+    values = points[side].to_numpy(np.float64)
+    low, high = values.min(), values.max()
+    room = 0.6 * (high - low) or 0.1 * abs(high) or 1.0
+    ends = points[[f"{side}_low", f"{side}_high"]].to_numpy(np.float64)
+    ends = ends[np.isfinite(ends)]
+    inner = 0.08 * (high - low)
+    low_end = min(ends.min(initial=low), low - inner)
+    high_end = max(ends.max(initial=high), high + inner)
+    domain = [float(max(low_end, low - room)), float(min(high_end, high + room))]
+    return alt.Scale(zero=False, nice=False, domain=domain)
 
 
 def _curves(points: pd.DataFrame) -> list[alt.Chart]:
@@ -385,10 +404,11 @@ def _curves(points: pd.DataFrame) -> list[alt.Chart]:
         path = path[["x", "y", "words"]].assign(step=range(len(path)))
         line = alt.Chart(path).mark_line(strokeWidth=2, opacity=0.9)
         lines.append(line.encode(x="x:Q", y="y:Q", color=colour, order="step:Q"))
-    names = points[["x", "y", "words"]].assign(
+    named = points[(points["scale"].notna()) | (points["strategy"] == "imported")]
+    names = named[["x", "y", "words"]].assign(
         text=[
             label if np.isnan(scale) else f"{scale:g}"
-            for label, scale in zip(points["label"], points["scale"], strict=True)
+            for label, scale in zip(named["label"], named["scale"], strict=True)
         ]
     )
     text = alt.Chart(names).mark_text(align="left", dx=7, dy=-8, fontSize=11)

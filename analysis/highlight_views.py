@@ -53,17 +53,15 @@ def prompt_views(contents: Contents) -> list[dict[str, Any]]:
     for question, kind, table in prompt_tables(contents):
         chosen = best_and_worst(table)
         order = [arm for arm in contents.inputs.arms["name"] if arm in set(chosen["arm"])]
-        by_place = dict(list(chosen.groupby(["arm", "place"])))
+        by_arm = dict(list(chosen.groupby("arm")))
         cards = [
             {
                 "label": contents.labels[arm],
                 "strategy": contents.strategies[arm],
-                "places": [
-                    {"words": words, "prompts": [
-                        {**pictures.of(arm, row.prompt_id), "said": _said(row, question, kind)}
-                        for row in rows_of(by_place[arm, place])
-                    ]}
-                    for place, words in (("best", "Best"), ("worst", "Worst"))
+                "prompts": [
+                    {**pictures.of(arm, row.prompt_id), "said": _said(row, question, kind),
+                     "place": row.place}
+                    for row in rows_of(by_arm[arm])
                 ],
             }
             for arm in order[:MOST_ARMS]
@@ -73,7 +71,11 @@ def prompt_views(contents: Contents) -> list[dict[str, Any]]:
             views.append(
                 {"question": heading, "simulated": kind == "simulated", "cards": cards,
                  "table": f"{contents.prefix}prompts-{slug(question, kind)}",
-                 "note": _order_words(kind, heading), "left_out": len(order) - len(cards)}
+                 "note": _order_words(kind, heading),
+                 "shots": max(len(card["prompts"]) for card in cards),
+                 "headings": [p["place"].capitalize() for p in
+                              max((card["prompts"] for card in cards), key=len)],
+                 "left_out": len(order) - len(cards)}
             )  # fmt: skip
     return views
 

@@ -117,4 +117,9 @@ def disputed_pairs(votes: pd.DataFrame, most: int = 6) -> pd.DataFrame:
     ordered = split.sort_values(
         ["weaker", "gap", "ties", *columns[:4]], ascending=[False, True, False] + [True] * 4
     )
+    # Of equally disputed pairs, one of each prompt before a second of any.
+    nth = ordered.groupby(["weaker", "gap", "prompt_id"]).cumcount()
+    ordered = ordered.assign(nth=nth).sort_values(
+        ["weaker", "gap", "nth"], ascending=[False, True, True], kind="stable"
+    )
     return ordered.head(most).reset_index(drop=True)[columns]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from . import tables
 from .checked import METRIC_COLUMNS, table_of
-from .comparison_view import elo_ballots, incomparable
+from .comparison_view import elo_questions, incomparable
 from .contents import Contents, Report
 from .figures import Figure
 from .highlight_views import disputed_tables, prompt_tables, published_view
@@ -16,7 +16,7 @@ from .page import banner_words
 from .published import SOURCE, published_tables
 from .sections import findings_view, provenance_rows
 from .tradeoff import metric_info
-from .wording import ballot_words, strip_control
+from .wording import ballot_words, question_words, strip_control
 
 
 def render_markdown(report: Report) -> str:
@@ -105,15 +105,15 @@ def _comparison(report: Report) -> list[str]:
     names = [part.inputs.name for part in report.parts]
     blocks = [_table(comparison.overview.astype(str))]
     blocks += [_figure(figure) for figure in comparison.figures.values()]
-    for (question, kind), elo in elo_ballots(comparison):
-        about = _text(ballot_words(question, kind))
-        blocks.append(f"### Elo, {about}\n\n{_table(tables.printed_part_elo(elo, names))}")
+    for question, elo in elo_questions(comparison):
+        about = _text(question_words(question))
+        blocks.append(f"### Elo, {about}\n\n{_table(tables.printed_study_elo(elo))}")
     if len(comparison.agreement):
         blocks.append(_table(tables.printed_agreement(comparison.agreement)))
     if len(comparison.metrics):
         blocks.append(_table(tables.printed_part_metrics(comparison.metrics, names)))
         blocks += map(_text, incomparable(comparison.metrics))
-    return _heading("The runs side by side", blocks)
+    return _heading("Side by side", blocks)
 
 
 def _published(report: Report) -> list[str]:

@@ -121,6 +121,7 @@ def _images(contents: Contents) -> str:
         sentence += f" on {_count(prompts, 'prompt')}, {len(samples):,} images in all"
     if {"sampler", "steps"} <= set(arms.columns):
         used = arms.dropna(subset=["sampler", "steps"])[["sampler", "steps"]].astype(str)
+        used["sampler"] = used["sampler"].str.upper()
         ways = used.drop_duplicates().agg(" with ".join, axis=1)
         if len(ways):
             sentence += f", sampled by {_listed([f'{way} steps' for way in ways])}"
@@ -145,7 +146,9 @@ def _votes(contents: Contents) -> list[str]:
     sentences = [_ballot_sentence(result) for result in contents.results]
     votes = contents.inputs.votes
     if votes is not None and "created_at" in votes:
-        days = votes["created_at"].dropna().astype(str).str[:10]
+        # Simulated votes carry made-up times, so that they repeat byte for byte.
+        of_people = votes.loc[votes["rater_kind"] == "person", "created_at"]
+        days = of_people.dropna().astype(str).str[:10]
         if len(days):
             first, last = days.min(), days.max()
             when = f"on {first}" if first == last else f"between {first} and {last}"

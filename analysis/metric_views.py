@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from .contents import Contents
-from .tables import metric_columns, metric_parts
+from .tables import column_decimals, metric_columns, metric_parts
 from .tradeoff import metric_info
 from .wording import rows_of
 
-COLUMNS = 9  # metrics side by side; more go below
+_NUMBER = r"\d[\d,]*(?:\.\d+)?"
+COLUMNS = 8  # metrics side by side; more go below
 
 
 def metric_view(contents: Contents) -> dict[str, Any] | None:
@@ -21,7 +23,8 @@ def metric_view(contents: Contents) -> dict[str, Any] | None:
     if metrics is None or metrics.empty:
         return None
     columns = metric_columns(metrics)
-    blocks = [columns[start : start + COLUMNS] for start in range(0, len(columns), COLUMNS)]
+    size = -(-len(columns) // -(-len(columns) // COLUMNS))  # blocks of equal width
+    blocks = [columns[start : start + size] for start in range(0, len(columns), size)]
     one = len({extractor for _, extractor in columns}) == 1
     counts = metrics["n"].dropna().astype(int)
     samples = ""
@@ -63,18 +66,34 @@ def _metric_cell(metrics: pd.DataFrame, arm: str, metric: str, extractor: str) -
         return {"value": "–", "bounds": "", "best": False}
     info = metric_info(metric)
     row = found.iloc[0]
-    value, interval = metric_parts(row, info.decimals)
+    value, interval = metric_parts(row, column_decimals(column, info.decimals))
     best = column["value"].min() if info.better == "lower" else column["value"].max()
     return {"value": value, "bounds": interval, "best": len(column) > 1 and row["value"] == best}
 
 
 def _metric_notes(metrics: pd.DataFrame, labels: dict[str, str]) -> Iterator[str]:
-    """Each note of the metrics table once, with what it is about."""
+    """Each note of the metrics table once, with what it is about.
+
+    Notes of one metric that differ in nothing but numbers become one, with the numbers' range.
+    """
     noted = metrics[metrics["note"] != ""]
-    for note, rows in noted.groupby("note", sort=False):
-        about = []
-        for metric, of_metric in rows.groupby("metric", sort=False):
-            everywhere = len(of_metric) == (metrics["metric"] == metric).sum()
-            arms = "" if everywhere else " of " + ", ".join(labels[a] for a in of_metric["arm"])
-            about.append(metric_info(str(metric)).label + arms)
+    alike = noted["note"].str.replace(_NUMBER, "#", regex=True)
+    merged: dict[str, list[str]] = {}
+    for (metric, _), rows in noted.groupby(["metric", alike], sort=False):
+        everywhere = len(rows) == (metrics["metric"] == metric).sum()
+        arms = "" if everywhere else " of " + ", ".join(labels[a] for a in rows["arm"])
+        about = metric_info(str(metric)).label + arms
+        merged.setdefault(_ranged(list(rows["note"])), []).append(about)
+    for note, about in merged.items():
         yield f"{'; '.join(about)}: {note}"
+
+
+def _ranged(notes: list[str]) -> str:
+    """`about 3.8 too low` and `about 7.6 too low` as `about 3.8 to 7.6 too low`."""
+    words = re.split(_NUMBER, notes[0])
+    numbers = [re.findall(_NUMBER, note) for note in notes]
+    ranges = []
+    for found in zip(*numbers, strict=True):
+        ordered = sorted(set(found), key=lambda text: float(text.replace(",", "")))
+        ranges.append(ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}")
+    return words[0] + "".join(number + word for number, word in zip(ranges, words[1:], strict=True))

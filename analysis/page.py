@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from .comparison_view import comparison_view
-from .contents import Report
+from .contents import Contents, Report
 from .highlight_views import published_view
 from .sections import part_view
 
@@ -30,6 +31,9 @@ def render_page(report: Report) -> str:
 def _view(report: Report) -> dict[str, Any]:
     simulated, every = report.votes("simulated"), report.votes()
     parts = [part_view(part) for part in report.parts]
+    for number, part in enumerate(report.parts):
+        if any(_same_run(part, other) for other in report.parts[:number]):
+            parts[number] |= {"gallery": [], "metrics": None, "tradeoffs": []}
     beside = published_view(report)
     sections = parts[0]["sections"] if len(parts) == 1 else [
         ("runs", "Side by side"), *((f"{part['prefix']}part", part["name"]) for part in parts)
@@ -37,7 +41,7 @@ def _view(report: Report) -> dict[str, Any]:
     sections = [*sections, *([("published", "Beside the paper")] if beside else [])]
     return {
         "title": report.title,
-        "eyebrow": "Guidance comparison" if len(parts) == 1 else f"{len(parts)} runs compared",
+        "eyebrow": "Guidance comparison" if len(parts) == 1 else f"{len(parts)} side by side",
         "command": report.command,
         "banner": banner_words(report),
         "all_simulated": bool(every) and simulated == every,
@@ -46,6 +50,11 @@ def _view(report: Report) -> dict[str, Any]:
         "comparison": comparison_view(report),
         "published_view": beside,
     }
+
+
+def _same_run(part: Contents, other: Contents) -> bool:
+    """Whether two parts are studies of one run, whose images and metrics need showing once."""
+    return part.inputs.root == other.inputs.root != Path()
 
 
 def banner_words(report: Report) -> str:

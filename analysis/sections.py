@@ -62,7 +62,8 @@ def part_view(contents: Contents) -> dict[str, Any]:
         "conduct": _conduct(contents),
         "paragraph": methods_paragraph(contents),
         "notes": methods_notes(contents),
-        "provenance": provenance_rows(contents),
+        "provenance": [row for row in provenance_rows(contents) if not _of_identity(row)],
+        "identity": [row for row in provenance_rows(contents) if _of_identity(row)],
     }
     same = ("agreement", "wins", "best_prompts", "disputed", "conduct")
     shown: dict[str, Any] = {
@@ -91,8 +92,15 @@ def provenance_rows(contents: Contents) -> list[tuple[str, str]]:
     return list(_flat(contents.inputs.provenance))
 
 
+def _of_identity(row: tuple[str, str]) -> bool:
+    return row[0].startswith("identity.")
+
+
 def _strategies(contents: Contents) -> list[dict[str, str]]:
+    """The legend; empty where every arm is of one strategy, which needs none."""
     present = set(contents.inputs.arms["strategy"])
+    if len(present) < 2:
+        return []
     return [
         {"name": name, "words": words}
         for name, (words, *_) in STRATEGIES.items()
@@ -242,6 +250,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
     """Nested provenance as dotted keys and printable values."""
     for key, value in values.items():
         name = f"{prefix}{key}"
+        if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+            value = {str(number): item for number, item in enumerate(value, 1)}
         if isinstance(value, dict):
             yield from _flat(value, f"{name}.")
         elif isinstance(value, (list, tuple)):

@@ -6,7 +6,7 @@ import pandas as pd
 
 from . import tables
 from .checked import METRIC_COLUMNS, table_of
-from .comparison_view import elo_ballots
+from .comparison_view import elo_questions
 from .compute import labelled
 from .contents import Comparison, Contents
 from .highlight_views import disputed_tables, prompt_tables
@@ -16,7 +16,7 @@ from .methods import methods_paragraph
 from .published import SOURCE, beside_paper, published_tables
 from .theme import strategy_words
 from .tradeoff import metric_info
-from .wording import ballot_words, bounds, signed, slug
+from .wording import ballot_words, bounds, question_words, signed, slug
 
 
 def table_files(contents: Contents) -> dict[str, bytes]:
@@ -71,10 +71,10 @@ def comparison_tables(comparison: Comparison) -> dict[str, bytes]:
     files = tables.table_files(
         "runs", comparison.overview, comparison.overview.astype(str), "The runs compared"
     )
-    for (question, kind), elo in elo_ballots(comparison):
+    for question, elo in elo_questions(comparison):
         files |= tables.table_files(
-            f"runs-elo-{slug(question, kind)}", elo, tables.printed_part_elo(elo, names),
-            f"Elo by run, {ballot_words(question, kind)}; 95% intervals",
+            f"runs-elo-{slug(question, '')}", elo, tables.printed_study_elo(elo),
+            f"Elo by study, {question_words(question)}; 95% intervals",
         )  # fmt: skip
     if len(comparison.agreement):
         files |= tables.table_files(

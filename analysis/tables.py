@@ -10,7 +10,6 @@ import pandas as pd
 from .latex import latex
 from .tradeoff import metric_info
 from .wording import (
-    SIMULATED,
     ballot_words,
     bounds,
     lower_first,
@@ -18,6 +17,7 @@ from .wording import (
     question_words,
     rows_of,
     signed,
+    voters,
 )
 
 
@@ -86,15 +86,25 @@ def printed_metrics(metrics: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
     for metric, extractor in columns:
         info = metric_info(metric)
         chosen = metrics[(metrics["metric"] == metric) & (metrics["extractor"] == extractor)]
+        decimals = column_decimals(chosen, info.decimals)
         rows = chosen.set_index("arm")
         heading = f"{info.label} {info.arrow}" + (f" ({extractor})" if several else "")
         cells = []
         for arm in arms["name"]:
             known = arm in rows.index
-            value, interval = metric_parts(rows.loc[arm], info.decimals) if known else ("–", "")
+            value, interval = metric_parts(rows.loc[arm], decimals) if known else ("–", "")
             cells.append(value + (f" ({interval})" if interval else ""))
         table[heading] = cells
     return pd.DataFrame(table)
+
+
+def column_decimals(column: pd.DataFrame, usual: int) -> int:
+    """Digits after the point: as usual, or fewer where intervals are wide."""
+    widths = (column["ci_high"] - column["ci_low"]).to_numpy(np.float64)
+    widths = widths[np.isfinite(widths) & (widths > 0)]
+    if not len(widths):
+        return usual
+    return int(np.clip(2 - np.floor(np.log10(np.median(widths))), 0, usual))
 
 
 def metric_parts(row: pd.Series, decimals: int) -> tuple[str, str]:
@@ -152,18 +162,15 @@ def printed_disputed(pairs: pd.DataFrame, labels: dict[str, str], captions: dict
     return pd.DataFrame(rows, columns=["Prompt", "Arm", "Against", "Votes", "Ties"])
 
 
-def printed_part_elo(elo: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
-    """Elo of one ballot, an arm a row and a run or study a column."""
-    columns: dict[str, list[str]] = {}
+def printed_study_elo(elo: pd.DataFrame) -> pd.DataFrame:
+    """Elo of one question, an arm a row and a study a column."""
     arms = elo.drop_duplicates("arm")
-    columns["Arm"] = list(arms["label"])
-    for part in parts:
-        rows = {row.arm: row for row in rows_of(elo[elo["part"] == part])}
-        if not rows:
-            continue
-        anchor = next(iter(rows.values())).anchor
-        heading = f"{part}, Elo above {lower_first(anchor)}" if anchor else f"{part}, Elo"
-        columns[heading] = [_score_cell(rows.get(arm)) for arm in arms["arm"]]
+    columns: dict[str, list[str]] = {"Arm": list(arms["label"])}
+    for study, rows in elo.groupby("study", sort=False):
+        found = {row.arm: row for row in rows_of(rows)}
+        anchor = rows["anchor"].iloc[0]
+        heading = f"{study}, Elo above {lower_first(anchor)}" if anchor else f"{study}, Elo"
+        columns[heading] = [_score_cell(found.get(arm)) for arm in arms["arm"]]
     return pd.DataFrame(columns)
 
 
@@ -180,8 +187,8 @@ def printed_agreement(agreement: pd.DataFrame) -> pd.DataFrame:
     rows = [
         (
             question_words(row.question),
-            _voted(row.part, row.rater_kind),
-            _voted(row.against, row.against_kind),
+            voters(row.part, row.rater_kind),
+            voters(row.against, row.against_kind),
             str(row.n),
             signed(row.spearman, 2),
             row.reason or bounds(row.low, row.high, 2),
@@ -190,10 +197,6 @@ def printed_agreement(agreement: pd.DataFrame) -> pd.DataFrame:
     ]
     heads = ["Question", "Study", "Against", "Shared arms", "Spearman's ρ", "95% interval"]
     return pd.DataFrame(rows, columns=heads)
-
-
-def _voted(part: str, kind: str) -> str:
-    return f"{part} ({SIMULATED})" if kind == "simulated" else part
 
 
 def printed_part_metrics(metrics: pd.DataFrame, parts: list[str]) -> pd.DataFrame:

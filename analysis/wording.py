@@ -24,6 +24,11 @@ def rater_words(kind: str) -> str:
     return SIMULATED if kind == "simulated" else "people's votes"
 
 
+def voters(part: str, kind: str) -> str:
+    """A run or study, marked where its raters are simulated."""
+    return f"{part} ({SIMULATED})" if kind == "simulated" else part
+
+
 def ballot_words(question: str, kind: str) -> str:
     """The question, marked where its raters are simulated."""
     return question_words(question) + (f" ({SIMULATED})" if kind == "simulated" else "")
