@@ -12,10 +12,12 @@ Altair and Jinja2 for the report); none of the other packages, no torch.
 
 from __future__ import annotations
 
+from .adaptive import StopDecision, always_valid, pair_gains, stop
+from .bootstrap import Bootstrap, bootstrap
 from .conduct import study_conduct
 from .elo import EloFit, fit_elo, win_probability
 from .errors import AnalysisError, ReportError, VotesError
-from .intervals import Bootstrap, Interval, Sandwich, bootstrap, sandwich
+from .intervals import Interval, Sandwich, sandwich
 from .leaderboard import elo_table, win_table
 from .tradeoff import join_metrics, metric_correlations
 from .votes import Ballot, ballots, read_votes
@@ -29,15 +31,19 @@ __all__ = [
     "Interval",
     "ReportError",
     "Sandwich",
+    "StopDecision",
     "VotesError",
+    "always_valid",
     "ballots",
     "bootstrap",
     "elo_table",
     "fit_elo",
     "join_metrics",
     "metric_correlations",
+    "pair_gains",
     "read_votes",
     "sandwich",
+    "stop",
     "strong_groups",
     "study_conduct",
     "win_matrix",

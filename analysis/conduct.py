@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .agreement import Measure, agreement, gold_accuracy, repeat_consistency
 from .intervals import Interval, clustered_mean
+from .votes import counted
 
+TOO_FAST = 1.0
+"""Seconds in which nobody compares two images."""
 
-@dataclass(frozen=True)
-class Measure:
-    """One number about a study's conduct.
+ONE_SIDED = 0.9
+"""Share of decided votes for one side from which a rater is flagged."""
 
-    Attributes:
-        name: a short stable name, `side_bias`.
-        value: NaN where undefined, with `reason`.
-        interval: None for plain counts.
-        n: what the value was made of (votes, raters or pairs).
-        reason: why the value is missing; empty when it isn't.
-    """
-
-    name: str
-    value: float
-    n: int
-    interval: Interval | None = None
-    reason: str = ""
+_FEWEST = 10  # votes before a rater's habits say anything
 
 
 def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
@@ -40,8 +28,10 @@ def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row a measure: question, rater_kind, measure, value, low, high, n, reason. Measures:
         votes, raters, votes_per_rater (median), tie_share, side_bias (share of left among
-        decided votes; ½ is none), seconds_p10, seconds_p50, seconds_p90, raw_agreement and
-        krippendorff_alpha (over pairs that several raters answered).
+        decided votes; ½ is none), seconds_p10, seconds_p50, seconds_p90, fast_share (votes given
+        in less than `TOO_FAST` seconds), raw_agreement and krippendorff_alpha (over pairs that
+        several raters answered), repeat_consistency, gold_accuracy. The last one is of gold
+        pairs, all others of votes that count.
     """
     columns = ["question", "rater_kind", "measure", "value", "low", "high", "n", "reason"]
     rows = []
@@ -56,19 +46,82 @@ def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def rater_screens(votes: pd.DataFrame) -> pd.DataFrame:
+    """Each rater's habits beside limits, none of which looks at which arm won.
+
+    Args:
+        votes: what `read_votes` returned; votes set aside count only for gold.
+
+    Returns:
+        A row a rater: rater, rater_kind, votes, seconds (median; NaN without times), fast_share
+        (of votes under `TOO_FAST` seconds), left_share (of decided votes), tie_share,
+        gold_accuracy (NaN without gold pairs), flags (`too fast`, `one side`, `always ties`,
+        `gold`, joined by commas; empty where none applies). Raters of fewer than ten votes are
+        not flagged for sides or ties.
+    """
+    kept = votes[counted(votes)]
+    answer = kept["answer"].astype(str)
+    frame = pd.DataFrame(
+        {
+            "rater": kept["rater"].astype(str),
+            "rater_kind": kept["rater_kind"].astype(str),
+            "left": (answer == "left").where(answer.isin(["left", "right"])).astype(float),
+            "tied": (~answer.isin(["left", "right"])).astype(float),
+            "seconds": kept.get("seconds", np.nan),
+        }
+    )
+    frame["fast"] = (frame["seconds"] < TOO_FAST).where(frame["seconds"].notna()).astype(float)
+    of_rater = frame.groupby(["rater", "rater_kind"])
+    table = pd.DataFrame(
+        {
+            "votes": of_rater.size(),
+            "seconds": of_rater["seconds"].median(),
+            "fast_share": of_rater["fast"].mean(),
+            "left_share": of_rater["left"].mean(),
+            "tie_share": of_rater["tied"].mean(),
+        }
+    ).reset_index()
+    table["gold_accuracy"] = table["rater"].map(_gold_by_rater(votes))
+    enough = table["votes"] >= _FEWEST
+    side = table["left_share"].clip(lower=0) * 2 - 1
+    flags = {
+        "too fast": table["seconds"] < TOO_FAST,
+        "one side": enough & (side.abs() >= 2 * ONE_SIDED - 1),
+        "always ties": enough & (table["tie_share"] >= ONE_SIDED),
+        "gold": table["gold_accuracy"] < 0.5,
+    }
+    marks = np.column_stack([np.where(flagged, name, "") for name, flagged in flags.items()])
+    table["flags"] = [", ".join(mark for mark in row if mark) for row in marks.tolist()]
+    return table
+
+
+def _gold_by_rater(votes: pd.DataFrame) -> dict[str, float]:
+    if "gold" not in votes:
+        return {}
+    gold = votes["gold"].astype(object).where(votes["gold"].notna(), "").astype(str)
+    asked = votes[(gold != "").to_numpy()]
+    right = asked["answer"].astype(str).to_numpy() == gold[gold != ""].to_numpy()
+    shares = pd.Series(right.astype(float), index=asked["rater"].astype(str))
+    return {str(name): float(share) for name, share in shares.groupby(level=0).mean().items()}
+
+
 def _measures(votes: pd.DataFrame) -> list[Measure]:
-    raters = np.asarray(votes["rater"].cat.codes, np.int64)
+    kept = votes[counted(votes)]
+    raters = np.asarray(kept["rater"].cat.codes, np.int64)
     each = np.unique(raters, return_counts=True)[1]
-    answer = votes["answer"].cat.codes.to_numpy(np.int64)  # left, right, tie
-    tied, left = answer == 2, (answer == 0).astype(np.float64)
+    answer = kept["answer"].astype(str).to_numpy()
+    decided = np.isin(answer, ["left", "right"])
+    left, tied = (answer == "left").astype(np.float64), (~decided).astype(np.float64)
     return [
-        Measure("votes", len(votes), len(votes)),
+        Measure("votes", len(kept), len(kept)),
         Measure("raters", len(each), len(each)),
-        Measure("votes_per_rater", float(np.median(each)), len(each)),
-        _share("tie_share", tied.astype(np.float64), raters, "no votes"),
-        _share("side_bias", left[~tied], raters[~tied], "every vote is a tie"),
-        *_response_times(votes),
-        *agreement(votes),
+        Measure("votes_per_rater", float(np.median(each)) if len(each) else np.nan, len(each)),
+        _share("tie_share", tied, raters, "no votes"),
+        _share("side_bias", left[decided], raters[decided], "every vote is a tie"),
+        *_response_times(kept, raters),
+        *agreement(kept),
+        repeat_consistency(kept),
+        gold_accuracy(votes),
     ]
 
 
@@ -80,63 +133,16 @@ def _share(
     return Measure(name, float(values.mean()), len(values), clustered_mean(values, raters))
 
 
-def _response_times(votes: pd.DataFrame) -> list[Measure]:
-    seconds = votes["seconds"].dropna().to_numpy() if "seconds" in votes else np.array([])
-    if not len(seconds):
+def _response_times(votes: pd.DataFrame, raters: NDArray[np.int64]) -> list[Measure]:
+    known = votes["seconds"].notna().to_numpy() if "seconds" in votes else np.zeros(0, bool)
+    if not known.any():
         return [Measure("seconds_p50", np.nan, 0, reason="votes carry no response times")]
+    seconds = votes["seconds"].to_numpy(np.float64)[known]
+    fast = (seconds < TOO_FAST).astype(np.float64)
     return [
-        Measure(f"seconds_p{q}", float(np.percentile(seconds, q)), len(seconds))
-        for q in (10, 50, 90)
+        *(
+            Measure(f"seconds_p{q}", float(np.percentile(seconds, q)), len(seconds))
+            for q in (10, 50, 90)
+        ),
+        _share("fast_share", fast, raters[known], "no times"),
     ]
-
-
-def agreement(votes: pd.DataFrame) -> tuple[Measure, Measure]:
-    """How far raters agree on pairs that several of them answered.
-
-    A unit is one pair of samples: prompt, replica and two arms, whichever side they stood on. The
-    answers are "the arm that comes first in the arms' order", "the other", "tie". A rater who
-    answered a unit twice counts with the first answer.
-
-    Args:
-        votes: votes on one question.
-
-    Returns:
-        raw_agreement: share of agreeing answers among pairs of raters, units weighted equally.
-        krippendorff_alpha: nominal alpha (Krippendorff 2011, "Computing Krippendorff's
-            alpha-reliability"): 1 perfect, 0 as by chance.
-    """
-    counts = _answers_by_unit(votes)
-    counts = counts[counts.sum(axis=1) > 1]
-    if not len(counts):
-        reason = "no pair was answered by two raters"
-        return (
-            Measure("raw_agreement", np.nan, 0, reason=reason),
-            Measure("krippendorff_alpha", np.nan, 0, reason=reason),
-        )
-    raters = counts.sum(axis=1)
-    same = (counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1))
-    raw = Measure("raw_agreement", float(same.mean()), len(counts))
-    totals, n = counts.sum(axis=0), raters.sum()
-    observed = (raters**2 - (counts**2).sum(axis=1)) / (raters - 1)
-    expected = (n**2 - (totals**2).sum()) / (n - 1)
-    if expected == 0:
-        reason = "every answer is the same, so chance can't be told from agreement"
-        return raw, Measure("krippendorff_alpha", np.nan, len(counts), reason=reason)
-    alpha = float(1 - observed.sum() / expected)
-    return raw, Measure("krippendorff_alpha", alpha, len(counts))
-
-
-def _answers_by_unit(votes: pd.DataFrame) -> NDArray[np.float64]:
-    """(units, 3) answers a pair of samples: first arm, second arm, tie."""
-    left = votes["arm_left"].cat.codes.to_numpy(np.int64)
-    right = votes["arm_right"].cat.codes.to_numpy(np.int64)
-    answer = votes["answer"].cat.codes.to_numpy(np.int64)  # left, right, tie
-    keys: Sequence[str] = [name for name in ("prompt_id", "replica") if name in votes]
-    units = pd.DataFrame({"low": np.minimum(left, right), "high": np.maximum(left, right)})
-    for name in keys:
-        units[name] = votes[name].to_numpy()
-    unit = units.groupby(list(units.columns), observed=True, sort=False).ngroup().to_numpy()
-    turned = np.where((left > right) & (answer < 2), 1 - answer, answer)
-    first = ~pd.DataFrame({"unit": unit, "rater": votes["rater"].to_numpy()}).duplicated()
-    counts = np.bincount((unit * 3 + turned)[first], minlength=3 * (unit.max(initial=-1) + 1))
-    return counts.reshape(-1, 3).astype(np.float64)

@@ -1,13 +1,13 @@
 """Intervals that hold when raters differ and prompts repeat.
 
-Votes of one rater share that rater's taste, votes on one prompt that prompt's images, so votes
-are not independent and the usual standard error is too small. Two answers, both clustered:
+`sandwich` clusters votes by rater, and by prompt too where prompts repeat (`analysis.robust`):
 
-- `sandwich`: linearised fit, clusters' score sums for the middle (Liang & Zeger 1986), CR1's
-  G/(G−1) and t with G−1 degrees of freedom. With prompts too, Cameron, Gelbach & Miller 2011's
-  two-way form (rater + prompt − both), never below either one-way variance (MacKinnon, Nielsen &
-  Webb 2024), since the difference of estimates can come out too small or negative.
-- `bootstrap`: resamples raters whole and fits every resample (percentile intervals).
+- the variance by rater and prompt is rater + prompt − both (Cameron, Gelbach & Miller 2011), never
+  below the mean of the two one-way variances. The true one can't be below that, its estimate can;
+- the quantile is t's with G* − 1 degrees of freedom, G* the effective number of clusters behind
+  the contrast, the smaller of the two.
+
+`analysis.bootstrap` resamples raters instead. docs/statistics.md has the simulations.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from scipy.special import stdtrit
 
-from .elo import ELO_PER_NAT, EloFit, fit_batch, win_probability
+from .elo import ELO_PER_NAT, EloFit, win_probability
+from .robust import Column, Concentration, Linearised
 from .votes import Ballot
-from .win_matrix import cluster_wins
 
 Clustering = Literal["auto", "two-way", "rater", "vote"]
 
-_ROUNDING = 1e-9  # a half-width below this is nothing but rounding errors
+ROUNDING = 1e-9
+"""A half-width below this is nothing but rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -75,48 +75,177 @@ def probability_interval(difference: Interval) -> Interval:
 
 
 @dataclass(frozen=True)
+class RobustCovariance:
+    """Covariance of P parameters, clustered one way or two.
+
+    Attributes:
+        covariances: (1, P, P) of one clustering, or (3, P, P): rater, prompt, both at once.
+        concentrations: of each clustering (not of both at once).
+        method: how votes were clustered, in words.
+        reason: why there is none; empty when there is.
+    """
+
+    covariances: NDArray[np.float64]
+    concentrations: tuple[Concentration, ...]
+    method: str
+    reason: str = ""
+
+    def variance(self, contrast: NDArray[np.float64]) -> float:
+        """Of Σ_p contrast_p · parameter_p."""
+        return float(self.matrix(contrast[None])[0, 0])
+
+    def matrix(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean."""
+        each = contrasts @ self.covariances @ contrasts.T
+        if len(each) == 1:
+            return each[0]
+        mean = (each[0] + each[1]) / 2
+        excess = mean - each[2]  # rater + prompt − both, over the mean of rater and prompt
+        if len(contrasts) == 1:
+            return mean + np.maximum(excess, 0.0)
+        values, vectors = np.linalg.eigh((excess + excess.T) / 2)
+        return mean + (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+    def df(self, contrast: NDArray[np.float64]) -> float:
+        """Degrees of freedom of the contrast's t: G* − 1, the smaller where there are two."""
+        return min(c.effective_clusters(contrast) for c in self.concentrations) - 1
+
+    def interval(self, value: float, contrast: NDArray[np.float64], level: float) -> Interval:
+        """Of a contrast whose estimate is `value`."""
+        if self.reason:
+            return Interval.undefined(self.reason, level)
+        df = self.df(contrast)
+        if df < 0.5:
+            return Interval.undefined(
+                "nearly all its votes come from one rater or prompt: nothing shows how they differ",
+                level,
+            )
+        half = float(stdtrit(df, (1 + level) / 2) * np.sqrt(self.variance(contrast)))
+        if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
+            return Interval.undefined("raters show no variation to estimate it from", level)
+        return Interval(value - half, value + half, level)
+
+
+def robust_covariance(
+    at: Linearised, ballot: Ballot, clustering: Clustering, votes: NDArray[np.int64] | None = None
+) -> RobustCovariance:
+    """Clusters of a ballot's votes brought to a linearised fit.
+
+    Args:
+        at: of the ballot's votes, or of those in `votes`.
+        ballot: gives raters and prompts.
+        clustering: as for `sandwich`.
+        votes: indices of the ballot's votes that `at` holds; None for all.
+    """
+    chosen = slice(None) if votes is None else votes
+    raters, prompts = ballot.rater, ballot.prompt
+    several = prompts is not None and ballot.votes > 0 and int(prompts.max()) > 0
+    if clustering == "auto":
+        clustering = "two-way" if several else "rater"
+    nothing = np.zeros((1, len(at.bread), len(at.bread)))
+    if clustering == "vote":
+        clusters, method = [np.arange(ballot.votes)], "votes taken as independent"
+    else:
+        clusters, method = [raters], "clustered by rater"
+    if clustering == "two-way":
+        method = "clustered by rater and prompt"
+        if prompts is None or not several:
+            reason = "two-way clustering needs votes on two or more prompts with ids"
+            return RobustCovariance(nothing, (), method, reason)
+        clusters = [raters, prompts]
+    counts = [int(c.max(initial=-1)) + 1 for c in clusters]
+    if min(counts) < 2:
+        one = {0: "no votes", 1: "one rater: nothing shows how much raters differ"}[min(counts)]
+        return RobustCovariance(nothing, (), method, one)
+    found = [at.covariance(c[chosen], n) for c, n in zip(clusters, counts, strict=True)]
+    covariances = [covariance for covariance, _ in found]
+    if clustering == "two-way":
+        both, cells = _cells(clusters[0][chosen], clusters[1][chosen], counts)
+        covariances.append(at.plain(both, cells))
+    return RobustCovariance(np.stack(covariances), tuple(c for _, c in found), method)
+
+
+def _cells(
+    first: NDArray[np.int64], second: NDArray[np.int64], counts: list[int]
+) -> tuple[NDArray[np.int64], int]:
+    """Codes of the pairs (rater, prompt) that occur, without gaps, and how many there are."""
+    codes = first * counts[1] + second
+    if counts[0] * counts[1] <= 8 * len(codes):
+        present = np.bincount(codes, minlength=counts[0] * counts[1]) > 0
+        return (np.cumsum(present) - 1)[codes], int(present.sum())
+    _, dense = np.unique(codes, return_inverse=True)
+    return dense, int(dense.max(initial=-1)) + 1
+
+
+@dataclass(frozen=True)
 class Sandwich:
-    """Cluster-robust intervals of one fit.
+    """Cluster-robust intervals of one Elo fit.
 
     Attributes:
         fit: the scores.
-        covariances: (V, K, K) float64 in Elo points²; a contrast's variance is its largest.
-        df: degrees of freedom of t.
+        covariance: of the scores, Elo points²; mean zero within each group.
         level: confidence level.
-        method: how votes were clustered, in words.
-        reason: why there are no intervals; empty when there are.
     """
 
     fit: EloFit
-    covariances: NDArray[np.float64]
-    df: int
+    covariance: RobustCovariance
     level: float
-    method: str
-    reason: str = ""
+
+    @property
+    def method(self) -> str:
+        """How votes were clustered, in words."""
+        return self.covariance.method
+
+    @property
+    def reason(self) -> str:
+        """Why there are no intervals; empty when there are."""
+        return self.covariance.reason
+
+    @property
+    def df(self) -> int:
+        """The fewest degrees of freedom behind any arm's interval, rounded down; 0 without one."""
+        if self.reason:
+            return 0
+        scored = np.flatnonzero(np.isfinite(self.fit.scores))
+        each = [self.covariance.df(np.eye(len(self.fit.arms))[arm]) for arm in scored]
+        return int(min(each, default=0.0))
 
     def score(self, arm: int) -> Interval:
         """Of the arm's score, on its group's mean-zero scale."""
         if self.fit.reasons[arm]:
             return Interval.undefined(self.fit.reasons[arm], self.level)
-        return self._interval(float(self.fit.scores[arm]), np.eye(len(self.fit.arms))[arm])
+        return self.contrast(np.eye(len(self.fit.arms))[arm])
 
     def difference(self, arm: int, against: int) -> Interval:
         """Of σ_arm − σ_against."""
         if arm == against:
             return Interval(0.0, 0.0, self.level)
-        if reason := _no_difference(self.fit, arm, against):
+        if reason := no_difference(self.fit, arm, against):
             return Interval.undefined(reason, self.level)
-        contrast = np.eye(len(self.fit.arms))[arm] - np.eye(len(self.fit.arms))[against]
-        return self._interval(float(self.fit.scores[arm] - self.fit.scores[against]), contrast)
+        return self.contrast(difference_contrast(len(self.fit.arms), arm, against))
 
-    def _interval(self, value: float, contrast: NDArray[np.float64]) -> Interval:
-        if self.reason:
-            return Interval.undefined(self.reason, self.level)
-        variance = float(np.max(contrast @ self.covariances @ contrast))
-        half = float(stdtrit(self.df, (1 + self.level) / 2) * np.sqrt(max(variance, 0.0)))
-        if not half > _ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
-            return Interval.undefined("raters show no variation to estimate it from", self.level)
-        return Interval(value - half, value + half, self.level)
+    def contrast(self, weights: NDArray[np.float64]) -> Interval:
+        """Of Σ weights_i σ_i, (K,) weights that are zero for arms without a finite score."""
+        finite = np.where(np.isfinite(self.fit.scores), self.fit.scores, 0.0)
+        return self.covariance.interval(float(weights @ finite), weights, self.level)
+
+
+def difference_contrast(arms: int, arm: int, against: int) -> NDArray[np.float64]:
+    """(K,) weights of σ_arm − σ_against."""
+    weights = np.zeros(arms)
+    weights[arm], weights[against] = 1.0, -1.0
+    return weights
+
+
+def no_difference(fit: EloFit, arm: int, against: int) -> str:
+    """Why two arms have no finite difference; empty where they have."""
+    if fit.groups[arm] == fit.groups[against]:
+        return ""
+    return (
+        fit.reasons[arm]
+        or fit.reasons[against]
+        or "no chain of wins and losses links the two arms in both directions"
+    )
 
 
 def sandwich(
@@ -125,174 +254,37 @@ def sandwich(
     """Cluster-robust intervals for a fit of this ballot.
 
     Args:
-        fit: `fit_elo(win_matrix(ballot), ballot.arms)`.
+        fit: `fit_elo(win_matrix(ballot), ballot.arms)`, with or without a prior.
         ballot: the votes it was made of.
         clustering: `rater`; `two-way` by rater and prompt; `auto` two-way where two or more
             prompts have ids, else by rater; `vote` treats votes as independent (for comparison:
             too narrow whenever raters differ).
         level: confidence level, between 0 and 1.
     """
-    prompts = 0 if ballot.prompt is None or not ballot.votes else int(ballot.prompt.max()) + 1
-    if clustering == "auto":
-        clustering = "two-way" if prompts > 1 else "rater"
-    empty = np.zeros((1, len(fit.arms), len(fit.arms)))
-    if clustering == "vote":
-        clusters, method = [np.arange(ballot.votes)], "votes taken as independent"
-    else:
-        clusters, method = [ballot.rater], "clustered by rater"
-    if clustering == "two-way":
-        if ballot.prompt is None or prompts < 2:
-            reason = "two-way clustering needs votes on two or more prompts with ids"
-            return Sandwich(fit, empty, 0, level, "clustered by rater and prompt", reason)
-        clusters, method = [ballot.rater, ballot.prompt], "clustered by rater and prompt"
-    counts = [int(c.max(initial=-1)) + 1 for c in clusters]
-    if min(counts) < 2:
-        one = {0: "no votes", 1: "one rater: nothing shows how much raters differ"}[min(counts)]
-        return Sandwich(fit, empty, 0, level, method, one)
-    scores = _VoteScores(fit, ballot)
-    one_way = [scores.covariance(c, n) for c, n in zip(clusters, counts, strict=True)]
-    covariances = one_way
-    if clustering == "two-way":
-        both = np.unique(clusters[0] * counts[1] + clusters[1], return_inverse=True)[1]
-        overlap = scores.covariance(both, int(both.max()) + 1)
-        covariances = [*one_way, one_way[0] + one_way[1] - overlap]
-    return Sandwich(fit, np.stack(covariances), min(counts) - 1, level, method)
+    gaps = fit.differences()
+    together = fit.groups[ballot.left] == fit.groups[ballot.right]
+    kept = None if together.all() else np.flatnonzero(together)
+    chosen = slice(None) if kept is None else kept  # votes between groups don't move finite scores
+    left, right = ballot.left[chosen], ballot.right[chosen]
+    p = win_probability(np.where(np.isfinite(gaps), gaps, 0.0))
+    expected = p[left, right]
+    at = Linearised(
+        (Column(left), Column(right, -1.0)),
+        (ballot.left_wins[chosen] - expected)[None],
+        (expected * (1 - expected))[None, None],
+        _inverse_information(fit, p),
+        ELO_PER_NAT,
+    )
+    return Sandwich(fit, robust_covariance(at, ballot, clustering, kept), level)
 
 
-class _VoteScores:
-    """Per-vote gradients of the log-likelihood and the inverse information, one group a block."""
-
-    def __init__(self, fit: EloFit, ballot: Ballot) -> None:
-        gaps = fit.differences()
-        together = fit.groups[ballot.left] == fit.groups[ballot.right]
-        self.kept = np.flatnonzero(together)  # votes between groups don't move finite scores
-        self.left, self.right = ballot.left[together], ballot.right[together]
-        p = win_probability(gaps[self.left, self.right])
-        self.residual = ballot.left_wins[together] - p
-        self.bread = _inverse_information(fit, gaps)
-
-    def covariance(self, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-        """(K, K) CR1 covariance in Elo points² for (N,) clusters of all the ballot's votes."""
-        K = len(self.bread)
-        rows = np.concatenate([clusters[self.kept]] * 2)
-        columns = np.concatenate([self.left, self.right])
-        values = np.concatenate([self.residual, -self.residual])
-        sums = csr_array((values, (rows, columns)), shape=(count, K))
-        meat = (sums.T @ sums).toarray() * count / (count - 1)
-        return self.bread @ meat @ self.bread * ELO_PER_NAT**2
-
-
-def _inverse_information(fit: EloFit, gaps: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inverse_information(fit: EloFit, p: NDArray[np.float64]) -> NDArray[np.float64]:
     """(K, K) pseudo-inverse of the loss's Hessian (log-odds), groups apart, mean zero in each."""
     together = fit.groups[:, None] == fit.groups[None, :]
-    p = win_probability(np.where(together, gaps, 0.0))
     laplacian = np.where(together, -fit.comparisons * p * (1 - p), 0.0)
     np.fill_diagonal(laplacian, 0.0)
     np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
     return np.linalg.pinv(laplacian, hermitian=True)
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """Percentile intervals from refits to resampled raters.
-
-    Attributes:
-        fit: the scores.
-        draws: (R, K) float64 Elo points, mean zero in each group; NaN in rounds whose resample
-            left the group without a finite fit.
-        level: confidence level.
-        method: how it was resampled, in words.
-        reason: why there are no intervals; empty when there are.
-    """
-
-    fit: EloFit
-    draws: NDArray[np.float64]
-    level: float
-    method: str
-    reason: str = ""
-
-    def score(self, arm: int) -> Interval:
-        """Of the arm's score, on its group's mean-zero scale."""
-        if self.fit.reasons[arm]:
-            return Interval.undefined(self.fit.reasons[arm], self.level)
-        return self._interval(self.draws[:, arm])
-
-    def difference(self, arm: int, against: int) -> Interval:
-        """Of σ_arm − σ_against."""
-        if arm == against:
-            return Interval(0.0, 0.0, self.level)
-        if reason := _no_difference(self.fit, arm, against):
-            return Interval.undefined(reason, self.level)
-        return self._interval(self.draws[:, arm] - self.draws[:, against])
-
-    def _interval(self, draws: NDArray[np.float64]) -> Interval:
-        if self.reason:
-            return Interval.undefined(self.reason, self.level)
-        unbounded, tail = int(np.isnan(draws).sum()), (1 - self.level) / 2
-        if unbounded >= tail * len(draws):
-            return Interval.undefined(
-                f"{unbounded} of {len(draws)} resamples leave an arm without a bound", self.level
-            )
-        # A round without a finite fit may lie beyond either end, so it counts beyond both.
-        low, high = (
-            np.quantile(np.nan_to_num(draws, nan=end), q, method="inverted_cdf")
-            for end, q in ((-np.inf, tail), (np.inf, 1 - tail))
-        )
-        return Interval(float(low), float(high), self.level)
-
-
-def bootstrap(
-    fit: EloFit, ballot: Ballot, rounds: int = 1000, seed: int = 0, level: float = 0.95
-) -> Bootstrap:
-    """Resample raters with replacement, whole, and fit each resample.
-
-    Resampled votes are never built: raters' win matrices are summed with the counts of a
-    multinomial draw, and all rounds are fitted together. Raters of equal matrices are drawn as
-    one, which is the same distribution and keeps one-vote raters cheap.
-
-    Args:
-        fit: `fit_elo(win_matrix(ballot), ballot.arms)`.
-        ballot: the votes it was made of.
-        rounds: resamples, R.
-        seed: of the draws.
-        level: confidence level, between 0 and 1.
-    """
-    method = f"bootstrap of raters, {rounds} rounds"
-    K = len(fit.arms)
-    draws = np.full((rounds, K), np.nan)
-    if ballot.raters < 2:
-        reason = "one rater: nothing shows how much raters differ" if ballot.votes else "no votes"
-        return Bootstrap(fit, draws, level, method, reason)
-    per_rater = cluster_wins(ballot, ballot.rater, ballot.raters).reshape(ballot.raters, K * K)
-    used = per_rater.any(axis=0)
-    resampled = np.zeros((rounds, K * K))
-    resampled[:, used] = _resampled_sums(per_rater[:, used], rounds, np.random.default_rng(seed))
-    resampled = resampled.reshape(rounds, K, K)
-    for group in range(fit.groups.max(initial=-1) + 1):
-        members = np.flatnonzero(fit.groups == group)
-        if len(members) > 1:
-            draws[:, members] = fit_batch(resampled[:, members][:, :, members])
-    return Bootstrap(fit, draws, level, method)
-
-
-def _resampled_sums(
-    values: NDArray[np.float64], rounds: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """(R, C) sums of G rows of (G, C) drawn with replacement, R times."""
-    G = len(values)
-    # Rows are told apart by one random number each, so finding equal ones is one short sort.
-    marks = values @ np.random.default_rng(0).random(values.shape[1])
-    _, first, repeats = np.unique(marks, return_index=True, return_counts=True)
-    if len(first) < G // 4:
-        return rng.multinomial(G, repeats / G, rounds) @ values[first]
-    sums = np.empty((rounds, values.shape[1]))
-    block = max(1, 4_000_000 // G)
-    for start in range(0, rounds, block):
-        size = min(block, rounds - start)
-        drawn = rng.integers(0, G, (size, G)) + G * np.arange(size)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=size * G).reshape(size, G)
-        sums[start : start + size] = weights.astype(np.float64) @ values
-    return sums
 
 
 def clustered_mean(
@@ -300,27 +292,21 @@ def clustered_mean(
 ) -> Interval:
     """The interval of a mean of (N,) values whose clusters, (N,) codes, share something.
 
-    CR1 with t(G − 1), like `sandwich`.
+    The cluster jackknife with t(G* − 1), like `sandwich`.
     """
     if not len(values):
         return Interval.undefined("no votes", level)
-    G = len(np.unique(clusters))
+    sizes = np.bincount(clusters).astype(np.float64)
+    sizes, used = sizes[sizes > 0], sizes > 0
+    G = len(sizes)
     if G < 2:
         return Interval.undefined("one rater: nothing shows how much raters differ", level)
     mean = float(values.mean())
-    sums = np.bincount(clusters, values - mean)
-    error = np.sqrt(G / (G - 1) * (sums**2).sum()) / len(values)
-    if not error > _ROUNDING:
+    sums = np.bincount(clusters, values - mean)[used]
+    pulls = sums / (len(values) - sizes)  # how far leaving the cluster out moves the mean
+    error = np.sqrt((G - 1) / G * (pulls**2).sum())
+    if not error > ROUNDING:
         return Interval.undefined("no variation to estimate it from", level)
-    half = float(stdtrit(G - 1, (1 + level) / 2) * error)
+    df = max(sizes.sum() ** 2 / (sizes**2).sum() - 1, 0.5)
+    half = float(stdtrit(df, (1 + level) / 2) * error)
     return Interval(mean - half, mean + half, level)
-
-
-def _no_difference(fit: EloFit, arm: int, against: int) -> str:
-    if fit.groups[arm] == fit.groups[against]:
-        return ""
-    return (
-        fit.reasons[arm]
-        or fit.reasons[against]
-        or "no chain of wins and losses links the two arms in both directions"
-    )

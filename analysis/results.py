@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .bootstrap import Bootstrap, bootstrap
 from .elo import EloFit, fit_elo
-from .intervals import Bootstrap, Sandwich, bootstrap, sandwich
+from .intervals import Sandwich, sandwich
 from .leaderboard import elo_table, win_table
 from .votes import Ballot, ballots
 from .win_matrix import win_matrix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .errors import VotesError
+from .votes_file import read_csv
 
-ANSWERS = ("left", "right", "tie")
+ANSWERS = ("left", "right", "tie", "both_bad")
 RATER_KINDS = ("person", "simulated")
 REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
-_WIN_OF_LEFT = np.array([1.0, 0.0, 0.5])  # in the order of ANSWERS
+ASIDE = ("gold", "practice", "revised", "excluded")
+_LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
+_WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
+_NO = ("", "false", "0", "0.0", "nan", "none")
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Ballot:
         arms: K arm names; every code below indexes them.
         left: (N,) int64, the arm shown on the left.
         right: (N,) int64, the arm shown on the right, never equal to `left`.
-        left_wins: (N,) float64: 1 left, 0 right, ½ tie (the paper's protocol, A.1).
+        left_wins: (N,) float64: 1 left, 0 right, ½ tie or both bad (the paper's protocol, A.1).
         rater: (N,) int64 in 0 … raters − 1.
         prompt: (N,) int64 in 0 … prompts − 1, or None when votes carry no prompt ids.
     """
@@ -64,24 +68,26 @@ def read_votes(
 ) -> pd.DataFrame:
     """Votes from a table or a CSV file, checked and ready to count.
 
-    Needed columns: question, arm_left, arm_right, answer (left | right | tie), rater. Used when
-    present: study, prompt_id, replica, rater_kind (person | simulated; without it raters are
-    taken to be people), seconds (≥ 0), created_at, assignment (unique). Others are kept as they
-    are. No votes at all is a legal answer.
+    Needed columns: question, arm_left, arm_right, answer (left | right | tie | both_bad), rater.
+    Used when present: study, prompt_id, replica, rater_kind (person | simulated; without it raters
+    are taken to be people), seconds (≥ 0), created_at, assignment (unique), and the columns that
+    set a vote aside (`counted`): gold, practice, revised, excluded. Others are kept as they are.
+    No votes at all is a legal answer.
 
     Args:
-        source: a DataFrame, left as it is, or the path of a UTF-8 CSV file.
+        source: a DataFrame, left as it is, or the path of a CSV file (`read_csv`).
         arms: the arms that may occur, in the order to report; None takes those that do, sorted.
 
     Returns:
-        A new frame with the votes' order and a fresh index; label columns are categorical, and
-        `arm_left` and `arm_right` share the categories `arms`.
+        A new frame with the votes' order and a fresh index, votes set aside among them; label
+        columns are categorical, and `arm_left` and `arm_right` share the categories `arms`. Gold
+        and practice pairs may show what is no arm, or an arm twice: unknown names are NaN there.
 
     Raises:
         VotesError: the file is missing or not a CSV, a column is missing, or rows hold an empty
             or unknown label, an arm against itself, an impossible time or a repeated assignment.
     """
-    raw = _read_csv(Path(source)) if isinstance(source, (str, Path)) else source
+    raw = read_csv(Path(source)) if isinstance(source, (str, Path)) else source
     where = str(source) if isinstance(source, (str, Path)) else "votes"
     missing = [name for name in REQUIRED_COLUMNS if name not in raw.columns]
     if missing:
@@ -90,101 +96,172 @@ def read_votes(
             f"{', '.join(map(str, raw.columns)) or 'no columns'}. Votes need "
             f"{', '.join(REQUIRED_COLUMNS)}; `glide-eval study export` writes them all."
         )
-    votes = raw.reset_index(drop=True)
-    for name in (*REQUIRED_COLUMNS, "rater_kind", "prompt_id", "assignment"):
+    columns = {str(name): raw[name].array for name in raw.columns}
+    size = len(raw)
+    del raw
+    set_aside = _set_aside(columns, size, ("gold", "practice"))
+    labels: dict[str, Any] = {}
+    for name in _LABELS:
+        if name in columns:
+            labels[name] = _categorical(columns.pop(name))
+            _refuse(where, labels[name].codes < 0, f"an empty {name}", "a value in every vote")
+    if "rater_kind" not in labels:
+        labels["rater_kind"] = pd.Categorical(["person"]).repeat(size)
+    _check_labels(labels, where, arms, set_aside)
+    if "assignment" in columns:
+        _refuse_repeats(where, columns["assignment"])
+    if "seconds" in columns:
+        columns["seconds"] = _seconds(where, columns["seconds"])
+    return pd.DataFrame({**labels, **columns}, copy=False)
+
+
+def counted(votes: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,): which votes count for scores: none that the columns `ASIDE` set aside.
+
+    Gold and practice pairs have a known answer, revised votes were answered anew, excluded ones
+    fell under a rule of the study. A column says so by anything but nothing, 0 or false.
+    """
+    return ~_set_aside({name: votes[name].array for name in ASIDE if name in votes}, len(votes))
+
+
+def left_out(votes: pd.DataFrame) -> dict[str, int]:
+    """How many votes each column of `ASIDE` sets aside, the first that does; zeros not listed."""
+    rest, found = np.ones(len(votes), bool), {}
+    for name in ASIDE:
         if name in votes:
-            _refuse(where, votes[name].isna(), f"an empty {name}", "a value in every vote")
-            votes[name] = votes[name].astype(str)
-    if "rater_kind" not in votes:
-        votes["rater_kind"] = "person"
-    votes = _with_categories(votes, where, arms)
-    _refuse(
-        where,
-        votes["arm_left"].cat.codes == votes["arm_right"].cat.codes,
-        "an arm compared with itself",
-        "two different arms in a vote",
-    )
-    if "assignment" in votes:
-        again = votes["assignment"].duplicated(keep="first")
-        _refuse(where, again, "an assignment already answered", "one vote an assignment")
-    if "seconds" in votes:
-        seconds = pd.to_numeric(votes["seconds"], errors="coerce").astype(np.float64)
-        wrong = votes["seconds"].notna() & ~(np.isfinite(seconds) & (seconds >= 0))
-        _refuse(where, wrong, "seconds that are no time", "a number of seconds ≥ 0")
-        votes["seconds"] = seconds
-    return votes
+            aside = rest & _set_aside({name: votes[name].array}, len(votes))
+            if aside.any():
+                found[name] = int(aside.sum())
+            rest &= ~aside
+    return found
 
 
 def ballots(votes: pd.DataFrame) -> list[Ballot]:
     """One ballot a question and kind of rater, people's first; none when there are no votes.
 
     Args:
-        votes: what `read_votes` returned.
+        votes: what `read_votes` returned; only those that count are taken.
     """
-    kinds = [kind for kind in RATER_KINDS if (votes["rater_kind"] == kind).any()]
+    kept = counted(votes)
+    kinds, questions = _codes(votes["rater_kind"]), _codes(votes["question"])
     found = []
-    for kind in kinds:
-        of_kind = votes[votes["rater_kind"] == kind]
-        for question in of_kind["question"].cat.categories:
-            chosen = of_kind[of_kind["question"] == question]
-            if len(chosen):
-                found.append(_ballot(chosen, question, kind))
+    for kind, kind_name in enumerate(RATER_KINDS):
+        for question, question_name in enumerate(votes["question"].cat.categories):
+            chosen = kept & (kinds == kind) & (questions == question)
+            if chosen.any():
+                rows = slice(None) if chosen.all() else np.flatnonzero(chosen)
+                found.append(_ballot(votes, rows, question_name, kind_name))
     return found
 
 
-def _ballot(votes: pd.DataFrame, question: str, kind: str) -> Ballot:
+def _ballot(
+    votes: pd.DataFrame, rows: slice | NDArray[np.int64], question: str, kind: str
+) -> Ballot:
+    has_prompts = "prompt_id" in votes
     return Ballot(
         question=question,
         rater_kind=kind,
         arms=tuple(votes["arm_left"].cat.categories),
-        left=_codes(votes["arm_left"]),
-        right=_codes(votes["arm_right"]),
-        left_wins=_WIN_OF_LEFT[_codes(votes["answer"])],
-        rater=_dense(_codes(votes["rater"])),
-        prompt=_dense(_codes(votes["prompt_id"])) if "prompt_id" in votes else None,
+        left=_codes(votes["arm_left"])[rows].astype(np.int64),
+        right=_codes(votes["arm_right"])[rows].astype(np.int64),
+        left_wins=_WIN_OF_LEFT[_codes(votes["answer"])[rows]],
+        rater=_dense(_codes(votes["rater"])[rows]),
+        prompt=_dense(_codes(votes["prompt_id"])[rows]) if has_prompts else None,
     )
 
 
-def _codes(column: pd.Series) -> NDArray[np.int64]:
-    return np.asarray(column.cat.codes, np.int64)
+def _codes(column: pd.Series) -> NDArray[np.integer]:
+    return np.asarray(column.cat.codes)
 
 
-def _dense(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _dense(codes: NDArray[np.integer]) -> NDArray[np.int64]:
     """The codes renumbered 0, 1, … without gaps, in their order."""
     present = np.bincount(codes) > 0
-    return (np.cumsum(present) - 1)[codes]
+    return codes.astype(np.int64) if present.all() else (np.cumsum(present) - 1)[codes]
 
 
-def _with_categories(votes: pd.DataFrame, where: str, arms: Sequence[str] | None) -> pd.DataFrame:
-    left, right = pd.Categorical(votes["arm_left"]), pd.Categorical(votes["arm_right"])
+def _categorical(column: Any) -> Any:
+    """Labels as text, with sorted categories that all occur; missing ones coded −1."""
+    found = pd.Categorical(column)
+    texts = found.categories.astype(str)
+    if len(texts.unique()) < len(texts):  # 1 and "1", for example
+        found = pd.Categorical(pd.Series(column).astype(str).where(pd.notna(column)))
+        texts = found.categories.astype(str)
+    present = np.bincount(found.codes[found.codes >= 0], minlength=len(texts)) > 0
+    return found.rename_categories(list(texts)).set_categories(sorted(texts[present]))
+
+
+def _set_aside(columns: dict[str, Any], size: int, names: Sequence[str] = ASIDE) -> NDArray:
+    aside = np.zeros(size, bool)
+    for name in names:
+        if name in columns:
+            found = pd.Categorical(columns[name])
+            says = ~found.categories.astype(str).str.strip().str.lower().isin(_NO)
+            # The last entry is for codes of −1: a missing value says nothing.
+            aside |= np.append(np.asarray(says, bool), False)[found.codes]
+    return aside
+
+
+def _check_labels(
+    labels: dict[str, Any],
+    where: str,
+    arms: Sequence[str] | None,
+    set_aside: NDArray[np.bool_],
+) -> None:
+    """Give labels their categories, in place, and refuse what is not among them."""
+    sides = ("arm_left", "arm_right")
     if arms is None:
-        arms = sorted({*left.categories, *right.categories})
-    for name, column in (("arm_left", left), ("arm_right", right)):
-        votes[name] = _known(column, votes[name], arms, name, where)
+        real = {
+            name: np.bincount(labels[name].codes[~set_aside], minlength=1) > 0 for name in sides
+        }
+        arms = sorted({
+            arm for name in sides
+            for arm, occurs in zip(labels[name].categories, real[name], strict=False) if occurs
+        })  # fmt: skip
+    for name in sides:
+        labels[name] = _known(labels[name], arms, name, where, set_aside)
     for name, values in (("answer", ANSWERS), ("rater_kind", RATER_KINDS)):
-        votes[name] = _known(pd.Categorical(votes[name]), votes[name], values, name, where)
+        labels[name] = _known(labels[name], values, name, where)
     # In order of appearance, so tables follow the study rather than the alphabet.
-    votes["question"] = pd.Categorical(
-        votes["question"], categories=list(dict.fromkeys(votes["question"].unique()))
-    )
-    for name in ("rater", "prompt_id"):
-        if name in votes:
-            votes[name] = pd.Categorical(votes[name])
-    return votes
+    labels["question"] = labels["question"].set_categories(list(labels["question"].unique()))
+    twice = (labels["arm_left"].codes == labels["arm_right"].codes) & ~set_aside
+    _refuse(where, twice, "an arm compared with itself", "two different arms in a vote")
 
 
 def _known(
-    column: Any, text: pd.Series, values: Sequence[str], name: str, where: str
-) -> pd.Categorical:
+    column: Any,
+    values: Sequence[str],
+    name: str,
+    where: str,
+    excused: NDArray[np.bool_] | None = None,
+) -> Any:
     known = column.set_categories(list(values))
     unknown = np.asarray(known.codes) < 0
+    if excused is not None:
+        unknown &= ~excused
     if unknown.any():
-        found = ", ".join(repr(value) for value in sorted(set(text[unknown]))[:5])
+        found = ", ".join(repr(value) for value in sorted(set(column[unknown]))[:5])
         _refuse(where, unknown, f"unknown {name} {found}", f"one of {_listed(values)}")
     return known
 
 
-def _refuse(where: str, wrong: Iterable[bool] | pd.Series, found: str, expected: str) -> None:
+def _refuse_repeats(where: str, assignments: Any) -> None:
+    column = pd.Series(assignments, copy=False)
+    _refuse(where, column.isna(), "an empty assignment", "a value in every vote")
+    if not column.is_unique:
+        again = column.duplicated(keep="first")
+        _refuse(where, again, "an assignment already answered", "one vote an assignment")
+
+
+def _seconds(where: str, column: Any) -> NDArray[np.float64]:
+    values = pd.Series(column, copy=False)
+    seconds = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    wrong = values.notna().to_numpy() & ~(np.isfinite(seconds) & (seconds >= 0))
+    _refuse(where, wrong, "seconds that are no time", "a number of seconds ≥ 0")
+    return seconds
+
+
+def _refuse(where: str, wrong: NDArray[np.bool_] | pd.Series, found: str, expected: str) -> None:
     rows = np.flatnonzero(np.asarray(wrong)) + 1
     if len(rows):
         named = ", ".join(map(str, rows[:10]))
@@ -197,20 +274,3 @@ def _refuse(where: str, wrong: Iterable[bool] | pd.Series, found: str, expected:
 
 def _listed(values: Sequence[str], most: int = 20) -> str:
     return ", ".join(values[:most]) + (f" and {len(values) - most} more" * (len(values) > most))
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-        )
-    except FileNotFoundError as error:
-        raise VotesError(
-            f"{path}: no such file. Export a study's votes with `glide-eval study export`, "
-            "or name another CSV."
-        ) from error
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, OSError) as error:
-        raise VotesError(
-            f"{path}: expected a UTF-8 CSV of votes with a header line, found something else "
-            f"({error}). Save it as CSV in UTF-8 and try again."
-        ) from error

@@ -11,7 +11,11 @@ from .votes import Ballot
 
 def win_matrix(ballot: Ballot) -> NDArray[np.float64]:
     """(K, K) counts: entry (i, j) is how often i beat j, ties half each (GLIDE, A.1)."""
-    return cluster_wins(ballot, np.zeros(ballot.votes, np.int64), 1)[0]
+    K = len(ballot.arms)
+    cell = ballot.left * K + ballot.right
+    won = np.bincount(cell, ballot.left_wins, K * K).reshape(K, K)
+    votes = np.bincount(cell, minlength=K * K).reshape(K, K)
+    return np.asarray(won + (votes - won).T, np.float64)
 
 
 def cluster_wins(ballot: Ballot, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:

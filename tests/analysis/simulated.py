@@ -12,7 +12,7 @@ from analysis.votes import Ballot
 def draw_ballot(
     scores: np.ndarray,
     raters: int,
-    votes_each: int,
+    votes_each: int | np.ndarray,
     rng: np.random.Generator,
     taste: float = 0.0,
     prompts: int | None = None,
@@ -20,12 +20,13 @@ def draw_ballot(
 ) -> Ballot:
     """Votes of raters whose own scores differ from `scores` by N(0, taste²) Elo points an arm.
 
-    `prompt_effect` is the same for prompts, shared by all raters. No ties.
+    `votes_each` is a number, or one for each rater. `prompt_effect` is the same for prompts,
+    shared by all raters. No ties.
     """
-    K, N = len(scores), raters * votes_each
+    rater = np.repeat(np.arange(raters), votes_each)
+    K, N = len(scores), len(rater)
     left = rng.integers(0, K, N)
     right = (left + rng.integers(1, K, N)) % K
-    rater = np.repeat(np.arange(raters), votes_each)
     own = scores + taste * rng.standard_normal((raters, K))
     gaps = own[rater, left] - own[rater, right]
     prompt = None

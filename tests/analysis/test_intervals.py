@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.bootstrap import bootstrap
 from analysis.elo import fit_elo, win_probability
-from analysis.intervals import Interval, bootstrap, clustered_mean, probability_interval, sandwich
+from analysis.intervals import Interval, clustered_mean, probability_interval, sandwich
 from analysis.votes import Ballot
 from analysis.win_matrix import cluster_wins, win_matrix
 
@@ -75,18 +76,61 @@ def test_two_arms_by_hand():
     zeros = np.zeros(12, np.int64)
     ballot = Ballot("q", "person", ("a", "b"), zeros, zeros + 1, wins, np.repeat([0, 1, 2], 4))
     fit = fit_elo(win_matrix(ballot), ballot.arms)
-    # Score sums 1, 0, −1; information 12·¾·¼; CR1 3/2; t(2) at 97.5% = 4.30265.
-    half = 4.302653 * np.sqrt(1.5 * 2) / (12 * 0.75 * 0.25) * 400 / np.log(10)
+    # Score sums 1, 0, −1; information 12·¾·¼ and 8·¾·¼ without a rater; jackknife's factor 2/3;
+    # t(2) at 97.5% = 4.30265.
+    half = 4.302653 * np.sqrt(2 / 3 * 2) / (8 * 0.75 * 0.25) * 400 / np.log(10)
     bounds = sandwich(fit, ballot, "rater").difference(0, 1)
     value = 400 * np.log10(3)
-    np.testing.assert_allclose([bounds.low, bounds.high], [value - half, value + half], rtol=1e-6)
+    np.testing.assert_allclose([bounds.low, bounds.high], [value - half, value + half], rtol=1e-4)
+
+
+def test_the_jackknife_is_what_newtons_step_without_each_rater_gives():
+    ballot = draw_ballot(SCORES, 6, 25, np.random.default_rng(8), taste=100)
+    fit = fit_elo(win_matrix(ballot), ballot.arms)
+    per_rater = cluster_wins(ballot, ballot.rater, 6)
+    p = fit.win_probabilities()
+    pulls = []
+    for without in fit.wins - per_rater:
+        n = without + without.T
+        information = -n * p * (1 - p)
+        np.fill_diagonal(information, 0)
+        np.fill_diagonal(information, -information.sum(1))
+        score = without.sum(1) - (n * p).sum(1)
+        pulls.append(np.linalg.pinv(information) @ score * 400 / np.log(10))
+    pulls = np.array(pulls)
+    # Each rater had a hand in each arm, so both are mean zero: differences of arms must agree.
+    expected = pulls.T @ pulls * 5 / 6
+    found = sandwich(fit, ballot, "rater").covariance.covariances[0]
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1)
+
+
+def test_raters_of_unequal_diligence_are_covered():
+    truth, rng, held = population_scores(150), np.random.default_rng(4), []
+    for _ in range(600):
+        sizes = np.maximum(1, np.round(30 * rng.lognormal(-0.5, 1, 14))).astype(int)
+        ballot = draw_ballot(SCORES, 14, sizes, rng, taste=150)
+        fit = fit_elo(win_matrix(ballot), ballot.arms)
+        bounds = sandwich(fit, ballot).difference(3, 0)
+        held.append(bounds.low <= truth[3] - truth[0] <= bounds.high)
+    assert 0.935 <= np.mean(held) <= 0.97
+
+
+def test_one_diligent_rater_does_not_pass_for_many():
+    rng = np.random.default_rng(5)
+    ballot = draw_ballot(SCORES, 30, np.r_[3000, [1] * 29], rng)
+    fit = fit_elo(win_matrix(ballot), ballot.arms)
+    assert "come from one rater" in sandwich(fit, ballot).score(0).reason
 
 
 def test_prompts_seen_once_make_two_way_equal_to_rater_clusters():
     ballot = draw_ballot(SCORES, 15, 20, np.random.default_rng(0), taste=100, prompts=300)
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     two_way, raters = sandwich(fit, ballot), sandwich(fit, ballot, "rater")
-    np.testing.assert_allclose(two_way.covariances[2], raters.covariances[0], rtol=1e-9)
+    contrast = np.array([1.0, -1, 0, 0])
+    # Leaving one vote out moves slightly further than its score alone says.
+    assert two_way.covariance.variance(contrast) == pytest.approx(
+        raters.covariance.variance(contrast), rel=0.03
+    )
 
 
 def test_bootstrap_repeats_with_its_seed_and_moves_with_another():

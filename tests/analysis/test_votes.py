@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import votes_file
 from analysis.errors import VotesError
-from analysis.votes import ballots, read_votes
+from analysis.votes import ballots, counted, left_out, read_votes
 
 from .simulated import votes_of
 
@@ -82,7 +83,65 @@ def test_many_bad_rows_are_counted_not_listed():
         read_votes(votes_of([("a", "b", "yes")] * 25))
 
 
-@pytest.mark.parametrize("content", [b"", b"question,rater\n\xff\xfe\xff,1\n", None])
+HEADER = "question,arm_left,arm_right,answer,rater"
+ROWS = ["Qualität,größer,kleiner,left,Zoë", "Qualität,kleiner,größer,tie,Bob"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_spreadsheets_encodings_and_separators_are_read(tmp_path, encoding, separator):
+    path = tmp_path / "votes.csv"
+    text = "\r\n".join([HEADER, *ROWS, ""]).replace(",", separator)
+    path.write_bytes(text.encode(encoding))
+    votes = read_votes(path)
+    assert list(votes["arm_left"].cat.categories) == ["größer", "kleiner"]
+    assert list(votes["rater"]) == ["Zoë", "Bob"]
+    (ballot,) = ballots(votes)
+    np.testing.assert_array_equal(ballot.left_wins, [1, 0.5])
+
+
+def test_a_header_alone_is_a_study_without_votes(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text(HEADER + "\n")
+    assert ballots(read_votes(path, ["a", "b"])) == []
+    path.write_text("question,arm_left,winner\n")
+    with pytest.raises(VotesError, match="missing columns arm_right, answer, rater; found"):
+        read_votes(path)
+
+
+def test_votes_set_aside_are_kept_but_never_counted():
+    rows = [("a", "b", "left")] * 5 + [("a", "a", "right"), ("a", "a+blur", "left")]
+    frame = votes_of(
+        rows,
+        excluded=["", None, "too fast", "", "", "", ""],
+        revised=[False, True, False, False, False, False, False],
+        gold=["", "", "", "", "", "right", "left"],
+    )
+    frame.loc[3, "answer"] = "both_bad"
+    votes = read_votes(frame)
+    assert len(votes) == 7
+    assert counted(votes).tolist() == [True, False, False, True, True, False, False]
+    assert left_out(votes) == {"gold": 2, "revised": 1, "excluded": 1}
+    (ballot,) = ballots(votes)
+    assert ballot.arms == ("a", "b")
+    np.testing.assert_array_equal(ballot.left_wins, [1, 0.5, 1])
+
+
+def test_a_large_csv_is_read_in_pieces_that_fit_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(votes_file, "_CHUNK", 3)
+    frame = votes_of([("a", "b", "left"), ("c", "a", "tie"), ("b", "c", "right")] * 4)
+    frame["note"] = [f"n{i}" for i in range(12)]
+    frame["prompt_id"] = [f"{i:03d}" for i in range(12)]
+    path = tmp_path / "votes.csv"
+    frame.to_csv(path, index=False)
+    pieces, whole = read_votes(path), read_votes(frame)
+    assert list(pieces["note"]) == list(frame["note"])
+    for name in ("arm_left", "arm_right", "answer", "rater", "prompt_id"):
+        assert list(pieces[name].astype(str)) == list(whole[name].astype(str))
+    np.testing.assert_array_equal(ballots(pieces)[0].left, ballots(whole)[0].left)
+
+
+@pytest.mark.parametrize("content", [b"", b'a,b\n"never closed', b"\xff\xfeodd", None])
 def test_a_file_that_is_no_csv_says_so(tmp_path, content):
     path = tmp_path / "votes.csv"
     if content is not None:

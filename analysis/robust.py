@@ -1,0 +1,169 @@
+"""Cluster-robust covariance of a fit, by leaving out one cluster at a time.
+
+Votes of one rater share that rater's taste, votes on one prompt that prompt's images, so the
+information matrix alone claims too much. Here every cluster's pull on the parameters is taken from
+the fit linearised at its solution (Liang & Zeger 1986), as the change that leaving the cluster out
+would make: the cluster jackknife CV3 of MacKinnon, Nielsen & Webb 2023 (doi:10.1002/jae.2969).
+For clusters of equal size it equals CR1; for unequal ones, where CR1 is too small, it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
+_TERMS = 60
+_NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Column:
+    """Part of every vote's linear predictor: `sign` × parameter[`index`], in one component.
+
+    Attributes:
+        index: (N,) int64, the parameter each vote meets.
+        sign: +1 or −1.
+        component: which of the model's predictors it belongs to.
+    """
+
+    index: NDArray[np.int64]
+    sign: float = 1.0
+    component: int = 0
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """N votes at the solution of a fit with P parameters and M predictors a vote.
+
+    Attributes:
+        columns: how parameters make the predictors.
+        residual: (M, N) gradient of each vote's log-likelihood by its predictors.
+        weight: (M, M, N) minus its expected second derivative.
+        bread: (P, P) inverse of the information, Σ over votes of that.
+        unit: (P,) or one number, what one unit of each parameter is reported as.
+    """
+
+    columns: Sequence[Column]
+    residual: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    bread: NDArray[np.float64]
+    unit: NDArray[np.float64] | float = 1.0
+
+    def covariance(
+        self, clusters: NDArray[np.int64], count: int
+    ) -> tuple[NDArray[np.float64], Concentration]:
+        """(P, P) CV3 covariance for (N,) cluster codes in 0 … G − 1, and how votes spread."""
+        met = self._met(clusters, count)
+        votes = met.sum(axis=0)
+        share = met / np.where(votes, votes, 1)
+        pull = self._jackknife(clusters, count, float(share.max(initial=0)))
+        share /= np.where(votes, votes, 1)
+        factor = (count - 1) / count
+        return self._carried(pull.T @ pull * factor), Concentration(votes, share.T @ share)
+
+    def plain(self, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+        """(P, P) the same without leaving out, for so many clusters that none weighs."""
+        pull = self._sums(self._of(self.residual), clusters, count)
+        return self._carried(pull.T @ pull * count / max(count - 1, 1))
+
+    def _carried(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.bread @ meat @ self.bread * np.multiply.outer(self.unit, self.unit)
+
+    def _of(self, values: NDArray[np.float64]) -> Callable[[slice], NDArray[np.float64]]:
+        return lambda votes: values[:, votes]
+
+    def _sums(
+        self,
+        values: Callable[[slice], NDArray[np.float64]],
+        clusters: NDArray[np.int64],
+        count: int,
+    ) -> NDArray[np.float64]:
+        """(G, P) sums over each cluster of each vote's (M,) values carried to the parameters."""
+        P = len(self.bread)
+        total = np.zeros(count * P)
+        for votes in _blocks(len(clusters)):
+            of_block = values(votes)
+            base = clusters[votes] * P
+            for column in self.columns:
+                key = base + column.index[votes]
+                part = np.bincount(key, of_block[column.component], count * P)
+                (np.add if column.sign > 0 else np.subtract)(total, part, out=total)
+        return total.reshape(count, P)
+
+    def _jackknife(
+        self, clusters: NDArray[np.int64], count: int, share: float
+    ) -> NDArray[np.float64]:
+        """(G, P) scores s_g (I − B A_g)⁻¹, A_g the cluster's own information, B the bread.
+
+        By the series s + sBA + s(BA)² + …, which never builds A_g: each term costs one pass over
+        the votes. Its ratio is the cluster's share of the information, about its share of votes.
+        """
+        total = term = self._sums(self._of(self.residual), clusters, count)
+        for order in range(1, _TERMS):
+            if share**order < _NEGLIGIBLE:
+                break
+            moved = term @ self.bread
+            term = self._sums(self._weighted(moved, clusters), clusters, count)
+            total = total + term
+            if np.abs(term).max(initial=0) <= _TOLERANCE * np.abs(total).max(initial=0):
+                break
+        return total
+
+    def _weighted(
+        self, moved: NDArray[np.float64], clusters: NDArray[np.int64]
+    ) -> Callable[[slice], NDArray[np.float64]]:
+        """A block's (M, n) weighted predictors, were each cluster's parameters (G, P) `moved`."""
+
+        def values(votes: slice) -> NDArray[np.float64]:
+            predictors = np.zeros((len(self.residual), len(clusters[votes])))
+            for column in self.columns:
+                part = moved.ravel()[clusters[votes] * moved.shape[1] + column.index[votes]]
+                (np.add if column.sign > 0 else np.subtract)(
+                    predictors[column.component], part, out=predictors[column.component]
+                )
+            return np.einsum("abn,bn->an", self.weight[:, :, votes], predictors)
+
+        return values
+
+    def _met(self, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+        """(G, P) how many of each cluster's votes met each parameter."""
+        P = len(self.bread)
+        met = np.zeros(count * P)
+        for votes in _blocks(len(clusters)):
+            for column in self.columns:
+                key = clusters[votes] * P + column.index[votes]
+                met += np.bincount(key, minlength=count * P)
+        return met.reshape(count, P)
+
+
+def _blocks(votes: int) -> Iterator[slice]:
+    """Slices of so many votes that temporaries stay in little memory."""
+    return (slice(start, start + _BLOCK) for start in range(0, votes, _BLOCK))
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """How far the votes behind each parameter come from few clusters.
+
+    Attributes:
+        votes: (P,) votes that met the parameter.
+        overlap: (P, P) Σ_g n_gp n_gq / (n_p² n_q²), n_gp cluster g's votes on p.
+    """
+
+    votes: NDArray[np.float64]
+    overlap: NDArray[np.float64]
+
+    def effective_clusters(self, contrast: NDArray[np.float64]) -> float:
+        """G* = (Σ_g d_g)² / Σ_g d_g², d_g = Σ_p c_p² n_gp/n_p² cluster g's part of the variance.
+
+        The number of equal clusters that would spread a contrast's variance as widely (Carter,
+        Schnepel & Steigerwald 2017, doi:10.1162/REST_a_00639); G for equal clusters.
+        """
+        squares = contrast**2
+        total = (squares / np.where(self.votes, self.votes, 1)).sum()
+        return float(total**2 / max(squares @ self.overlap @ squares, 1e-300))

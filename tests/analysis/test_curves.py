@@ -1,0 +1,110 @@
+"""Elo over guidance scale: exact on points, the best scale covered, equal curves left equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.curves import scale_curves
+from analysis.elo import fit_elo
+from analysis.errors import AnalysisError
+from analysis.intervals import sandwich
+from analysis.win_matrix import win_matrix
+
+from .simulated import draw_ballot
+
+SCALES = np.array([1.0, 2, 4, 8, 16])
+
+
+def study(scores: np.ndarray, seed: int, raters: int = 40, votes_each: int = 40, **draw):
+    rng = np.random.default_rng(seed)
+    ballot = draw_ballot(scores, raters, votes_each, rng, **draw)
+    return sandwich(fit_elo(win_matrix(ballot), ballot.arms), ballot)
+
+
+def arms_of(*strategies: tuple[str, np.ndarray]) -> pd.DataFrame:
+    rows = [(name, scale) for name, scales in strategies for scale in scales]
+    frame = pd.DataFrame(rows, columns=["strategy", "scale"])
+    return frame.assign(arm=[f"arm{i}" for i in range(len(rows))])
+
+
+def hill(scales: np.ndarray, peak: float, top: float = 100.0) -> np.ndarray:
+    """A parabola in log(scale)."""
+    return top - 40 * np.log(scales / peak) ** 2
+
+
+def test_two_or_three_scales_are_met_exactly():
+    intervals = study(np.array([0.0, 60, 20, 30, 90]), 0)
+    arms = arms_of(("a", SCALES[:3]), ("b", SCALES[:2]))
+    found = scale_curves(intervals, arms)
+    scores = intervals.fit.scores
+    curve = found.table[found.table["strategy"] == "a"]
+    at = [np.abs(np.log(curve["scale"] / s)).argmin() for s in SCALES[:3]]
+    np.testing.assert_allclose(curve["elo"].iloc[at], scores[:3], atol=1e-6)
+    own = intervals.score(0)
+    np.testing.assert_allclose(curve[["low", "high"]].iloc[0], [own.low, own.high], atol=1e-6)
+    line = found.table[found.table["strategy"] == "b"]["elo"].to_numpy()
+    np.testing.assert_allclose(np.diff(line, 2), 0, atol=1e-9)  # straight in log(scale)
+
+
+def test_curves_measured_from_an_anchor_have_its_intervals():
+    intervals = study(np.array([0.0, 60, 20]), 1)
+    found = scale_curves(intervals, arms_of(("a", SCALES[1:3])).assign(arm=["arm1", "arm2"]),
+                         anchor="arm0")  # fmt: skip
+    against = intervals.difference(1, 0)
+    first = found.table.iloc[0]
+    np.testing.assert_allclose([first["low"], first["high"]], [against.low, against.high])
+
+
+def test_the_best_scales_interval_holds_it():
+    truth, held = 4.0, []
+    for seed in range(120):
+        intervals = study(hill(SCALES, truth), seed, 30, 30, taste=60)
+        best = scale_curves(intervals, arms_of(("a", SCALES)), draws=800).best.iloc[0]
+        held.append(best["low"] <= truth <= best["high"])
+    assert 0.90 <= np.mean(held) <= 1
+
+
+def test_a_best_scale_at_the_edge_says_so():
+    intervals = study(np.array([0.0, 40, 80, 120, 160]), 2)
+    best = scale_curves(intervals, arms_of(("a", SCALES))).best.iloc[0]
+    assert best["scale"] == pytest.approx(16)
+    assert "largest scale tried" in best["reason"]
+
+
+def test_equal_curves_pass_the_test_and_shifted_ones_fail_it():
+    rejected = 0
+    both = np.r_[hill(SCALES, 4), hill(SCALES, 4)]
+    arms = arms_of(("a", SCALES), ("b", SCALES))
+    for seed in range(120):
+        found = scale_curves(study(both, seed, 30, 50, taste=80), arms, draws=10)
+        rejected += found.tests["p"].iloc[0] < 0.05
+    assert rejected / 120 <= 0.1
+    apart = study(np.r_[hill(SCALES, 4), hill(SCALES, 4, 0)], 0)
+    row = scale_curves(apart, arms).tests.iloc[0]
+    assert row["p"] < 1e-4
+    assert row["low"] < 100 < row["high"]
+    assert (row["strategy"], row["against"], row["df1"]) == ("a", "b", 3)
+
+
+def test_strategies_without_common_scales_and_single_points_have_plain_answers():
+    intervals = study(np.zeros(5), 3)
+    arms = arms_of(("a", SCALES[:2]), ("b", SCALES[2:4]), ("lone", SCALES[4:]))
+    found = scale_curves(intervals, arms)
+    assert set(found.best["strategy"]) == {"a", "b"}
+    assert found.tests["reason"].tolist() == ["the strategies have no range of scales in common"]
+
+
+def test_one_rater_leaves_curves_without_intervals():
+    found = scale_curves(study(np.zeros(3), 4, 1, 90), arms_of(("a", SCALES[:3])))
+    assert found.table["low"].isna().all()
+    assert found.best["reason"].str.contains("one rater").all()
+
+
+def test_bad_tables_of_arms_are_refused():
+    intervals = study(np.zeros(3), 5)
+    with pytest.raises(AnalysisError, match="lacks scale; found strategy, arm"):
+        scale_curves(intervals, arms_of(("a", SCALES[:3])).drop(columns="scale"))
+    with pytest.raises(AnalysisError, match="not positive"):
+        scale_curves(intervals, arms_of(("a", np.array([0.0, 1, 2]))))
