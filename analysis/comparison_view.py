@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .contents import Comparison, Report
-from .sections import figure_view
+from .sections import figure_view, grid
 from .tables import printed_agreement, printed_part_metrics, printed_study_elo
 from .theme import PARTS
 from .wording import question_words, slug
@@ -80,10 +80,3 @@ def incomparable(metrics: pd.DataFrame) -> list[str]:
             "depend on that number, so compare them with care."
         )
     return sentences
-
-
-def grid(table: pd.DataFrame) -> dict[str, Any] | None:
-    """A printed table's headings and rows; None when it has no rows."""
-    if table.empty:
-        return None
-    return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from . import figures
 from .checked import METRIC_COLUMNS, table_of
+from .claims import claims_of
 from .conduct import study_conduct
 from .contents import Contents, ReportInputs
 from .figures import Figure
@@ -43,6 +44,9 @@ def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
         joined=joined,
         correlations=metric_correlations(joined),
         conduct=study_conduct(votes) if votes is not None else pd.DataFrame(),
+        claims=[]
+        if votes is None
+        else [claims_of(result, arms, votes, seed) for result in results],
         figures={},
         prefix=prefix,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from .claims import Claims
 from .figures import Figure
 from .results import BallotResult
 
@@ -59,6 +60,7 @@ class Contents:
         joined: metrics beside Elo.
         correlations: of each metric with Elo.
         conduct: of the study.
+        claims: one a ballot, in the order of `results`.
         figures: by name, without `prefix`.
         prefix: begins this part's file names and anchors; empty where a report has one part.
     """
@@ -70,6 +72,7 @@ class Contents:
     joined: pd.DataFrame
     correlations: pd.DataFrame
     conduct: pd.DataFrame
+    claims: list[Claims]
     figures: dict[str, Figure]
     prefix: str = ""
 

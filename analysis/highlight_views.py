@@ -10,10 +10,10 @@ import pandas as pd
 from .contents import Contents, Report
 from .gallery import thumbnail
 from .highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
-from .methods import counted
 from .published import SOURCE, beside_paper, published_tables
 from .theme import strategy_words
 from .tradeoff import metric_info
+from .votes import counted
 from .wording import bounds, question_words, rows_of, share, signed, slug
 
 MOST_ARMS = 24  # with pictures of their best and worst prompts; the table has every arm

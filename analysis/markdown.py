@@ -6,6 +6,7 @@ import pandas as pd
 
 from . import tables
 from .checked import METRIC_COLUMNS, table_of
+from .claims import curve_sentences, printed_best_scales, printed_sensitivity
 from .comparison_view import elo_questions, incomparable
 from .contents import Contents, Report
 from .figures import Figure
@@ -55,6 +56,14 @@ def _part(part: Contents) -> list[str]:
             for r in part.results
         ),
     ])  # fmt: skip
+    for result, claims in zip(part.results, part.claims, strict=True):
+        about = _text(ballot_words(result.ballot.question, result.ballot.rater_kind))
+        if len(claims.curves.best):
+            blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
+            blocks += map(_text, curve_sentences(claims))
+        if len(claims.sensitivity.table) > 1:
+            printed = printed_sensitivity(claims, labels)
+            blocks.append(f"### Under other exclusions, {about}\n\n{_table(printed)}")
     metrics = table_of(part.inputs.metrics, METRIC_COLUMNS)
     measured = len(metrics) > 0
     tradeoffs = ("is-fid", "precision-recall", "clip-fid")

@@ -9,6 +9,7 @@ from .contents import Contents
 from .results import BallotResult
 from .theme import strategy_words
 from .tradeoff import metric_info
+from .votes import counted, left_out
 from .wording import SIMULATED, ballot_words, lower_first, question_words, share, strip_control
 
 QUESTIONS = {  # what the study's own questions ask; others are named by their key
@@ -42,8 +43,9 @@ def methods_notes(contents: Contents) -> list[str]:
             "number, only their order."
         )
         notes.append(
-            "Intervals are for one comparison at a time, without correction for the number of "
-            "arms. The tables hold a percentile bootstrap of raters beside them "
+            "Intervals of scores are for one comparison at a time; rank sets and the table of all "
+            "pairs hold together (the largest |t| of correlated differences, by simulation). The "
+            "tables hold a percentile bootstrap of raters beside them "
             f"({contents.results[0].resampled.draws.shape[0]:,} rounds, seed {contents.seed})."
         )
     if len(contents.correlations):
@@ -59,44 +61,27 @@ def methods_notes(contents: Contents) -> list[str]:
     return notes
 
 
-def counted(votes: pd.DataFrame) -> pd.Series:
-    """Which votes enter scores: True where neither gold, revised nor excluded."""
-    return pd.Series(~_aside(votes).any(axis=1).to_numpy(bool), index=votes.index)
-
-
 def set_aside_words(votes: pd.DataFrame | None) -> str:
     """How many votes the scores leave out, and why."""
     if votes is None or votes.empty:
         return ""
-    aside = _aside(votes)
-    counts = {name: int(column.sum()) for name, column in aside.items()}
-    said = [
-        f"{counts['gold']:,} on gold pairs (with a known answer)" if counts["gold"] else "",
-        f"{counts['revised']:,} that their raters changed" if counts["revised"] else "",
-        f"{counts['excluded']:,} by the study's exclusion rules ({_reasons(votes)})"
-        if counts["excluded"]
-        else "",
-    ]
-    told = [words for words in said if words]
+    counts = left_out(votes)
+    said = {
+        "gold": "on gold pairs, whose answer is known",
+        "practice": "on practice pairs",
+        "revised": "that their raters changed later",
+        "excluded": f"by the study's exclusion rules ({_reasons(votes)})",
+    }
+    told = [f"{count:,} {said[name]}" for name, count in counts.items()]
     if not told:
         return "No votes were excluded."
     kept = int(counted(votes).sum())
     return f"Left out were {_listed(told)}; {kept:,} of {len(votes):,} votes count."
 
 
-def _aside(votes: pd.DataFrame) -> pd.DataFrame:
-    """Columns gold, revised, excluded: which votes each of them sets aside."""
-    aside = pd.DataFrame(False, index=votes.index, columns=["gold", "revised", "excluded"])
-    for name in ("gold", "excluded"):
-        if name in votes:
-            text = votes[name].astype(object).where(votes[name].notna(), "").astype(str)
-            aside[name] = text.str.strip() != ""
-    if "revised" in votes:
-        aside["revised"] = votes["revised"].astype(str).str.lower().isin(["true", "1", "1.0"])
-    return aside
-
-
 def _reasons(votes: pd.DataFrame) -> str:
+    if "excluded" not in votes:
+        return ""
     reasons = votes["excluded"].dropna().astype(str)
     counts = reasons[reasons.str.strip() != ""].value_counts()
     return _listed([f"{count:,} {reason}" for reason, count in counts.items()])
@@ -186,7 +171,9 @@ def _intervals(contents: Contents) -> list[str]:
     sentences = []
     for method, results in ways.items():
         freedom = [f"{r.intervals.df:g}" for r in results if r.intervals.df]
-        t = f" (CR1, t with {_listed(freedom)} degrees of freedom)" if freedom else ""
+        t = f" (cluster-robust; t with at least {_listed(freedom)} degrees of freedom)" * bool(
+            freedom
+        )
         about = _listed([lower_first(ballot_words(r.ballot.question, r.ballot.rater_kind))
                          for r in results])  # fmt: skip
         of = "" if len(ways) == 1 else f" for {about}"

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from .claims import Claims
 from .contents import Contents
 from .figures import elo_axis
 from .results import BallotResult
 from .wording import bounds, percent, question_words, rows_of, signed, slug
 
 
-def board(result: BallotResult, contents: Contents) -> dict[str, Any]:
+def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str, Any]:
     """One leaderboard: rows with whiskers as percentages of the board's own range."""
     ballot = result.ballot
     elo = contents.elo
@@ -24,7 +25,7 @@ def board(result: BallotResult, contents: Contents) -> dict[str, Any]:
     def at(value: float) -> float:
         return round(3 + 94 * (value - low) / span, 2)
 
-    table = []
+    table, ranks = [], claims.rank_sets()
     for row in rows_of(rows):
         scored = np.isfinite(row.elo)
         whisker = {"dot": at(row.elo), "left": 0.0, "width": 0.0} if scored else None
@@ -34,6 +35,7 @@ def board(result: BallotResult, contents: Contents) -> dict[str, Any]:
         table.append(
             {
                 "rank": row.rank or "–",
+                "ranks": ranks.get(row.arm, "–"),
                 "label": row.label,
                 "strategy": row.strategy,
                 "elo": signed(row.elo),
@@ -55,6 +57,8 @@ def board(result: BallotResult, contents: Contents) -> dict[str, Any]:
         "zero": at(0.0),
         "rows": table,
         "note": " ".join(notes),
+        "distinct": claims.distinct_words(),
+        "comparisons": f"{contents.prefix}comparisons-{slug(ballot.question, ballot.rater_kind)}",
         "table": f"{contents.prefix}elo-{slug(ballot.question, ballot.rater_kind)}",
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from .claims import curve_sentences, printed_best_scales, printed_sensitivity
 from .contents import Contents
 from .figures import TRADEOFFS, Figure
 from .findings import ballot_findings, metric_findings
@@ -14,6 +15,7 @@ from .gallery import gallery
 from .highlight_views import disputed_views, prompt_views
 from .methods import methods_notes, methods_paragraph
 from .metric_views import metric_view
+from .results import BallotResult
 from .score_views import board, heat
 from .tables import conduct_cell, correlation_cell
 from .theme import STRATEGIES
@@ -48,7 +50,9 @@ def part_view(contents: Contents) -> dict[str, Any]:
         "all_simulated": bool(every) and simulated == every,
         "findings": findings_view(contents),
         "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
-        "boards": [board(result, contents) for result in results],
+        "boards": [board(*each, contents) for each in zip(results, contents.claims, strict=True)],
+        "scales": _scales(contents),
+        "doubts": _doubts(contents),
         "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
         "metrics": metric_view(contents),
         "remarks": list(inputs.remarks),
@@ -152,6 +156,46 @@ def _agreement(contents: Contents, drawn: dict[str, Any]) -> Iterator[dict[str, 
         figure = drawn.get(f"metric-vs-elo-{slug(ballot.question, ballot.rater_kind)}")
         if figure:
             yield {**figure, "heading": question_words(ballot.question)}
+
+
+def _scales(contents: Contents) -> list[dict[str, Any]]:
+    """Best scales and tests of curves, of each ballot that has curves."""
+    return [
+        {
+            "question": question_words(result.ballot.question),
+            "simulated": result.ballot.simulated,
+            "table": grid(printed_best_scales(claims)),
+            "sentences": curve_sentences(claims),
+            "file": f"{contents.prefix}scales-{_slug(result)}",
+        }
+        for result, claims in zip(contents.results, contents.claims, strict=True)
+        if len(claims.curves.best)
+    ]
+
+
+def _doubts(contents: Contents) -> list[dict[str, Any]]:
+    """The ranking under other exclusions, of each ballot where they change something."""
+    return [
+        {
+            "question": question_words(result.ballot.question),
+            "simulated": result.ballot.simulated,
+            "table": grid(printed_sensitivity(claims, contents.labels)),
+            "file": f"{contents.prefix}sensitivity-{_slug(result)}",
+        }
+        for result, claims in zip(contents.results, contents.claims, strict=True)
+        if len(claims.sensitivity.table) > 1
+    ]
+
+
+def _slug(result: BallotResult) -> str:
+    return slug(result.ballot.question, result.ballot.rater_kind)
+
+
+def grid(table: pd.DataFrame) -> dict[str, Any] | None:
+    """A printed table's headings and rows; None when it has no rows."""
+    if table.empty:
+        return None
+    return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}
 
 
 def _correlations(contents: Contents) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from . import tables
 from .checked import METRIC_COLUMNS, table_of
+from .claims import Claims, printed_best_scales, printed_comparisons, printed_sensitivity
 from .comparison_view import elo_questions
 from .compute import labelled
 from .contents import Comparison, Contents
@@ -22,7 +23,7 @@ from .wording import ballot_words, bounds, question_words, signed, slug
 def table_files(contents: Contents) -> dict[str, bytes]:
     """File name → bytes of every table of one run or study, as CSV and LaTeX."""
     inputs, files, prefix = contents.inputs, {}, contents.prefix
-    for result in contents.results:
+    for result, claims in zip(contents.results, contents.claims, strict=True):
         ballot = result.ballot
         about = ballot_words(ballot.question, ballot.rater_kind)
         scores = labelled(result, inputs.arms, "scores")
@@ -40,6 +41,9 @@ def table_files(contents: Contents) -> dict[str, bytes]:
             wins,
             tables.printed_wins(wins),
             f"Probability of winning, {about}; ties count half in observed shares",
+        )
+        files |= _claim_files(
+            contents, claims, f"{slug(ballot.question, ballot.rater_kind)}", about
         )
     metrics = table_of(inputs.metrics, METRIC_COLUMNS)
     if len(metrics):
@@ -63,6 +67,29 @@ def table_files(contents: Contents) -> dict[str, bytes]:
     files[f"{prefix}methods.txt"] = (paragraph + "\n").encode("utf-8")
     files[f"{prefix}methods.tex"] = (escape(paragraph) + "\n").encode("utf-8")
     return files | _highlight_files(contents) | _published_files(contents)
+
+
+def _claim_files(contents: Contents, claims: Claims, name: str, about: str) -> dict[str, bytes]:
+    """All pairs of arms, best scales and the ranking under other exclusions."""
+    prefix, labels = contents.prefix, contents.labels
+    files = tables.table_files(
+        f"{prefix}comparisons-{name}", claims.comparisons.table,
+        printed_comparisons(claims, labels),
+        f"All pairs of arms, {about}; simultaneous 95% intervals and p-values",
+    )  # fmt: skip
+    if len(claims.curves.best):
+        files |= tables.table_files(
+            f"{prefix}scales-{name}", claims.curves.best, printed_best_scales(claims),
+            f"Best guidance scale of each strategy, {about}",
+        )  # fmt: skip
+        files[f"{prefix}curves-{name}.csv"] = claims.curves.table.to_csv(index=False).encode()
+    if len(claims.sensitivity.table) > 1:
+        files |= tables.table_files(
+            f"{prefix}sensitivity-{name}", claims.sensitivity.table,
+            printed_sensitivity(claims, labels),
+            f"The ranking under other exclusions, {about}",
+        )  # fmt: skip
+    return files
 
 
 def comparison_tables(comparison: Comparison) -> dict[str, bytes]:

@@ -20,6 +20,9 @@ from .wording import (
     voters,
 )
 
+OF_PAIRS = ("raw_agreement", "repeat_consistency", "gold_accuracy")  # shares of pairs, not votes
+SHARES = ("tie_share", "side_bias", "fast_share", *OF_PAIRS)
+
 
 def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: str) -> dict[
     str, bytes
@@ -234,13 +237,18 @@ def conduct_cell(row: Any) -> tuple[str, str]:
         return "–", ""
     if np.isnan(row.value):
         return "–", row.reason
-    if row.measure in ("tie_share", "side_bias", "raw_agreement"):
-        interval = "" if np.isnan(row.low) else f"{100 * row.low:.0f} to {100 * row.high:.0f}%"
-        return f"{100 * row.value:.0f}%", interval or row.reason or f"{row.n:,} pairs"
+    low, high = row.low, row.high
+    if row.measure == "krippendorff_alpha":
+        return signed(row.value, 2), "; ".join(
+            filter(None, (bounds(low, high, 2) if np.isfinite(low) else "", f"{row.n:,} pairs"))
+        )
+    if row.measure in SHARES:
+        interval = f"{100 * low:.0f} to {100 * high:.0f}%" if np.isfinite(low) else ""
+        counted = f"{row.n:,} pairs" if row.measure in OF_PAIRS else ""
+        small = "; ".join(filter(None, (interval, counted)))
+        return f"{100 * row.value:.0f}%", small or row.reason
     if row.measure.startswith("seconds"):
         return f"{row.value:.1f} s", ""
-    if row.measure == "krippendorff_alpha":
-        return signed(row.value, 2), f"{row.n:,} pairs"
     return f"{row.value:,.0f}", ""
 
 

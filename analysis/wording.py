@@ -126,4 +126,7 @@ def measure_words(measure: str) -> str:
         "seconds_p90": "Response time, 10% are slower than",
         "raw_agreement": "Agreement of two raters on one pair",
         "krippendorff_alpha": "Krippendorff's α",
+        "fast_share": "Votes in less than a second",
+        "repeat_consistency": "Same answer when a pair came again",
+        "gold_accuracy": "Right answers on gold pairs",
     }.get(measure, measure.replace("_", " "))
