@@ -42,9 +42,7 @@ def table_files(contents: Contents) -> dict[str, bytes]:
             tables.printed_wins(wins),
             f"Probability of winning, {about}; ties count half in observed shares",
         )
-        files |= _claim_files(
-            contents, claims, f"{slug(ballot.question, ballot.rater_kind)}", about
-        )
+        files |= _claim_files(contents, claims, slug(ballot.question, ballot.rater_kind), about)
     metrics = table_of(inputs.metrics, METRIC_COLUMNS)
     if len(metrics):
         files |= tables.table_files(
