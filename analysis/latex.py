@@ -39,18 +39,23 @@ _LATEX = {
     "½": r"$\frac{1}{2}$",
     "≥": r"$\ge$",
     "≤": r"$\le$",
-    "ρ": r"$\rho$",
-    "α": r"$\alpha$",
-    "η": r"$\eta$",
-    "σ": r"$\sigma$",
     "µ": r"$\mu$",
-    "μ": r"$\mu$",
     "<": "$<$",
     ">": "$>$",
     "|": r"\textbar{}",
     "[": "{[}",  # at the start of a row it would be \\'s argument
     "]": "{]}",
 }
+
+# Greek letters by their names; capitals that look Latin have no command and no need of one.
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+).split()
+for _name in _GREEK:
+    _case = "SMALL" if _name.islower() else "CAPITAL"
+    _letter = {"lambda": "lamda"}.get(_name.lower(), _name)  # as Unicode spells it
+    _LATEX[unicodedata.lookup(f"GREEK {_case} LETTER {_letter.upper()}")] = rf"$\{_name}$"
 
 
 def latex(printed: pd.DataFrame, caption: str, label: str) -> str:
