@@ -87,7 +87,7 @@ def scale_curves(
         if not reason:
             zero[intervals.fit.arms.index(anchor)] = 1.0
     scores = np.where(np.isfinite(intervals.fit.scores), intervals.fit.scores, 0.0)
-    drawn = _draw_scores(intervals, scores, draws, seed)
+    drawn = draw_scores(intervals, scores, draws, seed)
     table = [
         (curve.strategy, scale, float(contrast @ scores), bounds.low, bounds.high, bounds.reason)
         for curve in curves
@@ -172,7 +172,7 @@ def _natural_spline(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArr
     return np.column_stack([np.ones_like(x), x, *[d(k) - last for k in range(len(knots) - 2)]])
 
 
-def _draw_scores(
+def draw_scores(
     intervals: Sandwich, scores: NDArray[np.float64], draws: int, seed: int
 ) -> NDArray[np.float64]:
     """(R, K) scores as they could have come out, multivariate t; empty without intervals."""

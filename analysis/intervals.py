@@ -143,10 +143,10 @@ def robust_covariance(
     if clustering == "auto":
         clustering = "two-way" if several else "rater"
     nothing = np.zeros((1, len(at.bread), len(at.bread)))
-    if clustering == "vote":
-        clusters, method = [np.arange(ballot.votes)], "votes taken as independent"
-    else:
-        clusters, method = [raters], "clustered by rater"
+    if clustering == "vote" and at.residual.shape[1] > 1:
+        covariance, spread = at.independent()
+        return RobustCovariance(covariance[None], (spread,), "votes taken as independent")
+    clusters, method = [raters], "clustered by rater"
     if clustering == "two-way":
         method = "clustered by rater and prompt"
         if prompts is None or not several:

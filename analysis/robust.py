@@ -71,6 +71,23 @@ class Linearised:
         pull = self._sums(self._of(self.residual), clusters, count)
         return self._carried(pull.T @ pull * count / max(count - 1, 1))
 
+    def independent(self) -> tuple[NDArray[np.float64], Concentration]:
+        """(P, P) the same were each vote a cluster of its own."""
+        P = len(self.bread)
+        meat, met = np.zeros(P * P), np.zeros(P * P)
+        for first in self.columns:
+            for second in self.columns:
+                values = self.residual[first.component] * self.residual[second.component]
+                key = first.index * P + second.index
+                meat += first.sign * second.sign * np.bincount(key, values, P * P)
+                met += np.bincount(key, minlength=P * P)
+        met = met.reshape(P, P)
+        votes = np.diagonal(met)
+        seen = np.where(votes, votes, 1.0) ** 2
+        count = self.residual.shape[1]
+        covariance = self._carried(meat.reshape(P, P) * count / max(count - 1, 1))
+        return covariance, Concentration(votes, met / np.multiply.outer(seen, seen))
+
     def _carried(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.bread @ meat @ self.bread * np.multiply.outer(self.unit, self.unit)
 

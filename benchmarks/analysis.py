@@ -1,102 +1,190 @@
-"""Elo fit and 1,000-round interval from a DataFrame, beside evalica on the same votes.
+"""Elo with 95% intervals from a DataFrame of votes, beside other libraries on the same votes.
 
-    python -m benchmarks.analysis [--votes 100000] [--arms 8] [--raters 500]
+    python -m benchmarks.analysis [--arms 3 8 20 100] [--votes 1000 100000 2000000]
 
-Ours is timed from the raw table (checking, coding, counting, fit, interval). evalica's bootstrap
-resamples votes one by one; so that the run ends, it does `--their-rounds` rounds and its time is
-scaled to 1,000.
+A cell's time starts at the raw table and ends at every arm's score and interval. Ours is the
+analysis that `glide-eval report` prints (every vote checked, clustered by rater and prompt), then
+the rater bootstrap of 1,000 rounds, and the interval that takes votes as independent, which is
+what the others offer:
+
+- evalica: Bradley–Terry with its percentile bootstrap of votes;
+- FastChat's method, in scikit-learn: logistic regression on counts, bootstrap of votes;
+- arena-rank: its analytic sandwich. Left out where it is not installed.
+
+So that a run ends, a bootstrap of others does `--rounds` rounds, or fewer where one takes longer
+than a minute, and its time is scaled to 1,000. choix offers no intervals; its point estimates are
+checked with evalica's in tests/analysis/test_elo.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
+from collections.abc import Callable
 
 import evalica
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LogisticRegression
 
 from analysis import ballots, bootstrap, fit_elo, read_votes, sandwich, win_matrix
 from analysis.elo import ELO_PER_NAT, win_probability
-from analysis.votes import ANSWERS
+
+ROUNDS = 1000
+PATIENCE = 60.0  # seconds for the rounds of one library's bootstrap
 
 
 def draw_votes(arms: int, votes: int, raters: int, seed: int = 0) -> pd.DataFrame:
-    """A votes table as `glide-eval study export` writes it, one question."""
+    """A table of votes on one question, with its rater and prompt ids."""
     rng = np.random.default_rng(seed)
     scores = rng.normal(0, 80, arms)
     left = rng.integers(0, arms, votes)
     right = (left + rng.integers(1, arms, votes)) % arms
     won = rng.random(votes) < win_probability(scores[left] - scores[right])
     answer = np.where(rng.random(votes) < 0.1, 2, np.where(won, 0, 1))
-    names = np.array([f"arm-{i}" for i in range(arms)])
-    return pd.DataFrame(
-        {
-            "study": "benchmark",
-            "question": "photorealism",
-            "prompt_id": np.char.mod("p%04d", rng.integers(0, 200, votes)),
-            "replica": 0,
-            "arm_left": names[left],
-            "arm_right": names[right],
-            "answer": np.array(ANSWERS)[answer],
-            "rater": np.char.mod("rater-%06d", rng.integers(0, raters, votes)),
-            "rater_kind": "person",
-            "seconds": rng.gamma(2, 3, votes),
-            "created_at": "2026-01-01T00:00:00+00:00",
-            "assignment": np.char.mod("a%08d", np.arange(votes)),
-        }
+    rater = rng.integers(0, raters, votes)
+    names = {
+        "arm_left": (left, [f"arm-{i:03d}" for i in range(arms)]),
+        "arm_right": (right, [f"arm-{i:03d}" for i in range(arms)]),
+        "answer": (answer, ["left", "right", "tie"]),
+        "rater": (rater, [f"rater-{i:06d}" for i in range(raters)]),
+        "prompt_id": (rng.integers(0, 200, votes), [f"p{i:04d}" for i in range(200)]),
+    }
+    columns = {
+        name: pd.Series(words).take(codes).to_numpy() for name, (codes, words) in names.items()
+    }
+    return pd.DataFrame({"question": "photorealism", **columns})
+
+
+def ours(frame: pd.DataFrame, method: str) -> np.ndarray:
+    """Scores after making every arm's interval by the method."""
+    (ballot,) = ballots(read_votes(frame))
+    fit = fit_elo(win_matrix(ballot), ballot.arms)
+    if method == "bootstrap":
+        intervals = bootstrap(fit, ballot, ROUNDS)
+    else:
+        intervals = sandwich(fit, ballot, "vote" if method == "independent" else "auto")
+    for arm in range(len(fit.arms)):
+        intervals.score(arm)
+    return fit.scores
+
+
+def evalicas(frame: pd.DataFrame, rounds: int) -> np.ndarray:
+    """Scores after its bootstrap."""
+    winner = frame["answer"].map(
+        {"left": evalica.Winner.X, "right": evalica.Winner.Y, "tie": evalica.Winner.Draw}
     )
+    result = evalica.bootstrap(
+        evalica.bradley_terry, frame["arm_left"].tolist(), frame["arm_right"].tolist(),
+        winner.tolist(), n_resamples=rounds, bootstrap_method="percentile", random_state=0,
+    )  # fmt: skip
+    scores = np.log(result.result.scores.sort_index().to_numpy())
+    return (scores - scores.mean()) * ELO_PER_NAT
 
 
-def fastest(work, rounds: int = 5) -> tuple[float, object]:
+def fastchats(frame: pd.DataFrame, rounds: int) -> np.ndarray:
+    """Scores after a bootstrap of logistic regressions on counts of pairs, ties in two halves."""
+    arms = sorted({*frame["arm_left"].unique(), *frame["arm_right"].unique()})
+    code = {arm: i for i, arm in enumerate(arms)}
+    rng = np.random.default_rng(0)
+    for k in range(rounds + 1):
+        drawn = frame if k == 0 else frame.sample(frac=1.0, replace=True, random_state=rng)
+        counts = drawn.groupby(["arm_left", "arm_right", "answer"]).size().reset_index(name="n")
+        left, right = (counts[side].map(code).to_numpy() for side in ("arm_left", "arm_right"))
+        rows = np.arange(len(counts))
+        X = np.zeros((len(counts), len(arms)))
+        X[rows, left], X[rows, right] = 1, -1
+        tied, won = (counts["answer"] == word for word in ("tie", "left"))
+        n = counts["n"].to_numpy(np.float64)
+        weights = np.r_[n * np.where(tied, 0.5, won), n * np.where(tied, 0.5, ~won)]
+        y = np.r_[np.ones(len(n)), np.zeros(len(n))]
+        model = LogisticRegression(fit_intercept=False, C=np.inf, tol=1e-6)
+        found = model.fit(np.r_[X, X], y, weights).coef_[0]
+        if k == 0:
+            scores = found
+    return (scores - scores.mean()) * ELO_PER_NAT
+
+
+def arena_ranks(frame: pd.DataFrame) -> np.ndarray:
+    """Scores after its analytic interval.
+
+    Its bootstrap isn't timed: it forks worker processes, which deadlocks JAX here.
+    """
+    from arena_rank.models.bradley_terry import BradleyTerry
+    from arena_rank.utils.data_utils import PairDataset
+
+    names = {"left": 1.0, "right": 0.0, "tie": 0.5}
+    data = PairDataset.from_pandas(
+        frame, competitor_cols=["arm_left", "arm_right"], outcome_col="answer",
+        outcome_map=names.__getitem__,
+    )  # fmt: skip
+    model = BradleyTerry(len(data.competitors))
+    model.compute_ratings_and_cis(data, ci_method="sandwich")
+    scores = np.asarray(model.params["ratings"])[np.argsort(data.competitors)]
+    return (scores - scores.mean()) * ELO_PER_NAT
+
+
+def timed(work: Callable[[], np.ndarray], repeats: int = 3) -> tuple[float, np.ndarray]:
     """Seconds of the fastest of several runs, and what it returned."""
-    best, result = np.inf, None
-    for _ in range(rounds):
+    best, result = np.inf, np.empty(0)
+    for _ in range(repeats):
         start = time.perf_counter()
         result = work()
         best = min(best, time.perf_counter() - start)
+        if best > PATIENCE / 4:
+            break
     return best, result
+
+
+def scaled(work: Callable[[int], np.ndarray], rounds: int) -> tuple[float, np.ndarray]:
+    """Seconds of 1,000 rounds, from as many as `PATIENCE` allows."""
+    one, result = timed(lambda: work(2), 1)
+    fewer = int(min(rounds, 2 * PATIENCE / max(one, 1e-9)))
+    if fewer <= 4:
+        return one * ROUNDS / 2, result
+    seconds, result = timed(lambda: work(fewer), 1)
+    return seconds * ROUNDS / fewer, result
+
+
+def cell(arms: int, votes: int, rounds: int) -> None:
+    """Print one row."""
+    frame = draw_votes(arms, votes, raters=max(10, min(500, votes // 20)))
+    robust, scores = timed(lambda: ours(frame, "robust"))
+    resampled, _ = timed(lambda: ours(frame, "bootstrap"))
+    independent, _ = timed(lambda: ours(frame, "independent"))
+    peers = {
+        "evalica": scaled(lambda n: evalicas(frame, n), rounds),
+        "FastChat": scaled(lambda n: fastchats(frame, n), rounds),
+    }
+    if importlib.util.find_spec("arena_rank"):
+        peers["arena-rank"] = timed(lambda: arena_ranks(frame))
+    figures = " | ".join(
+        f"{seconds:.3g} s ({seconds / robust:.0f}×)" for seconds, _ in peers.values()
+    )
+    apart = {name: np.abs(found - scores).max() for name, (_, found) in peers.items()}
+    print(
+        f"| {arms} | {votes:,} | {robust:.3g} s | {resampled:.3g} s | {independent:.3g} s | "
+        f"{figures} | {apart['evalica']:.0e} |",
+        flush=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--arms", type=int, default=8)
-    parser.add_argument("--votes", type=int, default=100_000)
-    parser.add_argument("--raters", type=int, default=500)
-    parser.add_argument("--their-rounds", type=int, default=10)
+    parser.add_argument("--arms", type=int, nargs="+", default=[3, 8, 20, 100])
+    parser.add_argument("--votes", type=int, nargs="+", default=[1_000, 100_000, 2_000_000])
+    parser.add_argument("--rounds", type=int, default=50)
     options = parser.parse_args()
-    frame = draw_votes(options.arms, options.votes, options.raters)
-
-    def fit_with(intervals):
-        (ballot,) = ballots(read_votes(frame))
-        fit = fit_elo(win_matrix(ballot), ballot.arms)
-        result = intervals(fit, ballot)
-        return fit, [result.score(arm) for arm in range(options.arms)]
-
-    seconds, (fit, _) = fastest(lambda: fit_with(bootstrap))
-    analytic, _ = fastest(lambda: fit_with(sandwich))
-
-    winner = frame["answer"].map(
-        {"left": evalica.Winner.X, "right": evalica.Winner.Y, "tie": evalica.Winner.Draw}
-    )
-    arguments = (evalica.bradley_terry, frame["arm_left"].tolist(), frame["arm_right"].tolist(),
-                 winner.tolist())  # fmt: skip
-    theirs, result = fastest(
-        lambda: evalica.bootstrap(
-            *arguments, n_resamples=options.their_rounds, bootstrap_method="percentile",
-            random_state=0, tolerance=1e-12, limit=10_000,
-        ),
-        rounds=1,
-    )  # fmt: skip
-    theirs *= 1000 / options.their_rounds
-    logs = np.log(result.result.scores.loc[list(fit.arms)].to_numpy())
-    gap = np.abs((logs - logs.mean()) * ELO_PER_NAT - fit.scores).max()
-
-    print(f"{options.arms} arms, {options.votes:,} votes, {options.raters:,} raters")
-    print(f"ours, rater bootstrap, 1,000 rounds   {seconds:9.3f} s")
-    print(f"ours, two-way clustered sandwich      {analytic:9.3f} s")
-    print(f"evalica, vote bootstrap, scaled       {theirs:9.1f} s   {theirs / seconds:.0f}× ours")
-    print(f"largest difference of scores          {gap:9.1e} Elo")
+    peers = ["evalica", "FastChat's method"]
+    if importlib.util.find_spec("arena_rank"):
+        peers.append("arena-rank")
+    head = ["arms", "votes", "ours, two-way clusters", "ours, rater bootstrap",
+            "ours, votes independent", *peers, "apart from evalica, Elo"]  # fmt: skip
+    print("| " + " | ".join(head) + " |\n" + "| --- " * len(head) + "|")
+    for arms in options.arms:
+        for votes in options.votes:
+            cell(arms, votes, options.rounds)
 
 
 if __name__ == "__main__":

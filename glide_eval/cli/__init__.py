@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "inpaint": "Repaint a part of a picture by a prompt, once or step by step.",
     "edit": "Draw a picture from a sketch and a prompt.",
     "study": "Collect votes on pairs of a run's images.",
+    "plan": "Say how many votes, raters and prompts a study needs.",
     "report": "Write the comparison report of a run.",
     "models": "List, fetch and check models and their weights.",
 }
