@@ -51,6 +51,7 @@ def checked(inputs: ReportInputs) -> ReportInputs:
     votes = None if inputs.votes is None else read_votes(inputs.votes, names)
     return dataclasses.replace(
         inputs, arms=arms, metrics=_checked_metrics(inputs.metrics), votes=votes,
+        scores=None if inputs.scores is None else _with_versions(inputs.scores),
         root=Path(inputs.root),
     )  # fmt: skip
 
@@ -77,11 +78,7 @@ def _labels(arms: pd.DataFrame) -> list[str]:
 def _checked_metrics(metrics: pd.DataFrame | None) -> pd.DataFrame | None:
     if metrics is None:
         return None
-    # An all-empty column reads as numbers, so it is made text first.
-    texts = [name for name in ("extractor", "note", "fingerprint", "reference") if name in metrics]
-    words = metrics[texts].astype(object)
-    metrics = metrics.drop(columns=texts).join(words.where(words.notna(), ""))
-    metrics = tell_versions(metrics)
+    metrics = _with_versions(metrics)
     twice = metrics[metrics.duplicated(["arm", "metric", "extractor"])]
     if len(twice):
         raise ReportError(
@@ -89,6 +86,14 @@ def _checked_metrics(metrics: pd.DataFrame | None) -> pd.DataFrame | None:
             "expected one value an arm, metric and extractor. Measure the run again."
         )
     return metrics
+
+
+def _with_versions(table: pd.DataFrame) -> pd.DataFrame:
+    # An all-empty column reads as numbers, so it is made text first.
+    texts = [name for name in ("extractor", "note", "fingerprint", "reference") if name in table]
+    words = table[texts].astype(object)
+    table = table.drop(columns=texts).join(words.where(words.notna(), ""))
+    return tell_versions(table if "extractor" in table else table.assign(extractor=""))
 
 
 def _require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:

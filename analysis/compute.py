@@ -13,6 +13,7 @@ from .claims import claims_of
 from .conduct import study_conduct
 from .contents import Contents, ReportInputs
 from .figures import Figure
+from .metric_claims import metric_claims_of
 from .results import BallotResult, analyse
 from .tradeoff import join_metrics, metric_correlations
 
@@ -47,6 +48,12 @@ def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
         claims=[]
         if votes is None
         else [claims_of(result, arms, votes, seed) for result in results],
+        metric_claims=[]
+        if votes is None or metrics.empty
+        else [
+            metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)
+            for result in results
+        ],
         figures={},
         prefix=prefix,
     )

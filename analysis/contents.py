@@ -10,6 +10,7 @@ import pandas as pd
 
 from .claims import Claims
 from .figures import Figure
+from .metric_claims import MetricClaims
 from .results import BallotResult
 
 
@@ -61,6 +62,7 @@ class Contents:
         correlations: of each metric with Elo.
         conduct: of the study.
         claims: one a ballot, in the order of `results`.
+        metric_claims: one a ballot; empty without metrics.
         figures: by name, without `prefix`.
         prefix: begins this part's file names and anchors; empty where a report has one part.
     """
@@ -73,6 +75,7 @@ class Contents:
     correlations: pd.DataFrame
     conduct: pd.DataFrame
     claims: list[Claims]
+    metric_claims: list[MetricClaims]
     figures: dict[str, Figure]
     prefix: str = ""
 

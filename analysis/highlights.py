@@ -56,8 +56,8 @@ def prompt_scores(scores: pd.DataFrame | None) -> tuple[str, pd.DataFrame]:
     chosen = scores[(scores["metric"] == metric) & np.isfinite(scores["value"])]
     origin = [name for name in ("extractor", "fingerprint") if name in chosen]
     if origin and len(chosen):  # of one extractor and version: the one with most values
-        most = chosen.groupby(origin, dropna=False).ngroup()
-        chosen = chosen[most == most.mode().iloc[0]]
+        versions = chosen.groupby(origin, dropna=False).ngroup()
+        chosen = chosen[versions == versions.mode().iloc[0]]
     table = chosen.groupby(["arm", "prompt_id"])["value"].agg(value="mean", n="count")
     table = table.reset_index().assign(rank_by=lambda t: t["value"])
     return metric, table[columns]

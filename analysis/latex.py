@@ -48,11 +48,9 @@ _LATEX = {
 }
 
 # Greek letters by their names; capitals that look Latin have no command and no need of one.
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
-    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-).split()
-for _name in _GREEK:
+_GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma
+tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"""
+for _name in _GREEK.split():
     _case = "SMALL" if _name.islower() else "CAPITAL"
     _letter = {"lambda": "lamda"}.get(_name.lower(), _name)  # as Unicode spells it
     _LATEX[unicodedata.lookup(f"GREEK {_case} LETTER {_letter.upper()}")] = rf"$\{_name}$"

@@ -13,6 +13,7 @@ from .figures import Figure
 from .highlight_views import disputed_tables, prompt_tables, published_view
 from .highlights import best_and_worst
 from .methods import methods_notes, methods_paragraph
+from .metric_claims import finding_words, printed_metric_claims
 from .page import banner_words
 from .published import SOURCE, published_tables
 from .sections import findings_view, provenance_rows
@@ -74,7 +75,16 @@ def _part(part: Contents) -> list[str]:
     ])  # fmt: skip
     blocks += _heading("Metrics against raters", [
         *(_figure(f) for name, f in drawn.items() if name.startswith("metric-vs-elo")),
-        *([_table(tables.printed_correlations(part.correlations))] * (len(part.correlations) > 0)),
+        *(
+            words
+            for result, claims in zip(part.results, part.metric_claims, strict=False)
+            for words in (
+                f"### {_text(ballot_words(result.ballot.question, result.ballot.rater_kind))}",
+                _table(printed_metric_claims(claims)),
+                _text(finding_words(claims, labels, result.ballot.simulated)),
+            )
+            if words
+        ),
     ])  # fmt: skip
     blocks += _heading("Who beats whom", [
         _figure(f) for name, f in drawn.items() if name.startswith("win-probability")

@@ -14,12 +14,12 @@ from .findings import ballot_findings, metric_findings
 from .gallery import gallery
 from .highlight_views import disputed_views, prompt_views
 from .methods import methods_notes, methods_paragraph
+from .metric_claims import finding_words, printed_metric_claims
 from .metric_views import metric_view
 from .results import BallotResult
 from .score_views import board, heat
-from .tables import conduct_cell, correlation_cell
+from .tables import conduct_cell
 from .theme import STRATEGIES
-from .tradeoff import metric_info
 from .wording import measure_words, question_words, rows_of, slug
 
 SECTIONS = {
@@ -56,7 +56,7 @@ def part_view(contents: Contents) -> dict[str, Any]:
         "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
         "metrics": metric_view(contents),
         "remarks": list(inputs.remarks),
-        "correlations": _correlations(contents),
+        "told": _metric_claims(contents),
         "agreement": list(_agreement(contents, drawn)),
         "wins": [heat(result, contents) for result in results],
         **_gallery(contents),
@@ -198,26 +198,19 @@ def grid(table: pd.DataFrame) -> dict[str, Any] | None:
     return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}
 
 
-def _correlations(contents: Contents) -> dict[str, Any] | None:
-    """Every metric's rank correlation with Elo, a column a ballot."""
-    table = contents.correlations
-    if table.empty:
-        return None
-    keys = [(r.ballot.question, r.ballot.rater_kind) for r in contents.results]
-    several = table["extractor"].nunique() > 1
-    rows = []
-    for (metric, extractor), of_one in table.groupby(["metric", "extractor"], sort=False):
-        found = {(row.question, row.rater_kind): row for row in rows_of(of_one)}
-        cells = [correlation_cell(found.get(key)) for key in keys]
-        info = metric_info(str(metric))
-        rows.append(
-            {
-                "label": f"{info.label} {info.arrow}",
-                "extractor": str(extractor) if several else "",
-                "cells": [{"value": value, "small": small} for value, small in cells],
-            }
-        )
-    return {"columns": _ballot_columns(keys), "rows": rows}
+def _metric_claims(contents: Contents) -> list[dict[str, Any]]:
+    """What each metric says of each ballot's votes."""
+    return [
+        {
+            "question": question_words(result.ballot.question),
+            "simulated": result.ballot.simulated,
+            "table": grid(printed_metric_claims(claims)),
+            "finding": finding_words(claims, contents.labels, result.ballot.simulated),
+            "file": f"{contents.prefix}metric-agreement-{_slug(result)}",
+        }
+        for result, claims in zip(contents.results, contents.metric_claims, strict=False)
+        if len(claims.ranks)
+    ]
 
 
 def _ballot_columns(keys: list[tuple[str, str]]) -> list[dict[str, Any]]:

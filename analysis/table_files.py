@@ -14,6 +14,7 @@ from .highlight_views import disputed_tables, prompt_tables
 from .highlights import best_and_worst
 from .latex import escape
 from .methods import methods_paragraph
+from .metric_claims import printed_metric_claims
 from .published import SOURCE, beside_paper, published_tables
 from .theme import strategy_words
 from .tradeoff import metric_info
@@ -64,6 +65,7 @@ def table_files(contents: Contents) -> dict[str, bytes]:
     paragraph = methods_paragraph(contents)
     files[f"{prefix}methods.txt"] = (paragraph + "\n").encode("utf-8")
     files[f"{prefix}methods.tex"] = (escape(paragraph) + "\n").encode("utf-8")
+    files |= _metric_claim_files(contents)
     return files | _highlight_files(contents) | _published_files(contents)
 
 
@@ -87,6 +89,23 @@ def _claim_files(contents: Contents, claims: Claims, name: str, about: str) -> d
             printed_sensitivity(claims, labels),
             f"The ranking under other exclusions, {about}",
         )  # fmt: skip
+    return files
+
+
+def _metric_claim_files(contents: Contents) -> dict[str, bytes]:
+    """What each metric says of each ballot's votes."""
+    files: dict[str, bytes] = {}
+    for result, claims in zip(contents.results, contents.metric_claims, strict=False):
+        ballot = result.ballot
+        ranks = claims.ranks.assign(statistic="spearman").rename(columns={"spearman": "value"})
+        votes = claims.votes.rename(columns={"accuracy": "value"})
+        votes["statistic"] = "better " + votes["by"] + " won"
+        files |= tables.table_files(
+            f"{contents.prefix}metric-agreement-{slug(ballot.question, ballot.rater_kind)}",
+            pd.concat([ranks, votes.drop(columns="by")], ignore_index=True),
+            printed_metric_claims(claims),
+            f"Metrics against votes, {ballot_words(ballot.question, ballot.rater_kind)}",
+        )
     return files
 
 

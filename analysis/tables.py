@@ -250,12 +250,3 @@ def conduct_cell(row: Any) -> tuple[str, str]:
     if row.measure.startswith("seconds"):
         return f"{row.value:.1f} s", ""
     return f"{row.value:,.0f}", ""
-
-
-def correlation_cell(row: Any) -> tuple[str, str]:
-    """One row of `metric_correlations` as printed: ρ, and its interval or why there is none."""
-    if row is None:
-        return "–", ""
-    if np.isnan(row.spearman):
-        return "–", row.reason
-    return signed(row.spearman, 2), row.reason or bounds(row.low, row.high, 2)

@@ -101,7 +101,7 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
         root=Path() if run is None else run.root,
         provenance=_provenance(run, path, votes),
         name=source.name,
-        scores=_scores(run, votes),
+        scores=_scores(run),
         remarks=_remarks(run, metrics),
     )
     return _by_study(base)
@@ -187,9 +187,9 @@ def _samples(run: RunFolder) -> pd.DataFrame:
     )
 
 
-def _scores(run: RunFolder | None, votes: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Metrics of single samples: what finds an arm's best prompts where nobody voted."""
-    if run is None or not run.scores_path.is_file() or (votes is not None and len(votes)):
+def _scores(run: RunFolder | None) -> pd.DataFrame | None:
+    """Metrics of single samples, where they were measured."""
+    if run is None or not run.scores_path.is_file():
         return None
     return _read_table(run.scores_path)
 
