@@ -91,11 +91,10 @@ def finding_words(claims: MetricClaims, labels: dict[str, str], simulated: bool)
     gap, elo = found.metric_interval, found.elo_interval
     told = (
         f"The paper found that {info.label} prefers CLIP guidance where people prefer "
-        f"classifier-free guidance. Here, of each strategy's best arm, {info.label} of "
-        f"{lower_first(clip)} less that of {lower_first(cfg)} is "
-        f"{signed(found.metric_difference, 2)} ({bounds(gap.low, gap.high, 2)}), and {who} put it "
-        f"{signed(found.elo_difference)} Elo ({bounds(elo.low, elo.high)}) "
-        "from the other"
+        f"classifier-free guidance. Here, between the arms of each that {who} like best ({clip} "
+        f"less {lower_first(cfg)}), {info.label} differs by {signed(found.metric_difference, 2)} "
+        f"({bounds(gap.low, gap.high, 2)}) and Elo by {signed(found.elo_difference)} "
+        f"({bounds(elo.low, elo.high)})"
     )
     if found.reason:
         return f"{told}; no test: {found.reason}."
