@@ -17,6 +17,7 @@ from __future__ import annotations
 from .adaptive import StopDecision, always_valid, pair_gains, stop
 from .agreement import agreement, gold_accuracy, repeat_consistency
 from .bootstrap import Bootstrap, bootstrap
+from .categories import CategoryScores, by_category
 from .comparisons import Comparisons, compare_arms, simultaneous
 from .conduct import rater_screens, study_conduct
 from .crowd import CrowdFit, crowd_bt
@@ -36,6 +37,7 @@ __all__ = [
     "AnalysisError",
     "Ballot",
     "Bootstrap",
+    "CategoryScores",
     "Comparisons",
     "CrowdFit",
     "EloFit",
@@ -52,6 +54,7 @@ __all__ = [
     "always_valid",
     "ballots",
     "bootstrap",
+    "by_category",
     "compare_arms",
     "counted",
     "crowd_bt",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elo import EloFit, fit_batch
-from .intervals import Interval, no_difference
+from .intervals import ROUNDING, Interval, no_difference
 from .votes import Ballot
 from .win_matrix import cluster_wins
 
@@ -65,6 +65,8 @@ class Bootstrap:
             np.quantile(np.nan_to_num(draws, nan=end), q, method="inverted_cdf")
             for end, q in ((-np.inf, tail), (np.inf, 1 - tail))
         )
+        if not high - low > ROUNDING:
+            return Interval.undefined("raters show no variation to estimate it from", self.level)
         return Interval(float(low), float(high), self.level)
 
 

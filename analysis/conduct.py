@@ -115,7 +115,7 @@ def _measures(votes: pd.DataFrame) -> list[Measure]:
     return [
         Measure("votes", len(kept), len(kept)),
         Measure("raters", len(each), len(each)),
-        Measure("votes_per_rater", float(np.median(each)) if len(each) else np.nan, len(each)),
+        _votes_per_rater(each),
         _share("tie_share", tied, raters, "no votes"),
         _share("side_bias", left[decided], raters[decided], "every vote is a tie"),
         *_response_times(kept, raters),
@@ -123,6 +123,12 @@ def _measures(votes: pd.DataFrame) -> list[Measure]:
         repeat_consistency(kept),
         gold_accuracy(votes),
     ]
+
+
+def _votes_per_rater(each: NDArray[np.int64]) -> Measure:
+    if not len(each):
+        return Measure("votes_per_rater", np.nan, 0, reason="no votes")
+    return Measure("votes_per_rater", float(np.median(each)), len(each))
 
 
 def _share(

@@ -234,7 +234,7 @@ def _test(
         return (*names, *nothing, *tail, "the strategies have no range of scales in common")
     points = np.geomspace(low, high, min(len(first.knots), len(second.knots)))
     contrasts = first.contrasts(points) - second.contrasts(points)
-    f, df2 = _wald(intervals, contrasts, contrasts @ scores)
+    f, df2 = wald(intervals, contrasts, contrasts @ scores)
     if np.isnan(f):
         return (*names, *nothing, *tail, intervals.reason or "too few raters or prompts to test")
     q = len(points)
@@ -248,10 +248,19 @@ def _peaks(curve: _Curve, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return (scores @ curve.contrasts(curve.grid()).T).max(axis=1)
 
 
-def _wald(
+def wald(
     intervals: Sandwich, contrasts: NDArray[np.float64], values: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Hotelling's F of H0: all contrasts zero, and its second degrees of freedom; NaN without."""
+    """Hotelling's F of H0: all contrasts zero, and its second degrees of freedom.
+
+    Args:
+        intervals: of the scores.
+        contrasts: (Q, K) linearly independent weights of scores.
+        values: (Q,) their estimates.
+
+    Returns:
+        F with (Q, second) degrees of freedom; NaN twice where clusters are too few.
+    """
     if intervals.reason:
         return np.nan, np.nan
     q = len(contrasts)

@@ -120,7 +120,7 @@ def _without_most_influential(
     for own in wins:
         scores = fit_elo(wins.sum(axis=0) - own).scores
         both = np.isfinite(base) & np.isfinite(scores)
-        changes.append(np.abs((scores - base)[both]).max(initial=0))
+        changes.append(np.abs(scores[both] - base[both]).max(initial=0))
     codes = np.asarray(votes["rater"].cat.codes)
     return kept & (codes != np.unique(codes[kept])[int(np.argmax(changes))])
 

@@ -188,7 +188,8 @@ def _categorical(column: Any) -> Any:
         found = pd.Categorical(pd.Series(column).astype(str).where(pd.notna(column)))
         texts = found.categories.astype(str)
     present = np.bincount(found.codes[found.codes >= 0], minlength=len(texts)) > 0
-    return found.rename_categories(list(texts)).set_categories(sorted(texts[present]))
+    names: Any = list(texts)
+    return found.rename_categories(names).set_categories(sorted(texts[present]))
 
 
 def _set_aside(columns: dict[str, Any], size: int, names: Sequence[str] = ASIDE) -> NDArray:

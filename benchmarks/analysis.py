@@ -2,6 +2,8 @@
 
     python -m benchmarks.analysis [--arms 3 8 20 100] [--votes 1000 100000 2000000]
 
+Needs scikit-learn, and arena-rank to show it (the extra `benchmarks`).
+
 A cell's time starts at the raw table and ends at every arm's score and interval. Ours is the
 analysis that `glide-eval report` prints (every vote checked, clustered by rater and prompt), then
 the rater bootstrap of 1,000 rounds, and the interval that takes votes as independent, which is
@@ -11,8 +13,8 @@ what the others offer:
 - FastChat's method, in scikit-learn: logistic regression on counts, bootstrap of votes;
 - arena-rank: its analytic sandwich. Left out where it is not installed.
 
-So that a run ends, a bootstrap of others does `--rounds` rounds, or fewer where one takes longer
-than a minute, and its time is scaled to 1,000. choix offers no intervals; its point estimates are
+So that a run ends, a bootstrap of others does `--rounds` rounds, or fewer where they take longer
+than 15 seconds, and its time is scaled to 1,000. choix offers no intervals; its point estimates are
 checked with evalica's in tests/analysis/test_elo.py.
 """
 
@@ -20,19 +22,22 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import evalica
 import numpy as np
 import pandas as pd
+import pyarrow.csv
 from sklearn.linear_model import LogisticRegression
 
 from analysis import ballots, bootstrap, fit_elo, read_votes, sandwich, win_matrix
 from analysis.elo import ELO_PER_NAT, win_probability
 
 ROUNDS = 1000
-PATIENCE = 60.0  # seconds for the rounds of one library's bootstrap
+PATIENCE = 15.0  # seconds for the rounds of one library's bootstrap
 
 
 def draw_votes(arms: int, votes: int, raters: int, seed: int = 0) -> pd.DataFrame:
@@ -170,12 +175,45 @@ def cell(arms: int, votes: int, rounds: int) -> None:
     )
 
 
+def memory(votes: int, path: Path) -> None:
+    """Write a CSV with every column of an export, analyse it and print the peak memory."""
+    if not path.exists():
+        size = 1_000_000
+        with path.open("wb") as file:
+            for start in range(0, votes, size):
+                frame = draw_votes(16, min(size, votes - start), 5000, seed=start)
+                rows = np.arange(start, start + len(frame))
+                frame["study"], frame["replica"], frame["rater_kind"] = "study", 0, "person"
+                frame["seconds"] = (rows % 90) / 10 + 1
+                days = pd.Series([f"2026-01-{d:02d}T12:00:00.000000+00:00" for d in range(1, 32)])
+                frame["created_at"] = days.take(rows % 31).reset_index(drop=True)
+                frame["assignment"] = np.char.mod("assignment-%020d", rows)
+                table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+                options = pyarrow.csv.WriteOptions(include_header=start == 0)
+                pyarrow.csv.write_csv(table, file, options)
+    start = time.perf_counter()
+    (ballot,) = ballots(read_votes(path))
+    read = time.perf_counter() - start
+    fit = fit_elo(win_matrix(ballot), ballot.arms)
+    intervals = sandwich(fit, ballot)
+    bounds = [intervals.score(arm) for arm in range(len(fit.arms))]
+    widest = max(b.high - b.low for b in bounds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"{votes:,} votes, {path.stat().st_size / 1024**3:.2f} GiB of CSV: read in {read:.0f} s, "
+          f"all in {time.perf_counter() - start:.0f} s, peak memory {peak:.2f} GiB, "
+          f"widest interval {widest:.1f} Elo")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arms", type=int, nargs="+", default=[3, 8, 20, 100])
     parser.add_argument("--votes", type=int, nargs="+", default=[1_000, 100_000, 2_000_000])
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--memory", type=Path, help="a CSV to write 10 million votes to, and read")
     options = parser.parse_args()
+    if options.memory:
+        memory(10_000_000, options.memory)
+        return
     peers = ["evalica", "FastChat's method"]
     if importlib.util.find_spec("arena_rank"):
         peers.append("arena-rank")

@@ -139,6 +139,7 @@ class TrainingTable(_Table):
         empty_captions: share of captions emptied; by default 0.2 for classifier_free and
             inpainting, else 0.
         max_weight: cap of the 1/SNR weight in the loss; 1 is the paper's loss.
+        noise_spread: relative standard deviation of the noise's strength about what t says.
         patch: side of the squares that an upsampler is trained on.
         seed: of order, crops, noise and random weights.
         save_seconds: between saved states.
@@ -158,6 +159,7 @@ class TrainingTable(_Table):
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     empty_captions: Share | None = None
     max_weight: Annotated[float, Field(ge=1)] = 1.0
+    noise_spread: Annotated[float, Field(ge=0, le=0.3)] = 0.0
     patch: Annotated[int, Field(ge=16)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     save_seconds: Annotated[float, Field(ge=0)] = 120.0
@@ -204,7 +206,7 @@ class TrainConfig(_Table):
         return Recipe(
             self.model.kind, schedule, t.batch, start, self.model.sizes(), self.data.crop,
             self.data.flip, t.precision, t.empty_captions, t.max_weight, t.patch,
-            self.data.workers, t.save_seconds,
+            self.data.workers, t.save_seconds, t.noise_spread,
         )  # fmt: skip
 
     def pictures(self, where: Path) -> Pictures:

@@ -119,12 +119,27 @@ def unet_batch(
 
 def unet_loss(
     model: TextUNet, diffusion: Diffusion, batch: Batch, torch_rng: torch.Generator,
-    dtype: torch.dtype = torch.bfloat16, max_weight: float = 1.0,
+    dtype: torch.dtype = torch.bfloat16, max_weight: float = 1.0, noise_spread: float = 0.0,
 ) -> Tensor:  # fmt: skip
-    """The denoising loss of a batch that lies on the model's device (see `diffusion_loss`)."""
+    """The denoising loss of a batch that lies on the model's device (see `diffusion_loss`).
+
+    Args:
+        model: the network.
+        diffusion: its schedule.
+        batch: pictures and what they are conditioned on.
+        torch_rng: draws t and noise.
+        dtype: of autocast; float32 for none.
+        max_weight: see `diffusion_loss`.
+        noise_spread: relative standard deviation of the noise's strength about what t says, drawn
+            for each picture. ε is of the strength that was added, so the network learns to tell
+            how much noise there is instead of trusting t.
+    """
     x = batch.x.contiguous(memory_format=torch.channels_last)
     t = torch.randint(1000, (len(x),), generator=torch_rng, device=x.device)
     noise = torch.randn(x.shape, generator=torch_rng, device=x.device)
+    if noise_spread:
+        strength = torch.randn((len(x), 1, 1, 1), generator=torch_rng, device=x.device)
+        noise = noise * (1 + noise_spread * strength)
     x_t = diffusion.q_sample(x, t, noise)
     with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
         text = model.condition(batch.tokens, batch.read)

@@ -46,6 +46,7 @@ class Recipe:
         patch: side of the squares an upsampler is trained on; None takes whole pictures.
         workers: threads that read pictures ahead.
         save_every: seconds between saved states.
+        noise_spread: of UNets' noise about the strength t says (see `unet_loss`).
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Recipe:
     patch: int | None = None
     workers: int = 2
     save_every: float = 120.0
+    noise_spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _loss(recipe: Recipe, model: TextUNet | Clip, source: Shuffled) -> Drawn[Bat
             model, tokenizer, *source.draw(rng, number), rng, empty, recipe.patch
         ),
         lambda batch, rng: unet_loss(
-            model, diffusion, batch.to(device), rng, dtype, recipe.max_weight
+            model, diffusion, batch.to(device), rng, dtype, recipe.max_weight, recipe.noise_spread
         ),
         recipe.workers,
     )

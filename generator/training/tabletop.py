@@ -84,7 +84,10 @@ SCHEDULES = {
         optimiser="muon",
     ),
     "base-again": Schedule(
-        steps=4500, lr=6e-3, warmup=50, weight_decay=0.03, seed=25, optimiser="muon",
+        steps=1000, lr=4e-3, warmup=20, weight_decay=0.03, seed=25, optimiser="muon",
+    ),
+    "base-steady": Schedule(
+        steps=3000, lr=5e-3, warmup=20, weight_decay=0.03, seed=26, optimiser="muon",
     ),
     "base-inpaint": Schedule(
         steps=400, lr=3e-3, warmup=30, weight_decay=0.03, seed=24, optimiser="muon",
@@ -92,6 +95,9 @@ SCHEDULES = {
     "upsample": Schedule(
         steps=4000, lr=6e-3, warmup=100, decay_from=0.6, weight_decay=0.03, seed=23,
         optimiser="muon",
+    ),
+    "upsample-steady": Schedule(
+        steps=400, lr=2e-3, warmup=20, weight_decay=0.03, seed=27, optimiser="muon",
     ),
     "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
     "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
@@ -105,8 +111,10 @@ BATCH = {
     "base": 32,
     "base-cfg": 32,
     "base-again": 32,
+    "base-steady": 32,
     "base-inpaint": 32,
     "upsample": 16,
+    "upsample-steady": 16,
     "noised-clip": 96,
     "clean-clip": 96,
     "evaluator": EVALUATOR_BATCH,
@@ -117,9 +125,13 @@ MAX_WEIGHT = {
     "base": 40.0,
     "base-cfg": 40.0,
     "base-again": 40.0,
+    "base-steady": 40.0,
     "base-inpaint": 20.0,
     "upsample": 20.0,
+    "upsample-steady": 20.0,
 }
+# Relative standard deviation of the noise's strength about what t says (`kinds.unet_loss`).
+NOISE_SPREAD = {"base-steady": 0.05, "base-inpaint": 0.05, "upsample-steady": 0.05}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -148,7 +160,7 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
     diffusion = Diffusion(config.noise_schedule)
     # On a CPU without matrix units, convolutions this narrow are slower under autocast.
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    dropped = EMPTY_CAPTIONS if name in ("base-cfg", "base-again", "base-inpaint") else 0.0
+    dropped = 0.0 if config.super_res or name == "base" else EMPTY_CAPTIONS
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions, _ = data.batch(rng, BATCH[name])
@@ -160,7 +172,8 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
             known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1]))
         tokens, mask = padded(tokenizer, captions, config.text_ctx)
         batch = Batch(x, tokens, mask, low_res, known).to(torch.device(device))
-        return unet_loss(model, diffusion, batch, torch_rng, dtype, MAX_WEIGHT[name])
+        spread = NOISE_SPREAD.get(name, 0.0)
+        return unet_loss(model, diffusion, batch, torch_rng, dtype, MAX_WEIGHT[name], spread)
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     train(model, loss, schedule, work / f"{name}.pt")
@@ -231,8 +244,13 @@ def _base_again(data: Path, work: Path, device: str) -> None:
     _unet("base-again", Data(data, 32, True), model, work, device)
 
 
+def _base_steady(data: Path, work: Path, device: str) -> None:
+    model = load_unet(work / "base-again.safetensors").requires_grad_(True)
+    _unet("base-steady", Data(data, 32, True), model, work, device)
+
+
 def _base_inpaint(data: Path, work: Path, device: str) -> None:
-    model = grown(load_unet(work / "base-cfg.safetensors")).requires_grad_(True)
+    model = grown(load_unet(work / "base-steady.safetensors")).requires_grad_(True)
     _unet("base-inpaint", Data(data, 32, True), model, work, device)
 
 
@@ -240,6 +258,11 @@ def _upsample(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
     pictures = Data(data, 128, True, 8000)
     _unet("upsample", pictures, TextUNet(UPSAMPLE), work, device)
+
+
+def _upsample_steady(data: Path, work: Path, device: str) -> None:
+    model = load_unet(work / "upsample.safetensors").requires_grad_(True)
+    _unet("upsample-steady", Data(data, 128, True, 8000), model, work, device)
 
 
 def _unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> None:
@@ -292,8 +315,10 @@ RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
     "base": _base,
     "base-cfg": _base_cfg,
     "base-again": _base_again,
+    "base-steady": _base_steady,
     "base-inpaint": _base_inpaint,
     "upsample": _upsample,
+    "upsample-steady": _upsample_steady,
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "evaluator": _evaluator,
     "clean-clip": _clip("clean-clip", CLEAN_CLIP, False),

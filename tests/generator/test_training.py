@@ -14,6 +14,7 @@ from generator.diffusion import Diffusion
 from generator.tabletop.evaluator import CLASSES, EvaluatorNetwork, _decode
 from generator.tabletop.scenes import Object, Scene
 from generator.training.evaluator import Targets, evaluator_loss
+from generator.training.kinds import Batch, unet_loss
 from generator.training.loop import Schedule, train
 from generator.training.losses import contrastive_loss, diffusion_loss
 from generator.training.optimiser import Muon
@@ -59,6 +60,36 @@ def test_the_bound_does_not_train_epsilon():
     simple = 2 * output[:, :3] / output[:, :3].numel()
     torch.testing.assert_close(output.grad[:, :3], simple.detach())
     assert output.grad[:, 3:].abs().sum() > 0
+
+
+class TellsTheNoise(nn.Module):
+    """Knows the picture, and so exactly what noise was added to it."""
+
+    def __init__(self, diffusion: Diffusion, x: torch.Tensor):
+        super().__init__()
+        self.alpha_bar, self.x = torch.from_numpy(diffusion.alpha_bar).float(), x
+        self.strengths = torch.empty(0)
+
+    def condition(self, tokens, mask):
+        return None
+
+    def forward(self, x_t, t, text, low_res, **inpainting):
+        kept = self.alpha_bar[t].view(-1, 1, 1, 1)
+        noise = (x_t - kept.sqrt() * self.x) / (1 - kept).sqrt()
+        self.strengths = noise.std((1, 2, 3))
+        return torch.cat([noise, torch.zeros_like(noise)], 1)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1])
+def test_noise_may_be_of_another_strength_than_t_says_and_is_asked_for_as_it_is(spread):
+    diffusion = Diffusion("squaredcos_cap_v2")
+    x = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(1)) - 0.5
+    network = TellsTheNoise(diffusion, x)
+    batch = Batch(x, torch.zeros(64, 4, dtype=torch.int64), torch.ones(64, 4, dtype=torch.bool))
+    rng = torch.Generator().manual_seed(0)
+    loss = unet_loss(network, diffusion, batch, rng, torch.float32, noise_spread=spread)  # pyright: ignore[reportArgumentType]
+    assert network.strengths.std() == pytest.approx(spread, abs=0.02)
+    assert float(loss) < 0.05  # nothing of ε is missed; the rest is the variance's bound
 
 
 def test_contrastive_loss_ignores_twins_and_prefers_matches():
