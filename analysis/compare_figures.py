@@ -23,6 +23,8 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     Returns:
         None where fewer than two studies have scales and an anchor.
     """
+    if elo.empty:
+        return None
     usable = elo[np.isfinite(elo["elo"]) & elo["scale"].notna() & (elo["anchor"] != "")]
     if usable["study"].nunique() < 2:
         return None

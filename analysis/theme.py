@@ -126,12 +126,19 @@ def spec(chart: alt.TopLevelMixin, background: str | None = PAPER) -> dict[str, 
 
 def render(chart: alt.TopLevelMixin) -> dict[str, bytes]:
     """The chart's files: `svg`, `pdf` and `png` (2×, 192 dpi)."""
-    svg = vl_convert.vegalite_to_svg(spec(chart))
+    svg = _numbered(vl_convert.vegalite_to_svg(spec(chart)))
     return {
         "svg": svg.encode("utf-8"),
         "pdf": _in_order(vl_convert.svg_to_pdf(svg)),
         "png": vl_convert.svg_to_png(svg, scale=2, ppi=96),
     }
+
+
+def _numbered(svg: str) -> str:
+    """The SVG with its frames' ids counted from zero: Vega goes on counting from chart to chart."""
+    found = dict.fromkeys(re.findall(r'id="(clip\d+)"', svg))
+    names = {name: f"frame{number}" for number, name in enumerate(found)}
+    return re.sub(r"(?<=[\"#])clip\d+(?=[\")])", lambda m: names.get(m[0], m[0]), svg)
 
 
 def _in_order(pdf: bytes) -> bytes:
@@ -156,7 +163,7 @@ def inline_svg(
         width, height = size
         drawn |= {"width": width, "height": height}
         drawn["autosize"] = {"type": "fit", "contains": "padding"}
-    svg = vl_convert.vegalite_to_svg(drawn)
+    svg = _numbered(vl_convert.vegalite_to_svg(drawn))
     for colour, variable in CSS_VARIABLES.items():
         svg = re.sub(f'"{colour}"', f'"var({variable})"', svg, flags=re.IGNORECASE)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
