@@ -121,7 +121,8 @@ def simultaneous(
     critical = float(np.quantile(largest, intervals.level))
     beyond = draws - np.searchsorted(np.sort(largest), t, side="left")
     # Contrasts with more votes behind them have more degrees of freedom than the scarcest one.
-    widths = errors * critical * stdtrit(df, 0.975) / stdtrit(df.min(), 0.975)
+    end = (1 + intervals.level) / 2
+    widths = errors * critical * stdtrit(df, end) / stdtrit(df.min(), end)
     return Simultaneous(
         values - widths,
         values + widths,

@@ -20,6 +20,7 @@ REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
 ASIDE = ("gold", "practice", "revised", "excluded")
 _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
 _WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
+_SLICE = 1_000_000  # values hashed at a time
 _NO = ("", "false", "0", "0.0", "nan", "none")
 
 
@@ -70,9 +71,9 @@ def read_votes(
 
     Needed columns: question, arm_left, arm_right, answer (left | right | tie | both_bad), rater.
     Used when present: study, prompt_id, replica, rater_kind (person | simulated; without it raters
-    are taken to be people), seconds (≥ 0), created_at, assignment (unique), and the columns that
-    set a vote aside (`counted`): gold, practice, revised, excluded. Others are kept as they are.
-    No votes at all is a legal answer.
+    are taken to be people), seconds (≥ 0), created_at, assignment (unique but for revised
+    answers), and the columns that set a vote aside (`counted`): gold, practice, revised, excluded.
+    Others are kept as they are. No votes at all is a legal answer.
 
     Args:
         source: a DataFrame, left as it is, or the path of a CSV file (`read_csv`).
@@ -109,7 +110,7 @@ def read_votes(
         labels["rater_kind"] = pd.Categorical(["person"]).repeat(size)
     _check_labels(labels, where, arms, set_aside)
     if "assignment" in columns:
-        _refuse_repeats(where, columns["assignment"])
+        _refuse_repeats(where, columns["assignment"], _set_aside(columns, size, ("revised",)))
     if "seconds" in columns:
         columns["seconds"] = _seconds(where, columns["seconds"])
     return pd.DataFrame({**labels, **columns}, copy=False)
@@ -246,12 +247,31 @@ def _known(
     return known
 
 
-def _refuse_repeats(where: str, assignments: Any) -> None:
+def _refuse_repeats(where: str, assignments: Any, revised: NDArray[np.bool_]) -> None:
+    """An assignment has one vote that stands; answers that were revised may share it."""
     column = pd.Series(assignments, copy=False)
     _refuse(where, column.isna(), "an empty assignment", "a value in every vote")
-    if not column.is_unique:
-        again = column.duplicated(keep="first")
+    standing = column[~revised] if revised.any() else column
+    if not _all_different(standing):
+        again = np.zeros(len(column), bool)
+        again[~revised] = standing.duplicated(keep="first")
         _refuse(where, again, "an assignment already answered", "one vote an assignment")
+
+
+def _all_different(column: pd.Series) -> bool:
+    if len(column) < 2 * _SLICE:
+        return column.is_unique
+    # 64-bit hashes of many values take a tenth of the memory of the values' own table; equal
+    # hashes, once in a million such columns by chance, leave it to the values.
+    slices = range(0, len(column), _SLICE)
+    hashes = np.concatenate(
+        [
+            pd.util.hash_array(column.iloc[k : k + _SLICE].to_numpy(object), categorize=False)
+            for k in slices
+        ]
+    )
+    hashes.sort()
+    return not (hashes[1:] == hashes[:-1]).any() or column.is_unique
 
 
 def _seconds(where: str, column: Any) -> NDArray[np.float64]:

@@ -88,4 +88,5 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
             whole[name] = union_categoricals([part.array for part in found]) if found else []
         else:
             whole[name] = pd.concat(found, ignore_index=True) if found else []
-    return pd.DataFrame(whole)
+        del found
+    return pd.DataFrame(whole, copy=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import votes as votes_module
 from analysis import votes_file
 from analysis.errors import VotesError
 from analysis.votes import ballots, counted, left_out, read_votes
@@ -125,6 +126,23 @@ def test_votes_set_aside_are_kept_but_never_counted():
     (ballot,) = ballots(votes)
     assert ballot.arms == ("a", "b")
     np.testing.assert_array_equal(ballot.left_wins, [1, 0.5, 1])
+
+
+def test_a_revised_answer_shares_its_assignment_with_the_one_that_stands():
+    frame = votes_of(GOOD, assignment=["x", "x", "y"], revised=["true", "false", "false"])
+    assert counted(read_votes(frame)).tolist() == [False, True, True]
+    with pytest.raises(VotesError, match=r"row 2 .*already answered"):
+        read_votes(frame.assign(revised="false"))
+
+
+def test_repeated_assignments_are_found_among_many(monkeypatch):
+    monkeypatch.setattr(votes_module, "_SLICE", 4)
+    names = [f"a{i}" for i in range(20)]
+    many = votes_of([("a", "b", "left")] * 20, assignment=names)
+    assert len(read_votes(many)) == 20
+    many.loc[17, "assignment"] = "a2"
+    with pytest.raises(VotesError, match=r"row 18 .*already answered"):
+        read_votes(many)
 
 
 def test_a_large_csv_is_read_in_pieces_that_fit_together(tmp_path, monkeypatch):
