@@ -6,7 +6,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from study_app.views import owner, rate
+from study_app.views import rate
+
+
+def _owner() -> None:
+    from study_app.views import owner  # brings in pandas and charts, which no rater needs
+
+    owner.page()
+
 
 st.set_page_config(
     page_title="Compare images",
@@ -16,7 +23,7 @@ st.set_page_config(
 st.navigation(
     [
         st.Page(rate.page, title="Compare images", url_path="rate", default=True),
-        st.Page(owner.page, title="Study", url_path="owner"),
+        st.Page(_owner, title="Study", url_path="owner"),
     ],
     position="hidden",
 ).run()

@@ -2,59 +2,151 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from .domain import RaterKind, a_on_left, preferred_question
 from .repository import Repository
+from .schedule import Slot
+
+if TYPE_CHECKING:
+    from .repository import AnyRow
+
+
+ArmPairs = Callable[[int], list[int]]
+"""A question's row id → numbers of arm pairs, in the order to try them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A stored assignment, by row ids."""
+    """A stored assignment, by row ids; `right_answer_id` is a gold pair's right image."""
 
     id: int
     question_id: int
     left_image_id: int
     right_image_id: int
+    right_answer_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Who gets a pair.
+
+    Attributes:
+        id: the rater's row id.
+        kind: whose quota it counts against.
+        given: pairs handed to them before.
+    """
+
+    id: int
+    kind: RaterKind
+    given: int
 
 
 def hand_out(
     repository: Repository,
+    to: Recipient,
+    slot: Slot,
     *,
-    rater: int,
-    kind: RaterKind,
-    given: int,
     question_ids: list[int],
-    wanted: int,
+    lease: timedelta,
     uid: str,
     now: datetime,
+    arm_pairs: ArmPairs = lambda _question: [],
 ) -> Assigned | None:
     """Assign the next pair to a rater, with its sides; None when there is none left for them.
 
-    Leases of raters who left are only called in when nothing else is to be had.
+    Leases of raters who left are only called in when nothing else is to be had. A gold or repeated
+    pair that can't be had is replaced by a plain one.
 
     Args:
         repository: of the session to write in.
-        rater: the rater's row id.
-        kind: whose quota it counts against.
-        given: pairs this rater was handed before.
+        to: the rater.
+        slot: the kind of pair.
         question_ids: in the study's order.
-        wanted: votes per pair.
+        lease: how long a plain pair is theirs.
         uid: the new assignment's unguessable id.
         now: the time of the assignment.
+        arm_pairs: in an adaptive study, which two arms to ask a question about, best first; after
+            those, and without any, the pair with the fewest votes.
     """
-    first = preferred_question(rater, given, len(question_ids))
+    if not question_ids:
+        return None
+    first = preferred_question(to.id, to.given, len(question_ids))
     in_order = question_ids[first:] + question_ids[:first]
+    if slot == "gold":
+        given = _hand_out_gold(repository, to, in_order, uid, now)
+    elif slot == "repeat":
+        given = _hand_out_repeat(repository, to, uid, now)
+    else:
+        given = None
+    return given or _hand_out_plain(repository, to, in_order, uid, now, lease, arm_pairs)
+
+
+def _hand_out_plain(
+    repository: Repository,
+    to: Recipient,
+    question_ids: list[int],
+    uid: str,
+    now: datetime,
+    lease: timedelta,
+    arm_pairs: ArmPairs,
+) -> Assigned | None:
     while True:
-        for question_id in in_order:
-            pair = repository.next_pair(rater, kind, question_id, wanted)
+        for question in question_ids:
+            wanted = [*arm_pairs(question), None]
+            found = (repository.next_pair(to.id, to.kind, question, arms) for arms in wanted)
+            pair = next((one for one in found if one is not None), None)
             if pair is not None:
-                images = (pair.image_a_id, pair.image_b_id)
-                left, right = images if a_on_left(pair.a_first, pair.draws) else images[::-1]
-                stored = repository.add_assignment(
-                    uid=uid, rater=rater, kind=kind, pair=pair.pair_id, sides=(left, right), now=now
-                )
-                return Assigned(stored, question_id, left, right)
+                return _assign(repository, to, pair, uid, now, now + lease)
         if not repository.lapse_expired(now):
             return None
+
+
+def _hand_out_gold(
+    repository: Repository, to: Recipient, question_ids: list[int], uid: str, now: datetime
+) -> Assigned | None:
+    for question in question_ids:
+        pair = repository.next_gold(to.id, to.kind, question)
+        if pair is not None:
+            return _assign(repository, to, pair, uid, now, None)
+    return None
+
+
+def _hand_out_repeat(
+    repository: Repository, to: Recipient, uid: str, now: datetime
+) -> Assigned | None:
+    before = repository.next_repeat(to.id)
+    if before is None:
+        return None
+    left, right = before.right_image_id, before.left_image_id  # swapped: sides must not decide
+    stored = repository.add_assignment(
+        uid=uid,
+        rater=to.id,
+        pair=before.pair_id,
+        sides=(left, right),
+        now=now,
+        expires=None,
+        repeat_of=before.id,
+    )
+    return Assigned(stored, before.question_id, left, right)
+
+
+def _assign(
+    repository: Repository,
+    to: Recipient,
+    pair: AnyRow,
+    uid: str,
+    now: datetime,
+    expires: datetime | None,
+) -> Assigned:
+    images = (pair.image_a_id, pair.image_b_id)
+    left, right = images if a_on_left(pair.a_first, pair.draws) else images[::-1]
+    repository.draw(pair.pair_id, to.kind, takes=expires is not None)
+    stored = repository.add_assignment(
+        uid=uid, rater=to.id, pair=pair.pair_id, sides=(left, right), now=now, expires=expires
+    )
+    gold = expires is None
+    return Assigned(stored, pair.question_id, left, right, pair.image_a_id if gold else None)

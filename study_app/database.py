@@ -16,7 +16,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from .errors import DatabaseError
-from .orm import APPLICATION, SCHEMA_VERSION, Base, SchemaInfo
+from .orm import APPLICATION, SCHEMA_VERSION, SchemaInfo
 from .writer import Writer
 
 BUSY_SECONDS = 5.0
@@ -33,6 +33,11 @@ class Database:
     def __init__(self, url: URL, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
         self.engine = _make_engine(url, busy_seconds)
+        # a server answers each statement by itself, without the trips that begin and end a
+        # transaction; under READ COMMITTED, its default, what is read is the same
+        self._reader = self.engine
+        if self.folder is None:
+            self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer: Writer | None = None
 
     @property
@@ -54,7 +59,7 @@ class Database:
         Raises:
             DatabaseError: the database can't answer.
         """
-        with self.explaining(), Session(self.engine) as session:
+        with self.explaining(), Session(self._reader) as session:
             yield session
 
     @property
@@ -75,6 +80,15 @@ class Database:
             yield
         except SQLAlchemyError as error:
             raise DatabaseError(self._explain(error)) from error
+
+    def checkpoint(self) -> None:
+        """Empty SQLite's write-ahead log into the file, so that nothing deleted lingers in it."""
+        if self.folder is not None:
+            with self.explaining(), self.engine.connect() as connection:
+                connection.rollback()
+                raw = connection.connection.dbapi_connection
+                assert raw is not None
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Finish what is being written and let go of every connection."""
@@ -161,12 +175,37 @@ def open_database(
     return database
 
 
+def upgrade_database(url: URL) -> tuple[int, int]:
+    """Bring a study's tables up to this program's version; the versions before and after.
+
+    Raises:
+        DatabaseError: it holds no study, or one of a later version; or it can't be changed, and
+            is as it was.
+    """
+    from .migrations import upgrade
+
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        open_database(url)  # says so
+    database = Database(url)
+    try:
+        with database.explaining():
+            with database.engine.connect() as connection:
+                found = _inspect(connection)
+            if found == "study":
+                return SCHEMA_VERSION, SCHEMA_VERSION
+            if found not in {f"a study of schema version {n}" for n in range(1, SCHEMA_VERSION)}:
+                raise DatabaseError(_foreign(database, found))
+            return upgrade(url)
+    finally:
+        database.close()
+
+
 def _inspect(connection: Connection) -> str:
     """`empty`, `study`, or what was found instead."""
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return "empty"
-    if not {table.name for table in Base.metadata.sorted_tables} <= tables:
+    if SchemaInfo.__tablename__ not in tables:
         return "the tables " + ", ".join(sorted(tables)[:6])
     rows = connection.execute(select(SchemaInfo.application, SchemaInfo.version)).all()
     if [row.application for row in rows] != [APPLICATION]:
@@ -178,6 +217,13 @@ def _inspect(connection: Connection) -> str:
 
 def _foreign(database: Database, found: str) -> str:
     what = "nothing" if found == "empty" else found
+    older = any(found == f"a study of schema version {n}" for n in range(1, SCHEMA_VERSION))
+    if older:
+        return (
+            f"{database.shown_url} holds {found}; this program's is version {SCHEMA_VERSION}. "
+            "Bring it up to date with `glide-eval study upgrade`, which keeps every vote; take a "
+            "copy first."
+        )
     return (
         f"{database.shown_url} does not hold a study this program can read: found {what}, "
         f"expected a study of schema version {SCHEMA_VERSION}. It was left as it is. Name another "

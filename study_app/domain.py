@@ -1,4 +1,9 @@
-"""The rules of a study, without a database: questions, sides, turns and when a click counts."""
+"""The rules of a study, without a database: questions, sides, turns and when a click counts.
+
+A rater's way has stages: consent, instructions, practice, pairs with breaks, done. The stage is a
+function of what is stored with the rater (`stage_of`), so a reload, a restarted server or another
+device comes back to it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,13 @@ from typing import Literal, get_args
 
 from .errors import StudyUsageError
 
-Answer = Literal["left", "right", "tie"]
+Answer = Literal["left", "right", "tie", "both_bad"]
 RaterKind = Literal["person", "simulated"]
+Stage = Literal["consent", "instructions", "practice", "pairs", "break", "done", "paused", "closed"]
+StudyState = Literal["open", "paused", "closed"]
+Entry = Literal["open", "invite", "prolific", "mturk"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
+USUAL_ANSWERS: tuple[Answer, ...] = ("left", "right", "tie")
 RATER_KINDS: tuple[RaterKind, ...] = get_args(RaterKind)
 
 LEASE = timedelta(hours=1)
@@ -54,11 +63,19 @@ class Rules:
         pairs_per_rater: a person's fair share, after which they are thanked.
         min_seconds: a click sooner than this after the pair appeared is not an answer: it was
             meant for the pair before (a double click, a held key).
+        break_every: a rater is offered a break after each so many answers; 0 for never.
+        gold_per_rater: pairs with a known answer, handed out beside the share.
+        repeats_per_rater: pairs asked of the same rater again, sides swapped, beside the share.
+        both_bad: `both_bad` is offered as a fourth answer.
     """
 
     votes_per_pair: int = 2
     pairs_per_rater: int = 40
     min_seconds: float = 0.6
+    break_every: int = 0
+    gold_per_rater: int = 0
+    repeats_per_rater: int = 0
+    both_bad: bool = False
 
     def __post_init__(self) -> None:
         for name in ("votes_per_pair", "pairs_per_rater"):
@@ -67,16 +84,29 @@ class Rules:
                     f"{name} is {getattr(self, name)}; expected at least 1. "
                     f"Give a larger --{name.replace('_', '-')}."
                 )
+        for name in ("break_every", "gold_per_rater", "repeats_per_rater"):
+            if getattr(self, name) < 0:
+                raise StudyUsageError(f"{name} is {getattr(self, name)}; expected 0 or more.")
         if not (math.isfinite(self.min_seconds) and 0 <= self.min_seconds <= 60):
             raise StudyUsageError(
                 f"min_seconds is {self.min_seconds}; expected 0 to 60 seconds. "
                 "Give another --min-seconds."
             )
 
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """What raters are offered."""
+        return ANSWERS if self.both_bad else USUAL_ANSWERS
+
+    @property
+    def share(self) -> int:
+        """Answers asked of one rater, gold and repeated pairs included."""
+        return self.pairs_per_rater + self.gold_per_rater + self.repeats_per_rater
+
 
 @dataclass(frozen=True, slots=True)
 class ShownPair:
-    """A pair as its rater sees it: nothing in it tells the arms.
+    """A pair as its rater sees it: nothing in it tells the arms, nor whether it is gold.
 
     Attributes:
         assignment: the assignment's unguessable id, 32 hex digits.
@@ -84,6 +114,9 @@ class ShownPair:
         caption: the prompt's caption; empty when the question hides it.
         left: opaque name of the image on the left, 32 hex digits.
         right: opaque name of the image on the right.
+        answers: what this study offers.
+        practice: goes to `Study.practise`, never to `Study.vote`.
+        again: its answer was taken back; this is its one other chance.
     """
 
     assignment: str
@@ -91,6 +124,37 @@ class ShownPair:
     caption: str
     left: str
     right: str
+    answers: tuple[Answer, ...] = USUAL_ANSWERS
+    practice: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a rater takes home at the end.
+
+    Attributes:
+        code: shows the recruiting site that they are done.
+        redirect: where they are sent; None for nowhere.
+    """
+
+    code: str
+    redirect: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a rater hears of an answer to a practice pair.
+
+    Attributes:
+        right: it is among `expected`; the practice goes on to its next pair.
+        expected: the answers that are right.
+        explanation: why, in the owner's words; may be empty.
+    """
+
+    right: bool
+    expected: tuple[Answer, ...]
+    explanation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +162,94 @@ class Turn:
     """Where a rater stands.
 
     Attributes:
-        current: the pair to answer now; None when the rater is done.
-        upcoming: the pair after it, so that its images can be loaded ahead; None at the end.
-        done: answers so far.
+        current: the pair to answer now (a practice pair in that stage); None in stages without.
+        upcoming: the pair after it, so that its images can be loaded ahead; None at the end. In
+            a break, the pair that follows it.
+        done: answers so far; practice does not count.
         total: answers asked of this rater; less than their share when the study runs out of pairs.
+        stage: what the page shows.
+        can_undo: the last answer can be taken back.
+        completion: set when the stage is `done`, or `closed` after some answers, if the study has
+            one.
     """
 
     current: ShownPair | None
     upcoming: ShownPair | None
     done: int
     total: int
+    stage: Stage = "pairs"
+    can_undo: bool = False
+    completion: Completion | None = None
 
 
-VoteOutcome = Literal["accepted", "repeated", "too_early"]
-"""`repeated`: this assignment had its answer before; the first one stands."""
+VoteOutcome = Literal["accepted", "repeated", "too_early", "lapsed", "closed"]
+"""Only `accepted` stored something. `repeated`: this assignment had its answer before; that one
+stands. `lapsed`: the rater was away so long that the pair went to somebody else. `closed`: the
+study's owner has closed it."""
 
 
-def check_answer(answer: str) -> Answer:
-    """The answer itself, if it is one.
+@dataclass(frozen=True, slots=True)
+class RaterState:
+    """What is stored of a rater that decides their stage.
+
+    Attributes:
+        consented: agreed to take part.
+        instructed: has read the instructions.
+        practised: practice pairs answered rightly.
+        rested: answers at the last break; 0 before the first.
+        done: answers that stand.
+    """
+
+    consented: bool
+    instructed: bool
+    practised: int
+    rested: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Which stages a study has.
+
+    Attributes:
+        consent: asks for consent.
+        instructions: shows instructions.
+        practice: practice pairs.
+        break_every: answers between breaks; 0 for none.
+    """
+
+    consent: bool = False
+    instructions: bool = False
+    practice: int = 0
+    break_every: int = 0
+
+
+def stage_of(rater: RaterState, stages: Stages, state: StudyState) -> Stage:
+    """The stage a rater is in, as long as there are pairs for them."""
+    if state != "open":
+        return state
+    if stages.consent and not rater.consented:
+        return "consent"
+    if stages.instructions and not rater.instructed:
+        return "instructions"
+    if rater.practised < stages.practice:
+        return "practice"
+    if stages.break_every and rater.done // stages.break_every > rater.rested // stages.break_every:
+        return "break"
+    return "pairs"
+
+
+def check_answer(answer: str, offered: tuple[Answer, ...] = USUAL_ANSWERS) -> Answer:
+    """The answer itself, if it is one of those offered.
 
     Raises:
-        StudyUsageError: anything but left, right or tie.
+        StudyUsageError: it is not.
     """
-    for known in ANSWERS:
+    for known in offered:
         if answer == known:
             return known
-    raise StudyUsageError(f"{answer!r} is not an answer; expected one of {', '.join(ANSWERS)}.")
+    shown = answer if len(answer) <= 40 else f"{answer[:40]}…"
+    raise StudyUsageError(f"{shown!r} is not an answer; expected one of {', '.join(offered)}.")
 
 
 def too_early(seconds: float | None, rules: Rules) -> bool:

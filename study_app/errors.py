@@ -4,12 +4,17 @@
     ├── StudyUsageError         the request itself is wrong: flags, URLs, questions (exit status 2)
     ├── DatabaseError           a database that is missing, locked, foreign or out of reach
     ├── UnknownRater            a rater token that is not of this study
+    ├── EntryRefused            a link that does not lead into this study
     └── ServerError             the rating pages can't be served: port in use, no permission
 
 Each message names the thing, what was found, what was expected and what to do.
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+RefusalReason = Literal["missing", "forged", "used", "preview", "closed", "full"]
 
 
 class StudyError(Exception):
@@ -30,6 +35,19 @@ class DatabaseError(StudyError):
 
 class UnknownRater(StudyError):  # noqa: N818 - reads as what it is
     """A rater token that this study never gave out."""
+
+
+class EntryRefused(StudyError):  # noqa: N818 - reads as what it is
+    """Somebody can't take part by this link; its text tells them why and what to do.
+
+    Attributes:
+        reason: `missing` parameters, a `forged` link, a `used` invite, a `preview` of a task not
+            yet accepted, a `closed` study, or a `full` one.
+    """
+
+    def __init__(self, reason: RefusalReason, text: str) -> None:
+        super().__init__(text)
+        self.reason: RefusalReason = reason
 
 
 class ServerError(StudyError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from glide_eval.errors import ImageError
 from glide_eval.records import Sample
@@ -14,6 +15,28 @@ from glide_eval.run_store import write_bytes
 
 from .errors import StudyError
 from .passwords import new_token
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a rater is shown: a sample, or the sample made worse on purpose.
+
+    Attributes:
+        sample: its `path` is absolute.
+        twin: `blur S` (Gaussian, S pixels at 256), `jpeg Q` (quality) or `downsample F` (and back
+            up); empty for the sample as it is.
+    """
+
+    sample: Sample
+    twin: str = ""
+
+    @property
+    def key(self) -> PictureKey:
+        """(arm, prompt_id, replica, twin): unique in a study."""
+        return (*self.sample.key, self.twin)
+
+
+PictureKey = tuple[str, str, int, str]
 
 
 def common_size(paths: Iterable[Path]) -> tuple[tuple[int, int], bool]:
@@ -29,13 +52,12 @@ def common_size(paths: Iterable[Path]) -> tuple[tuple[int, int], bool]:
 
 
 def blind_copies(
-    root: Path,
-    samples: Iterable[Sample],
+    pictures: Iterable[Picture],
     folder: Path,
     size: tuple[int, int],
     progress: Callable[[], object] = lambda: None,
-) -> dict[tuple[str, str, int], str]:
-    """Write each sample to `folder` under a random 128-bit name; names by sample key.
+) -> dict[PictureKey, str]:
+    """Write each picture to `folder` under a random 128-bit name; names by its key.
 
     Pixels are unchanged unless the sample is larger than `size`, then it is cropped to its middle
     and downsampled: size must not tell arms apart.
@@ -44,17 +66,37 @@ def blind_copies(
         ImageError: a file is missing, truncated or not an image.
         StorageError: the disk is full or read-only.
     """
-    names: dict[tuple[str, str, int], str] = {}
-    for sample in samples:
+    names: dict[PictureKey, str] = {}
+    for picture in pictures:
         name = new_token()
-        write_bytes(folder / f"{name}.png", _blind_png(root / sample.path, size))
-        names[sample.key] = name
+        image = _blind(Path(picture.sample.path), size)
+        write_bytes(folder / f"{name}.png", _png(degraded(image, picture.twin)))
+        names[picture.key] = name
         progress()
     return names
 
 
-def _blind_png(path: Path, size: tuple[int, int]) -> bytes:
-    """The picture and nothing else, as PNG."""
+def degraded(image: Image.Image, twin: str) -> Image.Image:
+    """The image, worse (see `Picture.twin`); RGB, same size."""
+    if not twin:
+        return image
+    kind, amount = twin.split()
+    if kind == "blur":
+        sigma = float(amount) * max(image.size) / 256
+        return image.filter(ImageFilter.GaussianBlur(sigma))
+    if kind == "jpeg":
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=max(1, min(95, round(float(amount)))))
+        with Image.open(buffer) as decoded:
+            return decoded.convert("RGB")
+    factor = max(1.0, float(amount))
+    width, height = (max(1, round(side / factor)) for side in image.size)
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    return small.resize(image.size, Image.Resampling.BICUBIC)
+
+
+def _blind(path: Path, size: tuple[int, int]) -> Image.Image:
+    """The pixels and nothing else, in this size."""
     try:
         with Image.open(path) as image:
             pixels = image.convert("RGBA") if "A" in image.getbands() else image.convert("RGB")
@@ -66,8 +108,12 @@ def _blind_png(path: Path, size: tuple[int, int]) -> bytes:
     bare.paste(pixels)
     if bare.size != size:
         bare = ImageOps.fit(bare, size, Image.Resampling.LANCZOS)
+    return bare
+
+
+def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    bare.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .domain import RaterKind
 from .errors import StudyError
-from .overview import of_kind
+from .overview import of_kind, scored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,8 @@ COLUMNS = ("arm", "elo", "ci_low", "ci_high", "votes", "note")
 
 def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.DataFrame:
     """Elo scores of one question from one kind of rater, never mixed; best first.
+
+    Made of the votes that `overview.scored` keeps.
 
     Args:
         votes: the columns of votes.csv.
@@ -38,7 +40,7 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.Da
         win_matrix,
     )
 
-    mine = of_kind(votes, rater_kind)
+    mine = scored(of_kind(votes, rater_kind))
     mine = mine.loc[mine["question"] == question]
     if mine.empty:
         return pd.DataFrame(columns=list(COLUMNS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ class PlannedPair:
 def plan_pairs(
     samples: Collection[tuple[str, str, int]],
     questions: Sequence[str],
-    pairs_per_question: int | None,
+    pairs_per_question: int | Mapping[str, int | None] | None,
     seed: int,
 ) -> list[PlannedPair]:
     """The study's pairs in the order they are first handed out.
@@ -42,7 +42,7 @@ def plan_pairs(
     Args:
         samples: (arm, prompt_id, replica) of every image there is.
         questions: keys, each planned on its own.
-        pairs_per_question: None for all there are.
+        pairs_per_question: None for all there are; a mapping for each question's own.
         seed: same seed and samples, same plan.
 
     Raises:
@@ -53,16 +53,19 @@ def plan_pairs(
     units = sorted({(prompt, replica) for _, prompt, replica in have})
     plan: list[list[PlannedPair]] = []
     for index, question in enumerate(questions):
+        limit = pairs_per_question
+        if isinstance(limit, Mapping):
+            limit = limit[question]
         rng = np.random.default_rng([seed, index])
-        pairs = list(_question_pairs(have, arms, units, question, rng, pairs_per_question))
+        pairs = list(_question_pairs(have, arms, units, question, rng, limit))
         if not pairs:
             raise StudyUsageError(
                 f"No pair can be made: found {len(arms)} arms, no two of which share a prompt; "
                 "expected at least two arms with the same prompts. Add arms to the sweep."
             )
-        if pairs_per_question is not None and len(pairs) < pairs_per_question:
+        if limit is not None and len(pairs) < limit:
             raise StudyUsageError(
-                f"{pairs_per_question} pairs a question were asked for, but the run holds only "
+                f"{limit} pairs a question were asked for, but the run holds only "
                 f"{len(pairs)}. Lower --pairs, or raise --votes-per-pair for more votes on each."
             )
         plan.append(pairs)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1}  # about 50 ms a guess
 
 
 def new_token() -> str:
     """128 random bits as 32 hex digits: nobody guesses it."""
     return secrets.token_hex(16)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text could be one; whatever else comes in an address is not looked up."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def new_password() -> str:

@@ -1,4 +1,4 @@
-"""Serving the pages: Streamlit's app with a route for images beside it."""
+"""Serving a study until it is stopped: the port, the names it answers to, uvicorn."""
 
 from __future__ import annotations
 
@@ -8,26 +8,13 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL
 
 from .errors import ServerError, StudyUsageError
 from .services import Study
-from .settings import DATABASE_VARIABLE, url_from_environment
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-HEADERS = {
-    "Referrer-Policy": "no-referrer",  # a rater's address holds their token
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-}
+from .settings import DATABASE_VARIABLE, owner_emails, url_from_environment
 
 
 @functools.cache
@@ -73,18 +60,34 @@ def serve(
         announce(f"Raters: {address}/")
         announce(f"Owner:  {address}/owner")
         try:
-            _run(listener)
+            _run(listener, allowed_hosts(host, public_host))
         finally:
             study.close()
             current_study.cache_clear()
 
 
-def _run(listener: socket.socket) -> None:
+def allowed_hosts(host: str, public_host: str | None) -> list[str]:
+    """The names this study answers to: its public one, and those of this machine's own address.
+
+    A page of somebody else's that resolves its own name to this machine's address (DNS rebinding)
+    gets no answer.
+    """
+    own = ["localhost", "127.0.0.1", "[::1]"]
+    if public_host is not None:
+        return [*own, public_host]
+    if host in ("0.0.0.0", "::", ""):
+        return ["*"]  # whoever listens everywhere without a public name can't say which is right
+    return [*own, f"[{host}]" if ":" in host else host]
+
+
+def _run(listener: socket.socket, hosts: list[str]) -> None:
     """Answer requests until Ctrl-C."""
     import uvicorn
 
+    from .web import build_app
+
     config = uvicorn.Config(
-        build_app(),
+        build_app(current_study, hosts, login=bool(owner_emails())),
         log_level="error",
         access_log=False,
         server_header=False,
@@ -94,53 +97,6 @@ def _run(listener: socket.socket) -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def build_app() -> ASGIApp:
-    """The ASGI app: Streamlit's pages, `/image/<name>.png`, careful headers."""
-    import streamlit
-    from starlette.middleware import Middleware
-    from starlette.routing import Route
-
-    return streamlit.App(
-        Path(__file__).with_name("app.py"),
-        routes=[Route("/image/{name}.png", _image)],
-        middleware=[Middleware(_CarefulHeaders)],
-    )
-
-
-async def _image(request: Request) -> Response:
-    """An image by its opaque name: unchanged bytes, and no date that could tell arms apart."""
-    from starlette.concurrency import run_in_threadpool
-    from starlette.responses import Response
-
-    path = current_study().image_path(request.path_params["name"])
-    try:
-        content = await run_in_threadpool(path.read_bytes) if path else None
-    except OSError:
-        content = None
-    if content is None:
-        return Response(status_code=404)
-    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
-    return Response(content, media_type="image/png", headers=headers)
-
-
-class _CarefulHeaders:
-    """Adds `HEADERS` to every response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()),
-                ]
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,47 +12,35 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from .assignment import Assigned, hand_out
+from .adaptive import Adviser
+from .admission import Admission
+from .assignment import Assigned, Recipient
 from .database import Database, open_database
-from .domain import (
-    Question,
-    RaterKind,
-    Rules,
-    ShownPair,
-    Turn,
-    VoteOutcome,
-    check_answer,
-    too_early,
-)
-from .errors import UnknownRater
-from .passwords import hash_token, new_token, verify_password
+from .domain import Feedback, StudyState, Turn, VoteOutcome, check_answer, too_early
+from .entry import read_claim
+from .errors import StudyUsageError, UnknownRater
+from .info import StudyInfo, read_info
+from .owner_repository import OwnerRepository
+from .passwords import hash_token, is_token, new_token, verify_password
 from .repository import Repository
+from .secret import secret_key
+from .turns import Turns
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .repository import AnyRow
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
 
+LONGEST_SECONDS = 1e6
+"""No look at a pair takes so long (eleven days); a time beyond it is a mistake."""
+
 
 def utc_now() -> datetime:
     """The time that votes are stamped with."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class StudyInfo:
-    """What is fixed when a study is created."""
-
-    name: str
-    seed: int
-    created_at: datetime
-    rules: Rules
-    questions: dict[int, Question]  # by row id, in the study's order
-    arms: dict[str, str]  # name → label, in the run's order
-    image_size: tuple[int, int]  # width, height in pixels
-    image_root: Path
-    password_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +77,13 @@ class Study:
         """
         study = cls(open_database(url, writable=writable), clock)
         _ = study.info  # whatever is wrong shows now
+        if writable:
+            _ = study._turns  # read before raters wait for it
         return study
+
+    def now(self) -> datetime:
+        """The time by this study's clock."""
+        return self._clock()
 
     def close(self) -> None:
         """Finish what is being written, then disconnect."""
@@ -97,27 +91,11 @@ class Study:
 
     @cached_property
     def info(self) -> StudyInfo:
-        """Rules, questions and arms."""
+        """Design, questions and arms."""
         with self.database.reading() as session:
-            repository = Repository(session)
-            row = repository.study()
-            width, height = (int(side) for side in row.image_size.split("x"))
-            return StudyInfo(
-                name=row.name,
-                seed=row.seed,
-                created_at=row.created_at,
-                rules=Rules(row.votes_per_pair, row.pairs_per_rater, row.min_seconds),
-                questions={
-                    question.id: Question(question.key, question.text, question.shows_caption)
-                    for question in repository.questions()
-                },
-                arms={arm.name: arm.label for arm in repository.arms()},
-                image_size=(width, height),
-                image_root=(self.database.folder or Path()) / row.image_root,
-                password_hash=row.password_hash,
-            )
+            return read_info(Repository(session), self.database.folder or Path())
 
-    # ------------------------------------------------------------------ a rater's way
+    # ------------------------------------------------------------------ coming in
 
     def join(self) -> str:
         """A new person's token; they are who knows it, so it is stored hashed.
@@ -125,19 +103,104 @@ class Study:
         Raises:
             DatabaseError: it could not be stored.
         """
-        token = new_token()
+        return self.write(lambda session: self._admission.join(Repository(session)))
+
+    def admit(self, parameters: Mapping[str, str]) -> str:
+        """The token of who comes by a link; the same person gets the same place again.
+
+        Whoever is known elsewhere (Prolific, MTurk) or has a personal invite is one rater on
+        every device: the token is new, and opens what the old one opened.
+
+        Args:
+            parameters: the address's query parameters.
+
+        Raises:
+            EntryRefused: the link does not lead into this study, and why.
+            DatabaseError: it could not be stored.
+        """
+        claim = read_claim(parameters, self.info.entry, self.info.design.entry.study_id)
+        return self.write(lambda session: self._admission.admit(Repository(session), claim))
+
+    def outside_hash(self, who: str) -> str:
+        """The keyed hash by which someone known elsewhere (`prolific:5f…`) is stored."""
+        return self._admission.outside_hash(who)
+
+    def invite(self, count: int) -> list[str]:
+        """Tokens of new personal links, told here and nowhere else: `/?invite=TOKEN`."""
+        tokens = [new_token() for _ in range(count)]
+        hashes = [hash_token(token) for token in tokens]
+        self.write(lambda session: Repository(session).add_invites(hashes, self._clock()))
+        return tokens
+
+    @cached_property
+    def _admission(self) -> Admission:
+        return Admission(self.info, self._clock, lambda: self._key)
+
+    @cached_property
+    def _key(self) -> bytes:
+        with self.database.reading() as session:
+            return secret_key(Repository(session).study().secret)
+
+    def agree(self, token: str) -> None:
+        """The rater agreed to take part; the time is stored, once."""
+        self._pass(token, "consented_at")
+
+    def instructed(self, token: str) -> None:
+        """The rater has read the instructions; the time is stored, once."""
+        self._pass(token, "instructed_at")
+
+    def rested(self, token: str) -> None:
+        """The rater's break is over."""
 
         def work(session: Session) -> None:
-            Repository(session).add_rater(
-                public_id=f"r{new_token()[:12]}",
-                token_hash=hash_token(token),
-                kind="person",
-                share=self.info.rules.pairs_per_rater,
-                now=self._clock(),
-            )
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            repository.set_rater(rater.id, rested=rater.done)
 
         self.write(work)
-        return token
+
+    def _pass(self, token: str, column: str) -> None:
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            if getattr(rater, column) is None:
+                repository.set_rater(rater.id, **{column: self._clock()})
+
+        self.write(work)
+
+    def practise(self, token: str, pair: str, answer: str) -> Feedback:
+        """Answer a practice pair; stored as a try, never as a vote.
+
+        Args:
+            token: the rater's.
+            pair: `ShownPair.assignment` of the practice pair.
+            answer: one of those offered.
+
+        Raises:
+            UnknownRater: the token or the pair is not this study's.
+            StudyUsageError: not an answer.
+        """
+        checked = check_answer(answer, self.info.rules.answers)
+        items = self.info.practice
+        number = next((n for n, item in enumerate(items) if item.shown.assignment == pair), None)
+        if number is None:
+            raise UnknownRater("This practice pair is not of this study. Reload the page to go on.")
+        item = items[number]
+        right = checked in item.expected
+
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            if rater.practised != number:
+                return  # a second click on one passed already
+            repository.add_practice_answer(rater.id, item.id, checked, right, self._clock())
+            if right:
+                repository.set_rater(rater.id, practised=number + 1)
+
+        self.write(work)
+        return Feedback(right, item.expected, item.explanation)
+
+    # ------------------------------------------------------------------ a rater's way
 
     def turn(self, token: str) -> Turn:
         """What this rater sees now; the same pair until it is answered.
@@ -147,15 +210,16 @@ class Study:
             DatabaseError: the database can't answer.
         """
         with self.database.reading() as session:
-            turn, complete = self._turn(Repository(session), token)
+            repository = Repository(session)
+            turn, complete = self._turns.turn(repository, self._rater(repository, token))
         if complete:
             return turn
 
         def work(session: Session) -> Turn:
             repository = Repository(session)
             repository.lock()
-            self._hand_out_ahead(repository, self._rater(repository, token))
-            return self._turn(repository, token)[0]
+            self._turns.hand_out_ahead(repository, self._rater(repository, token))
+            return self._turns.turn(repository, self._rater(repository, token))[0]
 
         return self.write(work)
 
@@ -165,90 +229,139 @@ class Study:
         Args:
             token: the rater's.
             assignment: `ShownPair.assignment` of the pair that was clicked.
-            answer: left, right or tie.
+            answer: one of those offered.
             seconds: from the pair's appearance to the click; None when not known.
 
         Returns:
-            `accepted`; `repeated` when it had its answer before, which stands; `too_early` when
-            the pair had not been seen, and nothing was stored.
+            `accepted`, or why nothing was stored (see `VoteOutcome`).
 
         Raises:
             UnknownRater: the token or the assignment is not this study's, or not this rater's.
+            StudyUsageError: not an answer.
             DatabaseError: it could not be stored.
         """
-        checked = check_answer(answer)
+        checked = check_answer(answer, self.info.rules.answers)
+        if seconds is not None and not 0 <= seconds < LONGEST_SECONDS:
+            seconds = None  # a clock that jumped, or no number at all: nobody knows
 
         def work(session: Session) -> VoteOutcome:
             repository = Repository(session)
             repository.lock()
             rater = self._rater(repository, token)
-            row = repository.assignment(assignment, rater.id)
-            if row is None:
-                raise UnknownRater(
-                    "This pair was not given to this rater. Reload the page to go on."
-                )
-            if row.voted:
+            row = self._assignment(repository, rater, assignment)
+            if row.state == "answered":
                 return "repeated"
+            if rater.state == "closed":
+                return "closed"
             if too_early(seconds, self.info.rules):
                 return "too_early"
-            repository.add_vote(row.id, checked, seconds, self._clock())
-            if row.lapsed:
-                repository.retake(row.pair_id, rater.kind)
-            self._hand_out_ahead(repository, rater)
+            if row.state == "gone" or (
+                row.state == "lapsed" and not repository.retake(row.pair_id, rater.kind)
+            ):
+                return "lapsed"
+            repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
+            undoable = None if row.revision else row.id
+            repository.count_answer(rater.id, 1, undoable)
+            self._turns.hand_out_ahead(repository, rater)
             return "accepted"
 
         return self.write(work)
 
-    def _turn(self, repository: Repository, token: str) -> tuple[Turn, bool]:
-        """The rater's turn, and whether nothing needs to be handed out for it."""
-        rater = self._rater(repository, token)
-        waiting = [self._shown(row) for row in repository.open_assignments(rater.id)]
-        done = repository.count_done(rater.id)
-        current, upcoming = (*waiting, None, None)[:2]
-        turn = Turn(current, upcoming, done, rater.share if current else done)
-        return turn, len(waiting) == 2 or done + len(waiting) >= rater.share
+    def undo(self, token: str) -> bool:
+        """Take the last answer back: its pair is shown again and answered anew.
 
-    def _shown(self, row: AnyRow) -> ShownPair:
-        question = self.info.questions[row.question_id]
-        caption = row.caption if question.shows_caption else ""
-        return ShownPair(row.uid, question, caption, row.left, row.right)
+        The answer stays in the data, marked as revised. Once a pair: undoing an undo, or nothing,
+        changes nothing and returns False.
+        """
 
-    def _hand_out_ahead(self, repository: Repository, rater: AnyRow) -> None:
-        """Give the rater a current and an upcoming pair, as far as there are any."""
-        given = repository.count_given(rater.id)
-        missing = min(2 - len(repository.open_assignments(rater.id)), rater.share - given)
-        for extra in range(missing):
-            found = self.assign(repository, rater.id, rater.kind, given + extra, new_token())
-            if found is None:
+        def work(session: Session) -> bool:
+            repository = Repository(session)
+            repository.lock()
+            rater = self._rater(repository, token)
+            if not self._turns.can_undo(rater):
+                return False
+            repository.add_undo(rater.undoable_id, self._clock(), self._turns.lease)
+            repository.count_answer(rater.id, -1, None)
+            return True
+
+        return self.write(work)
+
+    def set_aside(self, token: str, assignment: str, reason: str) -> None:
+        """Pass over a pair that can't be shown; another takes its place.
+
+        Where one of its images is truly missing, no pair with that image is handed out any more
+        until the owner has put it back (see `resume`). Nothing answered is touched.
+        """
+
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            repository.lock()
+            rater = self._rater(repository, token)
+            row = self._assignment(repository, rater, assignment)
+            if row.state not in ("open", "lapsed"):
                 return
+            if row.state == "open" and row.expires_at is not None:
+                repository.give_back(row.pair_id, rater.kind)
+            repository.set_aside(row.id, _plain(reason), self._clock())
+            repository.count_given(rater.id, -1)
+            sides = (row.left_image_id, row.right_image_id)
+            missing = [image for image in sides if not self._file(image).is_file()]
+            if missing:
+                repository.withdraw(missing)
+
+        self.write(work)
 
     def assign(
-        self,
-        repository: Repository,
-        rater: int,
-        kind: RaterKind,
-        given: int,
-        uid: str,
-        now: datetime | None = None,
+        self, repository: Repository, to: Recipient, uid: str, now: datetime
     ) -> Assigned | None:
         """Hand one more pair to a rater (see `assignment.hand_out`)."""
-        return hand_out(
-            repository,
-            rater=rater,
-            kind=kind,
-            given=given,
-            question_ids=list(self.info.questions),
-            wanted=self.info.rules.votes_per_pair,
-            uid=uid,
-            now=now or self._clock(),
+        return self._turns.assign(repository, to, uid, now)
+
+    def completion_code(self, public_id: str) -> str:
+        """The code of one rater, where each has their own."""
+        return self._turns.completion_code(public_id)
+
+    @cached_property
+    def _turns(self) -> Turns:
+        with self.database.reading() as session:
+            pairs = Repository(session).captions()
+        return Turns(
+            self.info, self._clock, lambda: self._key, pairs, self._image_names, self._adviser
         )
+
+    @cached_property
+    def _adviser(self) -> Adviser | None:
+        """What chooses arm pairs in an adaptive study; None in a balanced one."""
+        votes = self.info.design.votes
+        if votes.scheduling == "balanced":
+            return None
+        return Adviser(list(self.info.arms), self._read, self._settle, votes.stop, self._all_votes)
+
+    def _read(self, work: Callable[[Session], T]) -> T:
+        with self.database.reading() as session:
+            return work(session)
+
+    def _settle(self, reasons: dict[str, str]) -> None:
+        self.write(lambda session: Repository(session).settle(reasons))
+
+    def _all_votes(self) -> pd.DataFrame:
+        from .export import votes_frame
+
+        return votes_frame(self)
 
     @staticmethod
     def _rater(repository: Repository, token: str) -> AnyRow:
-        rater = repository.rater(hash_token(token))
+        rater = repository.rater(hash_token(token)) if is_token(token) else None
         if rater is None:
             raise UnknownRater("This link is not of this study. Start again to get a new one.")
         return rater
+
+    @staticmethod
+    def _assignment(repository: Repository, rater: AnyRow, uid: str) -> AnyRow:
+        row = repository.assignment(uid, rater.id) if is_token(uid) else None
+        if row is None:
+            raise UnknownRater("This pair was not given to this rater. Reload the page to go on.")
+        return row
 
     def write(self, work: Callable[[Session], T]) -> T:
         """The result of `work` in a transaction of its own, once it is durable."""
@@ -258,13 +371,20 @@ class Study:
     # ------------------------------------------------------------------ images
 
     @cached_property
-    def _image_names(self) -> set[str]:
+    def _image_names(self) -> dict[int, str]:
         with self.database.reading() as session:
-            return Repository(session).image_names()
+            return Repository(session).names_by_image()
+
+    @cached_property
+    def _known_names(self) -> frozenset[str]:
+        return frozenset(self._image_names.values())
 
     def image_path(self, name: str) -> Path | None:
         """The file of an opaque name; None when there is no such image."""
-        return self.info.image_root / f"{name}.png" if name in self._image_names else None
+        return self.info.image_root / f"{name}.png" if name in self._known_names else None
+
+    def _file(self, image: int) -> Path:
+        return self.info.image_root / f"{self._image_names[image]}.png"
 
     # ------------------------------------------------------------------ for the owner
 
@@ -272,11 +392,57 @@ class Study:
         """Whether this is the owner's password."""
         return verify_password(password, self.info.password_hash)
 
+    @property
+    def state(self) -> StudyState:
+        """`open`, `paused` or `closed`, as it is now."""
+        with self.database.reading() as session:
+            return Repository(session).state()  # pyright: ignore[reportReturnType]
+
+    def pause(self) -> None:
+        """Hand out nothing for now; answers to pairs already shown still count."""
+        self._set_state("paused")
+
+    def resume(self) -> None:
+        """Go on after a pause; pairs whose images are all there again are handed out again."""
+        self._set_state("open")
+        present = [image for image in self._image_names if self._file(image).is_file()]
+        self.write(lambda session: Repository(session).restore(present))
+
+    def close_voting(self) -> None:
+        """End the study: no vote is taken any more."""
+        self._set_state("closed")
+
+    def _set_state(self, state: StudyState) -> None:
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            repository.lock()
+            if repository.state() == "closed" and state != "closed":
+                raise StudyUsageError(
+                    "This study is closed, and closed studies stay so: their votes may have been "
+                    "analysed. To ask for more, fork it: `glide-eval study fork`."
+                )
+            repository.set_state(state)
+
+        self.write(work)
+
+    def completion_codes(self) -> dict[str, str]:
+        """The completion code of each person who is done, by their id in votes.csv."""
+        with self.database.reading() as session:
+            raters = OwnerRepository(session).raters()
+        fixed = self.info.design.completion.code if self.info.design.completion else None
+        return {
+            row.rater: fixed or self.completion_code(row.rater)
+            for row in raters
+            if row.rater_kind == "person" and row.done >= row.share
+        }
+
     def progress(self) -> Progress:
         """Votes wanted and raters so far."""
         with self.database.reading() as session:
-            repository = Repository(session)
-            return Progress(
-                repository.wanted_by_question(self.info.rules.votes_per_pair),
-                repository.rater_counts(),
-            )
+            repository = OwnerRepository(session)
+            return Progress(repository.wanted_by_question(), repository.rater_counts())
+
+
+def _plain(text: str) -> str:
+    """A text any database takes: at most 200 characters, none of them a control or half of one."""
+    return "".join(letter for letter in text[:200] if letter.isprintable())

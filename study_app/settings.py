@@ -12,6 +12,7 @@ from .errors import StudyUsageError
 
 DATABASE_VARIABLE = "GLIDE_EVAL_STUDY_DB"
 PASSWORD_VARIABLE = "GLIDE_EVAL_OWNER_PASSWORD"
+EMAILS_VARIABLE = "GLIDE_EVAL_OWNER_EMAILS"
 
 
 def database_url(text: str) -> URL:
@@ -50,3 +51,9 @@ def url_from_environment() -> URL:
             "Start them with `glide-eval study serve RUN`."
         )
     return database_url(text)
+
+
+def owner_emails() -> frozenset[str]:
+    """Who may see the owner's page by an OpenID Connect login; empty: it has a password."""
+    text = os.environ.get(EMAILS_VARIABLE, "")
+    return frozenset(email.strip().lower() for email in text.split(",") if email.strip())

@@ -25,6 +25,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
+from .assignment import Assigned, Recipient
 from .domain import Answer, RaterKind
 from .errors import StudyError, StudyUsageError
 from .repository import Repository
@@ -182,7 +183,7 @@ def _join(
         public_id = f"simulated-{seed}-{number:04d}"
         row = repository.rater(public_id)
         if row is not None:
-            found[number] = (row.id, repository.count_done(row.id))
+            found[number] = (row.id, row.done)
         else:
             joined = EPOCH + timedelta(seconds=number)
             row_id = repository.add_rater(public_id, public_id, SIMULATED, shares[number], joined)
@@ -206,18 +207,28 @@ def _vote(
         now = EPOCH + timedelta(minutes=turn, seconds=rater.number)
         name = f"{study.info.name}/{seed}/{rater.number}/{turn}"
         uid = hashlib.sha256(name.encode()).hexdigest()[:32]
-        given = study.assign(repository, row_id, SIMULATED, turn, uid, now)
+        given = study.assign(repository, Recipient(row_id, SIMULATED, turn), uid, now)
         if given is None:
             continue
-        worth = utilities[given.question_id]
         rng = np.random.default_rng([seed, rater.number, turn])
-        answer, seconds = simulated_answer(
-            rater, worth[given.left_image_id], worth[given.right_image_id], rng
+        left, right = (
+            _utility(given, image, utilities)
+            for image in (given.left_image_id, given.right_image_id)
         )
+        answer, seconds = simulated_answer(rater, left, right, rng)
         seconds = round(max(seconds, study.info.rules.min_seconds), 3)
-        repository.add_vote(given.id, answer, seconds, now + timedelta(seconds=seconds))
+        repository.add_vote(given.id, 0, answer, seconds, now + timedelta(seconds=seconds))
+        repository.count_answer(row_id, 1, None)
         cast += 1
     return cast
+
+
+def _utility(given: Assigned, image: int, utilities: Utilities) -> tuple[float, str]:
+    """What an image is worth to a question, and its arm; 1 or 0 in a gold pair."""
+    worth, arm = utilities[given.question_id][image]
+    if given.right_answer_id is not None:
+        worth = float(image == given.right_answer_id)
+    return worth, arm
 
 
 def _utilities(study: Study, scores: Scores) -> Utilities:

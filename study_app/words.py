@@ -6,10 +6,33 @@ import functools
 import tomllib
 from importlib import resources
 
+from .errors import StudyUsageError
+
+Words = dict[str, dict[str, str]]
+
+
+def languages() -> list[str]:
+    """The languages there are words in: ISO 639 codes, sorted."""
+    folder = resources.files("study_app").joinpath("words")
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    )
+
 
 @functools.cache
-def words(language: str = "en") -> dict[str, dict[str, str]]:
-    """Section → key → text, each with its line breaks folded."""
+def words(language: str = "en") -> Words:
+    """Section → key → text, each with its line breaks folded.
+
+    Raises:
+        StudyUsageError: there is no file for this language.
+    """
+    if language not in languages():
+        raise StudyUsageError(
+            f"There are no words in the language {language!r}; expected one of "
+            f"{', '.join(languages())}. Another language is one more file in study_app/words/."
+        )
     text = resources.files("study_app").joinpath(f"words/{language}.toml").read_text("utf-8")
     return {
         section: {key: " ".join(value.split()) for key, value in entries.items()}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 T = TypeVar("T")
@@ -70,27 +71,22 @@ class Writer:
         return group, True
 
     def _commit(self, group: list[_Job]) -> None:
+        """All of a group in one commit; where one's work fails, each by itself, so it fails alone.
+
+        Nothing of a group that failed was stored, so running its work again is safe. Where the
+        database itself fails (full, locked, gone) everyone is told: trying each would only wait.
+        """
         try:
             with Session(self._engine) as session, session.begin():
                 for job in group:
-                    self._attempt(session, job, alone=len(group) == 1)
+                    job.result = job.work(session)
         except Exception as error:
-            for job in group:
-                if not job.done.done():
+            if len(group) == 1 or isinstance(error, OperationalError | InterfaceError):
+                for job in group:
                     job.done.set_exception(error)
+                return
+            for job in group:
+                self._commit([job])
         else:
             for job in group:
-                if not job.done.done():
-                    job.done.set_result(job.result)
-
-    @staticmethod
-    def _attempt(session: Session, job: _Job, *, alone: bool) -> None:
-        """One job; in a group its failure must not undo the others', hence the savepoint."""
-        if alone:
-            job.result = job.work(session)
-            return
-        try:
-            with session.begin_nested():
-                job.result = job.work(session)
-        except Exception as error:
-            job.done.set_exception(error)
+                job.done.set_result(job.result)

@@ -1,175 +1,275 @@
-"""The rater's page: start, pairs, thanks.
+"""The rater's page: consent, instructions, practice, pairs, thanks.
 
-Buttons are keyed by assignment, so a second click of a double click belongs to a button that is
-gone; `if st.button` rather than a callback, so that a click made while the server was restarting
-still counts.
+Two components share the script in `static/page/`: an inbox, which brings what the rater did, and a
+screen, which draws what comes next. In this order one run of the script both stores a vote and
+shows what follows. An event carries an id and is sent again until the screen has come back with
+that id as `ack`, so a click made while the server was restarting still counts, and counts once.
 """
 
 from __future__ import annotations
 
-import html
+import json
+import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
+from streamlit.components.v2 import component
 
-from study_app.domain import Answer, ShownPair, Turn, too_early
-from study_app.errors import DatabaseError, UnknownRater
+from study_app.domain import Feedback, ShownPair, Turn
+from study_app.errors import DatabaseError, EntryRefused, StudyError, UnknownRater
+from study_app.limits import joins
 from study_app.server import current_study
 from study_app.services import Study
-from study_app.words import words
+from study_app.words import Words, words
 
-from . import GUARD, STYLE
+from . import stages
 
 TOKEN = "rater"  # the query parameter that makes a rater's address theirs
-KEYS: dict[Answer, str] = {"left": "Left", "tie": "Down", "right": "Right"}
+LOADER = """
+const page = import(new URL("page/rater.js", document.baseURI));
+export default (component) => page.then((module) => module.{}(component));
+"""
+FORGIVEN_SECONDS = 2.0  # a browser's time may exceed what the server saw by the network's delay
+
+_inbox = component("glide_eval_inbox", js=LOADER.format("listen"))
+_screen = component("glide_eval_screen", js=LOADER.format("show"), isolate_styles=False)
+
+
+@dataclass(slots=True)
+class Visit:
+    """What one browser window has done since it connected.
+
+    Attributes:
+        ack: id of the last event that was dealt with; None in a window that just (re)connected.
+        notice: key in the words' `pair` section of what to tell the rater about it.
+        answered_at: when the last answer was accepted, on the server's monotonic clock.
+        practised: the practice pair just answered, with what to say about it.
+        refused: key in the words' `refused` section, where the way in is closed.
+        introduced: has read how to answer.
+    """
+
+    ack: str | None = None
+    notice: str = ""
+    answered_at: float | None = None
+    practised: tuple[ShownPair, Feedback] | None = None
+    refused: str = ""
+    introduced: bool = False
 
 
 def page() -> None:
     """Show the rater what comes next."""
-    st.html(STYLE)
+    visit = _visit()
+    _deal_with(_inbox(key="inbox", on_event_change=lambda: None).get("event"), visit)
+    # as bytes: Streamlit would search anything else for tables, at each vote
+    _screen(key="screen", data=json.dumps(_data(visit)).encode())
+
+
+def _visit() -> Visit:
+    return st.session_state.setdefault("visit", Visit())
+
+
+# ---------------------------------------------------------------------- what is shown
+
+
+def _data(visit: Visit) -> dict[str, Any]:
     try:
-        _way(current_study(), st.query_params.get(TOKEN))
+        study = current_study()
+        text = words(study.info.language)
+        return _way(study, text, visit) | {
+            "ack": visit.ack,
+            "language": study.info.language,
+            "title": text["page"]["title"],
+        }
     except DatabaseError:
-        st.warning(words()["trouble"]["storage"])
-        st.button(words()["trouble"]["again"], type="primary")
-    st.html(GUARD, unsafe_allow_javascript=True)
+        text = words()
+        shown = {"html": stages.trouble(text), "words": text["pair"], "language": "en"}
+        return shown | {"ack": visit.ack, "title": text["page"]["title"]}
 
 
-def _way(study: Study, token: str | None) -> None:
+def _way(study: Study, text: Words, visit: Visit) -> dict[str, Any]:
+    token = st.query_params.get(TOKEN)
+    if token is None and not visit.refused and (study.info.entry != "open" or _came_by_link()):
+        token = _enter(study, visit)
     if token is None:
-        _start(study)
-        return
+        html = stages.refused(text, visit.refused) if visit.refused else stages.first(study, text)
+        return {"html": html, "words": text["pair"]}
     try:
         turn = study.turn(token)
     except UnknownRater:
-        st.info(words()["trouble"]["unknown"])
-        _start(study)
-        return
-    if turn.current is None:
-        _end(turn)
-    else:
-        _pair(study, token, turn, turn.current)
+        return {"html": stages.refused(text, "forged"), "words": text["pair"]}
+    if _is_new(turn) and not visit.introduced and not study.info.instructions:
+        return {"html": stages.instructions(study, text), "words": text["pair"]}
+    if turn.current is not None or visit.practised is not None:
+        return _pair(study, text, visit, turn)
+    return {"html": stages.of(turn, study, text), "words": text["pair"]}
 
 
-def _start(study: Study) -> None:
-    text = words()["start"]
-    questions = "".join(f"<li>{html.escape(q.text)}</li>" for q in study.info.questions.values())
-    pace = text["pace"].format(total=study.info.rules.pairs_per_rater)
-    st.html(
-        f"<main class='start'><h1>{text['title']}</h1><p>{text['about']}</p>"
-        f"<h2>{text['asked']}</h2><ul>{questions}</ul>"
-        f"<h2>{text['how']}</h2><p>{pace}</p><dl class='keys'>"
-        f"<div><dt><kbd>←</kbd></dt><dd>{text['how_left']}</dd></div>"
-        f"<div><dt><kbd>↓</kbd></dt><dd>{text['how_tie']}</dd></div>"
-        f"<div><dt><kbd>→</kbd></dt><dd>{text['how_right']}</dd></div></dl>"
-        f"<p class='small'>{text['keep']}</p></main>"
+def _is_new(turn: Turn) -> bool:
+    return turn.stage in ("practice", "pairs") and not turn.done
+
+
+def _came_by_link() -> bool:
+    return any(
+        name in st.query_params for name in ("PROLIFIC_PID", "workerId", "assignmentId", "invite")
     )
-    if st.button(text["button"], type="primary", key="start", shortcut="Enter", width="stretch"):
-        st.query_params[TOKEN] = study.join()
-        st.session_state["started"] = True
-        st.rerun()
 
 
-@dataclass(slots=True)
-class _Look:
-    """One session's look at the pair before the rater.
+def _pair(study: Study, text: Words, visit: Visit, turn: Turn) -> dict[str, Any]:
+    pair, upcoming, feedback = turn.current, turn.upcoming, None
+    if visit.practised is not None:
+        shown, given = visit.practised
+        pair, upcoming = shown, turn.current
+        feedback = {"right": given.right, "text": stages.feedback(given, text)}
+    assert pair is not None
+    total = max(turn.total, 1)
+    return {
+        "words": text["pair"],
+        "pair": _sent(pair),
+        "upcoming": upcoming and _sent(upcoming),
+        "answers": pair.answers,
+        "can_undo": turn.can_undo and feedback is None,
+        "feedback": feedback,
+        "notice": text["pair"].get(visit.notice, ""),
+        "min_seconds": study.info.rules.min_seconds,
+        "image_size": study.info.image_size,
+        "progress": {
+            "done": turn.done,
+            "total": total,
+            "text": ""
+            if pair.practice
+            else text["pair"]["progress"].format(done=min(turn.done + 1, total), total=total),
+        },
+    }
 
-    Attributes:
-        assignment: which pair.
-        question: its question's key.
-        changed: the pair before it had another question.
-        shown_at: when it appeared, on the server's monotonic clock; None for a pair that a
-            session of before showed first (a reload, a restarted server): nobody knows when.
-        last_click: the last click that did not count, or when it appeared.
-        hint: a word to the rater on that click.
+
+def _sent(pair: ShownPair) -> dict[str, Any]:
+    return {
+        "id": pair.assignment,
+        "question": pair.question.text,
+        "caption": pair.caption,
+        "left": pair.left,
+        "right": pair.right,
+        "practice": pair.practice,
+    }
+
+
+# ---------------------------------------------------------------------- what the rater did
+
+
+def _deal_with(event: object, visit: Visit) -> None:
+    """Do what an event asks for, unless that was done already.
+
+    What comes from a browser may be forged: kinds, ids and answers are looked up, not trusted.
     """
-
-    assignment: str
-    question: str
-    changed: bool
-    shown_at: float | None
-    last_click: float | None
-    hint: str = ""
-
-
-def _pair(study: Study, token: str, turn: Turn, pair: ShownPair) -> None:
-    look = _look_at(pair)
-    st.html(_pair_html(study, turn, pair, look))
-    clicked: Answer | None = None
-    with st.container(horizontal=True, key="answers"):
-        for answer, shortcut in KEYS.items():
-            if st.button(
-                words()["pair"][answer],
-                key=f"{answer}-{pair.assignment}",
-                shortcut=shortcut,
-                width="stretch",
-                wrap=True,
-            ):
-                clicked = answer
-    if clicked is not None:
-        _answer(study, token, clicked, look)
-    st.html(f"<p class='hint' role='status'>{look.hint or '&nbsp;'}</p>")
-
-
-def _look_at(pair: ShownPair) -> _Look:
-    before: _Look | None = st.session_state.get("look")
-    if before is not None and before.assignment == pair.assignment:
-        return before
-    first_here = before is not None or "started" in st.session_state
-    now = time.monotonic() if first_here else None
-    changed = before is not None and before.question != pair.question.key
-    look = _Look(pair.assignment, pair.question.key, changed, now, now)
-    st.session_state["look"] = look
-    return look
-
-
-def _answer(study: Study, token: str, answer: Answer, look: _Look) -> None:
-    """Store a click, then show the next pair; a click on a pair not yet seen is no answer."""
-    now = time.monotonic()
-    # should a held key get past the guard in the page, it has to be quiet before it counts again
-    if look.last_click is not None and too_early(now - look.last_click, study.info.rules):
-        look.last_click = now
-        look.hint = words()["pair"]["too_early"]
+    if not isinstance(event, Mapping):
         return
-    seconds = None if look.shown_at is None else now - look.shown_at
-    study.vote(token, look.assignment, answer, seconds)
-    st.rerun()
+    name, act = event.get("id"), _ACTS.get(str(event.get("kind")))
+    if not isinstance(name, str) or not 1 <= len(name) <= 64 or name == visit.ack or act is None:
+        return
+    visit.ack, visit.notice = name, ""
+    try:
+        act(current_study(), st.query_params.get(TOKEN), visit, event)
+    except DatabaseError:
+        visit.notice = "storage"
+    except StudyError:
+        visit.notice = "repeated"  # forged, or of a pair that is no longer this rater's
 
 
-def _pair_html(study: Study, turn: Turn, pair: ShownPair, look: _Look) -> str:
-    """Question, caption and both images; the next pair's images load unseen."""
-    text = words()["pair"]
-    progress = text["progress"].format(done=turn.done + 1, total=turn.total)
-    share = 100 * turn.done / max(turn.total, 1)
-    caption = (
-        f"<p class='caption'><span>{text['caption']}</span>“{html.escape(pair.caption)}”</p>"
-        if pair.caption
-        else "<p class='caption'></p>"
-    )
-    width, height = study.info.image_size
-    images = "".join(
-        f"<img src='image/{name}.png' width='{width}' height='{height}' alt='{alt}' "
-        "decoding='sync' draggable='false'>"
-        for name, alt in ((pair.left, text["left_image"]), (pair.right, text["right_image"]))
-    )
-    ahead = ""
-    if turn.upcoming is not None:
-        names = (turn.upcoming.left, turn.upcoming.right)
-        ahead = "".join(f"<img src='image/{name}.png' alt=''>" for name in names)
-    return (
-        f"<div class='progress'><div class='bar'><i style='width:{share:.1f}%'></i></div>"
-        f"<span>{progress}</span></div>"
-        f"<h1 class='question {'changed' if look.changed else ''}'>"
-        f"{html.escape(pair.question.text)}</h1>{caption}"
-        f"<div class='pair' style='--ratio:{width / height:.4f}'>{images}</div>"
-        f"<div class='ahead' aria-hidden='true'>{ahead}</div>"
-    )
+def _enter(study: Study, visit: Visit) -> str | None:
+    """Let somebody in by the address they came with; None when they can't be."""
+    if not joins.allow(st.context.ip_address or "this machine"):
+        visit.refused = "many"
+        return None
+    try:
+        token = study.admit(st.query_params.to_dict())
+    except EntryRefused as error:
+        visit.refused = error.reason
+        return None
+    st.query_params.clear()  # outside ids don't stay in the address bar
+    st.query_params[TOKEN] = token
+    return token
 
 
-def _end(turn: Turn) -> None:
-    text = words()["end"]
-    body = text["text"].format(done=turn.done) if turn.done else text["nothing"]
-    st.html(
-        f"<main class='end'><div class='tick'>✓</div><h1>{text['title']}</h1><p>{body}</p></main>"
-    )
+def _agree(study: Study, token: str | None, visit: Visit, _event: Mapping[str, Any]) -> None:
+    token = token or _enter(study, visit)
+    if token is not None:
+        study.agree(token)
+
+
+def _begin(study: Study, token: str | None, visit: Visit, _event: Mapping[str, Any]) -> None:
+    token = token or _enter(study, visit)
+    if token is not None:
+        study.instructed(token)
+        visit.introduced = True
+
+
+def _answer(study: Study, token: str | None, visit: Visit, event: Mapping[str, Any]) -> None:
+    if token is None or visit.practised is not None:
+        return
+    assignment, answer = str(event.get("assignment")), str(event.get("answer"))
+    for item in study.info.practice:
+        if item.shown.assignment == assignment:
+            visit.practised = item.shown, study.practise(token, assignment, answer)
+            return
+    now = time.monotonic()
+    elapsed = None if visit.answered_at is None else now - visit.answered_at
+    if elapsed is not None and elapsed < study.info.rules.min_seconds / 2:
+        visit.notice = "too_early"  # no page of ours sends answers at this pace
+        return
+    outcome = study.vote(token, assignment, answer, _seconds(event.get("seconds"), elapsed))
+    if outcome == "accepted":
+        visit.answered_at = now
+    else:
+        visit.notice = outcome
+
+
+def _seconds(claimed: object, elapsed: float | None) -> float | None:
+    """The time a rater took, as the browser measured it; None when it can't be true."""
+    if not isinstance(claimed, int | float) or not math.isfinite(claimed) or claimed < 0:
+        return None
+    return claimed if elapsed is None or claimed <= elapsed + FORGIVEN_SECONDS else None
+
+
+def _undo(study: Study, token: str | None, visit: Visit, _event: Mapping[str, Any]) -> None:
+    if token is not None:
+        visit.notice = "undone" if study.undo(token) else "not_undone"
+
+
+def _rest(study: Study, token: str | None, _visit: Visit, _event: Mapping[str, Any]) -> None:
+    if token is not None:
+        study.rested(token)
+
+
+def _next(_study: Study, _token: str | None, visit: Visit, _event: Mapping[str, Any]) -> None:
+    visit.practised = None
+
+
+def _retry(_study: Study, _token: str | None, visit: Visit, _event: Mapping[str, Any]) -> None:
+    visit.refused = ""
+
+
+def _set_aside(study: Study, token: str | None, visit: Visit, event: Mapping[str, Any]) -> None:
+    """Leave out a pair whose image is gone; only if it is, whatever the browser says."""
+    current = None if token is None else study.turn(token).current
+    if token is None or current is None or current.assignment != event.get("assignment"):
+        return
+    paths = (study.image_path(name) for name in (current.left, current.right))
+    if not all(path is not None and path.is_file() for path in paths):
+        study.set_aside(token, current.assignment, "an image file is missing")
+        visit.notice = "set_aside"
+
+
+_Act = Callable[[Study, str | None, Visit, Mapping[str, Any]], None]
+_ACTS: dict[str, _Act] = {
+    "agree": _agree,
+    "begin": _begin,
+    "answer": _answer,
+    "undo": _undo,
+    "rest": _rest,
+    "next": _next,
+    "retry": _retry,
+    "set_aside": _set_aside,
+}

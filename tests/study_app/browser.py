@@ -57,17 +57,24 @@ class Seen:
 class RaterWindow:
     """The rating page, by what a person sees and does."""
 
-    BUTTONS = ("left", "tie", "right")
-
     def __init__(self, driver: webdriver.Chrome, address: str) -> None:
         self.driver = driver
         self.address = address
 
-    def start(self) -> Seen:
-        """From the study's plain address to the first pair."""
-        self.driver.get(self.address)
-        self.wait(lambda: self._one(".st-key-start button")).click()
-        return self.wait(self.seen)
+    def start(self, path: str = "") -> Seen:
+        """From the study's address, by whatever stands before them, to the first pair."""
+        self.driver.get(self.address + path)
+        return self.wait(self._first_pair)
+
+    def _first_pair(self) -> Seen | None:
+        """The pair on the page; goes on from a page that is only text."""
+        self.go_on()
+        return self.seen()
+
+    def go_on(self) -> None:
+        """Press the page's one button, if it has one that is waiting for it."""
+        for button in self.all("main.text [data-event]:not([aria-disabled])"):
+            button.click()
 
     def seen(self) -> Seen | None:
         """The pair on the page; None while there is none, or it can't be answered yet."""
@@ -75,13 +82,21 @@ class RaterWindow:
         return Seen(*found) if found else None
 
     def click(self, answer: str, *, double: bool = False) -> None:
-        button = self._all(".st-key-answers button")[self.BUTTONS.index(answer)]
+        button = self.all(f".answers button[data-answer={answer}]")[0]
         actions = ActionChains(self.driver, duration=0)
         (actions.double_click(button) if double else actions.click(button)).perform()
 
     def press(self, key: str, *, repeats: int = 0) -> None:
         """A key, held for as many repeats, 30 ms apart."""
-        down = {"type": "rawKeyDown", "key": key, "code": key, "windowsVirtualKeyCode": _CODES[key]}
+        code = "Space" if key == " " else key
+        down = {
+            "type": "rawKeyDown",
+            "key": key,
+            "code": code,
+            "windowsVirtualKeyCode": _CODES[key],
+        }
+        if key == "Enter":
+            down |= {"type": "keyDown", "text": "\r"}  # what presses a button
         self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", down)
         for _ in range(repeats):
             time.sleep(0.03)
@@ -111,21 +126,28 @@ class RaterWindow:
         text = self.driver.find_element(By.TAG_NAME, "body").text
         raise WebDriverException(f"Waited {seconds} s in vain. The page says: {text[:500]!r}")
 
-    def _all(self, css: str):
+    def all(self, css: str):
         return self.driver.find_elements(By.CSS_SELECTOR, css)
 
-    def _one(self, css: str):
-        found = self._all(css)
-        return found[0] if found else None
+    def says(self, text: str) -> bool:
+        return text in self.driver.find_element(By.TAG_NAME, "body").text
 
 
 # in one script, so that it is of one moment
 _SEEN = """
-const images = [...document.querySelectorAll(".pair img")];
-const progress = document.querySelector(".progress span");
-const ready = images.length === 2 && images.every(image => image.complete && image.naturalWidth)
-  && progress && document.querySelectorAll(".st-key-answers button").length === 3;
+const page = document.querySelector(".pair-page");
+if (!page || !page.dataset.answerable) return null;
+const images = [...page.querySelectorAll(".pair img")];
+const ready = images.length === 2 && images.every(image => image.complete && image.naturalWidth);
 return ready ? [...images.map(image => /([0-9a-f]{32})[.]png$/.exec(image.src)[1]),
-  progress.textContent] : null;
+  page.querySelector(".progress span").textContent] : null;
 """
-_CODES = {"ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
+_CODES = {
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    " ": 32,
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+}

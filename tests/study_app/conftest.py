@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -73,9 +74,25 @@ def _new_study(run: RunFolder, url: URL) -> Iterator[Study]:
 
 @dataclass
 class Postgres:
-    """A throw-away PostgreSQL server."""
+    """A throw-away PostgreSQL server.
+
+    Attributes:
+        port: on this machine.
+        control: runs pg_ctl on it.
+        options: what it was started with.
+    """
 
     port: int
+    control: Callable[..., None]
+    options: str
+
+    def stop(self) -> None:
+        """As when the machine it runs on goes away."""
+        self.control("-m", "immediate", "-w", "stop")
+
+    def start(self) -> None:
+        """Come back, with everything that was committed."""
+        self.control("-o", self.options, "-w", "start")
 
     @property
     def server_url(self) -> str:
@@ -90,9 +107,17 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    binaries = _postgres_binaries()
-    if binaries is None:
+    if _postgres_binaries() is None:
         pytest.skip("no PostgreSQL server binaries (initdb, pg_ctl) on this machine")
+    with start_postgres() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def start_postgres(*, durable: bool = False) -> Iterator[Postgres]:
+    """A server in a folder of its own; `durable` writes to the disk before it answers."""
+    binaries = _postgres_binaries()
+    assert binaries is not None
     # PostgreSQL refuses to run as root, and its user can't enter pytest's private folders
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     folder = Path(tempfile.mkdtemp(prefix="study-postgres-"))
@@ -105,11 +130,13 @@ def postgres() -> Iterator[Postgres]:
 
     try:
         call(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync")
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        log = folder / "log"
-        call(binaries / "pg_ctl", "-D", data, "-o", options, "-l", log, "-w", "start")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+        options += "" if durable else " -c fsync=off"
+        call(binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
         try:
-            yield Postgres(port)
+            yield Postgres(
+                port, lambda *words: call(binaries / "pg_ctl", "-D", data, *words), options
+            )
         finally:
             call(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
     finally:

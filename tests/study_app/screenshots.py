@@ -32,7 +32,7 @@ def take(address: str, password: str, folder: Path) -> list[Path]:
             driver.save_screenshot(str(taken[-1]))
 
         driver.get(address)
-        window.wait(lambda d=driver: d.find_elements("css selector", ".st-key-start button"))
+        window.wait(lambda w=window: w.all("main.text"))
         shot("start")
         window.start()
         shot("pair")

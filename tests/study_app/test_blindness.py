@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import re
 import shutil
+import time
+import urllib.parse
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from scipy.stats import kruskal
 
 from glide_eval.errors import ImageError
 from glide_eval.run_store import RunFolder
@@ -97,3 +101,37 @@ def test_names_are_random_not_derived_from_the_sample(run, sqlite_url, tmp_path)
 
     again = sqlite_url.set(database=str(tmp_path / "again.db"))
     assert not names(sqlite_url) & names(again)
+
+
+def fetch(connection: http.client.HTTPConnection, name: str) -> tuple[dict[str, str], bytes, float]:
+    """Headers, bytes and seconds of an image's answer."""
+    start = time.perf_counter()
+    connection.request("GET", f"/image/{name}.png")
+    answer = connection.getresponse()
+    content = answer.read()
+    return dict(answer.getheaders()), content, time.perf_counter() - start
+
+
+def test_headers_bytes_and_time_of_an_image_tell_no_arm(sqlite_study, serving):
+    with sqlite_study.database.reading() as session:
+        repository = Repository(session)
+        names = repository.names_by_image()
+        images = [(names[image.id], image.arm) for image in repository.images()]
+    np.random.default_rng(0).shuffle(images)
+    parts = urllib.parse.urlsplit(serving(sqlite_study.database.url).address)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    seconds: dict[str, list[float]] = {}
+    seen_headers, seen_forms = set(), set()
+    for turn in range(4):
+        for name, arm in images:
+            headers, content, took = fetch(connection, name)
+            headers.pop("date"), headers.pop("content-length")
+            seen_headers.add(tuple(headers.items()))
+            seen_forms.add((content[:33], content[-12:]))  # size and kind; the end
+            if turn:
+                seconds.setdefault(arm, []).append(took)
+    connection.close()
+    assert len(seen_headers) == 1, "every image comes with the same headers in the same order"
+    assert not {"last-modified", "etag"} & {name.lower() for name, _ in seen_headers.pop()}
+    assert len(seen_forms) == 1, "one size, one kind of file"
+    assert kruskal(*seconds.values()).pvalue > 1e-6, "no arm is slower to come than another"

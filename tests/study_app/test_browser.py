@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-from selenium.webdriver.common.keys import Keys
 from sqlalchemy import select
 
 from study_app.create import create_study
@@ -16,7 +15,6 @@ from study_app.export import votes_frame
 from study_app.orm import ImageRow
 from study_app.repository import Repository
 from study_app.services import Study
-from study_app.simulate import read_scores, simulate
 
 from .browser import RaterWindow, Seen, chromium
 from .conftest import PASSWORD
@@ -83,7 +81,7 @@ def test_votes_survive_double_clicks_reload_sigkill_and_restart(open_study, serv
         answer(how, double=True)
         time.sleep(A_LOOK)
         assert rater.seen() == seen, "the second click of a double click answers nothing"
-    for key, how in (("ArrowRight", "right"), ("ArrowDown", "tie"), ("ArrowLeft", "left")):
+    for key, how in (("ArrowRight", "right"), (" ", "tie"), ("ArrowLeft", "left")):
         time.sleep(A_LOOK)
         rater.press(key)
         answers.append((seen, how))
@@ -103,7 +101,7 @@ def test_votes_survive_double_clicks_reload_sigkill_and_restart(open_study, serv
     assert stored(study) == cast(study, answers), "every acknowledged vote, once, as it was given"
 
     server.start()
-    rater.wait(lambda: not browser.find_elements("css selector", "[role=dialog]"))
+    rater.wait(lambda: not rater.all("[role=dialog]"))
     assert rater.wait(rater.seen) == seen, "the rater is where they were, without a reload"
     rater.click("right")
     answers.append((seen, "right"))
@@ -121,9 +119,7 @@ def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
     server = serving(sqlite_study.database.url)
     rater = RaterWindow(browser, server.address)
     # a person can't make themselves simulated, nor anything else, by the address
-    browser.get(f"{server.address}/?kind=simulated&rater_kind=simulated")
-    rater.wait(lambda: browser.find_elements("css selector", ".st-key-start button"))[0].click()
-    seen = rater.wait(rater.seen)
+    seen = rater.start("/?kind=simulated&rater_kind=simulated")
     pages, urls = [], set()
     for _ in range(7):
         time.sleep(0.7)
@@ -134,7 +130,7 @@ def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
         seen = rater.next_after(seen)
     time.sleep(0.7)
     rater.click("tie")
-    rater.wait(lambda: browser.find_elements("css selector", "main.end"))
+    rater.wait(lambda: browser.find_elements("css selector", "main.done"))
     secrets = [*sqlite_study.info.arms, *sqlite_study.info.arms.values(), "p000", "samples/"]
     elsewhere = [url for url in urls if not url.startswith((server.address, "data:", "blob:"))]
     assert not elsewhere, "nothing is fetched from anywhere else"
@@ -147,27 +143,23 @@ def test_a_raters_page_and_traffic_tell_no_arm_and_they_reach_the_end(
     assert votes["seconds"].between(0.6, 60).all()
 
 
-def test_the_owner_needs_the_password_and_simulated_votes_are_announced(
-    sqlite_study, serving, browser, run
-):
-    simulate(sqlite_study, read_scores(run.scores_path), raters=6, votes=60, seed=0)
-    server = serving(sqlite_study.database.url)
-    window = RaterWindow(browser, server.address)
-
-    def says(text: str) -> bool:
-        return text in browser.find_element("tag name", "body").text
-
-    def sign_in(password: str) -> None:
-        field = window.wait(lambda: browser.find_elements("css selector", "input[type=password]"))
-        field[0].send_keys(Keys.CONTROL, "a")
-        field[0].send_keys(password, Keys.ENTER)
-
-    browser.get(f"{server.address}/owner")
-    sign_in("a guess")
-    window.wait(lambda: says("That is not the password"))
-    assert not says("cfg-3")
-    assert not says("Votes by people")
-    sign_in(PASSWORD)
-    window.wait(lambda: says("60 of the 60 votes are simulated"))
-    window.wait(lambda: says("Live Elo, SIMULATED votes, not people’s"))
-    window.wait(lambda: says("Download votes.csv (60 votes)"))
+def test_images_deleted_meanwhile_are_passed_over_and_nothing_is_lost(open_study, serving, browser):
+    server = serving(open_study.database.url)
+    rater = RaterWindow(browser, server.address)
+    seen = rater.start()
+    token = browser.current_url.split("rater=")[1]
+    turn = open_study.turn(token)
+    kept = {turn.current.left, turn.current.right, turn.upcoming.left, turn.upcoming.right}
+    images = sorted(open_study.info.image_root.glob("*.png"))
+    gone = [path for path in images if path.stem not in kept][::4]
+    for path in gone:
+        path.unlink()
+    told = False
+    for _ in range(6):
+        time.sleep(A_LOOK)
+        rater.click("left")
+        seen = rater.next_after(seen)
+        told = told or rater.says("left that pair out")
+        assert not {seen.left, seen.right} & {path.stem for path in gone}
+    assert told, "the rater hears why"
+    assert len(votes_frame(open_study)) == 6

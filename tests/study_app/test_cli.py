@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -40,6 +41,61 @@ def test_a_study_from_create_to_export(cli, run):
     assert pd.read_csv(run.votes_path)["rater_kind"].unique().tolist() == ["simulated"]
 
 
+def test_a_study_file_from_create_to_fork_and_backup(cli, run, tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(f'[[runs]]\npath = "{run.root}"\n[entry]\nby = "invite"\n')
+    status, text = cli("create", "--study", path)
+    assert (status, "120 pairs from" in text) == (0, True)
+    assert f"glide-eval study serve {run.root}" in text
+
+    status, text = cli("invite", run.root, "--count", 3, "--url", "https://example.org/")
+    assert status == 0
+    assert len(set(text.split())) == 3
+    assert all(line.startswith("https://example.org/?invite=") for line in text.split())
+
+    for command, word in (("pause", "Paused"), ("resume", "Open"), ("close", "Closed")):
+        status, text = cli(command, run.root)
+        assert (status, text.startswith(word)) == (0, True)
+    assert "CLOSED" in cli("status", run.root)[1]
+    assert cli("codes", run.root) == (0, ""), "nobody is done"
+    assert cli("resume", run.root)[0] == 2
+
+    path.write_text(path.read_text() + "[votes]\nper_pair = 5\n")
+    status, text = cli("serve", run.root, "--port", 0)
+    assert (status, "votes.per_pair: 2 → 5" in text) == (2, True)
+    fork = tmp_path / "fork.db"
+    status, text = cli("fork", run.root, "--study", path, "--out", fork)
+    assert (status, "Forked: votes.per_pair: 2 → 5." in text) == (0, True)
+    assert "it wants 600 votes" in text
+
+    status, text = cli("backup", "--db", fork, "--out", tmp_path / "copy.db")
+    assert (status, "Copied the study with 0 votes" in text) == (0, True)
+    assert cli("upgrade", "--db", tmp_path / "copy.db")[1].startswith("The study is up to date")
+
+
+def test_votes_leave_in_any_format_and_come_back(cli, run, tmp_path):
+    cli("create", run.root, "--pairs", 5)
+    cli("simulate", run.root, "--raters", 4)
+    for name in ("csv", "parquet", "jsonl"):
+        assert cli("export", run.root, "--format", name)[0] == 0
+        assert (run.root / f"votes.{name}").stat().st_size > 0
+    status, text = cli("import", run.votes_path, "--db", tmp_path / "again.db")
+    assert (status, "Imported 20 votes of 4 raters" in text) == (0, True)
+    assert "Live Elo" in cli("status", "--db", tmp_path / "again.db")[1]
+    assert cli("import", tmp_path / "none.csv", "--db", tmp_path / "b.db")[0] == 2
+
+
+def test_a_raters_data_are_deleted_only_when_confirmed(cli, run, monkeypatch):
+    cli("create", run.root)
+    cli("simulate", run.root, "--raters", 2, "--votes", 10)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    arguments = ("delete-rater", run.root, "--rater", "simulated-0-0000")
+    assert cli(*arguments)[0] == 130
+    status, text = cli(*arguments, "--yes")
+    assert (status, "5 votes were deleted" in text) == (0, True)
+    assert cli(*arguments, "--yes")[0] == 2, "nobody is known by that any more"
+
+
 def test_a_password_given_is_not_printed(cli, run, monkeypatch):
     monkeypatch.setenv("GLIDE_EVAL_OWNER_PASSWORD", "open sesame")
     status, text = cli("create", run.root)
@@ -68,6 +124,9 @@ def test_wrong_usage_ends_with_status_2(cli, run):
         ("create", run.root, "--question", "beauty"),
         ("create", run.root, "--db", "mysql://host/db"),
         ("status",),
+        ("create",),
+        ("create", "--study", run.root / "none.toml"),
+        ("create", run.root, "--study", run.config_path, "--pairs", 3),
         ("serve", run.root, "--port", 70000),
     ):
         assert cli(*arguments)[0] == 2, arguments

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study_app.create import create_study
+from study_app.create import create_from_design, create_study
+from study_app.design import GoldTable, StudyDesign
 from study_app.errors import StudyError, StudyUsageError, UnknownRater
 from study_app.export import to_csv, votes_frame
+from study_app.overview import gold_accuracy
 from study_app.services import Study
 from study_app.settings import database_url
 from study_app.simulate import SimulatedRater, read_scores, simulate, simulated_answer
@@ -79,6 +81,17 @@ def test_answers_follow_the_scores(sqlite_study, scores):
     assert won["cfg-3"] > 1.5 * won["unguided"]
     assert 0 < (votes["answer"] == "tie").mean() < 0.4
     assert votes["seconds"].between(0.6, 60).all()
+
+
+def test_simulated_raters_mostly_know_gold_pairs(run, sqlite_url, scores):
+    gold = GoldTable(per_rater=4)
+    create_from_design(StudyDesign(gold=gold), sqlite_url, run=run, password="x")
+    study = Study.open(sqlite_url)
+    simulate(study, scores, raters=10, votes=150, seed=0)
+    (photorealism, captions) = gold_accuracy(votes_frame(study)).to_dict("records")
+    study.close()
+    assert photorealism["n"] + captions["n"] > 8
+    assert min(photorealism["accuracy"], captions["accuracy"]) > 0.8
 
 
 def test_a_rater_with_a_side_bias_prefers_that_side_of_equal_images():

@@ -123,7 +123,7 @@ def test_each_pair_gets_exactly_the_votes_asked_for(study):
     assert not votes.duplicated(["rater", "question", "prompt_id", "arm_left", "arm_right"]).any()
 
 
-def test_a_pair_abandoned_goes_back_and_a_late_answer_still_counts(run, url):
+def test_a_pair_abandoned_goes_to_another_and_a_late_answer_is_not_one_too_many(run, url):
     create_study(run, url, pairs_per_question=1, rules=Rules(votes_per_pair=1))
     clock = Clock()
     study = Study.open(url, clock)
@@ -133,8 +133,33 @@ def test_a_pair_abandoned_goes_back_and_a_late_answer_still_counts(run, url):
         assert study.turn(patient).current is None, "both pairs are out with the first rater"
         clock.now += LEASE + timedelta(seconds=1)
         assert answer_all(study, patient) == 2
-        assert study.vote(gone, left_open.current.assignment, "right", None) == "accepted"
-        assert len(votes_frame(study)) == 3
+        assert study.vote(gone, left_open.current.assignment, "right", None) == "lapsed"
+        assert study.turn(gone).stage == "done"
+        assert len(votes_frame(study)) == 2
+    finally:
+        study.close()
+
+
+def test_a_late_answer_counts_while_nobody_else_has_the_pair(run, url):
+    create_study(run, url, pairs_per_question=2, rules=Rules(votes_per_pair=1))
+    clock = Clock()
+    study = Study.open(url, clock)
+    try:
+        gone = [study.join(), study.join()]
+        seen = [(token, study.turn(token)) for token in gone]
+        clock.now += LEASE + timedelta(seconds=1)
+        patient = study.join()
+        assert study.turn(patient).upcoming is not None, "two of the four pairs, called in"
+        outcomes = [
+            study.vote(token, pair.assignment, "tie", None)
+            for token, turn in seen
+            for pair in (turn.current, turn.upcoming)
+        ]
+        assert sorted(outcomes) == ["accepted", "accepted", "lapsed", "lapsed"]
+        assert answer_all(study, patient) == 2
+        votes = votes_frame(study)
+        assert not votes.duplicated(["question", "prompt_id"]).any()
+        assert len(votes) == 4
     finally:
         study.close()
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import event, func, insert, select
 
+from study_app.database import open_database
+from study_app.errors import DatabaseError
 from study_app.orm import RaterRow
 from study_app.passwords import new_token
-from study_app.services import utc_now
+from study_app.services import Study, utc_now
 from study_app.writer import GROUP
 
 
@@ -52,6 +55,33 @@ def test_work_that_fails_in_a_group_takes_nobody_else_along(study):
     assert outcomes.count("failed") == works.count(fail)
     with study.database.reading() as session:
         assert session.scalar(select(func.count(RaterRow.id))) == added
+
+
+def test_a_group_that_finds_the_database_locked_is_told_at_once_not_one_by_one(sqlite_study):
+    path = str(sqlite_study.database.url.database)
+    hasty = Study(open_database(sqlite_study.database.url, busy_seconds=0.3))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    failed: list[Exception] = []
+
+    def join() -> None:
+        try:
+            hasty.join()
+        except DatabaseError as error:
+            failed.append(error)
+
+    begins: list[object] = []
+    event.listen(hasty.database.engine, "begin", begins.append)
+    threads = [threading.Thread(target=join) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    holder.close()
+    hasty.join()
+    hasty.close()
+    assert len(failed) == 30
+    assert len(begins) < 10, "groups, not thirty waits one after the other"
 
 
 def test_a_result_is_only_told_after_others_can_read_it(study):

@@ -1,0 +1,139 @@
+"""What an owner asks of the database; one instance a session, reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, case, func, select
+from sqlalchemy.orm import Session, aliased
+
+from .orm import (
+    ArmRow,
+    AssignmentRow,
+    ImageRow,
+    PairRow,
+    QuestionRow,
+    QuotaRow,
+    RaterRow,
+    UndoRow,
+    VoteRow,
+)
+
+if TYPE_CHECKING:
+    from .repository import AnyRow
+
+_left, _right = aliased(ImageRow), aliased(ImageRow)
+_left_arm, _right_arm = aliased(ArmRow), aliased(ArmRow)
+_repeated = aliased(AssignmentRow)
+_asked = aliased(ImageRow)
+_taken_back = select(UndoRow.id).where(UndoRow.assignment_id == VoteRow.assignment_id).exists()
+
+
+class OwnerRepository:
+    """Reads of one session for the owner's eyes."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def wanted_by_question(self) -> dict[str, int]:
+        """Votes wanted of people, by question key, in the study's order."""
+        rows = self._session.execute(
+            select(QuestionRow.key, func.sum(QuotaRow.wanted).label("wanted"))
+            .join(QuotaRow, QuotaRow.question_id == QuestionRow.id)
+            .where(QuotaRow.rater_kind == "person")
+            .group_by(QuestionRow.id, QuestionRow.key)
+            .order_by(QuestionRow.id)
+        )
+        return {row.key: int(row.wanted) for row in rows}
+
+    def rater_counts(self) -> dict[str, int]:
+        """Raters who joined, by kind."""
+        rows = self._session.execute(
+            select(RaterRow.kind, func.count(RaterRow.id).label("raters")).group_by(RaterRow.kind)
+        )
+        return {row.kind: row.raters for row in rows}
+
+    def raters(self) -> Sequence[AnyRow]:
+        """How far each rater came, in the order they joined."""
+        return self._session.execute(
+            select(
+                RaterRow.public_id.label("rater"),
+                RaterRow.kind.label("rater_kind"),
+                RaterRow.joined_at,
+                RaterRow.done,
+                RaterRow.share,
+            ).order_by(RaterRow.id)
+        ).all()
+
+    def tallies(self, kind: str) -> Sequence[AnyRow]:
+        """`question_id, arm_left, arm_right, answer, votes`: standing answers, gold ones left out.
+
+        Pairs being looked at now are among them, with the answer None.
+        """
+        stands = and_(
+            VoteRow.assignment_id == AssignmentRow.id, VoteRow.revision == AssignmentRow.revision
+        )
+        return self._session.execute(
+            select(
+                PairRow.question_id,
+                _left_arm.name.label("arm_left"),
+                _right_arm.name.label("arm_right"),
+                VoteRow.answer,
+                func.count(AssignmentRow.id).label("votes"),
+            )
+            .select_from(AssignmentRow)
+            .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
+            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+            .join(_left, _left.id == AssignmentRow.left_image_id)
+            .join(_right, _right.id == AssignmentRow.right_image_id)
+            .join(_left_arm, _left_arm.id == _left.arm_id)
+            .join(_right_arm, _right_arm.id == _right.arm_id)
+            .outerjoin(VoteRow, stands)
+            .where(
+                RaterRow.kind == kind,
+                ~PairRow.gold,
+                AssignmentRow.state.in_(("open", "answered")),
+            )
+            .group_by(PairRow.question_id, _left_arm.name, _right_arm.name, VoteRow.answer)
+            .order_by(PairRow.question_id, _left_arm.name, _right_arm.name, VoteRow.answer)
+        ).all()
+
+    def votes(self) -> Sequence[AnyRow]:
+        """Every vote in the order it was stored, with the columns of votes.csv that are stored.
+
+        `gold` is the right side of a gold pair, else empty; `repeat_of` the uid of the assignment
+        asked again, else empty; `revised` whether the answer was taken back.
+        """
+        right_side = case(
+            (AssignmentRow.left_image_id == PairRow.image_a_id, "left"), else_="right"
+        )
+        return self._session.execute(
+            select(
+                QuestionRow.key.label("question"),
+                _asked.prompt_id,
+                _asked.replica,
+                _left_arm.name.label("arm_left"),
+                _right_arm.name.label("arm_right"),
+                VoteRow.answer,
+                RaterRow.public_id.label("rater"),
+                RaterRow.kind.label("rater_kind"),
+                VoteRow.seconds,
+                VoteRow.created_at,
+                AssignmentRow.uid.label("assignment"),
+                case((PairRow.gold, right_side), else_="").label("gold"),
+                func.coalesce(_repeated.uid, "").label("repeat_of"),
+                case((VoteRow.revision == 0, _taken_back), else_=False).label("revised"),
+            )
+            .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
+            .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
+            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+            .join(QuestionRow, QuestionRow.id == PairRow.question_id)
+            .join(_asked, _asked.id == PairRow.image_a_id)
+            .join(_left, _left.id == AssignmentRow.left_image_id)
+            .join(_right, _right.id == AssignmentRow.right_image_id)
+            .join(_left_arm, _left_arm.id == _left.arm_id)
+            .join(_right_arm, _right_arm.id == _right.arm_id)
+            .outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
+            .order_by(VoteRow.id)
+        ).all()

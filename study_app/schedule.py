@@ -1,0 +1,39 @@
+"""Which kind of pair a rater meets when: plain ones, gold ones and repeated ones, seeded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from .domain import Rules
+
+Slot = Literal["plain", "gold", "repeat"]
+
+FIRST_GOLD = 2
+"""A rater's first pairs are plain: nobody should be judged on finding their way."""
+
+
+def slots(seed: int, rater: int, rules: Rules) -> tuple[Slot, ...]:
+    """The kinds of a rater's pairs, in their order; as many as their share.
+
+    Repeats fall in the last half, so that what is asked again was asked a while ago; gold pairs
+    anywhere after the first few.
+
+    Args:
+        seed: the study's.
+        rater: the rater's row id.
+        rules: how many of each kind.
+    """
+    kinds: list[Slot] = ["plain"] * rules.share
+    if not rules.gold_per_rater and not rules.repeats_per_rater:
+        return tuple(kinds)
+    rng = np.random.default_rng([seed, rater])
+    late = list(range(rules.share - max(rules.share // 2, rules.repeats_per_rater), rules.share))
+    for place in rng.choice(late, rules.repeats_per_rater, replace=False):
+        kinds[place] = "repeat"
+    free = [place for place, kind in enumerate(kinds) if kind == "plain"]
+    later = free[min(FIRST_GOLD, len(free) - rules.gold_per_rater) :]
+    for place in rng.choice(later, rules.gold_per_rater, replace=False):
+        kinds[place] = "gold"
+    return tuple(kinds)

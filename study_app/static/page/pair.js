@@ -1,0 +1,288 @@
+// A pair of images and the answers to it.
+//
+// One answer a shown pair: repeats of a held key, second clicks of a double click and whatever comes
+// before the images were looked at do not count. The next pair's images are loaded and decoded
+// beforehand and put in place in one step, so no frame is blank between pairs.
+
+import { openZoom } from "./zoom.js";
+
+const SETTLE_SECONDS = 0.25; // sooner than this nobody has seen the pair, whatever the owner asks
+const DOUBLE_CLICK_SECONDS = 0.5; // the second click of a double click comes within this
+const RETRY_MS = 2000;
+const KEYS = { ArrowLeft: "left", ArrowRight: "right", " ": "tie", ArrowDown: "both_bad" };
+const SIGNS = { left: "←", right: "→", tie: "␣", both_bad: "↓" };
+const ORDER = ["left", "tie", "both_bad", "right"]; // as the images stand
+const SEEN = "pair-on-display";
+
+export class PairView {
+  constructor(root, words, send) {
+    this.root = root;
+    this.words = words;
+    this.send = send;
+    this.shown = null; // the pair whose images are on the page
+    this.data = null;
+    this.loading = new Map(); // pair id → Promise of its two decoded images
+    this.onKey = (event) => this.key(event);
+    window.addEventListener("keydown", this.onKey, true);
+    this.build();
+  }
+
+  close() {
+    window.removeEventListener("keydown", this.onKey, true);
+    this.closed = true;
+  }
+
+  build() {
+    const { words } = this;
+    this.root.innerHTML = `
+      <main class="pair-page">
+        <div class="progress"><progress></progress><span></span></div>
+        <p class="practice" hidden></p>
+        <h1 class="question" tabindex="-1"></h1>
+        <p class="caption"><span class="spoken"></span> <q></q></p>
+        <div class="pair"></div>
+        <div class="feedback" hidden><p tabindex="-1"></p><button type="button"></button></div>
+        <div class="answers" role="group"></div>
+        <div class="below">
+          <p class="hint" role="status"></p>
+          <button type="button" class="undo"></button>
+        </div>
+      </main>`;
+    this.part = (css) => this.root.querySelector(css);
+    this.part(".progress progress").setAttribute("aria-label", words.progress_label);
+    this.part(".caption .spoken").textContent = `${words.caption}:`;
+    this.part(".answers").setAttribute("aria-label", words.answers);
+    this.part(".undo").textContent = words.undo;
+    this.part(".undo").setAttribute("aria-keyshortcuts", "Backspace");
+    this.part(".undo").addEventListener("click", (event) => this.undo(event));
+    this.part(".feedback button").addEventListener("click", () => this.leave("next", {}));
+  }
+
+  // ---------------------------------------------------------------- what the server says
+
+  update(data) {
+    this.data = data;
+    const { progress } = data;
+    this.locked = false;
+    Object.assign(this.part("progress"), { max: progress.total || 1, value: progress.done });
+    this.part(".progress span").textContent = progress.text;
+    this.part(".undo").hidden = !data.can_undo;
+    this.offer(data.answers);
+    this.feedback(data.feedback);
+    this.hint(data.notice);
+    if (this.shown !== data.pair.id) this.put(data.pair);
+    if (data.upcoming) this.load(data.upcoming).catch(() => {}); // told when its turn comes
+    const wanted = new Set([data.pair.id, data.upcoming?.id]);
+    for (const id of this.loading.keys()) if (!wanted.has(id)) this.loading.delete(id);
+    this.mark();
+  }
+
+  /** Says in the page which pair can be answered now, for style, tools and tests. */
+  mark() {
+    const ready = !this.locked && this.shown === this.data.pair.id;
+    this.part("main").dataset.answerable = ready ? this.shown : "";
+  }
+
+  offer(answers) {
+    const group = this.part(".answers");
+    if (group.dataset.answers === answers.join()) return;
+    group.dataset.answers = answers.join();
+    group.replaceChildren(
+      ...ORDER.filter((answer) => answers.includes(answer)).map((answer) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.dataset.answer = answer;
+        const key = Object.keys(KEYS).find((name) => KEYS[name] === answer);
+        button.setAttribute("aria-keyshortcuts", key === " " ? "Space" : key);
+        button.innerHTML = "<b></b><kbd aria-hidden='true'></kbd>";
+        button.firstChild.textContent = this.words[answer];
+        button.lastChild.textContent = answer === "tie" ? this.words.space : SIGNS[answer];
+        button.addEventListener("click", (event) => this.click(event, answer));
+        return button;
+      }),
+    );
+  }
+
+  feedback(feedback) {
+    const panel = this.part(".feedback");
+    const appears = feedback && panel.hidden;
+    panel.hidden = !feedback;
+    this.part(".answers").hidden = Boolean(feedback);
+    if (!feedback) return;
+    panel.dataset.right = feedback.right;
+    panel.querySelector("button").textContent = feedback.right ? this.words.next : this.words.again;
+    panel.querySelector("p").textContent = feedback.text;
+    if (appears) panel.querySelector("p").focus();
+  }
+
+  // ---------------------------------------------------------------- images
+
+  /** Both images of a pair, decoded; waits for a network that is down, never fails for it. */
+  load(pair) {
+    if (!this.loading.has(pair.id)) {
+      const sides = [[pair.left, "left_image"], [pair.right, "right_image"]];
+      this.loading.set(pair.id, Promise.all(sides.map(([name, alt]) => this.image(pair, name, alt))));
+    }
+    return this.loading.get(pair.id);
+  }
+
+  async image(pair, name, alt) {
+    const [width, height] = this.data.image_size;
+    const url = `image/${name}.png`;
+    for (;;) {
+      const image = new Image(width, height);
+      Object.assign(image, { alt: this.words[alt], decoding: "sync", draggable: false, src: url });
+      try {
+        await image.decode();
+        return image;
+      } catch {
+        const status = await fetch(url, { cache: "reload" }).then((r) => r.status, () => 0);
+        if (status === 404) throw new Error(pair.id);
+        await new Promise((done) => setTimeout(done, RETRY_MS));
+        if (this.closed) return image;
+      }
+    }
+  }
+
+  /** Put a pair on the page once its images can be painted; until then the one before stays. */
+  async put(pair) {
+    this.target = pair.id;
+    this.shown = null;
+    let images;
+    try {
+      images = await this.load(pair);
+    } catch {
+      this.loading.delete(pair.id);
+      // asked again for the same pair, the server did not agree that an image is gone: no hurry
+      if (this.missed === pair.id) await new Promise((done) => setTimeout(done, RETRY_MS));
+      this.missed = pair.id;
+      if (this.target === pair.id && !this.closed) this.leave("set_aside", { assignment: pair.id });
+      return;
+    }
+    if (this.target !== pair.id || this.shown === pair.id || this.closed) return;
+    this.paint(pair, images);
+  }
+
+  paint(pair, images) {
+    const question = this.part(".question");
+    const changed = question.textContent !== "" && question.textContent !== pair.question;
+    question.textContent = pair.question;
+    question.classList.toggle("changed", changed);
+    this.part(".practice").hidden = !pair.practice;
+    this.part(".practice").textContent = this.words.practice;
+    this.part(".caption").classList.toggle("empty", !pair.caption);
+    this.part(".caption q").textContent = pair.caption;
+    const holder = this.part(".pair");
+    const [width, height] = this.data.image_size;
+    holder.style.setProperty("--ratio", width / height);
+    holder.replaceChildren(...images.map((image, side) => this.frame(image, side)));
+    this.images = images;
+    this.shown = pair.id;
+    this.known = recall() !== pair.id; // shown before a reload: nobody knows how long it was seen
+    remember(pair.id);
+    this.shownAt = Infinity;
+    const seen = () => (this.shownAt = performance.now());
+    requestAnimationFrame(() => requestAnimationFrame(seen)); // after the frame that shows it
+    this.mark();
+    const where = pair.practice ? this.words.practice : this.data.progress.text;
+    this.say(changed ? `${where}. ${pair.question}` : where);
+  }
+
+  frame(image, side) {
+    const figure = document.createElement("figure");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "zoom";
+    button.setAttribute("aria-label", `${this.words.zoom}: ${image.alt}`);
+    button.addEventListener("click", () => openZoom(this.images, side, this.words));
+    image.addEventListener("click", () => openZoom(this.images, side, this.words));
+    figure.append(image, button);
+    return figure;
+  }
+
+  // ---------------------------------------------------------------- answers
+
+  click(event, answer) {
+    if (event.detail > 0) event.currentTarget.blur(); // so that the space bar means what it says
+    this.answer(answer, event.detail > 1 ? DOUBLE_CLICK_SECONDS : 0);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
+    const answer = KEYS[event.key];
+    const button = event.target.closest?.("button, a, input");
+    if (button && event.key === " ") {
+      if (event.repeat) swallow(event); // a held space bar would press the button again and again
+      return;
+    }
+    if (answer && this.data?.answers.includes(answer) && !this.data.feedback) {
+      swallow(event);
+      if (!event.repeat) this.answer(answer, 0);
+    } else if (event.key === "Backspace" && this.data?.can_undo) {
+      swallow(event);
+      if (!event.repeat) this.undo(event);
+    }
+  }
+
+  /** Give an answer, unless it can't be meant for the pair on the page. */
+  answer(answer, patience) {
+    if (this.locked || !this.shown || this.data.feedback) return;
+    const seconds = (performance.now() - this.shownAt) / 1000;
+    if (!(seconds >= Math.max(this.data.min_seconds, SETTLE_SECONDS, patience))) {
+      if (this.data.min_seconds > 0 && patience === 0) this.hint(this.words.too_early);
+      return;
+    }
+    const { pair, upcoming } = this.data;
+    this.leave("answer", { assignment: pair.id, answer, seconds: this.known ? seconds : null });
+    if (upcoming && !pair.practice && this.loading.has(upcoming.id)) this.put(upcoming);
+  }
+
+  undo(event) {
+    if (event.detail > 1 || this.locked || !this.data.can_undo) return;
+    this.leave("undo", {});
+  }
+
+  leave(kind, details) {
+    if (this.locked) return;
+    this.locked = true;
+    this.mark();
+    this.hint("");
+    this.send(kind, details);
+  }
+
+  hint(text) {
+    this.part(".hint").textContent = text ?? "";
+  }
+
+  say(text) {
+    let spoken = this.root.querySelector(".spoken[aria-live]");
+    if (!spoken) {
+      spoken = document.createElement("p");
+      spoken.className = "spoken";
+      spoken.setAttribute("aria-live", "polite");
+      this.part("main").append(spoken);
+    }
+    spoken.textContent = text;
+  }
+}
+
+function swallow(event) {
+  event.stopImmediatePropagation();
+  event.preventDefault();
+}
+
+function recall() {
+  try {
+    return localStorage.getItem(SEEN);
+  } catch {
+    return null; // storage may be forbidden
+  }
+}
+
+function remember(id) {
+  try {
+    localStorage.setItem(SEEN, id);
+  } catch {
+    // then a reload is not noticed
+  }
+}

@@ -1,0 +1,174 @@
+"""A rater's turn: what they see, and the pairs handed out for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy.orm import Session
+
+from .adaptive import Adviser
+from .assignment import ArmPairs, Assigned, Recipient, hand_out
+from .domain import Completion, RaterState, ShownPair, Stage, Turn, stage_of
+from .info import StudyInfo
+from .passwords import new_token
+from .repository import Repository
+from .schedule import slots
+from .secret import keyed_hash
+
+if TYPE_CHECKING:
+    from .repository import AnyRow
+
+
+class Turns:
+    """Works out turns, in whatever session it is given.
+
+    Args:
+        info: of the study.
+        clock: stamps assignments.
+        key: of the study's secret; asked for when a completion code is made.
+        pairs: question's row id and caption of every pair: pairs never change.
+        names: the opaque name of every image.
+        adviser: what chooses arm pairs in an adaptive study; None in a balanced one.
+    """
+
+    def __init__(
+        self,
+        info: StudyInfo,
+        clock: Callable[[], datetime],
+        key: Callable[[], bytes],
+        pairs: Mapping[int, tuple[int, str]],
+        names: Mapping[int, str],
+        adviser: Adviser | None,
+    ) -> None:
+        self._info = info
+        self._clock = clock
+        self._key = key
+        self._pairs = pairs
+        self._names = names
+        self._adviser = adviser
+
+    def turn(self, repository: Repository, rater: AnyRow) -> tuple[Turn, bool]:
+        """The rater's turn, and whether nothing needs to be handed out for it."""
+        stage = self._stage(rater)
+        if rater.done >= rater.share:
+            return self._last_turn(rater, "done"), True
+        if stage == "closed":
+            return self._last_turn(rater, stage), True
+        if stage not in ("pairs", "break"):
+            return self._turn_without_pairs(rater, stage), True
+        waiting = repository.open_assignments(rater.id)
+        lapsed = any(row.state == "lapsed" for row in waiting)
+        complete = not lapsed and (len(waiting) >= 2 or rater.given >= rater.share)
+        if not waiting:
+            return self._last_turn(rater, "done"), complete
+        current, upcoming = (*(self._shown(row) for row in waiting[:2]), None)[:2]
+        if stage == "break":
+            current, upcoming = None, current
+        can_undo = self.can_undo(rater)
+        return Turn(current, upcoming, rater.done, rater.share, stage, can_undo), complete
+
+    def _last_turn(self, rater: AnyRow, stage: Stage) -> Turn:
+        """Nothing is left to answer; who answered anything gets their completion."""
+        completion = self._completion(rater) if rater.done or stage == "done" else None
+        return Turn(None, None, rater.done, rater.done, stage, completion=completion)
+
+    def _turn_without_pairs(self, rater: AnyRow, stage: Stage) -> Turn:
+        current = upcoming = None
+        if stage == "practice":
+            ahead = [item.shown for item in self._info.practice[rater.practised :]]
+            current, upcoming = (*ahead, None)[:2]
+        return Turn(current, upcoming, rater.done, rater.share, stage)
+
+    def _stage(self, rater: AnyRow) -> Stage:
+        state = RaterState(
+            consented=rater.consented_at is not None,
+            instructed=rater.instructed_at is not None,
+            practised=rater.practised,
+            rested=rater.rested,
+            done=rater.done,
+        )
+        return stage_of(state, self._info.stages, rater.state)
+
+    @staticmethod
+    def can_undo(rater: AnyRow) -> bool:
+        """Whether the rater's last answer can be taken back."""
+        return rater.state == "open" and rater.undoable_id is not None
+
+    def _shown(self, row: AnyRow) -> ShownPair:
+        question_id, caption = self._pairs[row.pair_id]
+        question = self._info.questions[question_id]
+        return ShownPair(
+            assignment=row.uid,
+            question=question,
+            caption=caption if question.shows_caption else "",
+            left=self._names[row.left_image_id],
+            right=self._names[row.right_image_id],
+            answers=self._info.rules.answers,
+            again=row.revision > 0,
+        )
+
+    def hand_out_ahead(self, repository: Repository, rater: AnyRow) -> None:
+        """Give the rater a current and an upcoming pair, as far as there are any."""
+        now, given = self._clock(), rater.given
+        waiting = 0
+        for row in repository.open_assignments(rater.id):
+            if row.state == "open":
+                waiting += 1
+            elif repository.retake(row.pair_id, rater.kind):
+                repository.renew(row.id, now + self.lease)
+                waiting += 1
+            else:
+                repository.set_assignment_state(row.id, "gone")
+                repository.count_given(rater.id, -1)
+                given -= 1
+        for extra in range(min(2 - waiting, rater.share - given)):
+            to = Recipient(rater.id, rater.kind, given + extra)
+            if self.assign(repository, to, new_token(), now) is None:
+                return
+
+    def assign(
+        self, repository: Repository, to: Recipient, uid: str, now: datetime
+    ) -> Assigned | None:
+        """Hand one more pair to a rater (see `assignment.hand_out`)."""
+        order = slots(self._info.seed, to.id, self._info.rules)
+        questions = list(self._info.questions)
+        arm_pairs: ArmPairs = lambda _question: []  # noqa: E731
+        if self._adviser is not None:
+            questions = repository.unsettled()
+            arm_pairs = partial(self._advised, repository.session, to)
+        return hand_out(
+            repository,
+            to,
+            order[to.given] if to.given < len(order) else "plain",
+            question_ids=questions,
+            lease=self.lease,
+            uid=uid,
+            now=now,
+            arm_pairs=arm_pairs,
+        )
+
+    def _advised(self, session: Session, to: Recipient, question_id: int) -> list[int]:
+        assert self._adviser is not None
+        return self._adviser.order(
+            session, to.kind, question_id, seed=self._info.seed, rater=to.id, given=to.given
+        )
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a pair is a rater's."""
+        return timedelta(minutes=self._info.design.raters.lease_minutes)
+
+    def _completion(self, rater: AnyRow) -> Completion | None:
+        wanted = self._info.design.completion
+        if wanted is None:
+            return None
+        code = wanted.code or self.completion_code(rater.public_id)
+        redirect = wanted.redirect.replace("{code}", code) if wanted.redirect else None
+        return Completion(code, redirect)
+
+    def completion_code(self, public_id: str) -> str:
+        """The code of one rater, where each has their own."""
+        return keyed_hash(self._key(), f"completion:{public_id}")[:10].upper()

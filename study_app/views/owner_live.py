@@ -1,0 +1,261 @@
+"""What the owner's page shows: progress, live Elo, conduct and raters.
+
+Simulated votes never share a number, table or figure with people's.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Hashable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from study_app.domain import RATER_KINDS, RaterKind
+from study_app.export import votes_frame
+from study_app.live_elo import live_elo
+from study_app.overview import (
+    agreement,
+    counted,
+    gold_accuracy,
+    median_seconds,
+    of_kind,
+    rater_table,
+    repeat_agreement,
+    response_times,
+    side_bias,
+    time_to_finish,
+    votes_by_question,
+    votes_per_hour,
+)
+from study_app.services import Progress, Study
+
+COLOR = "#259096"
+KIND_NAMES: dict[RaterKind, str] = {"person": "People", "simulated": "Simulated raters"}
+MEASURES = {"raw_agreement": "raw agreement", "krippendorff_alpha": "Krippendorff’s α"}
+
+
+def live(study: Study) -> None:
+    """The study as it is now."""
+    votes, progress = votes_frame(study), study.progress()
+    people = of_kind(votes, "person")
+    simulated = len(votes) - len(people)
+    if simulated:
+        st.warning(
+            f"**{simulated:,} of the {len(votes):,} votes are simulated**: no person cast them. "
+            "They are shown apart from people’s votes, and marked in votes.csv."
+        )
+    _figures(people, progress)
+    for kind in RATER_KINDS:
+        if kind == "person" or simulated:
+            _elo(study, votes, kind)
+    for kind in RATER_KINDS:
+        if not of_kind(votes, kind).empty:
+            _conduct(of_kind(votes, kind), kind)
+    _raters(people)
+
+
+def _figures(people: pd.DataFrame, progress: Progress) -> None:
+    wanted, now = sum(progress.wanted.values()), datetime.now(UTC)
+    done = votes_by_question(people)
+    left = time_to_finish(people, progress.wanted, now)
+    seconds = median_seconds(people)
+    columns = st.columns(4)
+    columns[0].metric("Votes by people", f"{done.total():,}", f"of {wanted:,}", delta_color="off",
+                      delta_arrow="off")  # fmt: skip
+    columns[1].metric("People", f"{progress.raters.get('person', 0):,}")
+    columns[2].metric(
+        "Time to finish",
+        "–" if left.remaining is None else _duration(left.remaining),
+        left.reason or ("" if math.isnan(left.per_hour) else f"{left.per_hour:,.0f} votes an hour"),
+        delta_color="off",
+        delta_arrow="off",
+    )
+    columns[3].metric("Median time", "–" if math.isnan(seconds) else f"{seconds:.1f} s")
+    for question, goal in progress.wanted.items():
+        st.progress(
+            min(1.0, done[question] / max(goal, 1)),
+            f"{_readable(question)}: {done[question]:,} of {goal:,} votes by people",
+        )
+    hours = votes_per_hour(people, "person")
+    if len(hours) > 1:
+        st.subheader("Votes per hour", anchor=False)
+        chart = (
+            alt.Chart(hours.tail(72))
+            .mark_bar(color=COLOR, aria=False)
+            .encode(x=alt.X("hour:T", title=None), y=alt.Y("votes:Q", title="votes by people"))
+        )
+        st.altair_chart(chart.properties(height=160), width="stretch")
+
+
+def _duration(left: timedelta) -> str:
+    hours = left / timedelta(hours=1)
+    if not hours:
+        return "done"
+    if hours < 1:
+        return f"{max(1, round(60 * hours))} min"
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def _elo(study: Study, votes: pd.DataFrame, kind: RaterKind) -> None:
+    of_whom = "people’s votes" if kind == "person" else "SIMULATED votes, not people’s"
+    st.subheader(f"Live Elo, {of_whom}", anchor=False)
+    questions = list(study.info.questions.values())
+    for column, question in zip(st.columns(len(questions)), questions, strict=True):
+        with column:
+            st.markdown(f"**{_readable(question.key)}**")
+            table = live_elo(votes, question.key, kind)
+            if table.empty:
+                st.caption("No votes yet.")
+                continue
+            table["arm"] = [study.info.arms.get(arm, arm) for arm in table["arm"]]
+            chart = _elo_chart(table)
+            if kind == "simulated":
+                chart = chart.properties(title="SIMULATED votes")
+            st.altair_chart(chart, width="stretch")
+            for note in dict.fromkeys(note for note in table["note"] if note):
+                st.caption(str(note))
+            rows = [
+                (row["arm"], _points(row["elo"]),
+                 f"{_points(row['ci_low'])} to {_points(row['ci_high'])}", f"{row['votes']:,}")
+                for row in table.to_dict("records")
+            ]  # fmt: skip
+            folded = "As a table" + (", SIMULATED" if kind == "simulated" else "")
+            _table(("arm", "Elo", "95% interval", "votes"), rows, folded=folded)
+
+
+def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
+    base = alt.Chart(table).encode(
+        y=alt.Y("arm:N", sort=table["arm"].tolist(), title=None, axis=alt.Axis(labelLimit=190))
+    )
+    scale = alt.Scale(zero=False, padding=12)
+    title = "Elo, with 95% interval" if any(table["ci_low"].notna()) else "Elo"
+    bars = base.mark_rule(strokeWidth=2, color=COLOR, opacity=0.6, aria=False).encode(
+        x=alt.X("ci_low:Q", title=title, scale=scale), x2="ci_high:Q"
+    )
+    points = base.mark_circle(size=90, color=COLOR, opacity=1, aria=False).encode(
+        x=alt.X("elo:Q", scale=scale),
+        tooltip=["arm", *(alt.Tooltip(name, format=".0f") for name in ("elo", "ci_low", "ci_high")),
+                 "votes"],
+    )  # fmt: skip
+    told = "Elo scores with intervals; the table below says them in numbers"
+    return alt.layer(bars, points).properties(height=alt.Step(30), description=told)
+
+
+# ---------------------------------------------------------------------- conduct
+
+
+def _conduct(votes: pd.DataFrame, kind: RaterKind) -> None:
+    """How votes were given, never who won."""
+    st.subheader(f"Conduct: {KIND_NAMES[kind].lower()}", anchor=False)
+    left, right = st.columns(2)
+    with left:
+        _table(
+            ("left chosen when a side was", "share", "95% interval"),
+            [(_readable(row["question"]), _share(row["left_share"]), _range(row))
+             for row in side_bias(votes).to_dict("records")],
+            "Sides: half means no bias",
+        )  # fmt: skip
+        _table(
+            ("seconds an answer", "10%", "half", "90%"),
+            [(_readable(row["question"]), *(f"{row[name]:.1f}" for name in ("p10", "p50", "p90")))
+             for row in response_times(votes).to_dict("records")],
+            "Response times",
+        )  # fmt: skip
+    with right:
+        _table(
+            ("agreement", "measure", "value"),
+            [(_readable(row["question"]), MEASURES.get(row["measure"], str(row["measure"])),
+              _value(row))
+             for row in agreement(votes).to_dict("records")],
+            "Agreement between raters",
+        )  # fmt: skip
+        checks = [
+            (_readable(row["question"]), _share(row["accuracy"]), _range(row), f"{row['n']:,}")
+            for row in gold_accuracy(votes).to_dict("records")
+        ] + [
+            ("Repeated pairs answered alike", _share(row["share"]), _range(row), f"{row['n']:,}")
+            for row in repeat_agreement(votes).to_dict("records")
+        ]
+        _table(("gold pairs answered rightly", "share", "95% interval", "n"), checks, "Attention")
+
+
+def _raters(people: pd.DataFrame) -> None:
+    st.subheader("People", anchor=False)
+    if people.empty:
+        st.caption("No person has voted yet.")
+        return
+    table = rater_table(people).drop(columns="rater_kind")
+    excluded = int((table["excluded"] != "").sum())
+    st.caption(
+        f"{excluded:,} of {len(table):,} excluded by the study’s own rules, which look at conduct "
+        "alone and were set before the first vote. Their votes stay in the data, flagged, and out "
+        f"of the scores. {len(counted(people)):,} votes count towards those wanted."
+    )
+    rows = [
+        (
+            row["rater"],
+            f"{row['votes']:,}",
+            "–" if math.isnan(row["median_seconds"]) else f"{row['median_seconds']:.1f} s",
+            _share(row["left"]),
+            _share(row["ties"]),
+            _share(row["gold"]),
+            _share(row["repeats"]),
+            f"{row['last_vote']:%d %b %H:%M}",
+            row["excluded"] or "",
+        )
+        for row in table.head(200).to_dict("records")
+    ]
+    titles = ("rater", "votes", "median time", "left", "no difference", "gold right",
+              "repeats alike", "last vote (UTC)", "excluded")  # fmt: skip
+    _table(titles, rows)
+    if len(table) > len(rows):
+        st.caption(f"The {len(rows)} with most votes; all of them are in votes.csv.")
+
+
+def _table(
+    titles: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = "", folded: str = ""
+) -> None:
+    """A table that a screen reader can walk through; nothing without rows."""
+    if not rows:
+        return
+    head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in titles)
+    body = "".join(
+        f"<tr><th scope='row'>{html.escape(row[0])}</th>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    name = html.escape(caption or folded or titles[0])
+    above = f"<caption>{name}</caption>" if caption else ""
+    shown = (
+        f"<div class='scroll' tabindex='0' role='region' aria-label='{name}'><table class='facts'>"
+        f"{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+    if folded:
+        shown = f"<details><summary>{html.escape(folded)}</summary>{shown}</details>"
+    st.html(shown)
+
+
+def _value(row: dict[Hashable, Any]) -> str:
+    return row["reason"] if math.isnan(row["value"]) else f"{row['value']:.2f} ({row['n']:,} pairs)"
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:.0f}%"
+
+
+def _range(row: dict[Hashable, Any]) -> str:
+    return f"{_share(row['ci_low'])} to {_share(row['ci_high'])}"
+
+
+def _points(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.0f}"
+
+
+def _readable(key: str) -> str:
+    return key.replace("_", " ").capitalize()

@@ -1,0 +1,150 @@
+"""The rater's pages that are text: what is between a link and a pair, and after the last one.
+
+Each function gives the HTML of a `main` element; whatever an owner or an address supplied is
+escaped. A button with `data-event` sends that event.
+"""
+
+from __future__ import annotations
+
+import html
+from urllib.parse import urlsplit
+
+from study_app.domain import Answer, Completion, Feedback, Turn
+from study_app.services import Study
+from study_app.words import Words
+
+KEYS: dict[Answer, str] = {"left": "←", "right": "→", "tie": "", "both_bad": "↓"}
+
+
+def first(study: Study, text: Words) -> str:
+    """What someone who just came reads."""
+    return consent(study, text) if study.info.consent else instructions(study, text)
+
+
+def of(turn: Turn, study: Study, text: Words) -> str:
+    """The page of a rater's stage."""
+    if turn.stage == "consent":
+        return consent(study, text)
+    if turn.stage == "instructions":
+        return instructions(study, text)
+    if turn.stage == "break":
+        body = text["break"]["text"].format(done=turn.done, total=turn.total)
+        return _page(
+            "break", text["break"]["title"], _paragraphs(body), _button(text, "break", "rest")
+        )
+    if turn.stage == "paused":
+        words = text["paused"]
+        return _page(
+            "paused", words["title"], _paragraphs(words["text"]), _button(text, "paused", "retry")
+        )
+    if turn.stage == "closed":
+        words = text["closed"]
+        return _page(
+            "closed", words["title"], _paragraphs(words["text"]), _completion(turn.completion, text)
+        )
+    return done(turn, text)
+
+
+def consent(study: Study, text: Words) -> str:
+    """The owner's text and what is stored; agreeing goes on."""
+    words = text["consent"]
+    body = (
+        _paragraphs(study.info.consent or words["about"])
+        + f"<h2>{words['privacy_title']}</h2>"
+        + _paragraphs(words["privacy"])
+    )
+    return _page("consent", words["title"], body, _button(text, "consent", "agree"))
+
+
+def instructions(study: Study, text: Words) -> str:
+    """What is asked and how to answer, with the keys."""
+    words, info = text["instructions"], study.info
+    questions = "".join(f"<li>{html.escape(q.text)}</li>" for q in info.questions.values())
+    keys = "".join(
+        f"<div><dt><kbd>{KEYS[answer] or text['pair']['space']}</kbd></dt>"
+        f"<dd>{words[f'how_{answer}']}</dd></div>"
+        for answer in info.rules.answers
+    )
+    body = (
+        _paragraphs(info.instructions or words["about"])
+        + f"<h2>{words['asked']}</h2><ul>{questions}</ul>"
+        + f"<h2>{words['how']}</h2>"
+        + _paragraphs(words["pace"].format(total=info.rules.pairs_per_rater))
+        + f"<dl class='keys'>{keys}</dl>"
+        + _paragraphs(words["tools"])
+        + (_paragraphs(words["practice"]) if info.practice else "")
+        + f"<p class='small'>{words['keep']}</p>"
+    )
+    if not info.consent:
+        body += f"<details><summary>{text['consent']['privacy_title']}</summary>"
+        body += f"{_paragraphs(text['consent']['privacy'])}</details>"
+    return _page("instructions", words["title"], body, _button(text, "instructions", "begin"))
+
+
+def done(turn: Turn, text: Words) -> str:
+    """Thanks, with the completion code and the way back."""
+    words = text["done"]
+    body = words["text"].format(done=turn.done) if turn.done else words["nothing"]
+    thanks = "<div class='tick' aria-hidden='true'>✓</div>"
+    return _page(
+        "done", words["title"], _paragraphs(body), _completion(turn.completion, text), thanks
+    )
+
+
+def refused(text: Words, reason: str) -> str:
+    """Why somebody can't come in, and what to do."""
+    words = text["refused"]
+    again = _button(text, "refused", "retry") if reason == "many" else ""
+    return _page("refused", words["title"], _paragraphs(words[reason]), again)
+
+
+def trouble(text: Words) -> str:
+    """The database is out of reach."""
+    words = text["trouble"]
+    return _page(
+        "trouble", words["title"], _paragraphs(words["storage"]), _button(text, "trouble", "retry")
+    )
+
+
+def feedback(given: Feedback, text: Words) -> str:
+    """What a rater reads after a practice answer; plain text."""
+    words = text["pair"]
+    expected = f" {words['or']} ".join(f"“{words[answer]}”" for answer in given.expected)
+    verdict = (
+        words["practice_right"]
+        if given.right
+        else words["practice_wrong"].format(expected=expected)
+    )
+    return f"{verdict} {given.explanation}".strip()
+
+
+def _completion(completion: Completion | None, text: Words) -> str:
+    if completion is None:
+        return ""
+    words = text["done"]
+    code = f"<p class='code'>{words['code']}: <strong>{html.escape(completion.code)}</strong></p>"
+    if not completion.redirect or urlsplit(completion.redirect).scheme not in ("http", "https"):
+        return code
+    target = html.escape(completion.redirect, quote=True)
+    return (
+        f"{code}<p>{words['redirect']}</p>"
+        f"<p><a class='button' data-redirect href='{target}'>{words['redirect_now']}</a></p>"
+    )
+
+
+def _page(kind: str, title: str, body: str, action: str, above: str = "") -> str:
+    return (
+        f"<main class='text {kind}'>{above}<h1 tabindex='-1'>{title}</h1>{body}{action}"
+        "<p role='status' class='hint'></p></main>"
+    )
+
+
+def _paragraphs(text: str) -> str:
+    """Blank lines part paragraphs; everything else is taken literally."""
+    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    return "".join(f"<p>{html.escape(part, quote=False)}</p>" for part in parts if part)
+
+
+def _button(text: Words, section: str, event: str) -> str:
+    label = text[section]["button"]
+    return f"<button type='button' class='primary' data-event='{event}'>{label}</button>"

@@ -1,0 +1,82 @@
+"""When storage fails in the middle of a study: raters hear the truth, and no vote is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+
+import pytest
+
+from study_app.create import create_study
+from study_app.domain import Rules
+from study_app.export import votes_frame
+from study_app.services import Study
+
+from .conftest import PASSWORD
+from .window import Window
+
+
+def answers_stored(study: Study) -> int:
+    return len(votes_frame(study))
+
+
+async def until_there_is_a_pair(window: Window) -> None:
+    """Press "try again" as long as it takes."""
+    for _ in range(100):
+        if window.page.get("pair"):
+            return
+        await window.act("retry")
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"no pair came back: {window.page}")
+
+
+def test_on_a_full_disk_a_vote_is_not_claimed_and_counts_once_there_is_room(sqlite_study, serving):
+    server = serving(sqlite_study.database.url)
+    pid = server.process.pid
+
+    async def rate() -> None:
+        async with Window(server.address, f"rater={sqlite_study.join()}") as window:
+            await window.go_on()
+            await window.answer("left", 2.0)
+            pair = window.page["pair"]["id"]
+            await asyncio.sleep(0.4)
+            before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, -1))  # no file can grow
+            await window.answer("right", 2.0)
+            assert "could not be saved" in window.page["notice"]
+            assert window.page["pair"]["id"] == pair, "the pair is asked again"
+            assert answers_stored(sqlite_study) == 1
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+            await window.answer("right", 2.0)
+            assert window.page["notice"] == ""
+            assert window.page["pair"]["id"] != pair
+
+    asyncio.run(rate())
+    assert votes_frame(sqlite_study)["answer"].tolist() == ["left", "right"]
+
+
+@pytest.mark.postgres
+def test_a_database_that_goes_away_and_comes_back_loses_nothing(run, serving, postgres):
+    url = postgres.new_database()
+    create_study(run, url, rules=Rules(2, 8), password=PASSWORD)
+    study = Study.open(url)
+    server = serving(url)
+
+    async def rate() -> None:
+        async with Window(server.address, f"rater={study.join()}") as window:
+            await window.go_on()
+            await window.answer("left", 2.0)
+            pair = window.page["pair"]["id"]
+            postgres.stop()
+            try:
+                await window.act("answer", assignment=pair, answer="right", seconds=2.0)
+                assert "can't be reached" in window.page["html"]
+                assert "5432" not in str(window.page), "nothing of the database is told"
+            finally:
+                postgres.start()
+            await until_there_is_a_pair(window)
+            assert window.page["pair"]["id"] == pair
+            await window.answer("right", 2.0)
+
+    asyncio.run(rate())
+    assert votes_frame(study)["answer"].tolist() == ["left", "right"]
+    study.close()

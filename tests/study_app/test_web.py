@@ -1,0 +1,236 @@
+"""What a study answers over the network, and what it gives away: a real server, no browser."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import shutil
+import signal
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import websockets
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from glide_eval.run_store import RunFolder
+from study_app.create import create_study
+from study_app.domain import Rules
+from study_app.export import votes_frame
+from study_app.server import allowed_hosts
+from study_app.services import Study
+from study_app.settings import database_url
+
+from .conftest import PASSWORD, ROOT, StudyServer, free_port
+from .window import Window
+
+CLOSED = [
+    "/_stcore/metrics",
+    "/_stcore/upload_file/a/b",
+    "/_stcore/agent/openapi.json",
+    "/_stcore/script-health-check",
+    "/component/x/index.html",
+    "/auth/login",
+    "/app/static/study.db",
+    "/image/../study.db",
+    "/page/..%2F..%2Fserver.py",
+    "/page/rater.js/../../../server.py",
+    "/static/..%2f..%2f..%2fetc%2fpasswd",
+    "/study.db",
+    "/.streamlit/config.toml",
+    "//etc/passwd",
+]
+
+
+@pytest.fixture(scope="module")
+def served(finished_run, tmp_path_factory) -> Iterator[tuple[Study, StudyServer]]:
+    """One study and one server for all of this; each test comes as a new rater."""
+    run = RunFolder(
+        Path(shutil.copytree(finished_run.root, tmp_path_factory.mktemp("web") / "run"))
+    )
+    url = database_url(str(run.study_path))
+    create_study(run, url, rules=Rules(2, 8), password=PASSWORD)
+    study, server = Study.open(url), StudyServer(url, free_port())
+    yield study, server
+    server.end(signal.SIGKILL)
+    study.close()
+
+
+@pytest.fixture
+def study(served) -> Study:
+    return served[0]
+
+
+@pytest.fixture
+def server(served) -> StudyServer:
+    return served[1]
+
+
+def count_votes(study: Study) -> int:
+    return len(votes_frame(study))
+
+
+def ask(server: StudyServer, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """A raw request: no client cleans up the path on its way."""
+    parts = urllib.parse.urlsplit(server.address)
+    with contextlib.closing(
+        http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    ) as c:
+        c.putrequest("GET", path, skip_host="Host" in headers)
+        for name, value in headers.items():
+            c.putheader(name, value)
+        c.endheaders()
+        answer = c.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+
+
+async def look(window: Window) -> None:
+    """Open a page and leave."""
+    async with window:
+        pass
+
+
+def test_paths_the_pages_do_not_need_are_closed_and_nothing_is_found_by_climbing(server):
+    for path in CLOSED:
+        status, headers, content = ask(server, path)
+        assert status in (400, 403, 404), path
+        assert len(content) < 200, path
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_every_answer_is_careful_and_names_no_software(server, study):
+    for path in ("/", "/owner", "/page/rater.js", "/_stcore/health", "/image/x.png", "/nowhere"):
+        _, headers, content = ask(server, path)
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "frame-ancestors 'self'" in headers["content-security-policy"]
+        assert "server" not in headers
+        assert not [v for v in headers.values() if "uvicorn" in v.lower() or "python" in v.lower()]
+        assert str(study.info.image_root).encode() not in content
+
+
+def test_only_this_study_s_own_names_are_answered(server):
+    port = server.address.rsplit(":", 1)[1]
+    assert ask(server, "/", Host=f"localhost:{port}")[0] == 200
+    assert ask(server, "/", Host="rebound.example.net")[0] == 400
+    with pytest.raises(websockets.InvalidStatus):
+        asyncio.run(look(Window(server.address, "", host="rebound.example.net")))
+
+
+def test_hosts_are_the_public_name_and_this_machine():
+    assert "study.example.org" in allowed_hosts("127.0.0.1", "study.example.org")
+    assert "*" not in allowed_hosts("0.0.0.0", "study.example.org")
+    assert "192.0.2.7" in allowed_hosts("192.0.2.7", None)
+
+
+def test_another_site_s_page_cannot_open_a_window(server):
+    async def from_elsewhere() -> None:
+        port = server.address.rsplit(":", 1)[1]
+        await websockets.connect(
+            f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"],
+            origin="https://elsewhere.example.net",
+        )  # fmt: skip
+
+    with pytest.raises(websockets.InvalidStatus):
+        asyncio.run(from_elsewhere())
+
+
+def test_a_new_window_hears_of_no_path_version_or_machine(server, study):
+    window = Window(server.address, f"rater={study.join()}")
+    asyncio.run(look(window))
+    sessions = [
+        message.new_session
+        for message in map(ForwardMsg.FromString, window.messages)
+        if message.WhichOneof("type") == "new_session"
+    ]
+    assert sessions
+    for session in sessions:
+        assert not session.main_script_path
+        assert not session.initialize.environment_info.ListFields()
+        assert not session.initialize.user_info.ListFields()
+    everything = b"".join(window.messages)
+    for secret in (str(ROOT), str(study.info.image_root), *study.info.arms):
+        assert secret.encode() not in everything
+
+
+HOSTILE = [
+    "rater=" + "a" * 20_000,
+    "rater=" + urllib.parse.quote("' OR 1=1 --"),
+    "rater=" + urllib.parse.quote("<script>alert(1)</script>"),
+    "rater=..%2F..%2Fetc%2Fpasswd",
+    "rater=%00%ff",
+    "rater=" + "0" * 32,
+    "PROLIFIC_PID=" + urllib.parse.quote("'; DROP TABLE vote; --"),
+    "invite=" + urllib.parse.quote("<img src=x onerror=alert(1)>"),
+    "assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE&hitId=x",
+]
+
+
+def test_a_hostile_address_gets_an_honest_page_and_changes_nothing(server, study):
+    before = study.progress()
+    for query in HOSTILE:
+        window = Window(server.address, query)
+        asyncio.run(look(window))
+        assert "refused" in window.page["html"], query
+        assert "alert" not in window.page["html"]
+    assert study.progress() == before
+
+
+def test_events_a_page_never_sends_change_nothing(server, study):
+    async def forge() -> None:
+        window = Window(server.address, f"rater={study.join()}", fetch_images=False)
+        await window.open()
+        pair = window.page["pair"]
+        for details in (
+            {"kind": "answer", "assignment": "0" * 32, "answer": "left", "seconds": 2},
+            {"kind": "answer", "assignment": "' OR 1=1 --", "answer": "left", "seconds": 2},
+            {"kind": "answer", "assignment": pair["id"], "answer": "arm", "seconds": 2},
+            {"kind": "answer", "assignment": pair["id"], "answer": ["left"]},
+            {"kind": "answer", "assignment": pair["id"], "answer": "left", "seconds": 0.01},
+            {"kind": "set_aside", "assignment": pair["id"]},
+            {"kind": "undo"},
+        ):
+            await window.act(details.pop("kind"), **details)
+            assert window.page["pair"] == pair
+        await window.close()
+
+    before = count_votes(study)
+    asyncio.run(forge())
+    assert count_votes(study) == before
+
+
+def test_two_windows_of_one_rater_never_answer_a_pair_twice(server, study):
+    async def race() -> None:
+        query = f"rater={study.join()}"
+        one, other = Window(server.address, query), Window(server.address, query)
+        await one.open()
+        await other.open()
+        pair = one.page["pair"]["id"]
+        assert other.page["pair"]["id"] == pair
+        await asyncio.gather(one.answer("left", 2.0), other.answer("right", 2.0))
+        assert {one.page["pair"]["id"], other.page["pair"]["id"]} == {one.page["pair"]["id"]}
+        assert len(one.notices + other.notices) == 1, "the slower one is told"
+        await one.close()
+        await other.close()
+
+    before = count_votes(study)
+    asyncio.run(race())
+    assert count_votes(study) == before + 1
+
+
+def test_a_pair_whose_image_is_gone_is_set_aside_and_the_rater_goes_on(server, study):
+    async def go_on() -> None:
+        window = Window(server.address, f"rater={study.join()}", fetch_images=False)
+        await window.open()
+        gone = window.page["pair"]
+        study.image_path(gone["left"]).unlink()
+        assert ask(server, f"/image/{gone['left']}.png")[0] == 404
+        await window.act("set_aside", assignment=gone["id"])
+        assert "left that pair out" in window.page["notice"]
+        assert window.page["pair"]["id"] != gone["id"]
+        await window.answer("left", 2.0)
+        assert window.page["progress"]["done"] == 1
+        await window.close()
+
+    asyncio.run(go_on())
