@@ -102,15 +102,16 @@ class Linearised:
     ) -> NDArray[np.float64]:
         """(G, P) sums over each cluster of each vote's (M,) values carried to the parameters."""
         P = len(self.bread)
-        total = np.zeros(count * P)
+        total = None
         for votes in _blocks(len(clusters)):
-            of_block = values(votes)
-            base = clusters[votes] * P
-            for column in self.columns:
-                key = base + column.index[votes]
-                part = np.bincount(key, of_block[column.component], count * P)
-                (np.add if column.sign > 0 else np.subtract)(total, part, out=total)
-        return total.reshape(count, P)
+            of_block, base = values(votes), clusters[votes] * P
+            keys = [base + column.index[votes] for column in self.columns]
+            signed = [column.sign * of_block[column.component] for column in self.columns]
+            # One count for all columns: with many clusters the sums themselves are what takes time.
+            part = np.bincount(np.concatenate(keys), np.concatenate(signed), count * P)
+            total = part if total is None else total + part
+        found = np.zeros(count * P) if total is None else np.asarray(total, np.float64)
+        return found.reshape(count, P)
 
     def _jackknife(
         self, clusters: NDArray[np.int64], count: int, share: float

@@ -15,6 +15,8 @@ _FEW_VALUES = (
     "study", "question", "prompt_id", "replica", "arm_left", "arm_right", "answer", "rater",
     "rater_kind", "gold", "practice", "revised", "excluded",
 )  # fmt: skip
+_NEEDED = (*_FEW_VALUES, "seconds", "assignment", "repeat_of")
+_LARGE = 1 << 30  # bytes of a file whose other columns are left out
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe", "utf-16"),
@@ -28,7 +30,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     UTF-8 with or without a byte order mark, UTF-16 with one (Excel's "Unicode text"), or, where
     the bytes are not UTF-8, Windows-1252 (Excel's "CSV" in Europe and America). Fields are
     separated by commas, semicolons or tabs, as the header line shows. Columns of few different
-    values are categorical: 10 million votes stay below 2 GB.
+    values are categorical. Of a file above 1 GiB (some 7 million exported votes) only the columns
+    that scores and conduct are made of are kept.
 
     Raises:
         VotesError: no such file, or no CSV.
@@ -75,8 +78,10 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
         "sep": separator, "encoding": encoding, "keep_default_na": False, "na_values": [""],
     }  # fmt: skip
     names = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
+    if path.stat().st_size > _LARGE:
+        names = [name for name in names if name in _NEEDED]
     parts: dict[str, list[pd.Series]] = {name: [] for name in names}
-    with pd.read_csv(path, dtype=str, chunksize=_CHUNK, **options) as chunks:
+    with pd.read_csv(path, dtype=str, usecols=names, chunksize=_CHUNK, **options) as chunks:
         for chunk in chunks:
             for name in names:
                 few = name in _FEW_VALUES

@@ -31,7 +31,6 @@ import evalica
 import numpy as np
 import pandas as pd
 import pyarrow.csv
-from sklearn.linear_model import LogisticRegression
 
 from analysis import ballots, bootstrap, fit_elo, read_votes, sandwich, win_matrix
 from analysis.elo import ELO_PER_NAT, win_probability
@@ -91,6 +90,8 @@ def evalicas(frame: pd.DataFrame, rounds: int) -> np.ndarray:
 
 def fastchats(frame: pd.DataFrame, rounds: int) -> np.ndarray:
     """Scores after a bootstrap of logistic regressions on counts of pairs, ties in two halves."""
+    from sklearn.linear_model import LogisticRegression
+
     arms = sorted({*frame["arm_left"].unique(), *frame["arm_right"].unique()})
     code = {arm: i for i, arm in enumerate(arms)}
     rng = np.random.default_rng(0)

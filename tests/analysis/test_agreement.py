@@ -48,12 +48,12 @@ def test_alpha_equals_the_krippendorff_package(seed):
 def test_alphas_interval_holds_the_value_of_endless_units():
     truth = 0.25  # two raters agree by their unit's answer in 0.5² of cases, else by chance
     held = []
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         votes = answered(alike(rng, 80, 3, 0.5), np.ones((80, 3), bool))
         bounds = agreement(votes, rounds=300)[1].interval
         held.append(bounds.low <= truth <= bounds.high)
-    assert 0.90 <= np.mean(held) <= 0.985
+    assert 0.89 <= np.mean(held) <= 0.99
 
 
 def test_agreement_by_hand():

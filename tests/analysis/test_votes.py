@@ -154,6 +154,8 @@ def test_a_large_csv_is_read_in_pieces_that_fit_together(tmp_path, monkeypatch):
     frame.to_csv(path, index=False)
     pieces, whole = read_votes(path), read_votes(frame)
     assert list(pieces["note"]) == list(frame["note"])
+    monkeypatch.setattr(votes_file, "_LARGE", 10)  # a note on each of 10 million votes is dropped
+    assert "note" not in read_votes(path)
     for name in ("arm_left", "arm_right", "answer", "rater", "prompt_id"):
         assert list(pieces[name].astype(str)) == list(whole[name].astype(str))
     np.testing.assert_array_equal(ballots(pieces)[0].left, ballots(whole)[0].left)
