@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from . import theme
-from .tradeoff import metric_info
+from .tradeoff import DRAWN, metric_info
 from .wording import (
     SIMULATED,
     ballot_words,
@@ -24,6 +24,7 @@ from .wording import (
 )
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 270
+MOST_PANELS = 8  # of metrics against Elo
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,8 @@ def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure 
         name,
         f"{up.label} against {across.label}",
         "Points are arms, numbers their guidance scale; lines follow a strategy's scale, starting "
-        "where its guidance does nothing: unguided. Bars are 95% intervals.",
+        "where its guidance does nothing: unguided. Bars are 95% intervals, cut at the frame where "
+        "they are longer.",
         tuple(panels),
         pd.concat(data, ignore_index=True),
     )
@@ -226,9 +228,7 @@ def metrics_against_elo(
     """
     chosen = joined[(joined["question"] == question) & (joined["rater_kind"] == kind)]
     panels = []
-    for (metric, extractor), points in chosen.groupby(
-        ["metric", "extractor"], sort=False, observed=True, dropna=False
-    ):
+    for (metric, extractor), points in _few(chosen):
         info = metric_info(str(metric))
         found = correlations[
             (correlations["question"] == question)
@@ -236,12 +236,13 @@ def metrics_against_elo(
             & (correlations["metric"] == metric)
             & (correlations["extractor"] == extractor)
         ].iloc[0]
+        by = f"by {extractor}; " * (chosen["extractor"].nunique() > 1)
         points = _with_words(points).rename(
             columns={"value": "x", "ci_low": "x_low", "ci_high": "x_high"}
         )
         points = points.rename(columns={"elo": "y", "low": "y_low", "high": "y_high"})
         chart = _sized(alt.layer(*_points(points, f"{info.label} ({info.better} is better)", axis)))
-        panels.append(Panel(info.label, correlation_words(found), chart))
+        panels.append(Panel(info.label, by + correlation_words(found), chart))
     if not panels:
         return None
     label = ballot_words(question, kind)
@@ -250,11 +251,24 @@ def metrics_against_elo(
         f"Metrics against preference: {label}",
         "Each point is an arm. ρ is Spearman's rank correlation over the arms: near −1 for a "
         "metric where lower is better that orders arms as raters do, near +1 where higher is "
-        "better.",
+        "better. Bars are 95% intervals, cut at the frame where they are longer.",
         tuple(panels),
         chosen,
         kind == "simulated",
     )
+
+
+def _few(joined: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """The metrics to draw against Elo: the chief ones, at most `MOST_PANELS`."""
+    groups = [
+        ((str(metric), str(extractor)), points)
+        for (metric, extractor), points in joined.groupby(
+            ["metric", "extractor"], sort=False, observed=True, dropna=False
+        )
+    ]
+    chief = [group for group in groups if group[0][0] in DRAWN]
+    chief.sort(key=lambda group: DRAWN.index(group[0][0]))
+    return (chief or groups)[:MOST_PANELS]
 
 
 def win_heatmap(wins: pd.DataFrame, labels: dict[str, str], order: list[str], question: str,
@@ -347,11 +361,12 @@ def _side_by_side(swept: pd.DataFrame, span: float, log: bool) -> pd.Series:
 def _points(points: pd.DataFrame, x_title: str, y_title: str) -> list[alt.Chart]:
     """Layers: points with intervals both ways."""
     base, colour, shape = _base(points)
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(zero=False))
-    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False))
-    across = alt.X("x_low:Q", title=x_title, scale=alt.Scale(zero=False))
-    up = alt.Y("y_low:Q", title=y_title, scale=alt.Scale(zero=False))
-    thin: dict[str, Any] = {"strokeWidth": 1.2, "opacity": 0.45}
+    wide, high = framed(points, "x"), framed(points, "y")
+    x = alt.X("x:Q", title=x_title, scale=wide)
+    y = alt.Y("y:Q", title=y_title, scale=high)
+    across = alt.X("x_low:Q", title=x_title, scale=wide)
+    up = alt.Y("y_low:Q", title=y_title, scale=high)
+    thin: dict[str, Any] = {"strokeWidth": 1.2, "opacity": 0.45, "clip": True}
     return [
         base.mark_rule(**thin).encode(x=across, x2="x_high:Q", y=y, color=colour),
         base.mark_rule(**thin).encode(x=x, y=up, y2="y_high:Q", color=colour),
@@ -359,6 +374,23 @@ def _points(points: pd.DataFrame, x_title: str, y_title: str) -> list[alt.Chart]
             x=x, y=y, color=colour, shape=shape, description="said:N"
         ),
     ]
+
+
+def framed(points: pd.DataFrame, side: str) -> alt.Scale:
+    """A scale around the points, with room for intervals up to the points' own spread.
+
+    Intervals far wider than that would squeeze the points into one spot; they are cut at the frame.
+    """
+    values = points[side].to_numpy(np.float64)
+    low, high = values.min(), values.max()
+    room = 0.6 * (high - low) or 0.1 * abs(high) or 1.0
+    ends = points[[f"{side}_low", f"{side}_high"]].to_numpy(np.float64)
+    ends = ends[np.isfinite(ends)]
+    inner = 0.08 * (high - low)
+    low_end = min(ends.min(initial=low), low - inner)
+    high_end = max(ends.max(initial=high), high + inner)
+    domain = [float(max(low_end, low - room)), float(min(high_end, high + room))]
+    return alt.Scale(zero=False, nice=False, domain=domain)
 
 
 def _curves(points: pd.DataFrame) -> list[alt.Chart]:
@@ -372,10 +404,11 @@ def _curves(points: pd.DataFrame) -> list[alt.Chart]:
         path = path[["x", "y", "words"]].assign(step=range(len(path)))
         line = alt.Chart(path).mark_line(strokeWidth=2, opacity=0.9)
         lines.append(line.encode(x="x:Q", y="y:Q", color=colour, order="step:Q"))
-    names = points[["x", "y", "words"]].assign(
+    named = points[(points["scale"].notna()) | (points["strategy"] == "imported")]
+    names = named[["x", "y", "words"]].assign(
         text=[
             label if np.isnan(scale) else f"{scale:g}"
-            for label, scale in zip(points["label"], points["scale"], strict=True)
+            for label, scale in zip(named["label"], named["scale"], strict=True)
         ]
     )
     text = alt.Chart(names).mark_text(align="left", dx=7, dy=-8, fontSize=11)

@@ -61,6 +61,15 @@ def gallery(samples: pd.DataFrame, arms: list[str], root: Path, rows: int = 8) -
     ]
 
 
+def thumbnail(path: Path) -> str:
+    """One image, small, as a data URI.
+
+    Raises:
+        ReportError: it is missing or can't be read.
+    """
+    return _data_uri(_small(path))
+
+
 def _row(prompt: str, caption: str, paths: list[str | None], root: Path) -> GalleryRow:
     small = [None if path is None else _small(root / path) for path in paths]
     tiny = [np.asarray(image.resize((16, 16)), np.float64) for image in small if image]

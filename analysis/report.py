@@ -1,4 +1,4 @@
-"""The comparison report: one HTML page that opens offline, beside its figures and tables."""
+"""The comparison report: a page that opens offline, beside its figures and tables."""
 
 from __future__ import annotations
 
@@ -8,52 +8,54 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from . import figures, tables
-from .conduct import study_conduct
-from .contents import Contents, ReportInputs
+from .checked import checked
+from .compare import compare
+from .compute import compute
+from .contents import Comparison, Contents, Report, ReportInputs
 from .errors import ReportError
-from .figures import Figure
+from .markdown import render_markdown
 from .page import render_page
-from .results import BallotResult, analyse
-from .tradeoff import join_metrics, metric_correlations
-from .votes import read_votes
-from .wording import ballot_words, slug
+from .printing import find_browser, print_pdf
+from .table_files import comparison_tables, table_files
+from .wording import file_stem
 
-ARM_COLUMNS = ("name", "strategy", "scale", "label")
-METRIC_COLUMNS = ("arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note")
-SAMPLE_COLUMNS = ("arm", "prompt_id", "caption", "replica", "path")
-ROUNDS = 1000
+FORMATS = ("html", "pdf", "md")
+PAGES = {"html": "index.html", "pdf": "report.pdf", "md": "report.md"}
 
 
-def write_report(inputs: ReportInputs, out_dir: Path | str, seed: int = 0) -> Path:
-    """Write `index.html`, `figures/` and `tables/` into a folder.
+def write_report(
+    inputs: ReportInputs | Sequence[ReportInputs],
+    out_dir: Path | str,
+    seed: int = 0,
+    formats: Sequence[str] = ("html",),
+) -> Path:
+    """Write the page, `figures/` and `tables/` into a folder.
 
     The same inputs and seed give the same bytes. Everything is computed and rendered before the
     first file is touched; each file then replaces its older self whole, the page last.
 
     Args:
-        inputs: arms, metrics, votes, samples.
+        inputs: arms, metrics, votes, samples; of several runs or studies, each with a name of its
+            own, the first with the title and command of the whole.
         out_dir: made if missing; files that are no part of a report stay as they are.
         seed: of the bootstrap intervals in the tables.
+        formats: `html` (index.html), `pdf` (report.pdf, printed by Chromium), `md` (report.md, with
+            the figures beside it).
 
     Returns:
-        The path of `index.html`.
+        The path of the page, in the first format.
 
     Raises:
         VotesError: votes that can't be counted.
-        ReportError: other inputs that don't fit together, an unreadable image, or a folder
-            that can't be written.
+        ReportError: other inputs that don't fit together, an unreadable image, an unknown format,
+            no browser to print a PDF, or a folder that can't be written.
     """
-    contents = compute(inputs, seed)
-    files = {"index.html": render_page(contents).encode("utf-8")}
-    for figure in contents.figures.values():
-        files |= {f"figures/{name}": data for name, data in figure.files().items()}
-    files |= {f"tables/{name}": data for name, data in _tables(contents).items()}
+    _check_formats(formats)
+    report = build([inputs] if isinstance(inputs, ReportInputs) else inputs, seed)
+    files = _supplements(report) | _pages(report, formats)
     out_dir = Path(out_dir)
     try:
         _replace_files(files, out_dir)
@@ -62,179 +64,61 @@ def write_report(inputs: ReportInputs, out_dir: Path | str, seed: int = 0) -> Pa
             f"Could not write the report to {out_dir}: {error.strerror or error}. "
             "Free space or name another folder with --out, then run the same command again."
         ) from error
-    return out_dir / "index.html"
+    return out_dir / PAGES[formats[0]]
 
 
-def compute(inputs: ReportInputs, seed: int = 0) -> Contents:
-    """All numbers and figures of a report."""
-    inputs = _checked(inputs)
-    arms = inputs.arms
-    unguided = arms.loc[arms["strategy"] == "unguided", "name"]
-    anchor = unguided.iloc[0] if len(unguided) else None
-    votes = inputs.votes
-    results = [] if votes is None else analyse(votes, anchor, ROUNDS, seed)
-    elo = _elo_rows(results, arms)
-    described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
-    metrics = _table(inputs.metrics, METRIC_COLUMNS).merge(described, on="arm")
-    joined = join_metrics(metrics, elo).merge(described, on="arm")
-    contents = Contents(
-        inputs=inputs,
-        seed=seed,
-        results=results,
-        elo=elo,
-        joined=joined,
-        correlations=metric_correlations(joined),
-        conduct=study_conduct(votes) if votes is not None else pd.DataFrame(),
-        figures={},
-    )
-    for figure in _figures(contents, metrics):
-        contents.figures[figure.name] = figure
-    return contents
+def build(inputs: Sequence[ReportInputs], seed: int = 0) -> Report:
+    """Everything a report holds, before it is laid out.
+
+    Args:
+        inputs: of each run or study.
+        seed: of the bootstraps.
+
+    Raises:
+        VotesError: votes that can't be counted.
+        ReportError: other inputs that don't fit together.
+    """
+    ready = [checked(each) for each in inputs]
+    first = ready[0]
+    if len(ready) == 1:
+        return Report(first.title, first.command, [compute(first, seed)])
+    names = [each.name for each in ready]
+    if len(set(names)) < len(names) or not all(names):
+        raise ReportError(f"runs: expected each to have a name of its own, found {names}.")
+    parts = [compute(each, seed, f"{file_stem(each.name)}-") for each in ready]
+    return Report(first.title, first.command, parts, compare(parts))
 
 
-def _figures(contents: Contents, metrics: pd.DataFrame) -> list[Figure]:
-    elo = contents.elo
-    mean_zero = [_labelled(result, contents.inputs.arms, "scores") for result in contents.results]
-    made = [
-        figures.elo_by_scale(elo) if mean_zero else None,
-        figures.elo_ranking(pd.concat(mean_zero)) if mean_zero else None,
-        *(figures.metric_tradeoff(metrics, *each) for each in figures.TRADEOFFS),
-    ]
-    for result in contents.results:
-        question, kind = result.ballot.question, result.ballot.rater_kind
-        of_ballot = elo[(elo["question"] == question) & (elo["rater_kind"] == kind)]
-        axis = figures.elo_axis(of_ballot["anchor"].iloc[0])
-        made.append(
-            figures.metrics_against_elo(
-                contents.joined, contents.correlations, question, kind, axis
-            )
+def _check_formats(formats: Sequence[str]) -> None:
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ReportError(
+            f"formats: found {', '.join(unknown) or 'none'}, expected some of {', '.join(FORMATS)}."
         )
-        order = list(result.relative()["arm"])
-        made.append(figures.win_heatmap(result.win_table(), contents.labels, order, question, kind))
-    return [figure for figure in made if figure is not None]
+    if "pdf" in formats:
+        find_browser()
 
 
-def _tables(contents: Contents) -> dict[str, bytes]:
-    inputs, files = contents.inputs, {}
-    for result in contents.results:
-        ballot = result.ballot
-        about = ballot_words(ballot.question, ballot.rater_kind)
-        scores = _labelled(result, inputs.arms, "scores")
-        files |= tables.table_files(
-            f"elo-{slug(ballot.question, ballot.rater_kind)}",
-            scores,
-            tables.printed_elo(scores),
-            f"Elo scores, {about}; mean zero, 95% intervals {result.intervals.method}",
-        )
-        wins = result.win_table()
-        wins.insert(1, "label", wins["arm"].map(contents.labels))
-        wins.insert(3, "against_label", wins["against"].map(contents.labels))
-        files |= tables.table_files(
-            f"win-probability-{slug(ballot.question, ballot.rater_kind)}",
-            wins,
-            tables.printed_wins(wins),
-            f"Probability of winning, {about}; ties count half in observed shares",
-        )
-    metrics = _table(inputs.metrics, METRIC_COLUMNS)
-    if len(metrics):
-        files |= tables.table_files(
-            "metrics", metrics, tables.printed_metrics(metrics, inputs.arms),
-            "Metrics with 95% intervals",
-        )  # fmt: skip
-    if len(contents.correlations):
-        files |= tables.table_files(
-            "correlations",
-            contents.correlations,
-            tables.printed_correlations(contents.correlations),
-            "Spearman's rank correlation of metrics with Elo over the arms, 95% intervals",
-        )
-    if len(contents.conduct):
-        files |= tables.table_files(
-            "conduct", contents.conduct, tables.printed_conduct(contents.conduct),
-            "Conduct of the study",
-        )  # fmt: skip
+def _supplements(report: Report) -> dict[str, bytes]:
+    """Figures and tables, by their path in the folder."""
+    holders: list[Contents | Comparison] = [*report.parts]
+    files: dict[str, bytes] = {}
+    if report.comparison:
+        holders.append(report.comparison)
+        files |= {f"tables/{n}": data for n, data in comparison_tables(report.comparison).items()}
+    for part in report.parts:
+        files |= {f"tables/{name}": data for name, data in table_files(part).items()}
+    for holder in holders:
+        for figure in holder.figures.values():
+            files |= {f"figures/{name}": data for name, data in figure.files().items()}
     return files
 
 
-def _elo_rows(results: list[BallotResult], arms: pd.DataFrame) -> pd.DataFrame:
-    labels = dict(zip(arms["name"], arms["label"], strict=True))
-    parts = [
-        _labelled(result, arms, "relative").assign(
-            anchor=labels[result.anchor] if result.anchor else ""
-        )
-        for result in results
-    ]
-    if parts:
-        return pd.concat(parts, ignore_index=True)
-    words = {name: pd.Series(dtype=str) for name in ("question", "rater_kind", "arm", "anchor")}
-    numbers = {name: pd.Series(dtype=np.float64) for name in ("elo", "low", "high")}
-    return pd.DataFrame(words | numbers)
-
-
-def _labelled(result: BallotResult, arms: pd.DataFrame, which: str) -> pd.DataFrame:
-    """A ballot's `scores` or `relative` table with its ballot and the arms' columns."""
-    table: pd.DataFrame = getattr(result, which)()
-    described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
-    table.insert(0, "question", result.ballot.question)
-    table.insert(1, "rater_kind", result.ballot.rater_kind)
-    return table.merge(described, on="arm", how="left")
-
-
-def _checked(inputs: ReportInputs) -> ReportInputs:
-    """The inputs with tables checked and votes read; cheap failures come first."""
-    _require(inputs.arms, ARM_COLUMNS, "arms")
-    arms = inputs.arms.reset_index(drop=True)
-    arms = arms.assign(scale=pd.to_numeric(arms["scale"]).astype(np.float64))
-    if arms["name"].duplicated().any():
-        raise ReportError(f"arms: expected each name once, found {list(arms['name'])}.")
-    names = list(arms["name"])
-    for table, columns, what in (
-        (inputs.metrics, METRIC_COLUMNS, "metrics"),
-        (inputs.samples, SAMPLE_COLUMNS, "samples"),
-    ):
-        if table is None:
-            continue
-        _require(table, columns, what)
-        unknown = sorted(set(table["arm"]) - set(names))
-        if unknown:
-            raise ReportError(
-                f"{what}: found arm {', '.join(map(repr, unknown[:5]))}, expected one of "
-                f"{', '.join(names)}. Make the {what} again from this run."
-            )
-    metrics = inputs.metrics
-    if metrics is not None:
-        # An all-empty column reads as numbers, so it is made text first.
-        words = metrics[["extractor", "note"]].astype(object)
-        metrics = metrics.drop(columns=["extractor", "note"]).join(words.where(words.notna(), ""))
-        twice = metrics[metrics.duplicated(["arm", "metric", "extractor"])]
-        if len(twice):
-            raise ReportError(
-                f"metrics: found {twice['metric'].iloc[0]} of {twice['arm'].iloc[0]} twice, "
-                "expected one value an arm, metric and extractor. Measure the run again."
-            )
-    votes = None if inputs.votes is None else read_votes(inputs.votes, names)
-    return ReportInputs(
-        inputs.title, arms, metrics, votes, inputs.samples, Path(inputs.root), inputs.provenance,
-        inputs.command,
-    )  # fmt: skip
-
-
-def _require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise ReportError(
-            f"{what}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
-            f"{', '.join(map(str, table.columns)) or 'none'}, expected {', '.join(columns)}."
-        )
-
-
-def _table(table: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFrame:
-    if table is not None:
-        return table[list(columns)]
-    numbers = ("value", "ci_low", "ci_high", "n")
-    return pd.DataFrame(
-        {name: pd.Series(dtype=np.float64 if name in numbers else str) for name in columns}
-    )
+def _pages(report: Report, formats: Sequence[str]) -> dict[str, bytes]:
+    page = render_page(report)
+    made = {"html": lambda: page.encode("utf-8"), "pdf": lambda: print_pdf(page),
+            "md": lambda: render_markdown(report).encode("utf-8")}  # fmt: skip
+    return {PAGES[name]: made[name]() for name in dict.fromkeys(formats)}
 
 
 def _replace_files(files: dict[str, bytes], out_dir: Path) -> None:
@@ -245,7 +129,9 @@ def _replace_files(files: dict[str, bytes], out_dir: Path) -> None:
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     text = json.dumps({"files": digests}, indent=1) + "\n"
     ordered = {**files, "report.json": text.encode("utf-8")}
-    ordered["index.html"] = ordered.pop("index.html")  # last
+    for page in PAGES.values():  # last
+        if page in ordered:
+            ordered[page] = ordered.pop(page)
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out_dir))
     try:
         for name, data in ordered.items():
@@ -267,7 +153,7 @@ def _replace_files(files: dict[str, bytes], out_dir: Path) -> None:
 
 
 def _listed_files(listing: Path) -> set[str]:
-    """Figure and table files an older report says it wrote; nothing outside those two folders."""
+    """Pages, figures and tables an older report says it wrote; nothing else, nothing elsewhere."""
     try:
         names = json.loads(listing.read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -275,5 +161,6 @@ def _listed_files(listing: Path) -> set[str]:
     return {
         name
         for name in names
-        if name.count("/") == 1 and name.startswith(("figures/", "tables/")) and ".." not in name
+        if name in PAGES.values()
+        or (name.count("/") == 1 and name.startswith(("figures/", "tables/")) and ".." not in name)
     }

@@ -1,4 +1,4 @@
-"""The report's tables as files: CSV for machines, LaTeX (booktabs) for papers."""
+"""The report's tables as printed, and as files: CSV for machines, LaTeX (booktabs) for papers."""
 
 from __future__ import annotations
 
@@ -7,30 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .latex import latex
 from .tradeoff import metric_info
-from .wording import ballot_words, bounds, measure_words, rows_of, signed
+from .wording import (
+    ballot_words,
+    bounds,
+    lower_first,
+    measure_words,
+    question_words,
+    rows_of,
+    signed,
+    voters,
+)
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "−": "$-$",
-    "–": "--",
-    "∞": r"$\infty$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "ρ": r"$\rho$",
-    "α": r"$\alpha$",
-    "<": "$<$",
-    ">": "$>$",
-}
+OF_PAIRS = ("raw_agreement", "repeat_consistency", "gold_accuracy")  # shares of pairs, not votes
+SHARES = ("tie_share", "side_bias", "fast_share", *OF_PAIRS)
 
 
 def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: str) -> dict[
@@ -48,27 +39,6 @@ def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: s
         f"{name}.csv": data.to_csv(index=False).encode("utf-8"),
         f"{name}.tex": latex(printed, caption, name).encode("utf-8"),
     }
-
-
-def latex(printed: pd.DataFrame, caption: str, label: str) -> str:
-    """A booktabs table; the first column is set left, the others right."""
-    columns = "l" + "r" * (len(printed.columns) - 1)
-    lines = [
-        r"% \usepackage{booktabs}",
-        r"\begin{table}",
-        rf"  \caption{{{_escape(caption)}}}",
-        rf"  \label{{tab:{label}}}",
-        r"  \centering",
-        rf"  \begin{{tabular}}{{{columns}}}",
-        r"    \toprule",
-        "    " + " & ".join(map(_escape, printed.columns)) + r" \\",
-        r"    \midrule",
-        *("    " + " & ".join(map(_escape, row)) + r" \\" for row in printed.to_numpy()),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def printed_elo(elo: pd.DataFrame) -> pd.DataFrame:
@@ -119,15 +89,25 @@ def printed_metrics(metrics: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
     for metric, extractor in columns:
         info = metric_info(metric)
         chosen = metrics[(metrics["metric"] == metric) & (metrics["extractor"] == extractor)]
+        decimals = column_decimals(chosen, info.decimals)
         rows = chosen.set_index("arm")
         heading = f"{info.label} {info.arrow}" + (f" ({extractor})" if several else "")
         cells = []
         for arm in arms["name"]:
             known = arm in rows.index
-            value, interval = metric_parts(rows.loc[arm], info.decimals) if known else ("–", "")
+            value, interval = metric_parts(rows.loc[arm], decimals) if known else ("–", "")
             cells.append(value + (f" ({interval})" if interval else ""))
         table[heading] = cells
     return pd.DataFrame(table)
+
+
+def column_decimals(column: pd.DataFrame, usual: int) -> int:
+    """Digits after the point: as usual, or fewer where intervals are wide."""
+    widths = (column["ci_high"] - column["ci_low"]).to_numpy(np.float64)
+    widths = widths[np.isfinite(widths) & (widths > 0)]
+    if not len(widths):
+        return usual
+    return int(np.clip(2 - np.floor(np.log10(np.median(widths))), 0, usual))
 
 
 def metric_parts(row: pd.Series, decimals: int) -> tuple[str, str]:
@@ -156,6 +136,91 @@ def printed_correlations(correlations: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def printed_prompts(prompts: pd.DataFrame, labels: dict[str, str], captions: dict[str, str]) -> (
+    pd.DataFrame
+):  # fmt: skip
+    """`highlights.best_and_worst` as printed."""
+    voted = "wins" in prompts
+    rows = [
+        (
+            labels.get(row.arm, row.arm),
+            row.place,
+            captions.get(row.prompt_id, row.prompt_id),
+            f"{row.wins:g} of {row.n:,}" if voted else signed(row.value, 3),
+        )
+        for row in rows_of(prompts)
+    ]
+    return pd.DataFrame(rows, columns=["Arm", "Place", "Prompt", "Won" if voted else "Value"])
+
+
+def printed_disputed(pairs: pd.DataFrame, labels: dict[str, str], captions: dict[str, str]) -> (
+    pd.DataFrame
+):  # fmt: skip
+    """`highlights.disputed_pairs` as printed."""
+    rows = [
+        (captions.get(row.prompt_id, row.prompt_id), labels.get(row.arm, row.arm),
+         labels.get(row.against, row.against), f"{row.wins} : {row.losses}", str(row.ties))
+        for row in rows_of(pairs)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["Prompt", "Arm", "Against", "Votes", "Ties"])
+
+
+def printed_study_elo(elo: pd.DataFrame) -> pd.DataFrame:
+    """Elo of one question, an arm a row and a study a column."""
+    arms = elo.drop_duplicates("arm")
+    columns: dict[str, list[str]] = {"Arm": list(arms["label"])}
+    for study, rows in elo.groupby("study", sort=False):
+        found = {row.arm: row for row in rows_of(rows)}
+        anchor = rows["anchor"].iloc[0]
+        heading = f"{study}, Elo above {lower_first(anchor)}" if anchor else f"{study}, Elo"
+        columns[heading] = [_score_cell(found.get(arm)) for arm in arms["arm"]]
+    return pd.DataFrame(columns)
+
+
+def _score_cell(row: Any) -> str:
+    if row is None or np.isnan(row.elo):
+        return "–"
+    interval = bounds(row.low, row.high)
+    told = "" if interval == "–" or row.low == row.high else f" ({interval})"
+    return signed(row.elo) + told
+
+
+def printed_agreement(agreement: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlations between runs or studies as printed."""
+    rows = [
+        (
+            question_words(row.question),
+            voters(row.part, row.rater_kind),
+            voters(row.against, row.against_kind),
+            str(row.n),
+            signed(row.spearman, 2),
+            row.reason or bounds(row.low, row.high, 2),
+        )
+        for row in rows_of(agreement)
+    ]
+    heads = ["Question", "Study", "Against", "Shared arms", "Spearman's ρ", "95% interval"]
+    return pd.DataFrame(rows, columns=heads)
+
+
+def printed_part_metrics(metrics: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
+    """Metrics of every run: a row a run and arm, a column a metric and extractor."""
+    if metrics.empty:
+        return pd.DataFrame()
+    pairs = metric_columns(metrics)
+    several = {metric for metric, _ in pairs if sum(m == metric for m, _ in pairs) > 1}
+    found = {(r.part, r.arm, r.metric, r.extractor): r for r in rows_of(metrics)}
+    arms = metrics.drop_duplicates(["part", "arm"])
+    arms = arms.sort_values("part", key=lambda p: p.map(parts.index), kind="stable")
+    table: dict[str, list[str]] = {"Run": list(arms["part"]), "Arm": list(arms["label"])}
+    for metric, extractor in pairs:
+        info = metric_info(metric)
+        heading = f"{info.label} {info.arrow}"
+        heading += f" ({extractor})" if metric in several and extractor else ""
+        cells = [found.get((row.part, row.arm, metric, extractor)) for row in rows_of(arms)]
+        table[heading] = ["–" if c is None else signed(c.value, info.decimals) for c in cells]
+    return pd.DataFrame(table)
+
+
 def printed_conduct(conduct: pd.DataFrame) -> pd.DataFrame:
     """`study_conduct` as printed."""
     rows = []
@@ -172,15 +237,16 @@ def conduct_cell(row: Any) -> tuple[str, str]:
         return "–", ""
     if np.isnan(row.value):
         return "–", row.reason
-    if row.measure in ("tie_share", "side_bias", "raw_agreement"):
-        interval = "" if np.isnan(row.low) else f"{100 * row.low:.0f} to {100 * row.high:.0f}%"
-        return f"{100 * row.value:.0f}%", interval or row.reason or f"{row.n:,} pairs"
+    low, high = row.low, row.high
+    if row.measure == "krippendorff_alpha":
+        return signed(row.value, 2), "; ".join(
+            filter(None, (bounds(low, high, 2) if np.isfinite(low) else "", f"{row.n:,} pairs"))
+        )
+    if row.measure in SHARES:
+        interval = f"{100 * low:.0f} to {100 * high:.0f}%" if np.isfinite(low) else ""
+        counted = f"{row.n:,} pairs" if row.measure in OF_PAIRS else ""
+        small = "; ".join(filter(None, (interval, counted)))
+        return f"{100 * row.value:.0f}%", small or row.reason
     if row.measure.startswith("seconds"):
         return f"{row.value:.1f} s", ""
-    if row.measure == "krippendorff_alpha":
-        return signed(row.value, 2), f"{row.n:,} pairs"
     return f"{row.value:,.0f}", ""
-
-
-def _escape(text: object) -> str:
-    return "".join(_LATEX.get(character, character) for character in str(text))

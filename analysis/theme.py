@@ -24,6 +24,13 @@ STRATEGIES: dict[str, tuple[str, str, str]] = {  # strategy: words, colour, mark
     "classifier": ("Classifier guidance", "#8a5bb5", "diamond"),
     "imported": ("Imported images", "#1a9470", "triangle-up"),
 }
+# Runs and studies side by side, each a colour and a marker; more than eight begin anew.
+PARTS = (
+    ("#4477aa", "circle"), ("#ee6677", "square"), ("#228833", "triangle-up"),
+    ("#b8860b", "diamond"), ("#aa3377", "triangle-down"), ("#0e8ea6", "cross"),
+    ("#8c564b", "triangle-right"), ("#5d5d5d", "triangle-left"),
+)  # fmt: skip
+DASHES = {"classifier_free": [1, 0], "clip": [6, 4], "classifier": [2, 3]}
 LOSES, EVEN, WINS = "#d9700f", "#f4f3f1", "#1f74c4"
 # Colours that follow the page's light or dark scheme where a figure stands inside it.
 CSS_VARIABLES = {
@@ -32,6 +39,7 @@ CSS_VARIABLES = {
     GRID: "--grid",
     PAPER: "--paper",
     **{colour: f"--{name}" for name, (_, colour, _) in STRATEGIES.items()},
+    **{colour: f"--part-{number}" for number, (colour, _) in enumerate(PARTS)},
 }
 
 
@@ -47,6 +55,15 @@ def strategy_scales(strategies: list[str]) -> tuple[alt.Scale, alt.Scale]:
     return (
         alt.Scale(domain=domain, range=[STRATEGIES[name][1] for name in known]),
         alt.Scale(domain=domain, range=[STRATEGIES[name][2] for name in known]),
+    )
+
+
+def part_scales(parts: list[str]) -> tuple[alt.Scale, alt.Scale]:
+    """Colour and marker scales over runs or studies, in their order."""
+    looks = [PARTS[number % len(PARTS)] for number in range(len(parts))]
+    return (
+        alt.Scale(domain=parts, range=[colour for colour, _ in looks]),
+        alt.Scale(domain=parts, range=[marker for _, marker in looks]),
     )
 
 
@@ -109,12 +126,19 @@ def spec(chart: alt.TopLevelMixin, background: str | None = PAPER) -> dict[str, 
 
 def render(chart: alt.TopLevelMixin) -> dict[str, bytes]:
     """The chart's files: `svg`, `pdf` and `png` (2×, 192 dpi)."""
-    svg = vl_convert.vegalite_to_svg(spec(chart))
+    svg = _numbered(vl_convert.vegalite_to_svg(spec(chart)))
     return {
         "svg": svg.encode("utf-8"),
         "pdf": _in_order(vl_convert.svg_to_pdf(svg)),
         "png": vl_convert.svg_to_png(svg, scale=2, ppi=96),
     }
+
+
+def _numbered(svg: str) -> str:
+    """The SVG with its frames' ids counted from zero: Vega goes on counting from chart to chart."""
+    found = dict.fromkeys(re.findall(r'id="(clip\d+)"', svg))
+    names = {name: f"frame{number}" for number, name in enumerate(found)}
+    return re.sub(r"(?<=[\"#])clip\d+(?=[\")])", lambda m: names.get(m[0], m[0]), svg)
 
 
 def _in_order(pdf: bytes) -> bytes:
@@ -139,7 +163,7 @@ def inline_svg(
         width, height = size
         drawn |= {"width": width, "height": height}
         drawn["autosize"] = {"type": "fit", "contains": "padding"}
-    svg = vl_convert.vegalite_to_svg(drawn)
+    svg = _numbered(vl_convert.vegalite_to_svg(drawn))
     for colour, variable in CSS_VARIABLES.items():
         svg = re.sub(f'"{colour}"', f'"var({variable})"', svg, flags=re.IGNORECASE)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)

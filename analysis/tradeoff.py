@@ -34,18 +34,31 @@ class MetricInfo:
 
 METRICS: dict[str, MetricInfo] = {
     "fid": MetricInfo("FID", "lower", 2),
+    "fid_infinity": MetricInfo("FID∞", "lower", 2),
+    "fd_dinov2": MetricInfo("FD-DINOv2", "lower", 1),
     "kid": MetricInfo("KID", "lower", 4),
+    "cmmd": MetricInfo("CMMD", "lower", 4),
     "inception_score": MetricInfo("Inception Score", "higher", 2),
     "precision": MetricInfo("Precision", "higher", 3),
     "recall": MetricInfo("Recall", "higher", 3),
+    "density": MetricInfo("Density", "higher", 3),
+    "coverage": MetricInfo("Coverage", "higher", 3),
+    "vendi": MetricInfo("Vendi score", "higher", 2),
     "clip_score": MetricInfo("CLIP score", "higher", 2),
     "guiding_clip_score": MetricInfo("Guiding CLIP's score", "higher", 2),
+    "r_precision": MetricInfo("R-precision", "higher", 3),
     "caption_accuracy": MetricInfo("Caption accuracy", "higher", 3),
     "object_accuracy": MetricInfo("Object accuracy", "higher", 3),
     "color_accuracy": MetricInfo("Colour accuracy", "higher", 3),
     "count_accuracy": MetricInfo("Count accuracy", "higher", 3),
     "relation_accuracy": MetricInfo("Relation accuracy", "higher", 3),
+    "image_quality": MetricInfo("Image quality", "higher", 3),
 }
+# Drawn against Elo, at most eight of them; the table of correlations holds every metric.
+DRAWN = (
+    "fid", "fd_dinov2", "kid", "cmmd", "inception_score", "precision", "recall", "clip_score",
+    "guiding_clip_score", "caption_accuracy",
+)  # fmt: skip
 
 
 def metric_info(metric: str) -> MetricInfo:
@@ -85,15 +98,20 @@ def metric_correlations(joined: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for labels, arms in joined.groupby(keys, sort=False, observed=True, dropna=False):
         value, elo = arms["value"].to_numpy(np.float64), arms["elo"].to_numpy(np.float64)
-        spearman, reason = _correlation(_ranks(value), _ranks(elo))
+        spearman, low, high, reason = rank_correlation(value, elo)
         pearson, _ = _correlation(value, elo)
-        bounds = spearman_interval(spearman, len(arms))
-        rows.append(
-            (*labels, len(arms), spearman, bounds.low, bounds.high, pearson,
-             reason or bounds.reason)
-        )  # fmt: skip
+        rows.append((*labels, len(arms), spearman, low, high, pearson, reason))
     columns = [*keys, "n", "spearman", "low", "high", "pearson", "reason"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def rank_correlation(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[float, float, float, str]:
+    """Spearman's ρ of two lists, its 95% interval's ends, and why something is missing."""
+    rho, reason = _correlation(_ranks(x), _ranks(y))
+    bounds = spearman_interval(rho, len(x))
+    return rho, bounds.low, bounds.high, reason or bounds.reason
 
 
 def spearman_interval(rho: float, n: int, level: float = 0.95) -> Interval:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,15 +24,36 @@ def rater_words(kind: str) -> str:
     return SIMULATED if kind == "simulated" else "people's votes"
 
 
+def voters(part: str, kind: str) -> str:
+    """A run or study, marked where its raters are simulated."""
+    return f"{part} ({SIMULATED})" if kind == "simulated" else part
+
+
 def ballot_words(question: str, kind: str) -> str:
     """The question, marked where its raters are simulated."""
     return question_words(question) + (f" ({SIMULATED})" if kind == "simulated" else "")
 
 
 def slug(question: str, kind: str) -> str:
-    """The ballot as part of a file name."""
-    safe = "".join(c if c.isalnum() else "-" for c in question.lower()).strip("-")
-    return safe + ("-simulated" if kind == "simulated" else "")
+    """The ballot as part of a file name; two ballots never share one."""
+    plain = "-" not in question and not question.endswith("_simulated")
+    stem = file_stem(question)
+    named = stem.replace("_", "-") if plain else f"{stem}-{_digest(question)}"
+    return named + ("-simulated" if kind == "simulated" else "")
+
+
+def file_stem(name: str) -> str:
+    """A name as part of a file name: short, safe anywhere, and of no other name.
+
+    >>> file_stem("caption_similarity"), file_stem("Which is nicer?")
+    ('caption_similarity', 'which-is-nicer-e283')
+    """
+    safe = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:40]
+    return safe if safe == name else f"{safe}-{_digest(name)}".lstrip("-")
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8")).hexdigest()[:4]
 
 
 def percent(probability: float) -> str:
@@ -42,6 +65,16 @@ def percent(probability: float) -> str:
     if 0.995 < probability < 1:
         return ">99"
     return f"{100 * probability:.0f}"
+
+
+def share(value: float) -> str:
+    """`68%`; a dash where undefined."""
+    return "–" if np.isnan(value) else f"{percent(value)}%"
+
+
+def strip_control(text: str) -> str:
+    """The text on one line: line breaks and control characters become spaces."""
+    return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text)
 
 
 def correlation_words(row: pd.Series) -> str:
@@ -93,4 +126,7 @@ def measure_words(measure: str) -> str:
         "seconds_p90": "Response time, 10% are slower than",
         "raw_agreement": "Agreement of two raters on one pair",
         "krippendorff_alpha": "Krippendorff's α",
+        "fast_share": "Votes in less than a second",
+        "repeat_consistency": "Same answer when a pair came again",
+        "gold_accuracy": "Right answers on gold pairs",
     }.get(measure, measure.replace("_", " "))

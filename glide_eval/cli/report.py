@@ -1,130 +1,164 @@
-"""`glide-eval report`: write the comparison report of a run."""
+"""`glide-eval report`: write the comparison report of runs, of studies, or of votes alone."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from glide_eval.records import Arm
 from glide_eval.run_store import RunFolder
+
+from .report_inputs import Source, report_inputs
+
+FORMATS = ("html", "pdf", "md")
+
+
+class Formats(click.ParamType):
+    """`html,pdf,md` in any order and number."""
+
+    name = "formats"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The formats named, each once."""
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip().lower() for name in str(value).split(",") if name.strip()]
+        unknown = [name for name in names if name not in FORMATS]
+        if unknown or not names:
+            found = ", ".join(unknown) or "nothing"
+            self.fail(f"found {found}, expected some of {', '.join(FORMATS)}", param, ctx)
+        return tuple(dict.fromkeys(names))
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN]...")
 @click.option(
     "--votes",
     type=click.Path(path_type=Path),
-    help="A CSV of votes instead of the run's votes.csv.",
+    multiple=True,
+    metavar="FILE",
+    help="A CSV of votes instead of RUN/votes.csv, or without any RUN. Given several times: "
+    "several studies, side by side; with several runs, one for each in their order.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Where to write it; RUN/report by default."
+    "--arms",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A CSV (name, strategy, scale, label) of the arms of votes without a RUN.",
+)
+@click.option(
+    "--format", "formats", type=Formats(), default="html", show_default=True,
+    metavar="html,pdf,md",
+    help="Pages to write: index.html, report.pdf (printed by Chromium or Chrome), report.md.",
+)  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to write it; RUN/report by default, FILE's name with -report for votes alone, "
+    "./report for several.",
 )
 @click.option("--title", help="The report's heading.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap intervals.")
-def command(run: Path, votes: Path | None, out: Path | None, title: str | None, seed: int) -> None:
-    """Write the comparison report of RUN: index.html, figures and tables.
+def command(
+    runs: tuple[Path, ...], votes: tuple[Path, ...], arms: Path | None,
+    formats: tuple[str, ...], out: Path | None, title: str | None, seed: int,
+) -> None:  # fmt: skip
+    """Write the comparison report of one RUN, of several, or of votes alone.
 
+    A page, every figure as SVG, PDF and PNG with its data as CSV, every table as CSV and LaTeX.
     Metrics come from RUN/metrics.csv and votes from RUN/votes.csv where they exist; a report
     without one of them says so.
     """
-    page = make_report(RunFolder.open(run), votes, out, title, seed)
+    if arms is not None and runs:
+        raise click.UsageError("--arms describes the arms of votes without a RUN: leave one out.")
+    sources = _sources(runs, votes)
+    page = make_report(sources, formats, out, title, seed, arms)
     click.echo(f"Report: {page}")
 
 
 def make_report(
-    run: RunFolder,
-    votes: Path | None = None,
+    sources: Sequence[Source],
+    formats: Sequence[str] = ("html",),
     out: Path | None = None,
     title: str | None = None,
     seed: int = 0,
+    arms: Path | None = None,
 ) -> Path:
-    """Read a run folder and write its report.
+    """Read runs and votes and write their report.
 
     Args:
-        run: the run.
-        votes: a CSV of votes; None takes the run's own, if it has one.
-        out: the report's folder; None takes the run's own.
-        title: the heading; None makes one from the run.
+        sources: runs, files of votes, or both.
+        formats: of the pages, some of html, pdf, md.
+        out: the report's folder; None takes the usual one.
+        title: the heading; None makes one.
         seed: of the bootstrap intervals.
+        arms: a CSV that describes the arms of votes without a run.
 
     Returns:
-        The path of `index.html`.
+        The path of the page in the first format.
 
     Raises:
-        RunError: the run's folder is damaged.
+        RunError: a run's folder is missing or damaged.
         analysis.AnalysisError: votes that can't be counted, or a report that can't be written.
     """
-    import pandas as pd
+    from analysis.report import write_report
 
-    from analysis.report import ReportInputs, write_report
-    from analysis.votes import read_votes
-
-    arms = pd.DataFrame([_as_reported(arm) for arm in run.arms()])
-    if votes is None and run.votes_path.is_file():
-        votes = run.votes_path
-    samples = run.samples()
-    table = pd.DataFrame(
-        [(s.arm, s.prompt_id, s.caption, s.replica, s.seed, s.path) for s in samples],
-        columns=["arm", "prompt_id", "caption", "replica", "seed", "path"],
-    )
-    metrics = None
-    if run.metrics_path.is_file():
-        metrics = _read_metrics(run.metrics_path)
-    inputs = ReportInputs(
-        title=title or "Which guidance makes the better image?",
-        arms=arms,
-        metrics=metrics,
-        # Read here, so that messages name the file; the report then checks a checked table.
-        votes=None if votes is None else read_votes(votes, list(arms["name"])),
-        samples=table,
-        root=run.root,
-        provenance=_provenance(run),
-        command=_command(run, votes, out, title, seed),
-    )
-    return write_report(inputs, out or run.report_dir, seed)
+    line = _command(sources, formats, out, title, seed, arms)
+    inputs = report_inputs(list(sources), title, line, arms)
+    return write_report(inputs, out or _usual_folder(sources), seed, formats)
 
 
-def _as_reported(arm: Arm) -> dict[str, Any]:
-    """An arm as the report takes it; one that was reranked or degraded is no point of its
-    strategy's curve over scales, so it has no scale there.
-    """
-    altered = arm.reranked_by is not None or arm.degraded_by is not None
-    return {**arm.to_dict(), **({"scale": None} if altered else {})}
+def _sources(runs: Sequence[Path], votes: Sequence[Path]) -> list[Source]:
+    """Which votes go with which run."""
+    if not runs and not votes:
+        raise click.UsageError("Name a RUN folder, or a CSV of votes with --votes FILE.")
+    if not runs:
+        return [Source(votes=file) for file in votes]
+    folders = [RunFolder.open(run) for run in runs]
+    if len(folders) == 1 and votes:
+        return [Source(folders[0], file) for file in votes]
+    if votes and len(votes) != len(folders):
+        raise click.UsageError(
+            f"Found {len(folders)} runs and {len(votes)} --votes: give one for each run, in their "
+            "order, or none."
+        )
+    given = [*votes] or [None] * len(folders)
+    return [Source(run, file) for run, file in zip(folders, given, strict=True)]
 
 
-def _read_metrics(path: Path) -> Any:
-    import pandas as pd
-
-    from analysis.errors import ReportError
-
-    try:
-        return pd.read_csv(path, keep_default_na=True, dtype={"arm": str, "metric": str})
-    except (OSError, ValueError) as error:
-        raise ReportError(
-            f"{path}: expected the table `glide-eval metrics` writes, found something else "
-            f"({error}). Measure the run again: glide-eval metrics {path.parent}."
-        ) from error
-
-
-def _provenance(run: RunFolder) -> dict[str, Any]:
-    """`run.json` without the arms, which the report shows anyway."""
-    values = {key: value for key, value in run.provenance().items() if key != "arms"}
-    return {"run": run.root.name, **values}
+def _usual_folder(sources: Sequence[Source]) -> Path:
+    first = sources[0]
+    if len(sources) > 1:
+        return Path("report")
+    if first.run is not None:
+        return first.run.report_dir
+    assert first.votes is not None  # a source has a run or votes
+    return first.votes.with_name(f"{first.votes.stem}-report")
 
 
 def _command(
-    run: RunFolder, votes: Path | None, out: Path | None, title: str | None, seed: int
-) -> str:
-    parts = ["glide-eval", "report", str(run.root)]
-    if votes is not None and votes != run.votes_path:
-        parts += ["--votes", str(votes)]
-    if out is not None:
-        parts += ["--out", str(out)]
-    if title is not None:
-        parts += ["--title", title]
-    if seed:
-        parts += ["--seed", str(seed)]
+    sources: Sequence[Source], formats: Sequence[str], out: Path | None, title: str | None,
+    seed: int, arms: Path | None,
+) -> str:  # fmt: skip
+    """The command line that makes this report again."""
+    roots = dict.fromkeys(str(source.run.root) for source in sources if source.run)
+    if len(sources) > 1 and len(roots) > 1:
+        roots = [str(source.run.root) for source in sources if source.run]
+    parts = ["glide-eval", "report", *roots]
+    for source in sources:
+        if source.votes is not None and (
+            source.run is None or source.votes != source.run.votes_path
+        ):
+            parts += ["--votes", str(source.votes)]
+    if tuple(formats) != ("html",):
+        parts += ["--format", ",".join(formats)]
+    options = {"--arms": arms, "--out": out, "--title": title, "--seed": seed or None}
+    for option, value in options.items():
+        if value is not None:
+            parts += [option, str(value)]
     return shlex.join(parts)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.contents import ReportInputs
 from analysis.page import render_page
-from analysis.report import ReportInputs, compute
+from analysis.report import build
 from tests.fakes import ARMS, make_fake_run
 
 NAMES = [arm.name for arm in ARMS]
@@ -67,4 +68,4 @@ def fewer_metrics(inputs: ReportInputs) -> ReportInputs:
 
 def page_of(inputs: ReportInputs) -> str:
     """The page alone, without figure and table files."""
-    return render_page(compute(inputs)).replace("\u00a0", " ")
+    return render_page(build([inputs])).replace("\u00a0", " ")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from glide_eval.cli import main
-from tests.fakes import make_fake_run
+from tests.fakes import ARMS, make_fake_run
 
 from .reports import draw_votes
 
@@ -86,3 +87,71 @@ def test_bad_votes_are_named_by_file_and_row(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "votes.csv: row 31" in error
     assert "already answered" in error
+
+
+def test_a_csv_of_votes_alone_gets_a_report_beside_it(tmp_path, capsys):
+    votes = draw_votes("person", "photorealism", 200)
+    votes = votes[["question", "arm_left", "arm_right", "answer", "rater"]]
+    votes.to_csv(tmp_path / "theirs.csv", index=False)
+    assert run_command("--votes", str(tmp_path / "theirs.csv"), "--format", "html,md") == 0
+    folder = tmp_path / "theirs-report"
+    page = (folder / "index.html").read_text("utf-8")
+    assert "cfg-3 ranks first" in page
+    assert f"glide-eval report --votes {tmp_path / 'theirs.csv'} --format html,md" in page
+    assert "collected elsewhere" in page
+    assert (folder / "report.md").is_file()
+
+
+def test_arms_of_votes_alone_can_be_described(tmp_path, capsys):
+    draw_votes("person", "photorealism", 300).to_csv(tmp_path / "v.csv", index=False)
+    pd.DataFrame([arm.to_dict() for arm in ARMS])[["name", "strategy", "scale", "label"]].to_csv(
+        tmp_path / "arms.csv", index=False
+    )
+    options = ["--votes", str(tmp_path / "v.csv"), "--arms", str(tmp_path / "arms.csv")]
+    assert run_command(*options) == 0
+    drawn = pd.read_csv(tmp_path / "v-report" / "figures" / "elo-vs-scale.csv")
+    assert set(drawn["anchor"]) == {"Unguided"}
+    (tmp_path / "arms.csv").write_text("name,label\na,b\n")
+    assert run_command(*options) == 1
+    assert "missing columns strategy, scale" in capsys.readouterr().err
+
+
+def test_a_file_of_two_studies_is_two_studies_side_by_side(tmp_path, capsys):
+    first = draw_votes("person", "photorealism", 150, 1).assign(study="may")
+    second = draw_votes("person", "photorealism", 150, 2).assign(study="june")
+    second["assignment"] += "-june"
+    pd.concat([first, second]).to_csv(tmp_path / "v.csv", index=False)
+    assert run_command("--votes", str(tmp_path / "v.csv"), "--out", str(tmp_path / "out")) == 0
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "2 side by side" in page
+    assert "v, may" in page
+    assert "v, june" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "Name a RUN folder"),
+        (["RUN", "--arms", "x.csv"], "--arms describes the arms of votes without a RUN"),
+        (["RUN", "RUN", "--votes", "x.csv"], "Found 2 runs and 1 --votes"),
+        (["RUN", "--format", "docx"], "found docx, expected some of html, pdf, md"),
+    ],
+)
+def test_wrong_usage_is_told_with_status_2(tmp_path, capsys, options, words):
+    make_fake_run(tmp_path)
+    given = [str(tmp_path) if option == "RUN" else option for option in options]
+    assert run_command(*given) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_old_version_in_the_metrics_is_told_with_what_changed(tmp_path, capsys):
+    run = make_fake_run(tmp_path)
+    metrics = pd.read_csv(run.metrics_path)
+    metrics["fingerprint"] = np.where(metrics["metric"] == "fid", "aaaaaaaa11", "bbbbbbbb22")
+    metrics.to_csv(run.metrics_path, index=False)
+    facts = {"aaaaaaaa11": {"resize": "bicubic"}, "bbbbbbbb22": {"resize": "bilinear"}}
+    (tmp_path / "extractors.json").write_text(json.dumps(facts))
+    assert run_command(str(tmp_path)) == 0
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "resize differs: bicubic against bilinear" in page
+    assert not (tmp_path / "report" / "figures" / "is-fid.svg").exists()

@@ -1,0 +1,138 @@
+"""How far a ballot's ranking may be claimed: over all pairs together, along scales, under doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .comparisons import Comparisons, compare_arms
+from .curves import ScaleCurves, scale_curves
+from .results import BallotResult
+from .sensitivity import Sensitivity, sensitivity
+from .theme import strategy_words
+from .wording import bounds, lower_first, rows_of, signed
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What stands behind one ballot's order.
+
+    Attributes:
+        comparisons: every two arms, simultaneously, and rank sets.
+        curves: Elo along each strategy's scale.
+        sensitivity: the ranking under other exclusions.
+    """
+
+    comparisons: Comparisons
+    curves: ScaleCurves
+    sensitivity: Sensitivity
+
+    def rank_sets(self) -> dict[str, str]:
+        """Arm → `1 to 3`; a dash where it has no score."""
+        return {
+            row.arm: "–" if not row.rank
+            else f"{row.best}" if row.best == row.worst
+            else f"{row.best} to {row.worst}"
+            for row in rows_of(self.comparisons.ranks)
+        }  # fmt: skip
+
+    def distinct_words(self) -> str:
+        """How many pairs of arms are apart for certain."""
+        table = self.comparisons.table
+        known = int((table["reason"] == "").sum())
+        apart = int(table["distinct"].sum())
+        if not known:
+            return ""
+        return (
+            f"Of {known:,} pairs of arms, {apart:,} are apart with 95% confidence over all pairs "
+            "together; a rank set holds every rank an arm may then have."
+        )
+
+
+def claims_of(
+    result: BallotResult, arms: pd.DataFrame, votes: pd.DataFrame, seed: int = 0
+) -> Claims:
+    """Comparisons, curves and sensitivity of one ballot.
+
+    Args:
+        result: its fit and intervals.
+        arms: name, strategy, scale.
+        votes: what `read_votes` returned.
+        seed: of the simulations.
+    """
+    described = arms.rename(columns={"name": "arm"})[["arm", "strategy", "scale"]]
+    usable = described["scale"].where(described["scale"] > 0)
+    return Claims(
+        compare_arms(result.intervals, seed=seed),
+        scale_curves(
+            result.intervals, described.assign(scale=usable), result.anchor, seed=seed
+        ),
+        sensitivity(votes, result.ballot.question, result.ballot.rater_kind),
+    )  # fmt: skip
+
+
+def printed_comparisons(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
+    """Every pair of arms as printed."""
+    rows = [
+        (labels[row.arm], labels[row.against], signed(row.difference), bounds(row.low, row.high),
+         probability_words(row.p_adjusted), row.reason or ("yes" if row.distinct else "no"))
+        for row in rows_of(claims.comparisons.table)
+    ]  # fmt: skip
+    heads = ["Arm", "Against", "Elo difference", "95% interval", "p", "Apart"]
+    return pd.DataFrame(rows, columns=heads)
+
+
+def printed_best_scales(claims: Claims) -> pd.DataFrame:
+    """Each strategy's best scale as printed."""
+    rows = []
+    for row in rows_of(claims.curves.best):
+        reach = "–" if np.isnan(row.low) else f"{row.low:.3g} to {row.high:.3g}"
+        rows.append(
+            (strategy_words(row.strategy), f"{row.scale:.3g}", reach, signed(row.elo),
+             bounds(row.elo_low, row.elo_high), row.reason)
+        )  # fmt: skip
+    heads = ["Strategy", "Best scale", "95% interval", "Elo there", "95% interval of it", "Note"]
+    return pd.DataFrame(rows, columns=heads)
+
+
+def curve_sentences(claims: Claims) -> list[str]:
+    """Whether two strategies' curves differ, a sentence a pair."""
+    sentences = []
+    for row in rows_of(claims.curves.tests):
+        first, second = strategy_words(row.strategy), lower_first(strategy_words(row.against))
+        gap = f"{signed(row.best_difference)} Elo ({bounds(row.low, row.high)})"
+        if np.isnan(row.f):
+            test = f"no test of the curves: {row.reason}"
+        else:
+            p = probability_words(row.p)
+            equal = "p " + (p if p.startswith("<") else f"= {p}")
+            test = f"F({row.df1:g}, {row.df2:.0f}) = {row.f:.2f}, {equal} for equal curves"
+        sentences.append(f"{first} against {second}, each at its best scale: {gap}; {test}.")
+    return sentences
+
+
+def printed_sensitivity(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
+    """The ranking under other exclusions as printed."""
+    rows = [
+        (row.rule, f"{row.votes:,}", f"{row.raters:,}", _tau(row), labels.get(row.best, "–"),
+         signed(row.largest_change), row.reason)
+        for row in rows_of(claims.sensitivity.table)
+    ]  # fmt: skip
+    heads = ["Votes counted", "Votes", "Raters", "Kendall's τ", "First", "Largest change in Elo",
+             "Note"]  # fmt: skip
+    table = pd.DataFrame(rows, columns=heads)
+    return table if (table["Note"] != "").any() else table.drop(columns="Note")
+
+
+def probability_words(p: float) -> str:
+    """`0.031`, `<0.001`; a dash where undefined."""
+    if np.isnan(p):
+        return "–"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _tau(row: Any) -> str:
+    return signed(row.kendall_tau, 2)

@@ -1,0 +1,111 @@
+"""Everything a report says about one run or study, computed before anything is laid out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from . import figures
+from .checked import METRIC_COLUMNS, table_of
+from .claims import claims_of
+from .conduct import study_conduct
+from .contents import Contents, ReportInputs
+from .figures import Figure
+from .metric_claims import metric_claims_of
+from .results import BallotResult, analyse
+from .tradeoff import join_metrics, metric_correlations
+
+ROUNDS = 1000
+
+
+def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
+    """All numbers and figures of one run or study.
+
+    Args:
+        inputs: already `checked`.
+        seed: of the bootstrap.
+        prefix: of its file names, where a report holds several.
+    """
+    arms = inputs.arms
+    unguided = arms.loc[arms["strategy"] == "unguided", "name"]
+    anchor = unguided.iloc[0] if len(unguided) else None
+    votes = inputs.votes
+    results = [] if votes is None else analyse(votes, anchor, ROUNDS, seed)
+    elo = _elo_rows(results, arms)
+    described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
+    metrics = table_of(inputs.metrics, METRIC_COLUMNS).merge(described, on="arm")
+    joined = join_metrics(metrics, elo).merge(described, on="arm")
+    contents = Contents(
+        inputs=inputs,
+        seed=seed,
+        results=results,
+        elo=elo,
+        joined=joined,
+        correlations=metric_correlations(joined),
+        conduct=study_conduct(votes) if votes is not None else pd.DataFrame(),
+        claims=[]
+        if votes is None
+        else [claims_of(result, arms, votes, seed) for result in results],
+        metric_claims=[]
+        if votes is None or metrics.empty
+        else [
+            metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)
+            for result in results
+        ],
+        figures={},
+        prefix=prefix,
+    )
+    for figure in _figures(contents, metrics):
+        title = f"{figure.title}: {inputs.name}" if prefix else figure.title
+        contents.figures[figure.name] = dataclasses.replace(
+            figure, name=prefix + figure.name, title=title
+        )
+    return contents
+
+
+def _figures(contents: Contents, metrics: pd.DataFrame) -> list[Figure]:
+    elo = contents.elo
+    mean_zero = [labelled(result, contents.inputs.arms, "scores") for result in contents.results]
+    made = [
+        figures.elo_by_scale(elo) if mean_zero else None,
+        figures.elo_ranking(pd.concat(mean_zero)) if mean_zero else None,
+        *(figures.metric_tradeoff(metrics, *each) for each in figures.TRADEOFFS),
+    ]
+    for result in contents.results:
+        question, kind = result.ballot.question, result.ballot.rater_kind
+        of_ballot = elo[(elo["question"] == question) & (elo["rater_kind"] == kind)]
+        axis = figures.elo_axis(of_ballot["anchor"].iloc[0])
+        made.append(
+            figures.metrics_against_elo(
+                contents.joined, contents.correlations, question, kind, axis
+            )
+        )
+        order = list(result.relative()["arm"])
+        made.append(figures.win_heatmap(result.win_table(), contents.labels, order, question, kind))
+    return [figure for figure in made if figure is not None]
+
+
+def _elo_rows(results: list[BallotResult], arms: pd.DataFrame) -> pd.DataFrame:
+    labels = dict(zip(arms["name"], arms["label"], strict=True))
+    parts = [
+        labelled(result, arms, "relative").assign(
+            anchor=labels[result.anchor] if result.anchor else ""
+        )
+        for result in results
+    ]
+    if parts:
+        return pd.concat(parts, ignore_index=True)
+    words = {name: pd.Series(dtype=str) for name in ("question", "rater_kind", "arm", "anchor")}
+    numbers = {name: pd.Series(dtype=np.float64) for name in ("elo", "low", "high")}
+    return pd.DataFrame(words | numbers)
+
+
+def labelled(result: BallotResult, arms: pd.DataFrame, which: str) -> pd.DataFrame:
+    """A ballot's `scores` or `relative` table with its ballot and the arms' columns."""
+    table: pd.DataFrame = getattr(result, which)()
+    described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
+    table.insert(0, "question", result.ballot.question)
+    table.insert(1, "rater_kind", result.ballot.rater_kind)
+    return table.merge(described, on="arm", how="left")

@@ -1,0 +1,297 @@
+"""One run or study as a page shows it: each section, ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from .claims import curve_sentences, printed_best_scales, printed_sensitivity
+from .contents import Contents
+from .figures import TRADEOFFS, Figure
+from .findings import ballot_findings, metric_findings
+from .gallery import gallery
+from .highlight_views import disputed_views, prompt_views
+from .methods import methods_notes, methods_paragraph
+from .metric_claims import finding_words, printed_metric_claims
+from .metric_views import metric_view
+from .results import BallotResult
+from .score_views import board, heat
+from .tables import conduct_cell
+from .theme import STRATEGIES
+from .wording import measure_words, question_words, rows_of, slug
+
+SECTIONS = {
+    "preference": "Preference",
+    "metrics": "Metrics",
+    "agreement": "Metrics against raters",
+    "wins": "Who beats whom",
+    "samples": "Samples",
+    "best_prompts": "Best and worst prompts",
+    "disputed": "Disputed pairs",
+    "conduct": "Conduct",
+    "methods": "Methods and provenance",
+}
+
+
+def part_view(contents: Contents) -> dict[str, Any]:
+    """One run or study: everything the template prints of it."""
+    inputs, results, prefix = contents.inputs, contents.results, contents.prefix
+    drawn = {name: figure_view(figure) for name, figure in contents.figures.items()
+             if not name.startswith("win-probability")}  # fmt: skip
+    simulated = sum(r.ballot.votes for r in results if r.ballot.simulated)
+    every = sum(r.ballot.votes for r in results)
+    view = {
+        "name": inputs.name,
+        "prefix": prefix,
+        "strategies": _strategies(contents),
+        "facts": _facts(contents, simulated, every),
+        "all_simulated": bool(every) and simulated == every,
+        "findings": findings_view(contents),
+        "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
+        "boards": [board(*each, contents) for each in zip(results, contents.claims, strict=True)],
+        "scales": _scales(contents),
+        "doubts": _doubts(contents),
+        "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
+        "metrics": metric_view(contents),
+        "remarks": list(inputs.remarks),
+        "told": _metric_claims(contents),
+        "agreement": list(_agreement(contents, drawn)),
+        "wins": [heat(result, contents) for result in results],
+        **_gallery(contents),
+        "pictures": inputs.samples is not None and len(inputs.samples) > 0,
+        "best_prompts": prompt_views(contents),
+        "disputed": disputed_views(contents),
+        "conduct": _conduct(contents),
+        "paragraph": methods_paragraph(contents),
+        "notes": methods_notes(contents),
+        "provenance": [row for row in provenance_rows(contents) if not _of_identity(row)],
+        "identity": [row for row in provenance_rows(contents) if _of_identity(row)],
+    }
+    same = ("agreement", "wins", "best_prompts", "disputed", "conduct")
+    shown: dict[str, Any] = {
+        "preference": True,
+        "metrics": view["metrics"] or view["tradeoffs"],
+        "methods": True,
+        **{name: view[name] for name in same},
+        "samples": view["gallery"],
+    }
+    sections = [(prefix + name, words) for name, words in SECTIONS.items() if shown[name]]
+    return {**view, "sections": sections}
+
+
+def figure_view(figure: Figure) -> dict[str, Any]:
+    """A figure's panels as SVG, and what stands below them."""
+    return {
+        "name": figure.name,
+        "caption": figure.caption,
+        "simulated": figure.simulated,
+        "panels": figure.inline_panels(),
+    }
+
+
+def provenance_rows(contents: Contents) -> list[tuple[str, str]]:
+    """Everything recorded about origins, as keys and printable values."""
+    return list(_flat(contents.inputs.provenance))
+
+
+def _of_identity(row: tuple[str, str]) -> bool:
+    return row[0].startswith("identity.")
+
+
+def _strategies(contents: Contents) -> list[dict[str, str]]:
+    """The legend; empty where every arm is of one strategy, which needs none."""
+    present = set(contents.inputs.arms["strategy"])
+    if len(present) < 2:
+        return []
+    return [
+        {"name": name, "words": words}
+        for name, (words, *_) in STRATEGIES.items()
+        if name in present
+    ]
+
+
+def _facts(contents: Contents, simulated: int, every: int) -> list[list[tuple[str, str]]]:
+    """Counts for the page's first line, each a list of (number, words)."""
+    facts = [[(f"{len(contents.inputs.arms):,}", "arms")]]
+    samples, votes = contents.inputs.samples, contents.inputs.votes
+    if samples is not None and len(samples):
+        facts.append([(f"{samples['prompt_id'].nunique():,}", "prompts")])
+        facts.append([(f"{len(samples):,}", "images")])
+    for kind, count in (("person", every - simulated), ("simulated", simulated)):
+        if count and votes is not None:
+            raters = votes.loc[votes["rater_kind"] == kind, "rater"].nunique()
+            who = "simulated raters" if kind == "simulated" else "people"
+            facts.append([(f"{count:,}", "votes by"), (f"{raters:,}", who)])
+    return facts
+
+
+def findings_view(contents: Contents) -> list[dict[str, Any]]:
+    """The first sentences of a part: heading, whether simulated raters voted, text."""
+    arms = contents.inputs.arms
+    found = [
+        {
+            "heading": question_words(result.ballot.question) + ".",
+            "simulated": result.ballot.simulated,
+            "text": " ".join(ballot_findings(result, arms)),
+        }
+        for result in contents.results
+    ]
+    if not found:
+        words = "No votes yet: this report compares the arms by metrics alone."
+        found.append({"heading": "Preference.", "simulated": False, "text": words})
+    if contents.inputs.metrics is not None:
+        text = metric_findings(contents.inputs.metrics, arms, contents.results)
+        if text:
+            found.append({"heading": "Metrics.", "simulated": False, "text": text})
+    for group in found:  # "s = 3" stays on one line
+        group["text"] = str(group["text"]).replace(" = ", "\u00a0=\u00a0")
+    return found
+
+
+def _agreement(contents: Contents, drawn: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for result in contents.results:
+        ballot = result.ballot
+        figure = drawn.get(f"metric-vs-elo-{slug(ballot.question, ballot.rater_kind)}")
+        if figure:
+            yield {**figure, "heading": question_words(ballot.question)}
+
+
+def _scales(contents: Contents) -> list[dict[str, Any]]:
+    """Best scales and tests of curves, of each ballot that has curves."""
+    return [
+        {
+            "question": question_words(result.ballot.question),
+            "simulated": result.ballot.simulated,
+            "table": grid(printed_best_scales(claims)),
+            "sentences": curve_sentences(claims),
+            "file": f"{contents.prefix}scales-{_slug(result)}",
+        }
+        for result, claims in zip(contents.results, contents.claims, strict=True)
+        if len(claims.curves.best)
+    ]
+
+
+def _doubts(contents: Contents) -> list[dict[str, Any]]:
+    """The ranking under other exclusions, of each ballot where they change something."""
+    return [
+        {
+            "question": question_words(result.ballot.question),
+            "simulated": result.ballot.simulated,
+            "table": grid(printed_sensitivity(claims, contents.labels)),
+            "file": f"{contents.prefix}sensitivity-{_slug(result)}",
+        }
+        for result, claims in zip(contents.results, contents.claims, strict=True)
+        if len(claims.sensitivity.table) > 1
+    ]
+
+
+def _slug(result: BallotResult) -> str:
+    return slug(result.ballot.question, result.ballot.rater_kind)
+
+
+def grid(table: pd.DataFrame) -> dict[str, Any] | None:
+    """A printed table's headings and rows; None when it has no rows."""
+    if table.empty:
+        return None
+    return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}
+
+
+def _metric_claims(contents: Contents) -> list[dict[str, Any]]:
+    """What each metric says of each ballot's votes."""
+    return [
+        {
+            "question": question_words(result.ballot.question),
+            "simulated": result.ballot.simulated,
+            "table": grid(printed_metric_claims(claims)),
+            "finding": finding_words(claims, contents.labels, result.ballot.simulated),
+            "file": f"{contents.prefix}metric-agreement-{_slug(result)}",
+        }
+        for result, claims in zip(contents.results, contents.metric_claims, strict=False)
+        if len(claims.ranks)
+    ]
+
+
+def _ballot_columns(keys: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [
+        {"question": question_words(question), "simulated": kind == "simulated"}
+        for question, kind in keys
+    ]
+
+
+def _gallery(contents: Contents) -> dict[str, Any]:
+    samples = contents.inputs.samples
+    if samples is None or samples.empty:
+        return {"gallery": [], "gallery_note": ""}
+    arms = contents.inputs.arms
+    shown = arms[arms["name"].isin(set(samples["arm"]))]
+    rows = gallery(samples, list(shown["name"]), contents.inputs.root)
+    labels = list(shown["label"])
+    note = f"{len(rows)} of {samples['prompt_id'].nunique()} prompts, a column an arm. "
+    return {
+        "gallery": [
+            {
+                "caption": row.caption,
+                "difference": row.difference,
+                "images": [
+                    {"label": label, "uri": uri}
+                    for label, uri in zip(labels, row.images, strict=True)
+                ],
+            }
+            for row in rows
+        ],
+        "gallery_note": note + _noise_words(samples, arms),
+    }
+
+
+def _noise_words(samples: pd.DataFrame, arms: pd.DataFrame) -> str:
+    if "seed" not in samples:
+        return ""
+    imported = set(arms.loc[arms["strategy"] == "imported", "name"])
+    made = samples[~samples["arm"].isin(imported)]
+    seeds = made.groupby(["prompt_id", "replica"])["seed"].nunique(dropna=False)
+    if made["arm"].nunique() < 2:
+        return ""
+    if (seeds > 1).any():
+        return "Arms were drawn from different noise, so images differ by luck too."
+    words = (
+        "In each row all arms start from equal noise and draw equal noise at every step, so what "
+        "differs is the guidance."
+    )
+    return words + (" Imported images have noise of their own." if imported else "")
+
+
+def _conduct(contents: Contents) -> dict[str, Any] | None:
+    table = contents.conduct
+    if table.empty:
+        return None
+    keys = [(r.ballot.question, r.ballot.rater_kind) for r in contents.results]
+    cells = {(row.question, row.rater_kind, row.measure): row for row in rows_of(table)}
+    rows = []
+    for measure in dict.fromkeys(table["measure"]):
+        parts = [conduct_cell(cells.get((*key, measure))) for key in keys]
+        rows.append(
+            {
+                "words": measure_words(measure),
+                "cells": [{"value": value, "small": small} for value, small in parts],
+            }
+        )
+    return {
+        "columns": _ballot_columns(keys),
+        "rows": rows,
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested provenance as dotted keys and printable values."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+            value = {str(number): item for number, item in enumerate(value, 1)}
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, (list, tuple)):
+            yield name, ", ".join(map(str, value))
+        elif value is not None and value != "":
+            yield name, str(value)

@@ -1,0 +1,250 @@
+"""What a report is made of, read from run folders and CSV files of votes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glide_eval.comparable import difference_in_words
+from glide_eval.metric_tables import known_facts
+from glide_eval.records import Arm
+from glide_eval.run_store import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.contents import ReportInputs
+
+ARM_COLUMNS = ("name", "strategy", "scale", "label")
+TITLE = "Which guidance makes the better image?"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run, a file of votes, or both.
+
+    Attributes:
+        run: None for votes alone.
+        votes: None takes the run's own, if it has one.
+    """
+
+    run: RunFolder | None = None
+    votes: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the run; of the file where there is no run."""
+        if self.run is not None:
+            return self.run.root.resolve().name
+        return self.votes.stem if self.votes else ""
+
+    def votes_file(self) -> Path | None:
+        """The votes to read; None where there are none yet."""
+        own = self.run.votes_path if self.run else None
+        return self.votes or (own if own is not None and own.is_file() else None)
+
+
+def report_inputs(
+    sources: list[Source], title: str | None, command: str, arms: Path | None = None
+) -> list[ReportInputs]:
+    """Inputs of `analysis.report.write_report`, one a run and study.
+
+    A file of votes of several studies gives one for each, since each study has rules of its own.
+
+    Args:
+        sources: at least one.
+        title: the heading; None makes one.
+        command: the command line that makes the report again.
+        arms: a CSV that describes the arms of votes without a run.
+
+    Raises:
+        RunError: a run's folder is damaged.
+        analysis.AnalysisError: votes that can't be counted, or a damaged table.
+    """
+    import dataclasses
+
+    found = [each for source in sources for each in _of_source(source, arms)]
+    heading = title or (TITLE if sources[0].run else f"Votes of {sources[0].name}")
+    if len(found) == 1:
+        return [dataclasses.replace(found[0], title=heading, command=command, name="")]
+    names = _told_apart([each.name for each in found], sources)
+    heading = title or TITLE
+    return [
+        dataclasses.replace(each, title=heading, command=command, name=name)
+        for each, name in zip(found, names, strict=True)
+    ]
+
+
+def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
+    from analysis.contents import ReportInputs
+    from analysis.votes import read_votes
+
+    run, path = source.run, source.votes_file()
+    arms = _arms(source, arms_file)
+    # Read here, so that messages name the file; the report then checks a checked table.
+    votes = None if path is None else read_votes(path, None if arms is None else list(arms["name"]))
+    if arms is None and votes is not None:
+        arms = _arms_of_votes(votes)
+    assert arms is not None  # a source has a run or votes
+    metrics = None
+    if run is not None and run.metrics_path.is_file():
+        metrics = _read_table(run.metrics_path)
+    base = ReportInputs(
+        title="",
+        arms=arms,
+        metrics=metrics,
+        votes=votes,
+        samples=None if run is None else _samples(run),
+        root=Path() if run is None else run.root,
+        provenance=_provenance(run, path, votes),
+        name=source.name,
+        scores=_scores(run),
+        remarks=_remarks(run, metrics),
+    )
+    return _by_study(base)
+
+
+def _by_study(inputs: ReportInputs) -> list[ReportInputs]:
+    """One a study where the votes are of several."""
+    import dataclasses
+
+    votes = inputs.votes
+    if votes is None or "study" not in votes or votes["study"].nunique(dropna=False) < 2:
+        return [inputs]
+    named = votes["study"].astype(object).where(votes["study"].notna(), "no study named")
+    return [
+        dataclasses.replace(
+            inputs, votes=of_one.reset_index(drop=True), name=f"{inputs.name}, {study}"
+        )
+        for study, of_one in votes.groupby(named, sort=False)
+    ]
+
+
+def _told_apart(names: list[str], sources: list[Source]) -> list[str]:
+    """The names, those given twice with their file, or failing that with a number."""
+    if len(names) == len(sources) and len(set(names)) < len(names):
+        files = [source.votes_file() for source in sources]
+        same_run = len({source.run.root if source.run else None for source in sources}) == 1
+        if same_run and all(files):
+            names = [file.stem for file in files if file]
+        else:
+            names = [
+                f"{(s.run.root if s.run else Path(name)).resolve().parent.name}/{name}"
+                for s, name in zip(sources, names, strict=True)
+            ]
+    seen: dict[str, int] = {}
+    told = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return told
+
+
+def _arms(source: Source, file: Path | None) -> pd.DataFrame | None:
+    import pandas as pd
+
+    if source.run is not None:
+        return pd.DataFrame([_as_reported(arm) for arm in source.run.arms()])
+    if file is None:
+        return None
+    table = _read_table(file, "name,strategy,scale,label")
+    from analysis.errors import ReportError
+
+    missing = [name for name in ARM_COLUMNS if name not in table]
+    if missing:
+        raise ReportError(
+            f"{file}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}. Arms need "
+            f"{', '.join(ARM_COLUMNS)}; scale may be empty."
+        )
+    return table[list(ARM_COLUMNS)]
+
+
+def _arms_of_votes(votes: pd.DataFrame) -> pd.DataFrame:
+    """Arms of which nothing is known but their names."""
+    import pandas as pd
+
+    names = list(votes["arm_left"].cat.categories)
+    return pd.DataFrame({"name": names, "strategy": "imported", "scale": None, "label": names})
+
+
+def _as_reported(arm: Arm) -> dict[str, Any]:
+    """An arm as the report takes it; one that was reranked or degraded is no point of its
+    strategy's curve over scales, so it has no scale there.
+    """
+    altered = arm.reranked_by is not None or arm.degraded_by is not None
+    return {**arm.to_dict(), **({"scale": None} if altered else {})}
+
+
+def _samples(run: RunFolder) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [(s.arm, s.prompt_id, s.caption, s.replica, s.seed, s.path) for s in run.samples()],
+        columns=["arm", "prompt_id", "caption", "replica", "seed", "path"],
+    )
+
+
+def _scores(run: RunFolder | None) -> pd.DataFrame | None:
+    """Metrics of single samples, where they were measured."""
+    if run is None or not run.scores_path.is_file():
+        return None
+    return _read_table(run.scores_path)
+
+
+def _read_table(path: Path, made_by: str = "") -> pd.DataFrame:
+    """A CSV whose names stay as written: an arm may be called NA or 007."""
+    import pandas as pd
+
+    from analysis.errors import ReportError
+
+    texts = ["arm", "metric", "prompt_id", "extractor", "note", "fingerprint", "reference", "name",
+             "strategy", "label"]  # fmt: skip
+    try:
+        return pd.read_csv(
+            path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=[""]
+        )
+    except (OSError, ValueError) as error:
+        expected = f"a CSV with the columns {made_by}" if made_by else (
+            "the table `glide-eval metrics` writes"
+        )  # fmt: skip
+        advice = "Correct it" if made_by else (
+            f"Measure the run again: glide-eval metrics {path.parent}"
+        )  # fmt: skip
+        raise ReportError(
+            f"{path}: expected {expected}, found something else ({error}). {advice}."
+        ) from error
+
+
+def _remarks(run: RunFolder | None, metrics: pd.DataFrame | None) -> tuple[str, ...]:
+    """What differs between versions of one extractor that measured this run."""
+    if run is None or metrics is None or "fingerprint" not in metrics:
+        return ()
+    facts, remarks = known_facts(run), []
+    for extractor, rows in metrics.dropna(subset=["fingerprint"]).groupby("extractor", sort=False):
+        first, *others = dict.fromkeys(rows["fingerprint"])
+        for other in others:
+            why = difference_in_words(
+                (str(extractor), facts.get(first, {})), (str(extractor), facts.get(other, {}))
+            )
+            remarks.append(
+                f"Two versions of {extractor} measured this run, {first[:8]} and {other[:8]}: "
+                f"{why}. Their values stand apart and no figure mixes them."
+            )
+    return tuple(remarks)
+
+
+def _provenance(run: RunFolder | None, path: Path | None, votes: Any) -> dict[str, Any]:
+    """`run.json` without the arms, which the report shows anyway; the votes; our versions."""
+    values: dict[str, Any] = {}
+    if run is not None:
+        values = {key: value for key, value in run.provenance().items() if key != "arms"}
+        values = {"run": run.root.resolve().name, **values}
+    if path is not None:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        values["votes"] = {"file": path.name, "rows": f"{len(votes):,}", "sha256": digest}
+    made_with = ("glide-eval", "numpy", "scipy", "pandas", "altair", "vl-convert-python")
+    versions = {name: importlib.metadata.version(name) for name in made_with}
+    return {**values, "report made with": versions}
