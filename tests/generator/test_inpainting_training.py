@@ -67,7 +67,7 @@ def test_the_miniatures_inpainting_recipe_trains_on_from_the_fine_tuned_base(tmp
     monkeypatch.setitem(tabletop.SCHEDULES, "base-inpaint", Schedule(3, 1e-3, warmup=1, ema=0.5))
     monkeypatch.setitem(tabletop.BATCH, "base-inpaint", 4)
     start = with_recipe_weights(TextUNet(TINY))
-    save(tmp_path / "base-cfg.safetensors", start, TINY, {})
+    save(tmp_path / "base-steady.safetensors", start, TINY, {})
     tabletop.RECIPES["base-inpaint"](tmp_path, tmp_path, "cpu")
     trained = load_unet(tmp_path / "base-inpaint.safetensors")
     assert trained.config.inpaint
