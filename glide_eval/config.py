@@ -15,16 +15,15 @@ image is made.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .arm_config import ArmConfig, alike, expand
 from .arm_tables import ArmTable
-from .config_messages import describe
+from .config_files import parsed, read_text
 from .config_table import Name, Table, Text
 from .errors import ConfigError
 
@@ -188,17 +187,7 @@ def load_sweep(path: Path | str) -> SweepFile:
         ConfigError: it is missing, not TOML, or says something no sweep can do.
     """
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: no such sweep file. Name one that exists, such as examples/guidance.toml."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: expected a sweep file (TOML in UTF-8), found something that can't be read "
-            f"as one ({error})."
-        ) from error
+    text = read_text(path, "sweep file", "examples/guidance.toml", ConfigError)
     return SweepFile(path, text, parse_sweep(text, str(path)))
 
 
@@ -208,14 +197,4 @@ def parse_sweep(text: str, where: str) -> SweepConfig:
     Raises:
         ConfigError: it is not TOML, or says something no sweep can do.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{where}: expected TOML, found a mistake: {error}. Strings need quotes, tables "
-            "brackets; mend that line and run the command again."
-        ) from error
-    try:
-        return SweepConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(describe(error, SweepConfig, where)) from error
+    return parsed(text, SweepConfig, where, "sweep file", ConfigError)

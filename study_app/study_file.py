@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from glide_eval.config_messages import describe
+from glide_eval.config_files import parsed, read_text
 
 from .design import StudyDesign
 from .errors import StudyUsageError
@@ -28,17 +25,7 @@ def load_study_file(path: Path) -> StudyFile:
     Raises:
         StudyUsageError: it is missing, not TOML, or says something no study can do.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError as error:
-        raise StudyUsageError(
-            f"{path}: no such study file. Name one that exists, such as examples/study.toml."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyUsageError(
-            f"{path}: expected a study file (TOML in UTF-8), found something that can't be read "
-            f"as one ({error})."
-        ) from error
+    text = read_text(path, "study file", "examples/study.toml", StudyUsageError)
     return StudyFile(path, parse_study(text, str(path)))
 
 
@@ -48,17 +35,7 @@ def parse_study(text: str, where: str) -> StudyDesign:
     Raises:
         StudyUsageError: it is not TOML, or says something no study can do.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StudyUsageError(
-            f"{where}: expected TOML, found a mistake: {error}. Strings need quotes, tables "
-            "brackets; mend that line and run the command again."
-        ) from error
-    try:
-        return StudyDesign.model_validate(values)
-    except ValidationError as error:
-        raise StudyUsageError(describe(error, StudyDesign, where, "a study file")) from error
+    return parsed(text, StudyDesign, where, "study file", StudyUsageError)
 
 
 def changed_keys(old: StudyDesign, new: StudyDesign) -> list[str]:
