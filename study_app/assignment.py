@@ -21,13 +21,25 @@ ArmPairs = Callable[[int], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A stored assignment, by row ids; `right_answer_id` is a gold pair's right image."""
+    """An assignment as it was stored, by row ids.
 
-    id: int
+    Attributes:
+        uid: its unguessable id.
+        pair_id: what was handed out.
+        question_id: what is asked.
+        left_image_id: the image on the left.
+        right_image_id: the image on the right.
+        right_answer_id: a gold pair's right image.
+        revision: no answer was taken back yet.
+    """
+
+    uid: str
+    pair_id: int
     question_id: int
     left_image_id: int
     right_image_id: int
     right_answer_id: int | None = None
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,7 @@ def _hand_out_repeat(
     if before is None:
         return None
     left, right = before.right_image_id, before.left_image_id  # swapped: sides must not decide
-    stored = repository.add_assignment(
+    repository.add_assignment(
         uid=uid,
         rater=to.id,
         pair=before.pair_id,
@@ -131,7 +143,7 @@ def _hand_out_repeat(
         expires=None,
         repeat_of=before.id,
     )
-    return Assigned(stored, before.question_id, left, right)
+    return Assigned(uid, before.pair_id, before.question_id, left, right)
 
 
 def _assign(
@@ -145,8 +157,8 @@ def _assign(
     images = (pair.image_a_id, pair.image_b_id)
     left, right = images if a_on_left(pair.a_first, pair.draws) else images[::-1]
     repository.draw(pair.pair_id, to.kind, takes=expires is not None)
-    stored = repository.add_assignment(
+    repository.add_assignment(
         uid=uid, rater=to.id, pair=pair.pair_id, sides=(left, right), now=now, expires=expires
     )
-    gold = expires is None
-    return Assigned(stored, pair.question_id, left, right, pair.image_a_id if gold else None)
+    right_answer = pair.image_a_id if expires is None else None
+    return Assigned(uid, pair.pair_id, pair.question_id, left, right, right_answer)

@@ -78,7 +78,7 @@ class Database:
         """
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
             raise DatabaseError(self._explain(error)) from error
 
     def checkpoint(self) -> None:
@@ -97,7 +97,7 @@ class Database:
             self._writer = None
         self.engine.dispose()
 
-    def _explain(self, error: SQLAlchemyError) -> str:
+    def _explain(self, error: Exception) -> str:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         where = self.shown_url
         if "database is locked" in reason:

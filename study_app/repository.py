@@ -7,6 +7,7 @@ The statements that run at each vote are in `statements`; what an owner asks is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from .orm import (
     StudyRow,
     UndoRow,
 )
+from .prepared import pipelined
 
 if TYPE_CHECKING:
     AnyRow = Row[*tuple[Any, ...]]
@@ -67,8 +69,7 @@ class Repository:
 
     def unsettled(self) -> list[int]:
         """The questions still asked, in the study's order."""
-        found = select(QuestionRow.id).where(QuestionRow.settled.is_(None))
-        return list(self._session.scalars(found.order_by(QuestionRow.id)))
+        return [row.id for row in statements.UNSETTLED(self._connection).all()]
 
     @property
     def session(self) -> Session:
@@ -114,8 +115,12 @@ class Repository:
     def lock(self) -> None:
         """One writer at a time across processes; SQLite's own write lock does it there."""
         if self._connection.dialect.name != "sqlite" and not self._session.info.get("locked"):
-            statements.LOCK(self._connection).all()
+            statements.LOCK(self._connection)
             self._session.info["locked"] = True  # until the transaction ends, and the session too
+
+    def pipelined(self) -> AbstractContextManager[object]:
+        """For a rater's statements alone: a server is not waited for where nothing is asked."""
+        return pipelined(self._connection)
 
     def state(self) -> str:
         """`open`, `paused` or `closed`, as it is now."""
@@ -129,7 +134,16 @@ class Repository:
 
     def rater(self, token_hash: str) -> AnyRow | None:
         """The rater with this token, and the study's state."""
-        return statements.RATER(self._connection, token_hash=token_hash).one_or_none()
+        return statements.RATER(self._connection, token_hash=token_hash).first()
+
+    def voter(
+        self, token_hash: str, uid: str
+    ) -> tuple[AnyRow | None, AnyRow | None, Sequence[AnyRow]]:
+        """The rater of this token, their assignment of this id, and their open ones."""
+        rater = statements.RATER(self._connection, token_hash=token_hash)
+        assignment = statements.ASSIGNMENT(self._connection, uid=uid, token_hash=token_hash)
+        waiting = statements.OPEN(self._connection, token_hash=token_hash)
+        return rater.first(), assignment.first(), waiting.all()
 
     def rater_outside(self, outside_hash: str) -> int | None:
         """The row id of the rater known elsewhere by this keyed hash."""
@@ -223,13 +237,13 @@ class Repository:
 
     # ------------------------------------------------------------------ assignments and votes
 
-    def open_assignments(self, rater: int) -> Sequence[AnyRow]:
+    def open_assignments(self, token_hash: str) -> Sequence[AnyRow]:
         """At most three without a standing answer, oldest first; lapsed ones included."""
-        return statements.OPEN(self._connection, rater=rater).all()
+        return statements.OPEN(self._connection, token_hash=token_hash).all()
 
-    def assignment(self, uid: str, rater: int) -> AnyRow | None:
+    def assignment(self, uid: str, token_hash: str) -> AnyRow | None:
         """This rater's assignment of this id."""
-        return statements.ASSIGNMENT(self._connection, uid=uid, rater=rater).one_or_none()
+        return statements.ASSIGNMENT(self._connection, uid=uid, token_hash=token_hash).first()
 
     def next_pair(
         self, rater: int, kind: RaterKind, question_id: int, arm_pair: int | None = None
@@ -237,17 +251,17 @@ class Repository:
         """The pair with the fewest votes taken, first in the plan, that this rater hasn't had."""
         values = {"rater": rater, "kind": kind, "question": question_id}
         if arm_pair is None:
-            return statements.NEXT_PLAIN(self._connection, **values).one_or_none()
-        return statements.NEXT_OF_ARMS(self._connection, **values, arm_pair=arm_pair).one_or_none()
+            return statements.NEXT_PLAIN(self._connection, **values).first()
+        return statements.NEXT_OF_ARMS(self._connection, **values, arm_pair=arm_pair).first()
 
     def next_gold(self, rater: int, kind: RaterKind, question_id: int) -> AnyRow | None:
         """The gold pair shown least so far that this rater hasn't had."""
         values = {"rater": rater, "kind": kind, "question": question_id}
-        return statements.NEXT_GOLD(self._connection, **values).one_or_none()
+        return statements.NEXT_GOLD(self._connection, **values).first()
 
     def next_repeat(self, rater: int) -> AnyRow | None:
         """The rater's earliest answered pair that was not asked again yet."""
-        return statements.NEXT_REPEAT(self._connection, rater=rater).one_or_none()
+        return statements.NEXT_REPEAT(self._connection, rater=rater).first()
 
     def draw(self, pair: int, kind: RaterKind, *, takes: bool) -> None:
         """Count a handing out, and whether it takes one of the votes wanted."""
@@ -263,9 +277,9 @@ class Repository:
         now: datetime,
         expires: datetime | None,
         repeat_of: int | None = None,
-    ) -> int:
-        """Hand out a pair with these images left and right; the assignment's id."""
-        added = statements.ADD_ASSIGNMENT(
+    ) -> None:
+        """Hand out a pair with these images left and right."""
+        statements.ADD_ASSIGNMENT(
             self._connection,
             uid=uid,
             rater=rater,
@@ -276,20 +290,15 @@ class Repository:
             expires=expires,
             again=repeat_of is not None,
             repeat_of=repeat_of,
-        ).scalar_one()
+        )
         self.count_given(rater, 1)
-        return added
 
     def lapse_expired(self, now: datetime) -> int:
         """Give back pairs whose raters left; returns how many.
 
         The assignments stay: a rater who comes back may answer if the pair is still wanted.
         """
-        expired = self._session.execute(
-            select(AssignmentRow.id, AssignmentRow.pair_id, RaterRow.kind)
-            .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
-            .where(AssignmentRow.state == "open", AssignmentRow.expires_at < now)
-        ).all()
+        expired = statements.EXPIRED(self._connection, now=now).all()
         for row in expired:
             self.give_back(row.pair_id, row.kind)
             self.set_assignment_state(row.id, "lapsed")
@@ -297,7 +306,7 @@ class Repository:
 
     def retake(self, pair: int, kind: RaterKind) -> bool:
         """Take a lapsed pair up again; False when its votes are others' by now."""
-        return statements.RETAKE(self._connection, pair=pair, kind=kind).rowcount == 1
+        return bool(statements.RETAKE(self._connection, pair=pair, kind=kind).all())
 
     def give_back(self, pair: int, kind: RaterKind) -> None:
         """A pair that will not be answered after all."""
@@ -305,11 +314,7 @@ class Repository:
 
     def renew(self, assignment: int, expires: datetime | None) -> None:
         """Open an assignment again, for a lease of its own."""
-        self._execute(
-            update(AssignmentRow)
-            .where(AssignmentRow.id == assignment)
-            .values(state="open", expires_at=expires)
-        )
+        statements.RENEW(self._connection, assignment=assignment, expires=expires)
 
     def set_assignment_state(self, assignment: int, state: str) -> None:
         """`open`, `answered`, `lapsed` (others may have the pair) or `gone` (never answered)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -218,8 +218,7 @@ class Study:
         def work(session: Session) -> Turn:
             repository = Repository(session)
             repository.lock()
-            self._turns.hand_out_ahead(repository, self._rater(repository, token))
-            return self._turns.turn(repository, self._rater(repository, token))[0]
+            return self._turns.next_turn(repository, self._rater(repository, token))
 
         return self.write(work)
 
@@ -240,32 +239,50 @@ class Study:
             StudyUsageError: not an answer.
             DatabaseError: it could not be stored.
         """
+        return self.vote_and_turn(token, assignment, answer, seconds)[0]
+
+    def vote_and_turn(
+        self, token: str, assignment: str, answer: str, seconds: float | None
+    ) -> tuple[VoteOutcome, Turn | None]:
+        """As `vote`, and what the rater sees next where the answer was accepted.
+
+        The turn is of the vote's own transaction, which knows it without asking again.
+        """
         checked = check_answer(answer, self.info.rules.answers)
         if seconds is not None and not 0 <= seconds < LONGEST_SECONDS:
             seconds = None  # a clock that jumped, or no number at all: nobody knows
 
-        def work(session: Session) -> VoteOutcome:
+        def work(session: Session) -> tuple[VoteOutcome, Turn | None]:
             repository = Repository(session)
-            repository.lock()
-            rater = self._rater(repository, token)
-            row = self._assignment(repository, rater, assignment)
-            if row.state == "answered":
-                return "repeated"
-            if rater.state == "closed":
-                return "closed"
-            if too_early(seconds, self.info.rules):
-                return "too_early"
-            if row.state == "gone" or (
-                row.state == "lapsed" and not repository.retake(row.pair_id, rater.kind)
-            ):
-                return "lapsed"
-            repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
-            undoable = None if row.revision else row.id
-            repository.count_answer(rater.id, 1, undoable)
-            self._turns.hand_out_ahead(repository, rater)
-            return "accepted"
+            with repository.pipelined():
+                repository.lock()
+                rater, row, waiting = self._voter(repository, token, assignment)
+                if (refusal := self._refusal(repository, rater, row, seconds)) is not None:
+                    return refusal, None
+                repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
+                undoable = None if row.revision else row.id
+                repository.count_answer(rater.id, 1, undoable)
+                rater = rater._replace(done=rater.done + 1, undoable_id=undoable)
+                others = [one for one in waiting if one.id != row.id]
+                return "accepted", self._turns.next_turn(repository, rater, others)
 
         return self.write(work)
+
+    def _refusal(
+        self, repository: Repository, rater: AnyRow, row: AnyRow, seconds: float | None
+    ) -> VoteOutcome | None:
+        """Why an answer can't be taken; None if it can, its pair being the rater's again."""
+        if row.state == "answered":
+            return "repeated"
+        if rater.state == "closed":
+            return "closed"
+        if too_early(seconds, self.info.rules):
+            return "too_early"
+        if row.state == "gone":
+            return "lapsed"
+        if row.state == "lapsed" and not repository.retake(row.pair_id, rater.kind):
+            return "lapsed"
+        return None
 
     def undo(self, token: str) -> bool:
         """Take the last answer back: its pair is shown again and answered anew.
@@ -296,8 +313,7 @@ class Study:
         def work(session: Session) -> None:
             repository = Repository(session)
             repository.lock()
-            rater = self._rater(repository, token)
-            row = self._assignment(repository, rater, assignment)
+            rater, row, _ = self._voter(repository, token, assignment)
             if row.state not in ("open", "lapsed"):
                 return
             if row.state == "open" and row.expires_at is not None:
@@ -349,19 +365,24 @@ class Study:
 
         return votes_frame(self)
 
-    @staticmethod
-    def _rater(repository: Repository, token: str) -> AnyRow:
+    def _rater(self, repository: Repository, token: str) -> AnyRow:
         rater = repository.rater(hash_token(token)) if is_token(token) else None
         if rater is None:
-            raise UnknownRater("This link is not of this study. Start again to get a new one.")
+            raise _unknown_rater()
         return rater
 
-    @staticmethod
-    def _assignment(repository: Repository, rater: AnyRow, uid: str) -> AnyRow:
-        row = repository.assignment(uid, rater.id) if is_token(uid) else None
+    def _voter(
+        self, repository: Repository, token: str, uid: str
+    ) -> tuple[AnyRow, AnyRow, Sequence[AnyRow]]:
+        """The rater, the assignment they speak of, and all they have before them."""
+        if not is_token(token):
+            raise _unknown_rater()
+        rater, row, waiting = repository.voter(hash_token(token), uid if is_token(uid) else "")
+        if rater is None:
+            raise _unknown_rater()
         if row is None:
             raise UnknownRater("This pair was not given to this rater. Reload the page to go on.")
-        return row
+        return rater, row, waiting
 
     def write(self, work: Callable[[Session], T]) -> T:
         """The result of `work` in a transaction of its own, once it is durable."""
@@ -441,6 +462,10 @@ class Study:
         with self.database.reading() as session:
             repository = OwnerRepository(session)
             return Progress(repository.wanted_by_question(), repository.rater_counts())
+
+
+def _unknown_rater() -> UnknownRater:
+    return UnknownRater("This link is not of this study. Start again to get a new one.")
 
 
 def _plain(text: str) -> str:

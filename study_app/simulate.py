@@ -179,8 +179,7 @@ def _join(
     repository = Repository(session)
     found: dict[int, tuple[int, int]] = {}
     for number in numbers:
-        # where a person's token hash stands: no token hashes to it, so nobody can vote as them
-        public_id = f"simulated-{seed}-{number:04d}"
+        public_id = _public_id(seed, number)
         row = repository.rater(public_id)
         if row is not None:
             found[number] = (row.id, row.done)
@@ -189,6 +188,11 @@ def _join(
             row_id = repository.add_rater(public_id, public_id, SIMULATED, shares[number], joined)
             found[number] = (row_id, 0)
     return found
+
+
+def _public_id(seed: int, number: int) -> str:
+    """Also where a person's token hash stands: no token hashes to it, so nobody votes as them."""
+    return f"simulated-{seed}-{number:04d}"
 
 
 def _vote(
@@ -217,7 +221,9 @@ def _vote(
         )
         answer, seconds = simulated_answer(rater, left, right, rng)
         seconds = round(max(seconds, study.info.rules.min_seconds), 3)
-        repository.add_vote(given.id, 0, answer, seconds, now + timedelta(seconds=seconds))
+        stored = repository.assignment(uid, _public_id(seed, rater.number))
+        assert stored is not None, "it was handed out above"
+        repository.add_vote(stored.id, 0, answer, seconds, now + timedelta(seconds=seconds))
         repository.count_answer(row_id, 1, None)
         cast += 1
     return cast

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from .orm import AssignmentRow, PairRow, QuotaRow, RaterRow, StudyRow, VoteRow
+from .orm import AssignmentRow, PairRow, QuestionRow, QuotaRow, RaterRow, StudyRow, VoteRow
 from .prepared import Prepared
 
 _earlier = aliased(AssignmentRow)
@@ -14,6 +14,7 @@ RATER = Prepared(
     select(
         RaterRow.id,
         RaterRow.public_id,
+        RaterRow.token_hash,
         RaterRow.kind,
         RaterRow.share,
         RaterRow.given,
@@ -26,6 +27,9 @@ RATER = Prepared(
         select(StudyRow.state).scalar_subquery().label("state"),
     ).where(RaterRow.token_hash == bindparam("token_hash"))
 )
+_rater_id = (
+    select(RaterRow.id).where(RaterRow.token_hash == bindparam("token_hash")).scalar_subquery()
+)
 OPEN = Prepared(
     select(
         AssignmentRow.id,
@@ -37,7 +41,7 @@ OPEN = Prepared(
         AssignmentRow.revision,
     )
     .where(
-        AssignmentRow.rater_id == bindparam("rater"),
+        AssignmentRow.rater_id == _rater_id,
         or_(AssignmentRow.state == "open", AssignmentRow.state == "lapsed"),
     )
     .order_by(AssignmentRow.id)
@@ -100,7 +104,7 @@ ASSIGNMENT = Prepared(
         AssignmentRow.state,
         AssignmentRow.revision,
         AssignmentRow.expires_at,
-    ).where(AssignmentRow.uid == bindparam("uid"), AssignmentRow.rater_id == bindparam("rater"))
+    ).where(AssignmentRow.uid == bindparam("uid"), AssignmentRow.rater_id == _rater_id)
 )
 _quota_of = (QuotaRow.pair_id == bindparam("pair"), QuotaRow.rater_kind == bindparam("kind"))
 DRAW = Prepared(
@@ -112,6 +116,7 @@ RETAKE = Prepared(
     update(QuotaRow)
     .where(*_quota_of, QuotaRow.taken < QuotaRow.wanted)
     .values(taken=QuotaRow.taken + 1)
+    .returning(QuotaRow.pair_id)
 )
 GIVE_BACK = Prepared(update(QuotaRow).where(*_quota_of).values(taken=QuotaRow.taken - 1))
 COUNT_GIVEN = Prepared(
@@ -126,8 +131,7 @@ COUNT_ANSWER = Prepared(
 )
 LOCK = Prepared(select(StudyRow.id).with_for_update())
 ADD_ASSIGNMENT = Prepared(
-    insert(AssignmentRow)
-    .values(
+    insert(AssignmentRow).values(
         uid=bindparam("uid"),
         rater_id=bindparam("rater"),
         pair_id=bindparam("pair"),
@@ -140,7 +144,6 @@ ADD_ASSIGNMENT = Prepared(
         repeated=bindparam("again"),
         repeat_of_id=bindparam("repeat_of"),
     )
-    .returning(AssignmentRow.id)
 )
 ADD_VOTE = Prepared(
     insert(VoteRow).values(
@@ -155,4 +158,17 @@ SET_STATE = Prepared(
     update(AssignmentRow)
     .where(AssignmentRow.id == bindparam("assignment"))
     .values(state=bindparam("new_state"))
+)
+RENEW = Prepared(
+    update(AssignmentRow)
+    .where(AssignmentRow.id == bindparam("assignment"))
+    .values(state="open", expires_at=bindparam("expires"))
+)
+EXPIRED = Prepared(
+    select(AssignmentRow.id, AssignmentRow.pair_id, RaterRow.kind)
+    .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
+    .where(AssignmentRow.state == "open", AssignmentRow.expires_at < bindparam("now"))
+)
+UNSETTLED = Prepared(
+    select(QuestionRow.id).where(QuestionRow.settled.is_(None)).order_by(QuestionRow.id)
 )

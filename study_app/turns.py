@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -52,35 +52,59 @@ class Turns:
 
     def turn(self, repository: Repository, rater: AnyRow) -> tuple[Turn, bool]:
         """The rater's turn, and whether nothing needs to be handed out for it."""
-        stage = self._stage(rater)
-        if rater.done >= rater.share:
-            return self._last_turn(rater, "done"), True
-        if stage == "closed":
-            return self._last_turn(rater, stage), True
-        if stage not in ("pairs", "break"):
-            return self._turn_without_pairs(rater, stage), True
-        waiting = repository.open_assignments(rater.id)
+        if (turn := self._turn_without_pairs(rater)) is not None:
+            return turn, True
+        waiting = repository.open_assignments(rater.token_hash)
         lapsed = any(row.state == "lapsed" for row in waiting)
         complete = not lapsed and (len(waiting) >= 2 or rater.given >= rater.share)
-        if not waiting:
-            return self._last_turn(rater, "done"), complete
-        current, upcoming = (*(self._shown(row) for row in waiting[:2]), None)[:2]
-        if stage == "break":
-            current, upcoming = None, current
-        can_undo = self.can_undo(rater)
-        return Turn(current, upcoming, rater.done, rater.share, stage, can_undo), complete
+        return self._turn_of(rater, waiting), complete
 
-    def _last_turn(self, rater: AnyRow, stage: Stage) -> Turn:
-        """Nothing is left to answer; who answered anything gets their completion."""
-        completion = self._completion(rater) if rater.done or stage == "done" else None
-        return Turn(None, None, rater.done, rater.done, stage, completion=completion)
+    def next_turn(
+        self, repository: Repository, rater: AnyRow, waiting: Sequence[AnyRow] | None = None
+    ) -> Turn:
+        """The rater's turn, once they have a current and an upcoming pair as far as there are any.
 
-    def _turn_without_pairs(self, rater: AnyRow, stage: Stage) -> Turn:
+        Args:
+            repository: of the session to write in, locked.
+            rater: as they are now.
+            waiting: their open and lapsed assignments, where those are known.
+        """
+        if (turn := self._turn_without_pairs(rater)) is not None:
+            return turn
+        if waiting is None:
+            waiting = repository.open_assignments(rater.token_hash)
+        return self._turn_of(rater, self._hand_out_ahead(repository, rater, waiting))
+
+    def _turn_without_pairs(self, rater: AnyRow) -> Turn | None:
+        """The turn of who has no pair before them; None for those who have."""
+        stage = self._stage(rater)
+        if rater.done >= rater.share:
+            return self._last_turn(rater, "done")
+        if stage == "closed":
+            return self._last_turn(rater, stage)
+        if stage in ("pairs", "break"):
+            return None
         current = upcoming = None
         if stage == "practice":
             ahead = [item.shown for item in self._info.practice[rater.practised :]]
             current, upcoming = (*ahead, None)[:2]
         return Turn(current, upcoming, rater.done, rater.share, stage)
+
+    def _turn_of(self, rater: AnyRow, waiting: Sequence[AnyRow | Assigned]) -> Turn:
+        """The turn of who has these pairs before them."""
+        if not waiting:
+            return self._last_turn(rater, "done")
+        stage = self._stage(rater)
+        current, upcoming = (*(self._shown(row) for row in waiting[:2]), None)[:2]
+        if stage == "break":
+            current, upcoming = None, current
+        can_undo = self.can_undo(rater)
+        return Turn(current, upcoming, rater.done, rater.share, stage, can_undo)
+
+    def _last_turn(self, rater: AnyRow, stage: Stage) -> Turn:
+        """Nothing is left to answer; who answered anything gets their completion."""
+        completion = self._completion(rater) if rater.done or stage == "done" else None
+        return Turn(None, None, rater.done, rater.done, stage, completion=completion)
 
     def _stage(self, rater: AnyRow) -> Stage:
         state = RaterState(
@@ -97,7 +121,7 @@ class Turns:
         """Whether the rater's last answer can be taken back."""
         return rater.state == "open" and rater.undoable_id is not None
 
-    def _shown(self, row: AnyRow) -> ShownPair:
+    def _shown(self, row: AnyRow | Assigned) -> ShownPair:
         question_id, caption = self._pairs[row.pair_id]
         question = self._info.questions[question_id]
         return ShownPair(
@@ -110,24 +134,29 @@ class Turns:
             again=row.revision > 0,
         )
 
-    def hand_out_ahead(self, repository: Repository, rater: AnyRow) -> None:
-        """Give the rater a current and an upcoming pair, as far as there are any."""
+    def _hand_out_ahead(
+        self, repository: Repository, rater: AnyRow, before: Sequence[AnyRow]
+    ) -> list[AnyRow | Assigned]:
+        """A current and an upcoming pair, from those the rater has and from the study's."""
         now, given = self._clock(), rater.given
-        waiting = 0
-        for row in repository.open_assignments(rater.id):
+        waiting: list[AnyRow | Assigned] = []
+        for row in before:
             if row.state == "open":
-                waiting += 1
+                waiting.append(row)
             elif repository.retake(row.pair_id, rater.kind):
                 repository.renew(row.id, now + self.lease)
-                waiting += 1
+                waiting.append(row)
             else:
                 repository.set_assignment_state(row.id, "gone")
                 repository.count_given(rater.id, -1)
                 given -= 1
-        for extra in range(min(2 - waiting, rater.share - given)):
+        for extra in range(min(2 - len(waiting), rater.share - given)):
             to = Recipient(rater.id, rater.kind, given + extra)
-            if self.assign(repository, to, new_token(), now) is None:
-                return
+            assigned = self.assign(repository, to, new_token(), now)
+            if assigned is None:
+                break
+            waiting.append(assigned)
+        return waiting
 
     def assign(
         self, repository: Repository, to: Recipient, uid: str, now: datetime

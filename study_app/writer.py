@@ -33,6 +33,13 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        driver = engine.dialect.loaded_dbapi
+        self._database_fails = (
+            OperationalError,
+            InterfaceError,
+            driver.OperationalError,
+            driver.InterfaceError,
+        )
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="study-writer", daemon=True)
         self._thread.start()
@@ -81,7 +88,7 @@ class Writer:
                 for job in group:
                     job.result = job.work(session)
         except Exception as error:
-            if len(group) == 1 or isinstance(error, OperationalError | InterfaceError):
+            if len(group) == 1 or isinstance(error, self._database_fails):
                 for job in group:
                     job.done.set_exception(error)
                 return
