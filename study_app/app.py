@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from study_app.tuning import settle
 from study_app.views import rate
 
 
@@ -20,10 +21,12 @@ st.set_page_config(
     page_icon=Path(__file__).with_name("static") / "icon.png",  # an emoji would come from the net
     initial_sidebar_state="collapsed",
 )
-st.navigation(
+page = st.navigation(
     [
         st.Page(rate.page, title="Compare images", url_path="rate", default=True),
         st.Page(_owner, title="Study", url_path="owner"),
     ],
     position="hidden",
-).run()
+)
+page.run()
+settle(page.url_path)

@@ -7,7 +7,6 @@ The statements that run at each vote are in `statements`; what an owner asks is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ from .orm import (
     StudyRow,
     UndoRow,
 )
-from .prepared import pipelined
 
 if TYPE_CHECKING:
     AnyRow = Row[*tuple[Any, ...]]
@@ -118,10 +116,6 @@ class Repository:
             statements.LOCK(self._connection)
             self._session.info["locked"] = True  # until the transaction ends, and the session too
 
-    def pipelined(self) -> AbstractContextManager[object]:
-        """For a rater's statements alone: a server is not waited for where nothing is asked."""
-        return pipelined(self._connection)
-
     def state(self) -> str:
         """`open`, `paused` or `closed`, as it is now."""
         return self._session.scalars(select(StudyRow.state)).one()
@@ -143,7 +137,8 @@ class Repository:
         rater = statements.RATER(self._connection, token_hash=token_hash)
         assignment = statements.ASSIGNMENT(self._connection, uid=uid, token_hash=token_hash)
         waiting = statements.OPEN(self._connection, token_hash=token_hash)
-        return rater.first(), assignment.first(), waiting.all()
+        open_ones = waiting.all()  # asked for first: in a pipeline the others come with it
+        return rater.first(), assignment.first(), open_ones
 
     def rater_outside(self, outside_hash: str) -> int | None:
         """The row id of the rater known elsewhere by this keyed hash."""

@@ -84,8 +84,10 @@ def _run(listener: socket.socket, hosts: list[str]) -> None:
     """Answer requests until Ctrl-C."""
     import uvicorn
 
+    from .tuning import tune
     from .web import build_app
 
+    tune()
     config = uvicorn.Config(
         build_app(current_study, hosts, login=bool(owner_emails())),
         log_level="error",

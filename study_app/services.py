@@ -254,19 +254,18 @@ class Study:
 
         def work(session: Session) -> tuple[VoteOutcome, Turn | None]:
             repository = Repository(session)
-            with repository.pipelined():
-                repository.lock()
-                rater, row, waiting = self._voter(repository, token, assignment)
-                if (refusal := self._refusal(repository, rater, row, seconds)) is not None:
-                    return refusal, None
-                repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
-                undoable = None if row.revision else row.id
-                repository.count_answer(rater.id, 1, undoable)
-                rater = rater._replace(done=rater.done + 1, undoable_id=undoable)
-                others = [one for one in waiting if one.id != row.id]
-                return "accepted", self._turns.next_turn(repository, rater, others)
+            repository.lock()
+            rater, row, waiting = self._voter(repository, token, assignment)
+            if (refusal := self._refusal(repository, rater, row, seconds)) is not None:
+                return refusal, None
+            repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
+            undoable = None if row.revision else row.id
+            repository.count_answer(rater.id, 1, undoable)
+            rater = rater._replace(done=rater.done + 1, undoable_id=undoable)
+            others = [one for one in waiting if one.id != row.id]
+            return "accepted", self._turns.next_turn(repository, rater, others)
 
-        return self.write(work)
+        return self.write(work, pipelined=True)
 
     def _refusal(
         self, repository: Repository, rater: AnyRow, row: AnyRow, seconds: float | None
@@ -384,10 +383,10 @@ class Study:
             raise UnknownRater("This pair was not given to this rater. Reload the page to go on.")
         return rater, row, waiting
 
-    def write(self, work: Callable[[Session], T]) -> T:
-        """The result of `work` in a transaction of its own, once it is durable."""
+    def write(self, work: Callable[[Session], T], *, pipelined: bool = False) -> T:
+        """The result of `work` in a transaction of its own, once it is durable (see `Writer`)."""
         with self.database.explaining():
-            return self.database.writer.run(work)
+            return self.database.writer.run(work, pipelined=pipelined)
 
     # ------------------------------------------------------------------ images
 

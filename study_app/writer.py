@@ -10,12 +10,15 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+
+from .prepared import pipelined
 
 T = TypeVar("T")
 GROUP = 64
@@ -24,6 +27,7 @@ GROUP = 64
 @dataclass(slots=True)
 class _Job:
     work: Callable[[Session], Any]
+    pipelined: bool
     done: Future[Any]
     result: Any = None
 
@@ -44,14 +48,19 @@ class Writer:
         self._thread = threading.Thread(target=self._loop, name="study-writer", daemon=True)
         self._thread.start()
 
-    def run(self, work: Callable[[Session], T]) -> T:
+    def run(self, work: Callable[[Session], T], *, pipelined: bool = False) -> T:
         """The result of `work(session)`, once it is committed.
+
+        Args:
+            work: does it.
+            pipelined: it speaks to the database in prepared statements alone, which may then be on
+                their way to a server together (see `prepared.pipelined`).
 
         Raises:
             Exception: what `work` or the commit raised; nothing of it is stored then.
         """
         done: Future[T] = Future()
-        self._jobs.put(_Job(work, done))
+        self._jobs.put(_Job(work, pipelined, done))
         return done.result()
 
     def close(self) -> None:
@@ -84,7 +93,8 @@ class Writer:
         database itself fails (full, locked, gone) everyone is told: trying each would only wait.
         """
         try:
-            with Session(self._engine) as session, session.begin():
+            session = Session(self._engine, expire_on_commit=False)
+            with session, session.begin(), _way(session, group):
                 for job in group:
                     job.result = job.work(session)
         except Exception as error:
@@ -97,3 +107,10 @@ class Writer:
         else:
             for job in group:
                 job.done.set_result(job.result)
+
+
+def _way(session: Session, group: list[_Job]) -> AbstractContextManager[object]:
+    """How a group's statements go to the database."""
+    if all(job.pipelined for job in group):
+        return pipelined(session.connection())
+    return nullcontext()

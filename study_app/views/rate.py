@@ -49,6 +49,7 @@ class Visit:
         practised: the practice pair just answered, with what to say about it.
         refused: key in the words' `refused` section, where the way in is closed.
         introduced: has read how to answer.
+        turn: what comes next, where the act of this run has found it out already.
     """
 
     ack: str | None = None
@@ -57,11 +58,14 @@ class Visit:
     practised: tuple[ShownPair, Feedback] | None = None
     refused: str = ""
     introduced: bool = False
+    turn: Turn | None = None
 
 
+@st.fragment  # an event runs this alone, not the whole script
 def page() -> None:
     """Show the rater what comes next."""
     visit = _visit()
+    visit.turn = None
     _deal_with(_inbox(key="inbox", on_event_change=lambda: None).get("event"), visit)
     # as bytes: Streamlit would search anything else for tables, at each vote
     _screen(key="screen", data=json.dumps(_data(visit)).encode())
@@ -97,7 +101,7 @@ def _way(study: Study, text: Words, visit: Visit) -> dict[str, Any]:
         html = stages.refused(text, visit.refused) if visit.refused else stages.first(study, text)
         return {"html": html, "words": text["pair"]}
     try:
-        turn = study.turn(token)
+        turn = visit.turn or study.turn(token)
     except UnknownRater:
         return {"html": stages.refused(text, "forged"), "words": text["pair"]}
     if _is_new(turn) and not visit.introduced and not study.info.instructions:
@@ -219,7 +223,8 @@ def _answer(study: Study, token: str | None, visit: Visit, event: Mapping[str, A
     if elapsed is not None and elapsed < study.info.rules.min_seconds / 2:
         visit.notice = "too_early"  # no page of ours sends answers at this pace
         return
-    outcome = study.vote(token, assignment, answer, _seconds(event.get("seconds"), elapsed))
+    seconds = _seconds(event.get("seconds"), elapsed)
+    outcome, visit.turn = study.vote_and_turn(token, assignment, answer, seconds)
     if outcome == "accepted":
         visit.answered_at = now
     else:

@@ -64,7 +64,7 @@ class Window:
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._seen: set[str] = set()
         self._numbers = itertools.count()
-        self._inbox, self._hash = "", ""
+        self._inbox, self._fragment, self._hash = "", "", ""
         headers = {"Cookie": self.cookie} if self.cookie else {}
         self._socket: ClientConnection = await connect(
             f"ws://{self.host or self._host}:{self._port}/_stcore/stream",
@@ -115,6 +115,7 @@ class Window:
         state.query_string = self.query
         state.page_script_hash = self._hash
         if event is not None:
+            state.fragment_id = self._fragment
             widget = state.widget_states.widgets.add()
             widget.id = EVENTS.format(self._inbox)
             widget.json_trigger_value = json.dumps([{"event": "event", "value": event}])
@@ -138,7 +139,7 @@ class Window:
             return False
         component = message.delta.new_element.bidi_component
         if component.component_name == "glide_eval_inbox":
-            self._inbox = component.id
+            self._inbox, self._fragment = component.id, message.delta.fragment_id
             return False
         self.page = json.loads(component.bytes)
         return self.page["ack"] == ack
