@@ -76,6 +76,7 @@ class Measured:
     memory: float  # bytes a connected session
     driver: float  # share of one core the driver used
     server: float  # cores the server processes used
+    vote: float  # seconds of processor that a vote took them
 
     def report(self, title: str) -> None:
         """Print it."""
@@ -89,7 +90,8 @@ class Measured:
               f"lost or doubled: {self.lost}; not stored: {len(self.notices)} "
               f"{sorted(set(self.notices))}")  # fmt: skip
         print(f"  memory             {self.memory / 1024:.0f} KB a session")
-        print(f"  processor          server {self.server:.2f} cores, driver {self.driver:.2f}, "
+        print(f"  processor          server {1000 * self.vote:.1f} ms a vote, "
+              f"{self.server:.2f} cores; driver {self.driver:.2f}; "
               f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)  # fmt: skip
 
 
@@ -193,6 +195,7 @@ async def drive(study: Study, servers: list[Server], load: Load) -> Measured:
         memory,
         own / seconds,
         cpu / seconds,
+        cpu / max(total, 1),
     )
 
 
