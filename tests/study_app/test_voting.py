@@ -55,6 +55,47 @@ def test_a_returning_rater_meets_the_same_pair_and_the_next_is_known_ahead(study
     assert study.turn(token).current == first.upcoming
 
 
+def test_what_comes_next_is_told_with_the_vote_as_it_is_read_afterwards(run, url):
+    rules = Rules(pairs_per_rater=7, min_seconds=0.5, break_every=3)
+    create_study(run, url, rules=rules, password="x")
+    study = Study.open(url)
+    try:
+        token = study.join()
+        turn, stages = study.turn(token), Counter()
+        undone = False
+        while turn.stage != "done":
+            stages[turn.stage] += 1
+            if turn.stage == "break":
+                study.rested(token)
+                turn = study.turn(token)
+                continue
+            early = study.vote_and_turn(token, turn.current.assignment, "tie", 0.1)
+            assert early == ("too_early", None)
+            outcome, turn = study.vote_and_turn(token, turn.current.assignment, "left", 1.0)
+            assert outcome == "accepted"
+            assert turn == study.turn(token)
+            if turn.done == 5 and not undone:
+                undone = study.undo(token)
+                turn = study.turn(token)
+        assert stages == {"pairs": 8, "break": 2}, "seven answers, one of them given anew"
+    finally:
+        study.close()
+
+
+def test_a_vote_during_a_pause_counts_and_hands_out_nothing(study):
+    token = study.join()
+    pair = study.turn(token).current
+    study.pause()
+    outcome, turn = study.vote_and_turn(token, pair.assignment, "left", 1.0)
+    assert (outcome, turn.stage, turn.current, turn.upcoming) == ("accepted", "paused", None, None)
+    with study.database.reading() as session:
+        assert len(session.scalars(select(AssignmentRow.id)).all()) == 2
+    study.resume()
+    turn = study.turn(token)
+    assert turn.done == 1
+    assert None not in (turn.current, turn.upcoming)
+
+
 def test_an_assignment_counts_once_and_its_first_answer_stands(study):
     token = study.join()
     pair = study.turn(token).current
