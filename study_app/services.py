@@ -16,7 +16,7 @@ from .adaptive import Adviser
 from .admission import Admission
 from .assignment import Assigned, Recipient
 from .database import Database, open_database
-from .domain import Feedback, StudyState, Turn, VoteOutcome, check_answer, too_early
+from .domain import Feedback, StudyState, Turn, VoteOutcome, check_answer
 from .entry import read_claim
 from .errors import StudyUsageError, UnknownRater
 from .info import StudyInfo, read_info
@@ -218,9 +218,11 @@ class Study:
         def work(session: Session) -> Turn:
             repository = Repository(session)
             repository.lock()
-            return self._turns.next_turn(repository, self._rater(repository, token))
+            rater = self._rater(repository, token)
+            waiting = repository.open_assignments(rater.token_hash)
+            return self._turns.next_turn(repository, rater, waiting)
 
-        return self.write(work)
+        return self.write(work, pipelined=True)
 
     def vote(self, token: str, assignment: str, answer: str, seconds: float | None) -> VoteOutcome:
         """Store an answer; returns after it is durable.
@@ -256,32 +258,9 @@ class Study:
             repository = Repository(session)
             repository.lock()
             rater, row, waiting = self._voter(repository, token, assignment)
-            if (refusal := self._refusal(repository, rater, row, seconds)) is not None:
-                return refusal, None
-            repository.add_vote(row.id, row.revision, checked, seconds, self._clock())
-            undoable = None if row.revision else row.id
-            repository.count_answer(rater.id, 1, undoable)
-            rater = rater._replace(done=rater.done + 1, undoable_id=undoable)
-            others = [one for one in waiting if one.id != row.id]
-            return "accepted", self._turns.next_turn(repository, rater, others)
+            return self._turns.answer(repository, rater, row, waiting, checked, seconds)
 
         return self.write(work, pipelined=True)
-
-    def _refusal(
-        self, repository: Repository, rater: AnyRow, row: AnyRow, seconds: float | None
-    ) -> VoteOutcome | None:
-        """Why an answer can't be taken; None if it can, its pair being the rater's again."""
-        if row.state == "answered":
-            return "repeated"
-        if rater.state == "closed":
-            return "closed"
-        if too_early(seconds, self.info.rules):
-            return "too_early"
-        if row.state == "gone":
-            return "lapsed"
-        if row.state == "lapsed" and not repository.retake(row.pair_id, rater.kind):
-            return "lapsed"
-        return None
 
     def undo(self, token: str) -> bool:
         """Take the last answer back: its pair is shown again and answered anew.

@@ -11,7 +11,17 @@ from sqlalchemy.orm import Session
 
 from .adaptive import Adviser
 from .assignment import ArmPairs, Assigned, Recipient, hand_out
-from .domain import Completion, RaterState, ShownPair, Stage, Turn, stage_of
+from .domain import (
+    Answer,
+    Completion,
+    RaterState,
+    ShownPair,
+    Stage,
+    Turn,
+    VoteOutcome,
+    stage_of,
+    too_early,
+)
 from .info import StudyInfo
 from .passwords import new_token
 from .repository import Repository
@@ -59,21 +69,58 @@ class Turns:
         complete = not lapsed and (len(waiting) >= 2 or rater.given >= rater.share)
         return self._turn_of(rater, waiting), complete
 
-    def next_turn(
-        self, repository: Repository, rater: AnyRow, waiting: Sequence[AnyRow] | None = None
-    ) -> Turn:
+    def next_turn(self, repository: Repository, rater: AnyRow, waiting: Sequence[AnyRow]) -> Turn:
         """The rater's turn, once they have a current and an upcoming pair as far as there are any.
 
         Args:
             repository: of the session to write in, locked.
             rater: as they are now.
-            waiting: their open and lapsed assignments, where those are known.
+            waiting: all of their open and lapsed assignments.
         """
         if (turn := self._turn_without_pairs(rater)) is not None:
             return turn
-        if waiting is None:
-            waiting = repository.open_assignments(rater.token_hash)
         return self._turn_of(rater, self._hand_out_ahead(repository, rater, waiting))
+
+    def answer(
+        self,
+        repository: Repository,
+        rater: AnyRow,
+        row: AnyRow,
+        waiting: Sequence[AnyRow],
+        answer: Answer,
+        seconds: float | None,
+    ) -> tuple[VoteOutcome, Turn | None]:
+        """Store an answer; what came of it, and the rater's next turn where it was accepted.
+
+        Args:
+            repository: of the session to write in, locked.
+            rater: as they are now.
+            row: the assignment that is answered.
+            waiting: all of their open and lapsed assignments.
+            answer: one of those offered.
+            seconds: from the pair's appearance to the click; None when not known.
+        """
+        if (refusal := self._refusal(repository, rater, row, seconds)) is not None:
+            return refusal, None
+        repository.add_vote(row.id, row.revision, answer, seconds, self._clock())
+        undoable = None if row.revision else row.id
+        repository.count_answer(rater.id, 1, undoable)
+        rater = rater._replace(done=rater.done + 1, undoable_id=undoable)
+        others = [one for one in waiting if one.id != row.id]
+        return "accepted", self.next_turn(repository, rater, others)
+
+    def _refusal(
+        self, repository: Repository, rater: AnyRow, row: AnyRow, seconds: float | None
+    ) -> VoteOutcome | None:
+        """Why an answer can't be taken; None if it can, its pair being the rater's again."""
+        if row.state == "answered":
+            return "repeated"
+        if rater.state == "closed":
+            return "closed"
+        if too_early(seconds, self._info.rules):
+            return "too_early"
+        gone = row.state == "lapsed" and not repository.retake(row.pair_id, rater.kind)
+        return "lapsed" if gone or row.state == "gone" else None
 
     def _turn_without_pairs(self, rater: AnyRow) -> Turn | None:
         """The turn of who has no pair before them; None for those who have."""

@@ -73,7 +73,7 @@ class Window:
             subprotocols=["streamlit"],  # pyright: ignore[reportArgumentType]
             additional_headers=headers,
             max_size=None,
-            compression=None,
+            compression="deflate",  # browsers offer it
             ping_interval=None,
             open_timeout=PATIENCE,
         )
