@@ -15,6 +15,12 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 T = TypeVar("T")
+VIEWS = {
+    "desktop": (1280, 800, False),
+    "desktop-dark": (1280, 800, True),
+    "phone": (375, 720, False),
+    "phone-dark": (375, 720, True),
+}
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -38,11 +44,16 @@ def chromium(
         options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
+    look_as(driver, width, height, dark=dark)
+    return driver
+
+
+def look_as(driver: webdriver.Chrome, width: int, height: int, *, dark: bool) -> None:
+    """From now on the page has a viewport of exactly this size and these colours."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    return driver
 
 
 @dataclass(frozen=True)
@@ -150,4 +161,5 @@ _CODES = {
     "Backspace": 8,
     "Tab": 9,
     "Enter": 13,
+    "Escape": 27,
 }

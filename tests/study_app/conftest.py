@@ -162,14 +162,14 @@ def free_port() -> int:
 class StudyServer:
     """`glide-eval study serve` as a process of its own; killed by its id alone."""
 
-    def __init__(self, url: URL, port: int) -> None:
+    def __init__(self, url: URL, port: int, *options: str) -> None:
         self.address = f"http://127.0.0.1:{port}"
         self._command = [
             sys.executable,
             "-c",
             "from glide_eval.cli import main; main()",
             *("study", "serve", "--db", url.render_as_string(hide_password=False)),
-            *("--port", str(port)),
+            *("--port", str(port), *options),
         ]
         self.start()
 
@@ -202,12 +202,12 @@ class StudyServer:
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[[URL], StudyServer]]:
+def serving() -> Iterator[Callable[..., StudyServer]]:
     """Serves a study; whatever still runs at the end of the test is killed."""
     servers: list[StudyServer] = []
 
-    def serve(url: URL) -> StudyServer:
-        servers.append(StudyServer(url, free_port()))
+    def serve(url: URL, *options: str) -> StudyServer:
+        servers.append(StudyServer(url, free_port(), *options))
         return servers[-1]
 
     yield serve

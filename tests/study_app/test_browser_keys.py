@@ -1,0 +1,118 @@
+"""The rating page without a mouse and without eyes: tab order, focus, zoom, what is announced."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from .accessibility import violations
+from .browser import RaterWindow, chromium
+
+pytestmark = pytest.mark.browser
+
+A_LOOK = 0.7  # how long our rater looks before answering: the study wants 0.6 s
+FOCUSED = """
+const at = document.activeElement;
+const style = getComputedStyle(at);
+return [at.dataset?.answer ?? at.getAttribute("aria-label") ?? at.textContent,
+        style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2];
+"""
+LISTEN = """
+window.heard = [];
+const region = document.querySelector("[aria-live=polite]");
+new MutationObserver(() => window.heard.push(region.textContent))
+  .observe(region, {childList: true, characterData: true, subtree: true});
+"""
+
+
+@pytest.fixture
+def rater(sqlite_study, serving, tmp_path):
+    browser = chromium(tmp_path / "profile")
+    window = RaterWindow(browser, serving(sqlite_study.database.url).address)
+    window.start()
+    yield window
+    browser.quit()
+
+
+def tab_to(rater: RaterWindow, name: str) -> list[str]:
+    """Press the tab key until what is called so has the focus; all that had it on the way."""
+    passed = []
+    for _ in range(12):
+        rater.press("Tab")
+        what, visible = rater.driver.execute_script(FOCUSED)
+        assert visible, f"nobody sees that {what!r} has the focus"
+        passed.append(what)
+        if what == name:
+            return passed
+    raise AssertionError(f"the tab key passes {passed}, not {name}")
+
+
+def test_the_tab_key_goes_over_all_there_is_in_the_order_it_stands(rater):
+    passed = tab_to(rater, "right")
+    assert passed[-5:] == [
+        "Enlarge: Left image",
+        "Enlarge: Right image",
+        "left",
+        "tie",
+        "right",
+    ]
+    seen = rater.seen()
+    time.sleep(A_LOOK)
+    rater.press("Enter")
+    rater.next_after(seen)
+    assert tab_to(rater, "Undo last answer"), "a new way back stands at the end"
+
+
+def test_an_image_is_enlarged_and_left_by_keys_and_the_focus_comes_back(rater):
+    seen = rater.seen()
+    tab_to(rater, "Enlarge: Right image")
+    rater.press("Enter")
+    rater.wait(lambda: rater.all("dialog.zoomed[open]"))
+    picture = "return document.querySelector('dialog img').src"
+    assert seen.right in rater.driver.execute_script(picture)
+    assert rater.driver.execute_script(FOCUSED) == ["Right image", True]
+    assert not violations(rater.driver)
+    rater.press("ArrowLeft")
+    assert seen.left in rater.driver.execute_script(picture)
+    pressed = (
+        "return [...document.querySelectorAll('dialog [aria-pressed]')].map(b => b.ariaPressed)"
+    )
+    assert rater.driver.execute_script(pressed) == ["true", "false"]
+    for _ in range(4):
+        rater.press("Tab")
+        outside = "return document.activeElement.closest('main, .answers') !== null"
+        assert not rater.driver.execute_script(outside), "what lies behind is out of reach"
+    rater.press("Escape")
+    rater.wait(lambda: not rater.all("dialog.zoomed"))
+    assert rater.driver.execute_script(FOCUSED) == ["Enlarge: Right image", True]
+    assert rater.seen() == seen, "arrows in the enlarged view answered nothing"
+
+
+def test_a_screen_reader_hears_which_pair_this_is_and_what_is_new_about_it(rater):
+    rater.driver.execute_script(LISTEN)
+    for _ in range(6):
+        seen = rater.seen()
+        time.sleep(A_LOOK)
+        rater.press("ArrowLeft")
+        rater.next_after(seen)
+    heard = rater.driver.execute_script("return window.heard")
+    assert [text.split(".")[0] for text in heard] == [f"{number} of 8" for number in range(2, 8)]
+    shows_caption = ["Caption: " in text for text in heard]
+    new_question = ["Which image" in text for text in heard]
+    assert shows_caption != [shows_caption[0]] * 6, "both questions came"
+    changes = [now != before for before, now in itertools.pairwise(shows_caption)]
+    assert new_question[1:] == changes, "a question is told when it changes, and only then"
+
+
+def test_who_wants_less_motion_gets_none(rater):
+    asked = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    rater.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", asked)
+    moving = """
+    document.querySelector("h1.question").classList.add("changed");
+    return document.getAnimations().filter(a => a.playState === "running" &&
+      a.effect.target?.closest(".rater")).length"""
+    assert rater.driver.execute_script(moving) == 0
+    rater.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert rater.driver.execute_script(moving) == 1, "others are shown that the question changed"
