@@ -121,6 +121,17 @@ def _controls(study: Study) -> None:
                 st.write("No vote is taken any more, and a closed study stays closed.")
                 if st.button("Close the study for good", type="primary"):
                     _change(study.close_voting)
+        st.space("stretch")
+        if st.button("Sign out", type="tertiary"):
+            _sign_out()
+
+
+def _sign_out() -> None:
+    st.session_state.pop("owner", None)
+    if owner_emails():
+        st.logout()  # of this page; the provider keeps its own session
+    else:
+        st.rerun()
 
 
 def _change(act: Callable[[], None]) -> None:

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
@@ -35,12 +39,17 @@ FLAGS = (
 
 
 def chromium(
-    profile: Path, width: int = 1280, height: int = 800, *, dark: bool = False
+    profile: Path,
+    width: int = 1280,
+    height: int = 800,
+    *,
+    dark: bool = False,
+    flags: tuple[str, ...] = (),
 ) -> webdriver.Chrome:
-    """A browser with a fresh profile and a viewport of exactly this size."""
+    """A browser with a fresh profile, a viewport of exactly this size, and flags of its own."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
@@ -129,7 +138,7 @@ class RaterWindow:
         while time.monotonic() < end:
             try:
                 found = condition()
-            except (StaleElementReferenceException, IndexError):
+            except (StaleElementReferenceException, NoSuchElementException, IndexError):
                 found = None
             if found:
                 return found

@@ -196,6 +196,22 @@ def test_a_hostile_address_gets_an_honest_page_and_changes_nothing(server, study
     assert study.progress() == before
 
 
+def test_too_many_who_join_from_one_address_are_asked_to_wait(sqlite_study, serving):
+    server = serving(sqlite_study.database.url)
+
+    async def knock() -> str:
+        for _ in range(150):  # 60 at once, then one a second
+            window = Window(server.address, f"invite={0:032x}")
+            await look(window)
+            if "This link does not work" not in window.page["html"]:
+                return window.page["html"]
+        raise AssertionError("150 are let in")
+
+    page = asyncio.run(knock())
+    assert "Too many people are joining" in page
+    assert "data-event='retry'" in page, "and can try again"
+
+
 def test_events_a_page_never_sends_change_nothing(server, study):
     async def forge() -> None:
         window = Window(server.address, f"rater={study.join()}", fetch_images=False)
