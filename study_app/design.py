@@ -262,7 +262,7 @@ class ExcludeTable(Table):
     Attributes:
         gold_accuracy_below: share of gold pairs answered rightly.
         median_seconds_below: the median time an answer took.
-        one_side_above: share of the side chosen more often, ties aside.
+        one_side_above: share of the side chosen more often, ties aside; of ten answers or more.
         repeat_agreement_below: share of repeated pairs answered alike.
         min_answers: of the kind a rule looks at; with fewer it does not apply.
     """

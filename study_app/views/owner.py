@@ -111,7 +111,7 @@ def _look(study: Study) -> None:
 def _controls(study: Study) -> None:
     state = study.state
     with st.container(horizontal=True, vertical_alignment="center", key="controls"):
-        st.html(f"<p class='state {state}'>{STATES[state]}</p>")
+        st.html(f"<p class='state {state}'>{STATES[state]}</p>", width="content")
         if state == "open" and st.button("Pause", help="Raters are told to come back later."):
             _change(study.pause)
         if state == "paused" and st.button("Resume", type="primary"):
