@@ -128,8 +128,13 @@ def test_both_processes_serve_raters_and_one_takes_over_when_the_other_dies(prox
             assert f"http://{window.answered_by}" == servers[1].address
             await window.close()
 
+        async with Window(address, f"rater={study.join()}") as framed:  # no cookies in a frame
+            await framed.go_on()
+            await framed.answer("tie", 2.0)
+            assert framed.page["progress"]["done"] == 1
+
     asyncio.run(rate())
     votes = votes_frame(study)
-    assert len(votes) == 12
+    assert len(votes) == 13
     assert votes["assignment"].is_unique
-    assert votes["rater"].value_counts().tolist() == [2] * 6
+    assert votes["rater"].value_counts().tolist() == [2] * 6 + [1]
