@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,8 @@ from .conftest import PASSWORD
 pytestmark = pytest.mark.browser
 
 PROLIFIC = "/?PROLIFIC_PID={:024x}&STUDY_ID=abc&SESSION_ID=xyz"
+ALL = tuple(VIEWS)
+TWO = ("desktop", "phone-dark")  # of pages that differ in words alone
 A_LOOK = 0.4  # how long our rater looks before answering
 Begin = Callable[..., tuple[Study, RaterWindow]]
 
@@ -51,9 +53,10 @@ def begin(run, serving, tmp_path) -> Iterator[Begin]:
         study.close()
 
 
-def look(window: RaterWindow, name: str, folder: Path) -> None:
+def look(window: RaterWindow, name: str, folder: Path, views: Sequence[str] = ALL) -> None:
     """What stands on the page breaks no rule and fits, however it is looked at."""
-    for view, (width, height, dark) in VIEWS.items():
+    for view in views:
+        width, height, dark = VIEWS[view]
         look_as(window.driver, width, height, dark=dark)
         wide = window.driver.execute_script("return document.documentElement.scrollWidth")
         assert wide <= width, f"{name} is cut off on a {view}"
@@ -78,25 +81,25 @@ def test_whoever_cannot_come_in_reads_why_and_what_to_do(begin, sqlite_url, tmp_
     open_at(window, f"/?invite={0:032x}", "perhaps a part of it was lost")
     look(window, "refused-forged", tmp_path)
     open_at(window, "/?assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE", "Accept the task first")
-    look(window, "refused-preview", tmp_path)
+    look(window, "refused-preview", tmp_path, TWO)
     (invite,) = study.invite(1)
     study.admit({"invite": invite})
     delete_rater(study, invite)
     open_at(window, f"/?invite={invite}", "If it was meant for you")
-    look(window, "refused-used", tmp_path)
+    look(window, "refused-used", tmp_path, TWO)
     for number in range(2):
         study.turn(study.admit({"PROLIFIC_PID": f"{number:024x}"}))
     open_at(window, PROLIFIC.format(9), "all the participants it needs")
-    look(window, "refused-full", tmp_path)
+    look(window, "refused-full", tmp_path, TWO)
     study.close_voting()
     open_at(window, PROLIFIC.format(9), "takes no new participants")
-    look(window, "refused-closed", tmp_path)
+    look(window, "refused-closed", tmp_path, TWO)
 
 
 def test_a_study_by_invitation_tells_who_comes_without_a_link(begin, sqlite_url, tmp_path):
     _, window = begin(sqlite_url, entry={"by": "invite"})
     open_at(window, "/", "entered by a personal link")
-    look(window, "refused-missing", tmp_path)
+    look(window, "refused-missing", tmp_path, TWO)
 
 
 def test_a_raters_own_pages_in_every_state_of_the_study(begin, sqlite_url, tmp_path):
@@ -119,7 +122,7 @@ def test_a_raters_own_pages_in_every_state_of_the_study(begin, sqlite_url, tmp_p
     open_at(window, "/", "How to answer")
     window.go_on()
     window.wait(lambda: window.says("storage can't be reached"))
-    look_at("trouble-disk-full")
+    look(window, "trouble-disk-full", tmp_path, TWO)
     resource.prlimit(window.pid, resource.RLIMIT_FSIZE, before)
     window.go_on()
     window.wait(lambda: window.says("How to answer"))
