@@ -10,7 +10,7 @@ from study_app.create import create_study
 from study_app.domain import QUESTION_BLOCK, Rules
 
 from .accessibility import violations
-from .browser import RaterWindow, chromium
+from .browser import RaterWindow, chromium, look_as
 from .conftest import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -21,6 +21,18 @@ const at = document.activeElement;
 const style = getComputedStyle(at);
 return [at.dataset?.answer ?? at.getAttribute("aria-label") ?? at.textContent,
         style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2];
+"""
+PRESSABLE = """
+const rgba = (text) => {  // any CSS colour, as four numbers from 0 to 1
+  const numbers = text.match(/-?[0-9.e-]+/g).map(Number);
+  const [r, g, b, a = 1] = numbers;
+  return text.startsWith("color") ? [r, g, b, a] : [r / 255, g / 255, b / 255, a];
+};
+const page = rgba(getComputedStyle(document.querySelector("[data-testid=stApp]")).backgroundColor);
+return [...document.querySelectorAll(".answers button, .zoom, .undo:not([hidden])")].map((b) => {
+  const border = b.matches(".answers *") ? rgba(getComputedStyle(b).borderTopColor) : [0, 0, 0, 0];
+  return [b.offsetWidth, b.offsetHeight, border, page];
+});
 """
 LISTEN = """
 window.heard = [];
@@ -54,8 +66,9 @@ def tab_to(rater: RaterWindow, name: str) -> list[str]:
 
 
 def test_the_tab_key_goes_over_all_there_is_in_the_order_it_stands(rater):
-    passed = tab_to(rater, "right")
-    assert passed[-5:] == [
+    question = "return document.activeElement.matches('h1.question')"
+    assert rater.driver.execute_script(question), "a screen reader reads on from the question"
+    assert tab_to(rater, "right") == [
         "Enlarge: Left image",
         "Enlarge: Right image",
         "left",
@@ -111,6 +124,29 @@ def test_a_screen_reader_hears_which_pair_this_is_and_what_is_new_about_it(rater
     assert [number for number, new in enumerate(new_question, 2) if new] == [QUESTION_BLOCK + 1]
     assert len(set(shows_caption[: QUESTION_BLOCK - 1])) == 1
     assert shows_caption[-1] != shows_caption[0], "the caption is told where there is one"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_what_can_be_pressed_is_large_enough_and_stands_out(rater, dark):
+    look_as(rater.driver, 375, 720, dark=dark)
+    for width, height, border, page in rater.driver.execute_script(PRESSABLE):
+        assert min(width, height) >= 24
+        if border[3]:
+            seen = [border[3] * b + (1 - border[3]) * p for b, p in zip(border, page, strict=True)]
+            assert contrast(seen, page) >= 3
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """Of two sRGB colours, as WCAG 2 defines it."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(color: list[float]) -> float:
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_who_wants_less_motion_gets_none(rater):

@@ -19,6 +19,7 @@ export class PairView {
     this.root = root;
     this.words = words;
     this.send = send;
+    this.arriving = false; // whether the question takes the focus when the first pair is shown
     this.shown = null; // the pair whose images are on the page
     this.data = null;
     this.loading = new Map(); // pair id → Promise of its two decoded images
@@ -185,6 +186,8 @@ export class PairView {
     this.shownAt = Infinity;
     const seen = () => (this.shownAt = performance.now());
     requestAnimationFrame(() => requestAnimationFrame(seen)); // after the frame that shows it
+    if (this.arriving) question.focus({ preventScroll: true }); // a screen reader reads on from here
+    this.arriving = false;
     this.mark();
     this.announce();
   }
