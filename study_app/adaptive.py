@@ -36,6 +36,26 @@ class Advice:
     arm_pairs: NDArray[np.int64]
     probability: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, wins: NDArray[np.float64], arms: list[str]) -> Advice:
+        """What the votes so far advise.
+
+        Args:
+            wins: (K, K) votes won by the row's arm against the column's, ties half each.
+            arms: K names, in the order that numbers arm pairs.
+        """
+        from analysis import pair_gains
+
+        number, pairs = {name: index for index, name in enumerate(arms)}, _numbers(len(arms))
+        table = pair_gains(wins, arms)
+        found = [
+            pairs[number[one], number[other]]
+            for one, other in zip(table["arm"], table["against"], strict=True)
+        ]
+        weight = np.maximum(table["gain"].to_numpy(np.float64), 1e-12)
+        weight = (weight / weight.max()) ** SHARPNESS + 1e-9
+        return cls(np.array(found), weight / weight.sum())
+
     def order(self, seed: int, rater: int, given: int) -> list[int]:
         """Every arm pair, in an order drawn by the study's seed for one hand-out."""
         rng = np.random.default_rng([seed, 4, rater, given])
@@ -86,7 +106,7 @@ class Adviser:
         """Arm pairs to try for the next hand-out, in order; empty when there is no advice yet."""
         handed = self._handed[kind] = self._handed.get(kind, 0) + 1
         if handed >= self._due.get(kind, 0):
-            self._due[kind] = handed + max(RENEW_EVERY, round(RENEW_SHARE * handed))
+            self._due[kind] = renewal_due(handed)
             if kind == "simulated":
                 self._advice[kind] = advise(session, kind, self._arms)
             elif self._renewing.acquire(blocking=False):
@@ -116,8 +136,6 @@ def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advi
 
     A pair that is with a rater counts as a tie: its vote is on its way, its answer unknown.
     """
-    from analysis import pair_gains
-
     number = {name: index for index, name in enumerate(arms)}
     wins: dict[int, NDArray[np.float64]] = {}
     for row in OwnerRepository(session).tallies(kind):
@@ -126,18 +144,12 @@ def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advi
         share = {"left": 1.0, "right": 0.0}.get(row.answer, 0.5)
         matrix[left, right] += share * row.votes
         matrix[right, left] += (1 - share) * row.votes
-    pairs = _numbers(len(arms))
-    advice: dict[int, Advice] = {}
-    for question_id, matrix in wins.items():
-        table = pair_gains(matrix, arms)
-        found = [
-            pairs[number[one], number[other]]
-            for one, other in zip(table["arm"], table["against"], strict=True)
-        ]
-        weight = np.maximum(table["gain"].to_numpy(np.float64), 1e-12)
-        weight = (weight / weight.max()) ** SHARPNESS + 1e-9
-        advice[question_id] = Advice(np.array(found), weight / weight.sum())
-    return advice
+    return {question_id: Advice.of(matrix, arms) for question_id, matrix in wins.items()}
+
+
+def renewal_due(handed: int) -> int:
+    """At how many pairs handed out the advice is renewed next, after a renewal at `handed`."""
+    return handed + max(RENEW_EVERY, round(RENEW_SHARE * handed))
 
 
 def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:

@@ -16,6 +16,7 @@ Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 TWIN = r"^(blur|jpeg|downsample) \d+(\.\d+)?$"
 PRACTICE_TWIN = r"^((blur|jpeg|downsample) \d+(\.\d+)?|wrong caption)$"
 Twin = Annotated[str, Field(pattern=TWIN)]
+Origin = Annotated[str, Field(pattern=r"^https://[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -218,10 +219,13 @@ class EntryTable(Table):
     Attributes:
         by: `open` to anybody with the address; by personal `invite`; from `prolific` or `mturk`.
         study_id: Prolific's id of this study; another one in the link is refused.
+        framed_by: origins of sites, such as `https://panel.example.org`, that may show the study
+            inside their own page. Mechanical Turk's always may where `by` is `mturk`.
     """
 
     by: Entry = "open"
     study_id: Text | None = None
+    framed_by: list[Origin] = Field(default_factory=list)
 
 
 class PagesTable(Table):
@@ -258,7 +262,7 @@ class ExcludeTable(Table):
     Attributes:
         gold_accuracy_below: share of gold pairs answered rightly.
         median_seconds_below: the median time an answer took.
-        one_side_above: share of the side chosen more often, ties aside.
+        one_side_above: share of the side chosen more often, ties aside; of ten answers or more.
         repeat_agreement_below: share of repeated pairs answered alike.
         min_answers: of the kind a rule looks at; with fewer it does not apply.
     """

@@ -12,7 +12,14 @@ from .errors import EntryRefused
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _PROLIFIC = re.compile(r"[0-9a-zA-Z]{24}")
 _MTURK = re.compile(r"[0-9A-Z]{5,30}")
+_ASSIGNMENT = re.compile(r"[0-9A-Z]{5,40}")
 _PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"
+
+MTURK_FRAMES = ("https://worker.mturk.com", "https://workersandbox.mturk.com")
+"""Where Mechanical Turk shows workers a task: inside its own page."""
+
+MTURK_SUBMIT = ("https://www.mturk.com", "https://workersandbox.mturk.com")
+"""Where a finished task is handed in; the link's `turkSubmitTo` says to which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,28 @@ def read_claim(parameters: Mapping[str, str], entry: Entry, study_id: str | None
     if entry == "open":
         return Claim()
     raise EntryRefused("missing", _MISSING[entry])
+
+
+@dataclass(frozen=True, slots=True)
+class MTurkTask:
+    """A worker's task, shown inside Mechanical Turk's page, which waits for it to be handed in.
+
+    Attributes:
+        assignment: its `assignmentId`.
+        submit_to: the address a form with it is sent to.
+    """
+
+    assignment: str
+    submit_to: str
+
+
+def mturk_task(parameters: Mapping[str, str]) -> MTurkTask | None:
+    """The task of a link; None where it names none that can be handed in."""
+    assignment = parameters.get("assignmentId", "")
+    site = parameters.get("turkSubmitTo", "").removesuffix("/")
+    if site not in MTURK_SUBMIT or not _ASSIGNMENT.fullmatch(assignment):
+        return None
+    return MTurkTask(assignment, f"{site}/mturk/externalSubmit")
 
 
 def forged(what: str) -> EntryRefused:

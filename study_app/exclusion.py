@@ -11,6 +11,10 @@ import pandas as pd
 
 from .design import ExcludeTable
 
+SIDES_NEEDED = 10
+"""Fewer answers say nothing of sides: of three, a quarter of all fair raters have all on one; of
+ten, one in 500."""
+
 _MIRRORED = {"left": "right", "right": "left"}
 
 
@@ -48,7 +52,7 @@ def _reason(own: pd.DataFrame, rules: ExcludeTable) -> str:
         return f"median time {seconds.median():.2f} s < {limit:g} s (n = {len(seconds)})"
     decided = own.loc[own["answer"].isin(["left", "right"]) & (own["gold"] == ""), "answer"]
     limit = rules.one_side_above
-    if limit is not None and len(decided) >= rules.min_answers:
+    if limit is not None and len(decided) >= max(rules.min_answers, SIDES_NEEDED):
         share = decided.value_counts(normalize=True).max()
         if share > limit:
             return f"one side {share:.2f} > {limit:g} (n = {len(decided)})"

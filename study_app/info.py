@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .design import ExcludeTable, StudyDesign
 from .domain import ANSWERS, Answer, Entry, Question, Rules, ShownPair, Stages, check_answer
+from .entry import MTURK_FRAMES
 from .repository import Repository
 
 
@@ -63,6 +64,12 @@ class StudyInfo:
     def entry(self) -> Entry:
         """Who may take part."""
         return self.design.entry.by
+
+    @property
+    def framed_by(self) -> tuple[str, ...]:
+        """Origins of sites that may show the study inside their own page."""
+        own = MTURK_FRAMES if self.entry == "mturk" else ()
+        return (*own, *self.design.entry.framed_by)
 
     @property
     def exclude(self) -> ExcludeTable:

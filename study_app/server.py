@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL
 
 from .errors import ServerError, StudyUsageError
+from .hosts import EVERYWHERE, allowed_hosts, reachable_host
 from .services import Study
 from .settings import DATABASE_VARIABLE, owner_emails, url_from_environment
 
@@ -54,11 +55,13 @@ def serve(
         os.environ[DATABASE_VARIABLE] = url.render_as_string(hide_password=False)
         os.environ["STREAMLIT_SERVER_PORT"] = str(port)
         os.environ["STREAMLIT_SERVER_ADDRESS"] = host
-        os.environ["STREAMLIT_BROWSER_SERVER_ADDRESS"] = public_host or _browsable(host)
+        os.environ["STREAMLIT_BROWSER_SERVER_ADDRESS"] = public_host or reachable_host(host)
         study = current_study()
-        address = (public_url or f"http://{_browsable(host)}:{port}").rstrip("/")
+        address = (public_url or f"http://{reachable_host(host)}:{port}").rstrip("/")
         announce(f"Raters: {address}/")
         announce(f"Owner:  {address}/owner")
+        if public_url is None and host in EVERYWHERE:
+            announce(_OPEN_NETWORK)
         try:
             _run(listener, allowed_hosts(host, public_host))
         finally:
@@ -66,18 +69,10 @@ def serve(
             current_study.cache_clear()
 
 
-def allowed_hosts(host: str, public_host: str | None) -> list[str]:
-    """The names this study answers to: its public one, and those of this machine's own address.
-
-    A page of somebody else's that resolves its own name to this machine's address (DNS rebinding)
-    gets no answer.
-    """
-    own = ["localhost", "127.0.0.1", "[::1]"]
-    if public_host is not None:
-        return [*own, public_host]
-    if host in ("0.0.0.0", "::", ""):
-        return ["*"]  # whoever listens everywhere without a public name can't say which is right
-    return [*own, f"[{host}]" if ":" in host else host]
+_OPEN_NETWORK = (
+    "Everybody in this network can open it, and what they send is not encrypted. It answers to "
+    "this machine's addresses and name; for any other name, and for the internet, see --public-url."
+)
 
 
 def _run(listener: socket.socket, hosts: list[str]) -> None:
@@ -127,10 +122,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"Could not listen on {host}, port {port}: {error.strerror}. Expected an address of "
             "this machine and a port above 1023; see --host and --port."
         ) from error
-
-
-def _browsable(host: str) -> str:
-    return "localhost" if host in ("0.0.0.0", "::", "") else host
 
 
 def _public_host(public_url: str | None) -> str | None:

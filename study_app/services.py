@@ -126,7 +126,17 @@ class Study:
         return self._admission.outside_hash(who)
 
     def invite(self, count: int) -> list[str]:
-        """Tokens of new personal links, told here and nowhere else: `/?invite=TOKEN`."""
+        """Tokens of new personal links, told here and nowhere else: `/?invite=TOKEN`.
+
+        Raises:
+            StudyUsageError: this study is not entered by invitation.
+        """
+        if self.info.entry not in ("open", "invite"):
+            raise StudyUsageError(
+                f"People come to this study by {self.info.entry} alone, so no invitation would "
+                'open it. Expected `[entry] by = "invite"` or "open" when it was created; to '
+                "begin one like it, fork it: `glide-eval study fork`."
+            )
         tokens = [new_token() for _ in range(count)]
         hashes = [hash_token(token) for token in tokens]
         self.write(lambda session: Repository(session).add_invites(hashes, self._clock()))

@@ -14,6 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .entry import MTURK_SUBMIT
+from .hosts import KnownHosts
+from .info import StudyInfo
 from .limits import RateLimit, connections, requests
 from .services import Study
 
@@ -29,7 +32,6 @@ PAGE_FILES = Path(__file__).with_name("static") / "page"
 HEADERS = {
     "Referrer-Policy": "no-referrer",  # a rater's address holds their token
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Robots-Tag": "noindex, nofollow",
@@ -38,7 +40,7 @@ HEADERS = {
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
         "connect-src 'self' ws: wss: data: blob:; worker-src 'self' blob:; object-src 'none'; "
-        "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+        "base-uri 'self'; form-action 'self'{forms}; frame-ancestors 'self'{frames}"
     ),
 }
 
@@ -59,19 +61,31 @@ def build_app(study: Callable[[], Study], hosts: list[str], *, login: bool = Fal
 
     Args:
         study: gives the study that is served.
-        hosts: names this study answers to, as `Host` headers say them without port; `*` for any.
+        hosts: names this study answers to (see `hosts.allowed_hosts`).
         login: the owner signs in with OpenID Connect, so its routes are open.
     """
     import streamlit
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     app: ASGIApp = streamlit.App(SCRIPT)
     app = _Discreet(app)
     app = _Files(app, study)
     app = _PolitePace(app)
     app = _OpenPathsOnly(app, login=login)
-    app = TrustedHostMiddleware(app, allowed_hosts=hosts, www_redirect=False)
-    return _CarefulHeaders(app)
+    app = KnownHosts(app, hosts)
+    return _CarefulHeaders(app, headers(study().info))
+
+
+def headers(info: StudyInfo) -> dict[str, str]:
+    """`HEADERS`, with the sites that may show this study inside their page or be handed a task."""
+    forms = MTURK_SUBMIT if info.entry == "mturk" else ()
+    said = {
+        name: value.format(
+            forms="".join(f" {site}" for site in forms),
+            frames="".join(f" {site}" for site in info.framed_by),
+        )
+        for name, value in HEADERS.items()
+    }
+    return said if info.framed_by else said | {"X-Frame-Options": "SAMEORIGIN"}
 
 
 class _Files:
@@ -146,11 +160,11 @@ class _Files:
 
 
 class _CarefulHeaders:
-    """Adds `HEADERS` to every response; messages of a window's socket have none."""
+    """Adds the same headers to every response; messages of a window's socket have none."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, said: dict[str, str]) -> None:
         self._app = app
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in said.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -111,7 +111,7 @@ def _look(study: Study) -> None:
 def _controls(study: Study) -> None:
     state = study.state
     with st.container(horizontal=True, vertical_alignment="center", key="controls"):
-        st.html(f"<p class='state {state}'>{STATES[state]}</p>")
+        st.html(f"<p class='state {state}'>{STATES[state]}</p>", width="content")
         if state == "open" and st.button("Pause", help="Raters are told to come back later."):
             _change(study.pause)
         if state == "paused" and st.button("Resume", type="primary"):
@@ -121,6 +121,17 @@ def _controls(study: Study) -> None:
                 st.write("No vote is taken any more, and a closed study stays closed.")
                 if st.button("Close the study for good", type="primary"):
                     _change(study.close_voting)
+        st.space("stretch")
+        if st.button("Sign out", type="tertiary"):
+            _sign_out()
+
+
+def _sign_out() -> None:
+    st.session_state.pop("owner", None)
+    if owner_emails():
+        st.logout()  # of this page; the provider keeps its own session
+    else:
+        st.rerun()
 
 
 def _change(act: Callable[[], None]) -> None:

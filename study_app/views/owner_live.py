@@ -35,6 +35,7 @@ from study_app.overview import (
 from study_app.services import Progress, Study
 
 COLOR = "#259096"
+NONE_COUNTS = "No vote counts yet: all there are come from excluded raters."
 KIND_NAMES: dict[RaterKind, str] = {"person": "People", "simulated": "Simulated raters"}
 MEASURES = {"raw_agreement": "raw agreement", "krippendorff_alpha": "Krippendorff’s α"}
 
@@ -110,7 +111,8 @@ def _elo(study: Study, votes: pd.DataFrame, kind: RaterKind) -> None:
             st.markdown(f"**{_readable(question.key)}**")
             table = live_elo(votes, question.key, kind)
             if table.empty:
-                st.caption("No votes yet.")
+                given = votes_by_question(of_kind(votes, kind))[question.key]
+                st.caption(NONE_COUNTS if given else "No votes yet.")
                 continue
             table["arm"] = [study.info.arms.get(arm, arm) for arm in table["arm"]]
             chart = _elo_chart(table)

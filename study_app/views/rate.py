@@ -19,6 +19,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from study_app.domain import Feedback, ShownPair, Turn
+from study_app.entry import mturk_task
 from study_app.errors import DatabaseError, EntryRefused, StudyError, UnknownRater
 from study_app.limits import joins
 from study_app.server import current_study
@@ -79,18 +80,18 @@ def _visit() -> Visit:
 
 
 def _data(visit: Visit) -> dict[str, Any]:
+    language = "en"
     try:
         study = current_study()
-        text = words(study.info.language)
-        return _way(study, text, visit) | {
-            "ack": visit.ack,
-            "language": study.info.language,
-            "title": text["page"]["title"],
-        }
+        language = study.info.language
+        shown = _way(study, words(language), visit)
+        lost = visit.notice == "storage" and "pair" not in shown  # a pair's page has room to say so
     except DatabaseError:
-        text = words()
-        shown = {"html": stages.trouble(text), "words": text["pair"], "language": "en"}
-        return shown | {"ack": visit.ack, "title": text["page"]["title"]}
+        shown, lost = {}, True
+    text = words(language)
+    if lost:
+        shown = {"html": stages.trouble(text), "words": text["pair"]}
+    return shown | {"ack": visit.ack, "language": language, "title": text["page"]["title"]}
 
 
 def _way(study: Study, text: Words, visit: Visit) -> dict[str, Any]:
@@ -108,7 +109,8 @@ def _way(study: Study, text: Words, visit: Visit) -> dict[str, Any]:
         return {"html": stages.instructions(study, text), "words": text["pair"]}
     if turn.current is not None or visit.practised is not None:
         return _pair(study, text, visit, turn)
-    return {"html": stages.of(turn, study, text), "words": text["pair"]}
+    task = mturk_task(st.query_params) if study.info.entry == "mturk" else None
+    return {"html": stages.of(turn, study, text, task), "words": text["pair"]}
 
 
 def _is_new(turn: Turn) -> bool:
@@ -192,8 +194,11 @@ def _enter(study: Study, visit: Visit) -> str | None:
     except EntryRefused as error:
         visit.refused = error.reason
         return None
+    arrived = st.query_params.to_dict()
     st.query_params.clear()  # outside ids don't stay in the address bar
     st.query_params[TOKEN] = token
+    if study.info.entry == "mturk" and mturk_task(arrived):  # needed to hand the task in
+        st.query_params.update({name: arrived[name] for name in ("assignmentId", "turkSubmitTo")})
     return token
 
 

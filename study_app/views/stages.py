@@ -10,6 +10,7 @@ import html
 from urllib.parse import urlsplit
 
 from study_app.domain import Answer, Completion, Feedback, Turn
+from study_app.entry import MTurkTask
 from study_app.services import Study
 from study_app.words import Words
 
@@ -21,8 +22,8 @@ def first(study: Study, text: Words) -> str:
     return consent(study, text) if study.info.consent else instructions(study, text)
 
 
-def of(turn: Turn, study: Study, text: Words) -> str:
-    """The page of a rater's stage."""
+def of(turn: Turn, study: Study, text: Words, task: MTurkTask | None = None) -> str:
+    """The page of a rater's stage; `task` is handed in at the end."""
     if turn.stage == "consent":
         return consent(study, text)
     if turn.stage == "instructions":
@@ -39,10 +40,9 @@ def of(turn: Turn, study: Study, text: Words) -> str:
         )
     if turn.stage == "closed":
         words = text["closed"]
-        return _page(
-            "closed", words["title"], _paragraphs(words["text"]), _completion(turn.completion, text)
-        )
-    return done(turn, text)
+        ending = _ending(turn, text, task)
+        return _page("closed", words["title"], _paragraphs(words["text"]), ending)
+    return done(turn, text, task)
 
 
 def consent(study: Study, text: Words) -> str:
@@ -81,21 +81,19 @@ def instructions(study: Study, text: Words) -> str:
     return _page("instructions", words["title"], body, _button(text, "instructions", "begin"))
 
 
-def done(turn: Turn, text: Words) -> str:
+def done(turn: Turn, text: Words, task: MTurkTask | None = None) -> str:
     """Thanks, with the completion code and the way back."""
     words = text["done"]
     body = words["text"].format(done=turn.done) if turn.done else words["nothing"]
     thanks = "<div class='tick' aria-hidden='true'>✓</div>"
-    return _page(
-        "done", words["title"], _paragraphs(body), _completion(turn.completion, text), thanks
-    )
+    return _page("done", words["title"], _paragraphs(body), _ending(turn, text, task), thanks)
 
 
 def refused(text: Words, reason: str) -> str:
     """Why somebody can't come in, and what to do."""
     words = text["refused"]
     again = _button(text, "refused", "retry") if reason == "many" else ""
-    return _page("refused", words["title"], _paragraphs(words[reason]), again)
+    return _page("refused", text["refused_title"][reason], _paragraphs(words[reason]), again)
 
 
 def trouble(text: Words) -> str:
@@ -118,17 +116,45 @@ def feedback(given: Feedback, text: Words) -> str:
     return f"{verdict} {given.explanation}".strip()
 
 
-def _completion(completion: Completion | None, text: Words) -> str:
-    if completion is None:
+def _ending(turn: Turn, text: Words, task: MTurkTask | None) -> str:
+    """The completion code, and where a rater goes from here."""
+    code = "" if turn.completion is None else _code(turn.completion, text)
+    way_back = _hand_in(turn, text, task) or _redirect(turn.completion, text)
+    return code + (way_back or f"<p>{text['done']['leave']}</p>")
+
+
+def _code(completion: Completion, text: Words) -> str:
+    shown = html.escape(completion.code)
+    return f"<p class='code'>{text['done']['code']}: <strong>{shown}</strong></p>"
+
+
+def _redirect(completion: Completion | None, text: Words) -> str:
+    if completion is None or not completion.redirect:
         return ""
-    words = text["done"]
-    code = f"<p class='code'>{words['code']}: <strong>{html.escape(completion.code)}</strong></p>"
-    if not completion.redirect or urlsplit(completion.redirect).scheme not in ("http", "https"):
-        return code
-    target = html.escape(completion.redirect, quote=True)
+    if urlsplit(completion.redirect).scheme not in ("http", "https"):
+        return ""
+    words, target = text["done"], html.escape(completion.redirect, quote=True)
     return (
-        f"{code}<p>{words['redirect']}</p>"
+        f"<p>{words['redirect']}</p>"
         f"<p><a class='button' data-redirect href='{target}'>{words['redirect_now']}</a></p>"
+    )
+
+
+def _hand_in(turn: Turn, text: Words, task: MTurkTask | None) -> str:
+    """The button by which a worker's task, shown inside Mechanical Turk's page, is handed in."""
+    if task is None:
+        return ""
+    told = {"assignmentId": task.assignment, "answers": str(turn.done)}
+    if turn.completion is not None:
+        told["code"] = turn.completion.code
+    fields = "".join(
+        f"<input type='hidden' name='{name}' value='{html.escape(value, quote=True)}'>"
+        for name, value in told.items()
+    )
+    words = text["done"]
+    return (
+        f"<form method='post' action='{task.submit_to}'>{fields}<p>{words['hand_in']}</p>"
+        f"<button class='primary'>{words['hand_in_now']}</button></form>"
     )
 
 

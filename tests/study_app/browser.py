@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 T = TypeVar("T")
+VIEWS = {
+    "desktop": (1280, 800, False),
+    "desktop-dark": (1280, 800, True),
+    "phone": (375, 720, False),
+    "phone-dark": (375, 720, True),
+}
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -29,20 +39,30 @@ FLAGS = (
 
 
 def chromium(
-    profile: Path, width: int = 1280, height: int = 800, *, dark: bool = False
+    profile: Path,
+    width: int = 1280,
+    height: int = 800,
+    *,
+    dark: bool = False,
+    flags: tuple[str, ...] = (),
 ) -> webdriver.Chrome:
-    """A browser with a fresh profile and a viewport of exactly this size."""
+    """A browser with a fresh profile, a viewport of exactly this size, and flags of its own."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
+    look_as(driver, width, height, dark=dark)
+    return driver
+
+
+def look_as(driver: webdriver.Chrome, width: int, height: int, *, dark: bool) -> None:
+    """From now on the page has a viewport of exactly this size and these colours."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    return driver
 
 
 @dataclass(frozen=True)
@@ -118,7 +138,7 @@ class RaterWindow:
         while time.monotonic() < end:
             try:
                 found = condition()
-            except (StaleElementReferenceException, IndexError):
+            except (StaleElementReferenceException, NoSuchElementException, IndexError):
                 found = None
             if found:
                 return found
@@ -150,4 +170,5 @@ _CODES = {
     "Backspace": 8,
     "Tab": 9,
     "Enter": 13,
+    "Escape": 27,
 }

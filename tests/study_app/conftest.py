@@ -162,19 +162,25 @@ def free_port() -> int:
 class StudyServer:
     """`glide-eval study serve` as a process of its own; killed by its id alone."""
 
-    def __init__(self, url: URL, port: int) -> None:
+    def __init__(
+        self, url: URL, port: int, *options: str, folder: Path = ROOT, **environment: str
+    ) -> None:
         self.address = f"http://127.0.0.1:{port}"
         self._command = [
             sys.executable,
             "-c",
             "from glide_eval.cli import main; main()",
             *("study", "serve", "--db", url.render_as_string(hide_password=False)),
-            *("--port", str(port)),
+            *("--port", str(port), *options),
         ]
+        self._folder = folder
+        self._environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=-1, stderr=-2, text=True)
+        self.process = subprocess.Popen(
+            self._command, cwd=self._folder, env=self._environment, stdout=-1, stderr=-2, text=True
+        )
         self.said = []
         for line in self.process.stdout:  # ends with the process, if it fails
             self.said.append(line.strip())
@@ -202,12 +208,12 @@ class StudyServer:
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[[URL], StudyServer]]:
+def serving() -> Iterator[Callable[..., StudyServer]]:
     """Serves a study; whatever still runs at the end of the test is killed."""
     servers: list[StudyServer] = []
 
-    def serve(url: URL) -> StudyServer:
-        servers.append(StudyServer(url, free_port()))
+    def serve(url: URL, *options: str, port: int | None = None, **more) -> StudyServer:
+        servers.append(StudyServer(url, port or free_port(), *options, **more))
         return servers[-1]
 
     yield serve

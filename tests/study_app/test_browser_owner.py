@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from study_app.simulate import read_scores, simulate
 
 from .accessibility import violations
-from .browser import RaterWindow, chromium
+from .browser import VIEWS, RaterWindow, chromium, look_as
 from .conftest import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -46,11 +46,19 @@ def test_the_owner_needs_the_password_sees_the_study_and_can_pause_it(
         window.wait(lambda: window.says("Live Elo, SIMULATED votes, not people’s"))
         window.wait(lambda: window.says("Download votes.csv"))
         assert window.says("0 of 1 excluded")
-        assert not violations(browser)
+        for view, (width, height, dark) in VIEWS.items():
+            look_as(browser, width, height, dark=dark)
+            assert not violations(browser), view
+            wide = browser.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= width, f"cut off on a {view}"
+        look_as(browser, 1280, 800, dark=False)
         press("Pause")
         window.wait(lambda: window.says("Paused"))
         assert sqlite_study.state == "paused"
         press("Resume")
         window.wait(lambda: sqlite_study.state == "open")
+        press("Sign out")
+        window.wait(lambda: window.all("input[type=password]"))
+        assert not window.says("Votes by people")
     finally:
         browser.quit()

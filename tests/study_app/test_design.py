@@ -36,6 +36,7 @@ from study_app.services import Study
 from study_app.settings import database_url
 from study_app.simulate import read_scores, simulate
 from study_app.study_file import changed_keys, load_study_file, parse_study
+from study_app.web import headers
 from tests.fakes import make_fake_run
 
 from .conftest import ROOT
@@ -254,6 +255,27 @@ def test_an_invite_is_one_persons_on_every_device(make):
     assert study.admit({"invite": one}) == token
     assert study.admit({"invite": other}) != token
     assert study.progress().raters == {"person": 2}
+
+
+def test_no_invitation_is_made_that_would_open_nothing(make):
+    study = make(entry=EntryTable(by="prolific"))
+    with pytest.raises(StudyUsageError, match="by prolific alone"):
+        study.invite(1)
+
+
+def test_sites_that_may_frame_a_study_are_mechanical_turks_and_those_named(make):
+    with pytest.raises(ValueError, match="framed_by"):
+        EntryTable(framed_by=["http://panel.example.org"])
+    with pytest.raises(ValueError, match="framed_by"):
+        EntryTable(framed_by=["https://panel.example.org; script-src *"])
+    study = make(entry=EntryTable(by="mturk", framed_by=["https://panel.example.org"]))
+    said = headers(study.info)
+    assert said["Content-Security-Policy"].endswith(
+        "form-action 'self' https://www.mturk.com https://workersandbox.mturk.com; "
+        "frame-ancestors 'self' https://worker.mturk.com https://workersandbox.mturk.com "
+        "https://panel.example.org"
+    )
+    assert "X-Frame-Options" not in said
 
 
 def test_a_rater_who_is_done_gets_their_code_and_where_to_take_it(make):

@@ -51,13 +51,19 @@ def test_wrong_answers_to_gold_pairs_exclude_and_say_how_many():
 
 def test_haste_and_one_sided_answers_exclude():
     quick = [{"seconds": seconds, "rater": "ann"} for seconds in (0.2, 0.3, None, 9.0)]
-    same = [{"answer": "left", "rater": "bob"} for _ in range(5)]
+    same = [{"answer": "left", "rater": "bob"} for _ in range(10)]
     both = [{"answer": answer, "rater": "cat"} for answer in ("left", "right", "tie", "tie")]
     rules = ExcludeTable(median_seconds_below=0.5, one_side_above=0.9, min_answers=3)
     assert exclusions(votes_of(*quick, *same, *both), rules) == {
         "ann": "median time 0.30 s < 0.5 s (n = 3)",
-        "bob": "one side 1.00 > 0.9 (n = 5)",
+        "bob": "one side 1.00 > 0.9 (n = 10)",
     }
+
+
+def test_nine_answers_on_one_side_are_no_reason_yet():
+    """Chance alone: of fair raters with three answers, a quarter have all on one side."""
+    votes = votes_of(*({"answer": "left"} for _ in range(9)), {"answer": "tie"})
+    assert exclusions(votes, ExcludeTable(one_side_above=0.9, min_answers=1)) == {}
 
 
 def test_an_answer_taken_back_is_no_reason():
@@ -92,8 +98,11 @@ def test_which_arm_wins_never_decides_who_is_excluded(winner):
     )  # fmt: skip
     other = "b" if winner == "a" else "a"
     votes = votes_of(
-        *({"arm_left": winner, "arm_right": other, "answer": "left"} for _ in range(9)),
-        {"arm_left": other, "arm_right": winner, "answer": "right", "rater": "bob"},
+        *({"arm_left": winner, "arm_right": other, "answer": "left"} for _ in range(10)),
+        *(
+            {"arm_left": other, "arm_right": winner, "answer": "right", "rater": "bob"}
+            for _ in range(10)
+        ),
     )
     assert set(exclusions(votes, rules)) == {"ann", "bob"}
 

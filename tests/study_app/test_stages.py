@@ -7,6 +7,7 @@ import pytest
 from study_app.create import create_from_design
 from study_app.design import EntryTable, PagesTable, RatersTable, StudyDesign, VotesTable
 from study_app.domain import RaterState, Stages, stage_of
+from study_app.entry import MTurkTask, mturk_task
 from study_app.errors import EntryRefused, StudyError, StudyUsageError, UnknownRater
 from study_app.export import votes_frame
 from study_app.services import Study
@@ -171,6 +172,24 @@ def test_a_link_that_leads_nowhere_says_why(open_study, by, parameters, reason):
     assert refused.value.reason == reason
     assert len(str(refused.value)) < 300, "what was sent is not sent back"
     assert study.progress().raters == {}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "task"),
+    [
+        (
+            {"assignmentId": "3ABCDEFGH", "turkSubmitTo": "https://workersandbox.mturk.com/"},
+            MTurkTask("3ABCDEFGH", "https://workersandbox.mturk.com/mturk/externalSubmit"),
+        ),
+        ({"assignmentId": "3ABCDEFGH"}, None),
+        ({"assignmentId": "3ABCDEFGH", "turkSubmitTo": "https://www.mturk.com.evil.net"}, None),
+        ({"assignmentId": "3ABCDEFGH", "turkSubmitTo": "https://["}, None),
+        ({"assignmentId": "3AB'><b>", "turkSubmitTo": "https://www.mturk.com"}, None),
+        ({"assignmentId": "3A" * 10_000, "turkSubmitTo": "https://www.mturk.com"}, None),
+    ],
+)
+def test_a_task_is_handed_in_to_mechanical_turk_and_nobody_else(parameters, task):
+    assert mturk_task(parameters) == task
 
 
 @pytest.mark.parametrize(

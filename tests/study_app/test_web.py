@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import shutil
 import signal
+import socket
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from glide_eval.run_store import RunFolder
 from study_app.create import create_study
 from study_app.domain import Rules
 from study_app.export import votes_frame
-from study_app.server import allowed_hosts
+from study_app.hosts import ADDRESSES, allowed_hosts
 from study_app.services import Study
 from study_app.settings import database_url
 
@@ -113,15 +114,33 @@ def test_every_answer_is_careful_and_names_no_software(server, study):
 def test_only_this_study_s_own_names_are_answered(server):
     port = server.address.rsplit(":", 1)[1]
     assert ask(server, "/", Host=f"localhost:{port}")[0] == 200
-    assert ask(server, "/", Host="rebound.example.net")[0] == 400
+    status, _, content = ask(server, "/", Host="rebound.example.net")
+    assert status == 400
+    assert b"--public-url" in content, "whoever owns the study reads what to do"
+    assert ask(server, "/", Host="")[0] == 400
     with pytest.raises(websockets.InvalidStatus):
         asyncio.run(look(Window(server.address, "", host="rebound.example.net")))
 
 
 def test_hosts_are_the_public_name_and_this_machine():
     assert "study.example.org" in allowed_hosts("127.0.0.1", "study.example.org")
-    assert "*" not in allowed_hosts("0.0.0.0", "study.example.org")
+    assert ADDRESSES not in allowed_hosts("0.0.0.0", "study.example.org")
     assert "192.0.2.7" in allowed_hosts("192.0.2.7", None)
+    assert ADDRESSES not in allowed_hosts("192.0.2.7", None)
+
+
+def test_in_a_lab_s_network_a_study_answers_to_addresses_and_this_machine_s_name(
+    sqlite_study, serving
+):
+    server = serving(sqlite_study.database.url, "--host", "0.0.0.0")
+    shown = urllib.parse.urlsplit(server.said[0].removeprefix("Raters: "))
+    assert shown.hostname not in (None, "localhost", "0.0.0.0"), "an address others can use"
+    for host in (shown.netloc, "192.0.2.9:8501", "[2001:db8::1]:8501", socket.gethostname()):
+        assert ask(server, "/", Host=host)[0] == 200, host
+    for host in ("rebound.example.net", "1.2.3.4.example.net", "1.2.3", "[::1", "*.*.*.*"):
+        assert ask(server, "/", Host=host)[0] == 400, host
+    server.end(signal.SIGINT)
+    assert any("not encrypted" in line for line in server.said)
 
 
 def test_another_site_s_page_cannot_open_a_window(server):
@@ -175,6 +194,22 @@ def test_a_hostile_address_gets_an_honest_page_and_changes_nothing(server, study
         assert "refused" in window.page["html"], query
         assert "alert" not in window.page["html"]
     assert study.progress() == before
+
+
+def test_too_many_who_join_from_one_address_are_asked_to_wait(sqlite_study, serving):
+    server = serving(sqlite_study.database.url)
+
+    async def knock() -> str:
+        for _ in range(150):  # 60 at once, then one a second
+            window = Window(server.address, f"invite={0:032x}")
+            await look(window)
+            if "This link does not work" not in window.page["html"]:
+                return window.page["html"]
+        raise AssertionError("150 are let in")
+
+    page = asyncio.run(knock())
+    assert "Too many people are joining" in page
+    assert "data-event='retry'" in page, "and can try again"
 
 
 def test_events_a_page_never_sends_change_nothing(server, study):

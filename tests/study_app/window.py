@@ -34,6 +34,10 @@ class Window:
         fetch_images: load each pair's images as a browser would.
         cookie: sent with every request.
         host: what the `Host` header says; the address's by default.
+
+    Attributes:
+        answered_by: the process that took the connection, where a proxy's test tells it.
+        images_from: the processes that sent images, likewise.
     """
 
     address: str
@@ -44,6 +48,8 @@ class Window:
     page: dict[str, Any] = field(default_factory=dict)
     messages: list[bytes] = field(default_factory=list)  # the first ones, as they came
     notices: list[str] = field(default_factory=list)
+    answered_by: str = ""
+    images_from: set[str] = field(default_factory=set)
 
     async def open(self) -> None:
         """Connect, and go by whatever stands before the first pair."""
@@ -77,6 +83,9 @@ class Window:
             ping_interval=None,
             open_timeout=PATIENCE,
         )
+        if self._socket.response is not None:
+            asked = self._socket.response.headers.get("X-Answered-By", "")
+            self.answered_by = asked.split(", ")[-1]  # the last that was asked did answer
         await self._run(None, None)
 
     async def answer(self, answer: str, seconds: float) -> float:
@@ -168,5 +177,6 @@ class Window:
             await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
             if " 200 " not in head.split("\r\n")[0]:
                 raise RuntimeError(f"{path}: {head.splitlines()[0]}")
+            self.images_from |= set(re.findall(r"x-answered-by: (\S+)", head))
             return
         raise RuntimeError(f"{path}: the server closed the connection twice")

@@ -19,6 +19,7 @@ export class PairView {
     this.root = root;
     this.words = words;
     this.send = send;
+    this.arriving = false; // whether the question takes the focus when the first pair is shown
     this.shown = null; // the pair whose images are on the page
     this.data = null;
     this.loading = new Map(); // pair id → Promise of its two decoded images
@@ -47,6 +48,7 @@ export class PairView {
           <p class="hint" role="status"></p>
           <button type="button" class="undo"></button>
         </div>
+        <p class="spoken" aria-live="polite"></p>
       </main>`;
     this.part = (css) => this.root.querySelector(css);
     this.part(".progress progress").setAttribute("aria-label", words.progress_label);
@@ -75,6 +77,7 @@ export class PairView {
     const wanted = new Set([data.pair.id, data.upcoming?.id]);
     for (const id of this.loading.keys()) if (!wanted.has(id)) this.loading.delete(id);
     this.mark();
+    this.announce();
   }
 
   /** Says in the page which pair can be answered now, for style, tools and tests. */
@@ -183,9 +186,10 @@ export class PairView {
     this.shownAt = Infinity;
     const seen = () => (this.shownAt = performance.now());
     requestAnimationFrame(() => requestAnimationFrame(seen)); // after the frame that shows it
+    if (this.arriving) question.focus({ preventScroll: true }); // a screen reader reads on from here
+    this.arriving = false;
     this.mark();
-    const where = pair.practice ? this.words.practice : this.data.progress.text;
-    this.say(changed ? `${where}. ${pair.question}` : where);
+    this.announce();
   }
 
   frame(image, side) {
@@ -254,15 +258,17 @@ export class PairView {
     this.part(".hint").textContent = text ?? "";
   }
 
-  say(text) {
-    let spoken = this.root.querySelector(".spoken[aria-live]");
-    if (!spoken) {
-      spoken = document.createElement("p");
-      spoken.className = "spoken";
-      spoken.setAttribute("aria-live", "polite");
-      this.part("main").append(spoken);
-    }
-    spoken.textContent = text;
+  /** Tell a screen reader, once the server has the answer before, which pair this is. */
+  announce() {
+    const { pair, progress } = this.data;
+    if (this.shown !== pair.id || this.announced === pair.id) return;
+    this.announced = pair.id;
+    const where = pair.practice ? this.words.practice : progress.text;
+    const question = this.asked && this.asked !== pair.question && pair.question;
+    const caption = pair.caption && `${this.words.caption}: ${pair.caption}`;
+    this.asked = pair.question;
+    const said = [where, question, caption].filter(Boolean).join(". ");
+    this.part(".spoken[aria-live]").textContent = said;
   }
 }
 

@@ -57,6 +57,7 @@ class Rater {
   showPair(data) {
     if (!this.view) {
       this.view = new PairView(this.root, data.words, (kind, details) => this.send(kind, details));
+      this.view.arriving = this.stage !== null; // from a page of text, whose button had the focus
     }
     this.stage = null;
     this.view.update(data);
