@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from study_app.create import create_study
+from study_app.create import create_from_design, create_study
+from study_app.design import GoldTable, RatersTable, RepeatsTable, StudyDesign, VotesTable
 from study_app.domain import LEASE, Rules
 from study_app.errors import StudyUsageError, UnknownRater
 from study_app.export import votes_frame
@@ -78,6 +79,24 @@ def test_what_comes_next_is_told_with_the_vote_as_it_is_read_afterwards(run, url
                 undone = study.undo(token)
                 turn = study.turn(token)
         assert stages == {"pairs": 8, "break": 2}, "seven answers, one of them given anew"
+    finally:
+        study.close()
+
+
+def test_an_adaptive_study_with_gold_and_repeats_goes_on_each_kind_of_database(run, url):
+    design = StudyDesign(
+        votes=VotesTable(scheduling="adaptive"),
+        gold=GoldTable(per_rater=2),
+        repeats=RepeatsTable(per_rater=1),
+        raters=RatersTable(pairs=24),
+    )
+    create_from_design(design, url, run=run, password="x")
+    study = Study.open(url)
+    try:
+        assert [answer_all(study, study.join()) for _ in range(2)] == [27, 27]
+        votes = votes_frame(study)
+        assert votes["gold"].ne("").groupby(votes["rater"]).sum().tolist() == [2, 2]
+        assert votes["repeat_of"].ne("").groupby(votes["rater"]).sum().tolist() == [1, 1]
     finally:
         study.close()
 
