@@ -151,6 +151,58 @@ def test_a_raters_own_pages_in_every_state_of_the_study(begin, sqlite_url, tmp_p
     look_at("closed")
 
 
+WAIT = """
+const [real, wanted] = [window.setTimeout, arguments[0]];
+window.setTimeout = (act, ms) => real(act, ms === 20000 ? wanted : ms);
+"""
+
+
+def test_who_is_done_is_taken_back_unless_they_want_to_stay(begin, sqlite_url, tmp_path):
+    _, window = begin(
+        sqlite_url,
+        votes={"min_seconds": 0},
+        raters={"pairs": 1},
+        completion={"code": "C0FFEE", "redirect": "http://127.0.0.1:9/back?code={code}"},
+    )
+    window.start()
+    window.driver.execute_script(WAIT, 1500)
+    time.sleep(A_LOOK)
+    window.click("left")
+    window.wait(lambda: window.says("C0FFEE"))
+    window.all("[data-stay]")[0].click()
+    focus = "return document.activeElement.hasAttribute('data-redirect')"
+    assert window.driver.execute_script(focus), "a screen reader reads on at the way back"
+    time.sleep(2)
+    assert window.says("C0FFEE"), "and stays"
+    assert not window.says("a few seconds")
+    window.driver.refresh()
+    window.driver.execute_script(WAIT, 600_000)
+    window.wait(lambda: window.says("a few seconds"))
+    look(window, "done", tmp_path)
+    window.driver.refresh()
+    window.driver.execute_script(WAIT, 1500)
+    gone = "return location.protocol"  # there is nothing at that address
+    window.wait(lambda: window.driver.execute_script(gone) == "chrome-error:")
+
+
+def test_a_pair_answered_in_one_tab_is_told_in_the_other(begin, sqlite_url):
+    study, window = begin(sqlite_url, votes={"min_seconds": 0})
+    answer(window, window.start())
+    seen, here = window.wait(window.seen), window.driver.current_window_handle
+    address = window.driver.current_url
+    window.driver.switch_to.new_window("tab")
+    window.driver.get(address)
+    assert window.wait(window.seen) == seen
+    answer(window, seen)
+    after = window.seen()
+    window.driver.switch_to.window(here)
+    assert window.seen() == seen
+    window.click("right")
+    window.wait(lambda: window.says("had its answer already, perhaps in another window"))
+    assert window.wait(window.seen) == after, "both tabs go on with the same pair"
+    assert votes_frame(study)["answer"].tolist() == ["left", "left"]
+
+
 @pytest.mark.postgres
 def test_while_the_database_is_away_raters_read_so_and_go_on_where_they_were(
     begin, postgres, tmp_path
