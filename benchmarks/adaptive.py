@@ -59,6 +59,7 @@ def ask(scores: NDArray[np.float64], half_width: float, seed: int, *, adaptive: 
     i, j = np.triu_indices(K, 1)
     arms = [str(index) for index in range(K)]
     wins, due = np.zeros((K, K)), 0
+    advice = Advice.of(wins, arms)
     queue: list[int] = []
     for votes in range(1, MOST + 1):
         if adaptive:

@@ -17,6 +17,11 @@ from .hosts import EVERYWHERE, allowed_hosts, reachable_host
 from .services import Study
 from .settings import DATABASE_VARIABLE, owner_emails, url_from_environment
 
+_OPEN_NETWORK = (
+    "Everybody in this network can open it, and what they send is not encrypted. It answers to "
+    "this machine's addresses and name; for any other name, and for the internet, see --public-url."
+)
+
 
 @functools.cache
 def current_study() -> Study:
@@ -67,12 +72,6 @@ def serve(
         finally:
             study.close()
             current_study.cache_clear()
-
-
-_OPEN_NETWORK = (
-    "Everybody in this network can open it, and what they send is not encrypted. It answers to "
-    "this machine's addresses and name; for any other name, and for the internet, see --public-url."
-)
 
 
 def _run(listener: socket.socket, hosts: list[str]) -> None:

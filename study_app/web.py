@@ -35,7 +35,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Robots-Tag": "noindex, nofollow",
-    # Streamlit's own scripts need inline code, and its charts evaluate expressions
+    # Streamlit's own scripts need inline code, and its charts evaluate expressions; `headers` says
+    # which sites stand for {forms} and {frames}
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "

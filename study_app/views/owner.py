@@ -104,7 +104,10 @@ def _study(study: Study) -> None:
 
 def _look(study: Study) -> None:
     begun = time.perf_counter()
-    live(study)
+    try:
+        live(study)
+    except StudyError as error:  # the next look may find the database again
+        st.error(str(error))
     st.session_state["look_seconds"] = time.perf_counter() - begun
 
 

@@ -136,7 +136,8 @@ def _redirect(completion: Completion | None, text: Words) -> str:
     words, target = text["done"], html.escape(completion.redirect, quote=True)
     return (
         f"<p>{words['redirect']}</p>"
-        f"<p><a class='button' data-redirect href='{target}'>{words['redirect_now']}</a></p>"
+        f"<p><a class='button' data-redirect href='{target}'>{words['redirect_now']}</a>"
+        f"<button type='button' data-stay>{words['redirect_not']}</button></p>"
     )
 
 

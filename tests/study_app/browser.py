@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import (
-    NoSuchElementException,
-    StaleElementReferenceException,
-    WebDriverException,
-)
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
@@ -138,19 +134,23 @@ class RaterWindow:
         while time.monotonic() < end:
             try:
                 found = condition()
-            except (StaleElementReferenceException, NoSuchElementException, IndexError):
+            except (WebDriverException, IndexError):  # the page is changing, or on its way
                 found = None
             if found:
                 return found
             time.sleep(0.02)
-        text = self.driver.find_element(By.TAG_NAME, "body").text
-        raise WebDriverException(f"Waited {seconds} s in vain. The page says: {text[:500]!r}")
+        text = self.text()[:500]
+        raise WebDriverException(f"Waited {seconds} s in vain. The page says: {text!r}")
 
     def all(self, css: str):
         return self.driver.find_elements(By.CSS_SELECTOR, css)
 
     def says(self, text: str) -> bool:
-        return text in self.driver.find_element(By.TAG_NAME, "body").text
+        return text in self.text()
+
+    def text(self) -> str:
+        """All that can be read on the page; in one script, so that it is of one moment."""
+        return self.driver.execute_script("return document.body?.innerText ?? ''")
 
 
 # in one script, so that it is of one moment

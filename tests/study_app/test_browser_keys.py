@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from glide_eval.run_store import RunFolder
 from study_app.create import create_study
 from study_app.domain import QUESTION_BLOCK, Rules
+from study_app.settings import database_url
 
 from .accessibility import violations
-from .browser import RaterWindow, chromium, look_as
-from .conftest import PASSWORD
+from .browser import VIEWS, RaterWindow, chromium, look_as
+from .conftest import PASSWORD, StudyServer, free_port
 
 pytestmark = pytest.mark.browser
 
@@ -42,14 +48,25 @@ new MutationObserver(() => window.heard.push(region.textContent))
 """
 
 
-@pytest.fixture
-def rater(run, sqlite_url, serving, tmp_path):
-    create_study(run, sqlite_url, rules=Rules(2, 2 * QUESTION_BLOCK, 0.0), password=PASSWORD)
-    browser = chromium(tmp_path / "profile")
-    window = RaterWindow(browser, serving(sqlite_url).address)
-    window.start()
-    yield window
+@pytest.fixture(scope="module")
+def window(finished_run, tmp_path_factory) -> Iterator[RaterWindow]:
+    """One server and one browser for all of this."""
+    folder = tmp_path_factory.mktemp("keys")
+    run = RunFolder(Path(shutil.copytree(finished_run.root, folder / "run")))
+    url = database_url(str(run.study_path))
+    create_study(run, url, rules=Rules(4, 2 * QUESTION_BLOCK, 0.0), password=PASSWORD)
+    server, browser = StudyServer(url, free_port()), chromium(folder / "profile")
+    yield RaterWindow(browser, server.address)
     browser.quit()
+    server.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def rater(window) -> RaterWindow:
+    """Somebody new, at their first pair."""
+    look_as(window.driver, *VIEWS["desktop"][:2], dark=False)
+    window.start()
+    return window
 
 
 def tab_to(rater: RaterWindow, name: str) -> list[str]:

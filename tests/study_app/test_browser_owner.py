@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from study_app.create import create_study
 from study_app.simulate import read_scores, simulate
 
 from .accessibility import violations
@@ -62,3 +65,33 @@ def test_the_owner_needs_the_password_sees_the_study_and_can_pause_it(
         assert not window.says("Votes by people")
     finally:
         browser.quit()
+
+
+@pytest.mark.postgres
+def test_the_owner_reads_that_the_database_is_away_and_sees_the_study_when_it_is_back(
+    run, serving, postgres, tmp_path
+):
+    url = postgres.new_database()
+    create_study(run, url, password=PASSWORD)
+    server = serving(url)
+    browser = chromium(tmp_path / "profile")
+    window = RaterWindow(browser, server.address)
+    try:
+        browser.get(f"{server.address}/owner")
+        field = window.wait(lambda: window.all("input[type=password]"))
+        field[0].send_keys(PASSWORD, Keys.ENTER)
+        window.wait(lambda: window.says("Votes by people"))
+        postgres.stop()
+        try:
+            window.wait(lambda: window.all("[data-testid=stAlert]"), 60)
+            assert not window.says("Votes by people")
+            assert not window.says("Traceback")
+            assert not violations(browser)
+        finally:
+            postgres.start()
+        window.wait(lambda: window.says("Votes by people"), 60)
+        assert not window.all("[data-testid=stAlert]")
+    finally:
+        browser.quit()
+    server.end(signal.SIGKILL)
+    assert not any("Traceback" in line for line in server.said)

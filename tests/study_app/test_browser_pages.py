@@ -104,12 +104,11 @@ def test_a_study_by_invitation_tells_who_comes_without_a_link(begin, sqlite_url,
 
 def test_a_raters_own_pages_in_every_state_of_the_study(begin, sqlite_url, tmp_path):
     study, window = begin(sqlite_url, votes={"min_seconds": 0, "both_bad": True})
-    look_at = lambda name: look(window, name, tmp_path)  # noqa: E731
     answer(window, window.start())
-    look_at("pair")
+    look(window, "pair", tmp_path)
     window.all("button.zoom")[1].click()
     window.wait(lambda: window.all("dialog.zoomed[open]"))
-    look_at("zoom")
+    look(window, "zoom", tmp_path)
     window.all("dialog button.close")[0].click()
     before = resource.prlimit(window.pid, resource.RLIMIT_FSIZE, (1, -1))  # the disk is full
     seen = window.wait(window.seen)
@@ -117,7 +116,7 @@ def test_a_raters_own_pages_in_every_state_of_the_study(begin, sqlite_url, tmp_p
     window.click("left")
     window.wait(lambda: window.says("could not be saved just now"))
     assert window.wait(window.seen) == seen, "the same pair is asked again"
-    look_at("pair-disk-full")
+    look(window, "pair-disk-full", tmp_path, TWO)
     token = window.driver.current_url
     open_at(window, "/", "How to answer")
     window.go_on()
@@ -135,11 +134,11 @@ def test_a_raters_own_pages_in_every_state_of_the_study(begin, sqlite_url, tmp_p
         path.unlink()
     while not window.says("left that pair out"):
         answer(window, window.wait(window.seen))
-    look_at("pair-image-missing")
+    look(window, "pair-image-missing", tmp_path, TWO)
     study.pause()
     window.driver.refresh()
     window.wait(lambda: window.says("A pause"))
-    look_at("paused")
+    look(window, "paused", tmp_path)
     study.resume()
     window.go_on()
     given = len(votes_frame(study))
@@ -148,7 +147,59 @@ def test_a_raters_own_pages_in_every_state_of_the_study(begin, sqlite_url, tmp_p
     study.close_voting()
     window.driver.refresh()
     window.wait(lambda: window.says("This study is closed"))
-    look_at("closed")
+    look(window, "closed", tmp_path, TWO)
+
+
+WAIT = """
+const [real, wanted] = [window.setTimeout, arguments[0]];
+window.setTimeout = (act, ms) => real(act, ms === 20000 ? wanted : ms);
+"""
+
+
+def test_who_is_done_is_taken_back_unless_they_want_to_stay(begin, sqlite_url, tmp_path):
+    _, window = begin(
+        sqlite_url,
+        votes={"min_seconds": 0},
+        raters={"pairs": 1},
+        completion={"code": "C0FFEE", "redirect": "http://127.0.0.1:9/back?code={code}"},
+    )
+    window.start()
+    window.driver.execute_script(WAIT, 1500)
+    time.sleep(A_LOOK)
+    window.click("left")
+    window.wait(lambda: window.says("C0FFEE"))
+    window.all("[data-stay]")[0].click()
+    focus = "return document.activeElement.hasAttribute('data-redirect')"
+    assert window.driver.execute_script(focus), "a screen reader reads on at the way back"
+    time.sleep(1.7)
+    assert window.says("C0FFEE"), "and stays"
+    assert not window.says("a few seconds")
+    window.driver.refresh()
+    window.driver.execute_script(WAIT, 600_000)
+    window.wait(lambda: window.says("a few seconds"))
+    look(window, "done", tmp_path, TWO)
+    window.driver.refresh()
+    window.driver.execute_script(WAIT, 1500)
+    gone = "return location.protocol"  # there is nothing at that address
+    window.wait(lambda: window.driver.execute_script(gone) == "chrome-error:")
+
+
+def test_a_pair_answered_in_one_tab_is_told_in_the_other(begin, sqlite_url):
+    study, window = begin(sqlite_url, votes={"min_seconds": 0})
+    answer(window, window.start())
+    seen, here = window.wait(window.seen), window.driver.current_window_handle
+    address = window.driver.current_url
+    window.driver.switch_to.new_window("tab")
+    window.driver.get(address)
+    assert window.wait(window.seen) == seen
+    answer(window, seen)
+    after = window.seen()
+    window.driver.switch_to.window(here)
+    assert window.seen() == seen
+    window.click("right")
+    window.wait(lambda: window.says("had its answer already, perhaps in another window"))
+    assert window.wait(window.seen) == after, "both tabs go on with the same pair"
+    assert votes_frame(study)["answer"].tolist() == ["left", "left"]
 
 
 @pytest.mark.postgres

@@ -10,7 +10,7 @@ await styled(); // nothing is drawn before it can be drawn well
 
 const RESEND_MS = 4000;
 const SLOW_MS = 1500;
-const REDIRECT_MS = 10000; // time to read the code, and to write it down
+const REDIRECT_MS = 20000; // time to read the code and write it down, or to choose to stay
 
 let post = () => {}; // how events reach the server
 const raters = new WeakMap();
@@ -77,7 +77,18 @@ class Rater {
     window.scrollTo?.(0, 0);
     document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
     const away = this.root.querySelector("[data-redirect]");
-    if (away) setTimeout(() => away.isConnected && location.assign(away.href), REDIRECT_MS);
+    if (away) this.leaveSoon(away, this.root.querySelector("[data-stay]"));
+  }
+
+  /** Goes where a link leads after a while, unless the rater wants to stay. */
+  leaveSoon(link, stay) {
+    const leaving = setTimeout(() => link.isConnected && location.assign(link.href), REDIRECT_MS);
+    stay.addEventListener("click", () => {
+      clearTimeout(leaving);
+      link.parentElement.previousElementSibling.remove(); // it said so
+      stay.remove();
+      link.focus();
+    });
   }
 
   // ---------------------------------------------------------------- events
