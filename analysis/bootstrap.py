@@ -103,7 +103,8 @@ def bootstrap(
     for group in range(fit.groups.max(initial=-1) + 1):
         members = np.flatnonzero(fit.groups == group)
         if len(members) > 1:
-            draws[:, members] = fit_batch(resampled[:, members][:, :, members])
+            of_group = resampled[:, members][:, :, members]
+            draws[:, members] = fit_batch(of_group, fit.scores[members])
     return Bootstrap(fit, draws, level, method)
 
 
