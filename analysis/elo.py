@@ -197,13 +197,17 @@ def _unbounded(won: float, lost: float) -> tuple[float, str]:
     if won == lost == 0:
         return np.nan, "no votes"
     if lost == 0:
-        return np.inf, f"won all of its {won:g} comparisons: its score has no upper bound"
+        return np.inf, f"won {_all_of(won)}: its score has no upper bound"
     if won == 0:
-        return -np.inf, f"lost all of its {lost:g} comparisons: its score has no lower bound"
+        return -np.inf, f"lost {_all_of(lost)}: its score has no lower bound"
     return np.nan, (
         "always beat the arms below it and always lost to those above: its distance to them has "
         "no bound"
     )
+
+
+def _all_of(comparisons: float) -> str:
+    return "its only comparison" if comparisons == 1 else f"all of its {comparisons:g} comparisons"
 
 
 def _group_notes(

@@ -253,11 +253,11 @@ def sandwich(
     chosen = slice(None) if kept is None else kept
     left, right = ballot.left[chosen], ballot.right[chosen]
     p = win_probability(np.where(np.isfinite(gaps), gaps, 0.0))
-    expected = p.ravel().take(left * len(p) + right)
+    cell = left * len(p) + right
     at = Linearised(
         (Column(left), Column(right, -1.0)),
-        (ballot.left_wins[chosen] - expected)[None],
-        (expected * (1 - expected))[None, None],
+        (ballot.left_wins[chosen] - p.ravel().take(cell))[None],
+        (p * (1 - p)).ravel().take(cell)[None, None],
         _inverse_information(fit, p),
         ELO_PER_NAT,
     )

@@ -19,7 +19,7 @@ _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
 _BLOCK = 1 << 16  # votes at a time, so that what is made of them stays in the cache
-_SUMS = 1 << 24  # sums held at a time, 128 MB
+_SUMS = 1 << 23  # sums held at a time, 64 MB
 
 
 Votes = slice | NDArray[np.int64]
@@ -161,7 +161,6 @@ class Linearised:
         self, moved: NDArray[np.float64], clusters: NDArray[np.int64]
     ) -> Callable[[Votes], NDArray[np.float64]]:
         """A block's (M, n) weighted predictors, were each cluster's parameters (G, P) `moved`."""
-
         parameters = moved.ravel()
 
         def values(votes: Votes) -> NDArray[np.float64]:

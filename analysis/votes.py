@@ -13,16 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .errors import VotesError
-from .votes_file import read_csv
+from .votes_file import id_hashes, read_csv
 
 ANSWERS = ("left", "right", "tie", "both_bad")
 RATER_KINDS = ("person", "simulated")
 REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
 ASIDE = ("gold", "practice", "revised", "excluded")
 _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
+_OPTIONAL = ("rater_kind", "prompt_id", "assignment")
 _WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
 _MANY = 4_000_000  # values from which doubles are looked for by hash
-_SLICE = 200_000  # values hashed at a time
 _NO = ("", "false", "0", "0.0", "nan", "none")
 
 
@@ -92,16 +92,13 @@ def read_votes(
     """
     raw = read_csv(Path(source)) if isinstance(source, (str, Path)) else source
     where = str(source) if isinstance(source, (str, Path)) else "votes"
-    missing = [name for name in REQUIRED_COLUMNS if name not in raw.columns]
-    if missing:
-        raise VotesError(
-            f"{where}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
-            f"{', '.join(map(str, raw.columns)) or 'no columns'}. Votes need "
-            f"{', '.join(REQUIRED_COLUMNS)}; `glide-eval study export` writes them all."
-        )
+    _check_columns(raw, where)
     columns = {str(name): raw[name].array for name in raw.columns}
     size = len(raw)
     del raw
+    for name in _OPTIONAL:  # a column that says nothing is as good as none
+        if name in columns and size and pd.isna(columns[name]).all():
+            del columns[name]
     set_aside = _set_aside(columns, size, ("gold", "practice"))
     labels: dict[str, Any] = {}
     for name in _LABELS:
@@ -214,6 +211,25 @@ def _set_aside(columns: dict[str, Any], size: int, names: Sequence[str] = ASIDE)
     return aside
 
 
+def _check_columns(raw: pd.DataFrame, where: str) -> None:
+    names = [str(name) for name in raw.columns]
+    missing = [name for name in REQUIRED_COLUMNS if name not in names]
+    if missing:
+        alike = [name for name in names if name not in missing and name.strip().lower() in missing]
+        hint = " (names are lower case, without spaces)" if alike else ""
+        raise VotesError(
+            f"{where}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
+            f"{', '.join(names) or 'no columns'}{hint}. Votes need "
+            f"{', '.join(REQUIRED_COLUMNS)}; `glide-eval study export` writes them all."
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise VotesError(
+            f"{where}: found column{'s' * (len(twice) > 1)} {', '.join(twice)} more than once, "
+            "expected each once. Rename or remove one of them."
+        )
+
+
 def _check_labels(
     labels: dict[str, Any],
     where: str,
@@ -277,16 +293,10 @@ def _refuse_repeats(where: str, assignments: Any, revised: NDArray[np.bool_]) ->
 def _all_different(column: pd.Series) -> bool:
     if len(column) < _MANY:
         return column.is_unique
-    # 64-bit hashes of many values take a tenth of the memory of the values' own table; equal
-    # hashes, once in a million such columns by chance, leave it to the values.
-    slices = range(0, len(column), _SLICE)
-    hashes = np.concatenate(
-        [
-            pd.util.hash_array(column.iloc[k : k + _SLICE].to_numpy(object), categorize=False)
-            for k in slices
-        ]
-    )
-    hashes.sort()
+    # Hashes of many values take a tenth of the memory of the values' own table; where two are
+    # equal the values decide.
+    hashes = column.to_numpy(np.uint64) if column.dtype == "UInt64" else id_hashes(column)
+    hashes = np.sort(hashes)
     return not (hashes[1:] == hashes[:-1]).any() or column.is_unique
 
 
@@ -294,7 +304,9 @@ def _seconds(where: str, column: Any) -> NDArray[np.float64]:
     values = pd.Series(column, copy=False)
     seconds = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = values.notna().to_numpy() & ~(np.isfinite(seconds) & (seconds >= 0))
-    _refuse(where, wrong, "seconds that are no time", "a number of seconds ≥ 0")
+    if wrong.any():
+        found = ", ".join(sorted({repr(value) for value in values[wrong]})[:5])
+        _refuse(where, wrong, f"seconds {found}", "a number ≥ 0")
     return seconds
 
 
