@@ -97,19 +97,24 @@ class Linearised:
     def independent(self) -> tuple[NDArray[np.float64], Concentration]:
         """(P, P) the same were each vote a cluster of its own."""
         P = len(self.bread)
-        meat, met = np.zeros(P * P), np.zeros(P * P)
-        for first in self.columns:
-            for second in self.columns:
-                values = self.residual[first.component] * self.residual[second.component]
-                key = first.index * P + second.index
-                meat += first.sign * second.sign * np.bincount(key, values, P * P)
-                met += np.bincount(key, minlength=P * P)
-        met = met.reshape(P, P)
-        votes = np.diagonal(met)
-        seen = np.where(votes, votes, 1.0) ** 2
+        meat, met = np.zeros((P, P)), np.zeros((P, P))
         count = self.residual.shape[1]
-        covariance = self._carried(meat.reshape(P, P) * count / max(count - 1, 1))
-        return covariance, Concentration(votes, met / np.multiply.outer(seen, seen))
+        for votes in _blocks(count):
+            for i, first in enumerate(self.columns):
+                row, left = first.index[votes] * P, self.residual[first.component, votes]
+                for second in self.columns[i:]:
+                    key, right = row + second.index[votes], self.residual[second.component, votes]
+                    both = np.bincount(key, left * right, P * P).reshape(P, P)
+                    seen = np.bincount(key, minlength=P * P).reshape(P, P)
+                    meat += first.sign * second.sign * both
+                    met += seen
+                    if second is not first:
+                        meat += first.sign * second.sign * both.T
+                        met += seen.T
+        votes_of = np.diagonal(met)
+        seen = np.where(votes_of, votes_of, 1.0) ** 2
+        covariance = self._carried(meat * count / max(count - 1, 1))
+        return covariance, Concentration(votes_of, met / np.multiply.outer(seen, seen))
 
     def _carried(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.bread @ meat @ self.bread * np.multiply.outer(self.unit, self.unit)

@@ -176,8 +176,9 @@ def _codes(column: pd.Series) -> NDArray[np.integer]:
 
 def _dense(codes: NDArray[np.integer]) -> NDArray[np.int64]:
     """The codes renumbered 0, 1, … without gaps, in their order."""
-    present = np.bincount(codes) > 0
-    return codes.astype(np.int64) if present.all() else (np.cumsum(present) - 1)[codes]
+    wide = codes.astype(np.int64)
+    present = np.bincount(wide) > 0
+    return wide if present.all() else (np.cumsum(present) - 1)[wide]
 
 
 def _categorical(column: Any) -> Any:
