@@ -258,7 +258,7 @@ def sandwich(
         (Column(left), Column(right, -1.0)),
         (ballot.left_wins[chosen] - p.ravel().take(cell))[None],
         (p * (1 - p)).ravel().take(cell)[None, None],
-        _inverse_information(fit, p),
+        inverse_information(fit),
         ELO_PER_NAT,
     )
     return Sandwich(fit, robust_covariance(at, ballot, clustering, kept), level)
@@ -271,9 +271,10 @@ def _within_groups(fit: EloFit, ballot: Ballot) -> NDArray[np.int64] | None:
     return np.flatnonzero(fit.groups[ballot.left] == fit.groups[ballot.right])
 
 
-def _inverse_information(fit: EloFit, p: NDArray[np.float64]) -> NDArray[np.float64]:
+def inverse_information(fit: EloFit) -> NDArray[np.float64]:
     """(K, K) pseudo-inverse of the loss's Hessian (log-odds), groups apart, mean zero in each."""
     together = fit.groups[:, None] == fit.groups[None, :]
+    p = win_probability(np.where(together, fit.differences(), 0.0))
     laplacian = np.where(together, -fit.comparisons * p * (1 - p), 0.0)
     np.fill_diagonal(laplacian, 0.0)
     np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
