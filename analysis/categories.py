@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from .curves import wald
+from .curves import NO_TEST, wald
 from .elo import fit_elo
 from .errors import AnalysisError
 from .intervals import sandwich
@@ -110,7 +110,7 @@ def by_category(
     scores = np.where(np.isfinite(fit.scores), fit.scores, 0.0)
     f, df2 = wald(intervals, np.array(contrasts), np.array(contrasts) @ scores)
     if np.isnan(f):
-        reason = intervals.reason or "too few raters or prompts to test"
+        reason = intervals.reason or NO_TEST
         return CategoryScores(table, np.nan, 0, np.nan, np.nan, reason)
     p = float(fdtrc(len(contrasts), df2, f))
     return CategoryScores(table, f, len(contrasts), df2, p)

@@ -28,6 +28,8 @@ Clustering = Literal["auto", "two-way", "rater", "vote"]
 ROUNDING = 1e-9
 """A half-width below this is nothing but rounding errors."""
 
+NO_VARIATION = "raters show no variation to estimate it from"
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -122,7 +124,7 @@ class RobustCovariance:
             )
         half = float(stdtrit(df, (1 + level) / 2) * np.sqrt(self.variance(contrast)))
         if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
-            return Interval.undefined("raters show no variation to estimate it from", level)
+            return Interval.undefined(NO_VARIATION, level)
         return Interval(value - half, value + half, level)
 
 

@@ -135,4 +135,4 @@ def test_sensitivity_takes_rules_of_ones_own():
         rules={"first half": lambda v: np.arange(len(v)) < 60, "none": lambda v: np.zeros(len(v))},
     )  # fmt: skip
     assert found.table["votes"].tolist() == [120, 60, 0]
-    assert "fewer than two arms" in found.table["reason"].iloc[2]
+    assert "no two arms are linked" in found.table["reason"].iloc[2]
