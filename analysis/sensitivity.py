@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .conduct import TOO_FAST, rater_screens
 from .elo import EloFit, fit_elo
-from .votes import Ballot, ballots, counted
+from .votes import ASIDE, Ballot, ballots, counted
 from .win_matrix import cluster_wins, win_matrix
 
 Rule = Callable[[pd.DataFrame], NDArray[np.bool_]]
@@ -132,8 +132,7 @@ def _fit(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> EloFit:
 
 
 def _ballot(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> Ballot | None:
-    aside = ["gold", "practice", "revised", "excluded"]
-    return next(iter(ballots(votes[kept].drop(columns=aside, errors="ignore"))), None)
+    return next(iter(ballots(votes[kept].drop(columns=list(ASIDE), errors="ignore"))), None)
 
 
 def _against(base: EloFit, fit: EloFit) -> tuple[float, str, float, str]:
