@@ -72,7 +72,7 @@ def compare_arms(intervals: Sandwich, draws: int = 20_000, seed: int = 0) -> Com
 
     Args:
         intervals: `sandwich(fit, ballot)`.
-        draws: of the largest |t|; p_adjusted is a multiple of 1 / (draws + 1).
+        draws: of the smallest p; p_adjusted is a multiple of 1 / (draws + 1).
         seed: of the draws.
     """
     fit = intervals.fit
@@ -106,7 +106,7 @@ def simultaneous(
         intervals: `sandwich(fit, ballot)`.
         contrasts: (Q, K) weights, zero for arms without a finite score; for example `np.eye(K)`
             for the scores of a leaderboard.
-        draws: of the largest |t|.
+        draws: of the smallest p.
         seed: of the draws.
     """
     Q = len(contrasts)

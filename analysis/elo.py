@@ -145,12 +145,12 @@ def fit_batch(
     """
     R, K, _ = wins.shape
     scores = np.full((R, K), np.nan)
-    start = np.zeros(K) if start is None else start / ELO_PER_NAT
+    begin = np.zeros(K) if start is None else start / ELO_PER_NAT
     finite = np.flatnonzero(one_group(wins))
     together = max(1, _CACHED // (K * K))
     for first in range(0, len(finite), together):
         rows = finite[first : first + together]
-        scores[rows] = _newton(wins[rows], start) * ELO_PER_NAT
+        scores[rows] = _newton(wins[rows], begin) * ELO_PER_NAT
     return scores
 
 

@@ -162,7 +162,8 @@ def robust_covariance(
     found = [at.covariance(c[chosen], n) for c, n in zip(clusters, counts, strict=True)]
     covariances = [covariance for covariance, _ in found]
     if clustering == "two-way":
-        covariances.append(at.crossed(raters[chosen], prompts[chosen], (counts[0], counts[1])))
+        both = (clusters[0][chosen], clusters[1][chosen])
+        covariances.append(at.crossed(*both, (counts[0], counts[1])))
     return RobustCovariance(np.stack(covariances), tuple(c for _, c in found), method)
 
 

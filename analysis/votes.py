@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ ASIDE = ("gold", "practice", "revised", "excluded")
 _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
 _OPTIONAL = ("rater_kind", "prompt_id", "assignment")
 _WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
+_LONG = 200_000  # votes whose columns are coded at the same time
 _MANY = 4_000_000  # values from which doubles are looked for by hash
 _NO = ("", "false", "0", "0.0", "nan", "none")
 
@@ -100,11 +102,9 @@ def read_votes(
         if name in columns and size and pd.isna(columns[name]).all():
             del columns[name]
     set_aside = _set_aside(columns, size, ("gold", "practice"))
-    labels: dict[str, Any] = {}
-    for name in _LABELS:
-        if name in columns:
-            labels[name] = _categorical(columns.pop(name))
-            _refuse(where, labels[name].codes < 0, f"an empty {name}", "a value in every vote")
+    labels = _categoricals({name: columns.pop(name) for name in _LABELS if name in columns}, size)
+    for name, column in labels.items():
+        _refuse(where, column.codes < 0, f"an empty {name}", "a value in every vote")
     if "rater_kind" not in labels:
         labels["rater_kind"] = pd.Categorical(["person"]).repeat(size)
     _check_labels(labels, where, arms, set_aside)
@@ -181,12 +181,21 @@ def _dense(codes: NDArray[np.integer]) -> NDArray[np.int64]:
     return wide if present.all() else (np.cumsum(present) - 1)[wide]
 
 
+def _categoricals(columns: dict[str, Any], size: int) -> dict[str, Any]:
+    """Each column's labels; of long ones, several at a time: Arrow codes without Python's lock."""
+    if size < _LONG:
+        return {name: _categorical(column) for name, column in columns.items()}
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(columns, pool.map(_categorical, columns.values()), strict=True))
+
+
 def _categorical(column: Any) -> Any:
     """Labels as text, with sorted categories that all occur; missing ones coded −1."""
     codes, texts = _coded(column)
     names, place = np.unique(np.array(texts, object), return_inverse=True)  # 1 and "1" are one
     recoded = np.append(place, -1).astype(np.min_scalar_type(-len(names) - 1))[codes]
-    return pd.Categorical.from_codes(recoded, list(names), validate=False)
+    categories: Any = list(names)
+    return pd.Categorical.from_codes(recoded, categories, validate=False)
 
 
 def _coded(column: Any) -> tuple[NDArray[np.integer], list[str]]:

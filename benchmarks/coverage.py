@@ -20,7 +20,7 @@ import numpy as np
 from analysis.comparisons import simultaneous
 from analysis.davidson import OutcomeFit, fit_outcomes
 from analysis.elo import fit_elo, win_probability
-from analysis.intervals import Sandwich, difference_contrast, sandwich
+from analysis.intervals import Clustering, Sandwich, difference_contrast, sandwich
 from analysis.votes import Ballot
 from analysis.win_matrix import win_matrix
 
@@ -119,7 +119,7 @@ def coverage(setting: Setting, studies: int, seed: int = 0) -> Coverage:
     pairs = list(itertools.combinations(range(len(truth)), 2))
     contrasts = np.array([difference_contrast(len(truth), i, j) for i, j in pairs])
     gaps = contrasts @ truth
-    held = {"auto": [], "vote": []}
+    held: dict[Clustering, list[bool]] = {"auto": [], "vote": []}
     together, widths = [], []
     for _ in range(studies):
         ballot = draw(setting, rng)
@@ -135,11 +135,17 @@ def coverage(setting: Setting, studies: int, seed: int = 0) -> Coverage:
             if clustering == "auto" and isinstance(found, Sandwich):
                 all_of = simultaneous(found, contrasts, draws=2000)
                 together.append(((all_of.low <= gaps) & (gaps <= all_of.high)).all())
-    shares = (np.mean(held["auto"]), np.mean(held["vote"]))
-    return Coverage(*shares, np.mean(together) if together else np.nan, np.mean(widths))
+    return Coverage(
+        float(np.mean(held["auto"])),
+        float(np.mean(held["vote"])),
+        float(np.mean(together)) if together else np.nan,
+        float(np.mean(widths)),
+    )
 
 
-def _fitted(setting: Setting, ballot: Ballot, clustering: str) -> Sandwich | OutcomeFit | None:
+def _fitted(
+    setting: Setting, ballot: Ballot, clustering: Clustering
+) -> Sandwich | OutcomeFit | None:
     if setting.side or setting.ties:
         ties = "davidson" if setting.ties else "half"
         fit = fit_outcomes(ballot, ties, side=bool(setting.side), clustering=clustering)
