@@ -44,8 +44,8 @@ def methods_notes(contents: Contents) -> list[str]:
         )
         notes.append(
             "Intervals of scores are for one comparison at a time; rank sets and the table of all "
-            "pairs hold together (the largest |t| of correlated differences, by simulation). The "
-            "tables hold a percentile bootstrap of raters beside them "
+            "pairs hold together (by the smallest p of correlated differences, drawn at "
+            "random). The tables hold a percentile bootstrap of raters beside them "
             f"({contents.results[0].resampled.draws.shape[0]:,} rounds, seed {contents.seed})."
         )
     if len(contents.correlations):

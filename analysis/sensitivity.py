@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .conduct import TOO_FAST, rater_screens
 from .elo import EloFit, fit_elo
-from .votes import Ballot, ballots, counted
+from .votes import ASIDE, Ballot, ballots, counted
 from .win_matrix import cluster_wins, win_matrix
 
 Rule = Callable[[pd.DataFrame], NDArray[np.bool_]]
@@ -28,9 +28,9 @@ class Sensitivity:
 
     Attributes:
         table: a row a rule, the study's own first: rule, votes, raters, kendall_tau (with the
-            study's own ranking, over arms that have a score in both; NaN for fewer than two),
-            best (the arm on top), largest_change (Elo points, of any difference between two
-            arms), reason.
+            study's own ranking, over two arms each that votes link in both; NaN where there are
+            none), best (the arm on top; empty where votes don't link all that have a score),
+            largest_change (Elo points, of any difference between two such arms), reason.
         scores: rule, arm, elo, rank.
     """
 
@@ -114,11 +114,11 @@ def _without_most_influential(
     ballot = _ballot(votes, kept)
     if ballot is None or not 2 < ballot.raters <= 2000 or len(ballot.arms) > 50:
         return None
-    base = fit_elo(win_matrix(ballot)).scores
-    wins = cluster_wins(ballot, ballot.rater, ballot.raters)
+    together = win_matrix(ballot)
+    base = fit_elo(together).scores
     changes = []
-    for own in wins:
-        scores = fit_elo(wins.sum(axis=0) - own).scores
+    for own in cluster_wins(ballot, ballot.rater, ballot.raters):
+        scores = fit_elo(together - own).scores
         both = np.isfinite(base) & np.isfinite(scores)
         changes.append(np.abs(scores[both] - base[both]).max(initial=0))
     codes = np.asarray(votes["rater"].cat.codes)
@@ -132,19 +132,18 @@ def _fit(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> EloFit:
 
 
 def _ballot(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> Ballot | None:
-    aside = ["gold", "practice", "revised", "excluded"]
-    return next(iter(ballots(votes[kept].drop(columns=aside, errors="ignore"))), None)
+    return next(iter(ballots(votes[kept].drop(columns=list(ASIDE), errors="ignore"))), None)
 
 
 def _against(base: EloFit, fit: EloFit) -> tuple[float, str, float, str]:
-    both = np.flatnonzero(np.isfinite(base.scores) & np.isfinite(fit.scores))
+    finite = np.flatnonzero(np.isfinite(fit.scores))
     best = ""
-    if np.isfinite(fit.scores).any():
-        best = fit.arms[int(np.nanargmax(np.where(np.isfinite(fit.scores), fit.scores, np.nan)))]
-    if len(both) < 2:
-        return np.nan, best, np.nan, "fewer than two arms have a score in both"
-    x, y = base.scores[both], fit.scores[both]
-    i, j = np.triu_indices(len(both), 1)
-    before, after = x[i] - x[j], y[i] - y[j]
+    if len(finite) and (fit.groups[finite] == fit.groups[finite[0]]).all():
+        best = fit.arms[finite[int(np.argmax(fit.scores[finite]))]]
+    i, j = np.triu_indices(len(fit.arms), 1)
+    linked = (base.groups[i] == base.groups[j]) & (fit.groups[i] == fit.groups[j])
+    if not linked.any():
+        return np.nan, best, np.nan, "no two arms are linked by votes in both"
+    before, after = (each.scores[i[linked]] - each.scores[j[linked]] for each in (base, fit))
     tau = float((np.sign(before) * np.sign(after)).mean())
     return tau, best, float(np.abs(after - before).max()), ""

@@ -87,7 +87,7 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     # Read here, so that messages name the file; the report then checks a checked table.
     votes = None if path is None else read_votes(path, None if arms is None else list(arms["name"]))
     if arms is None and votes is not None:
-        arms = _arms_of_votes(votes)
+        arms = _arms_of_votes(votes, path)
     assert arms is not None  # a source has a run or votes
     metrics = None
     if run is not None and run.metrics_path.is_file():
@@ -162,11 +162,18 @@ def _arms(source: Source, file: Path | None) -> pd.DataFrame | None:
     return table[list(ARM_COLUMNS)]
 
 
-def _arms_of_votes(votes: pd.DataFrame) -> pd.DataFrame:
+def _arms_of_votes(votes: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     """Arms of which nothing is known but their names."""
     import pandas as pd
 
+    from analysis.errors import ReportError
+
     names = list(votes["arm_left"].cat.categories)
+    if not names:
+        raise ReportError(
+            f"{path}: found a header and no votes, so nothing says which arms there are. Wait for "
+            "votes, or describe the arms with --arms."
+        )
     return pd.DataFrame({"name": names, "strategy": "imported", "scale": None, "label": names})
 
 

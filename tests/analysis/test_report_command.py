@@ -102,6 +102,13 @@ def test_a_csv_of_votes_alone_gets_a_report_beside_it(tmp_path, capsys):
     assert (folder / "report.md").is_file()
 
 
+def test_a_file_without_votes_says_so(tmp_path, capsys):
+    path = tmp_path / "v.csv"
+    draw_votes("person", "photorealism", 30).head(0).to_csv(path, index=False)
+    assert run_command("--votes", str(path)) == 1
+    assert "v.csv: found a header and no votes" in capsys.readouterr().err
+
+
 def test_arms_of_votes_alone_can_be_described(tmp_path, capsys):
     draw_votes("person", "photorealism", 300).to_csv(tmp_path / "v.csv", index=False)
     pd.DataFrame([arm.to_dict() for arm in ARMS])[["name", "strategy", "scale", "label"]].to_csv(
