@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import theme
-from .figures import PANEL_HEIGHT, PANEL_WIDTH, Figure, Panel
+from .figure import Figure, Panel, sized
 from .tradeoff import metric_info
 from .wording import lower_first, question_words, signed
 
@@ -48,7 +48,7 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
             ),
         ]
         words = theme.strategy_words(str(strategy))
-        panels.append(Panel(question_words(str(question)), words, _sized(alt.layer(*layers))))
+        panels.append(Panel(question_words(str(question)), words, sized(alt.layer(*layers))))
     return Figure(
         "runs-elo-vs-scale",
         "Preference against guidance scale, side by side",
@@ -122,7 +122,7 @@ def _tradeoff_chart(both: pd.DataFrame, parts: list[str], x_label: str, y_label:
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=x, y=y, color=colour, shape=shape, description="said:N"
     )
-    return _sized(alt.layer(*lines, dots))
+    return sized(alt.layer(*lines, dots))
 
 
 def _base(
@@ -134,7 +134,3 @@ def _base(
         alt.Color(f"{by}:N", scale=colours),
         alt.Shape(f"{by}:N", scale=shapes),
     )
-
-
-def _sized(chart: Any) -> Any:
-    return chart.properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)

@@ -7,15 +7,17 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from . import figures
 from .checked import METRIC_COLUMNS, table_of
 from .claims import claims_of
 from .conduct import study_conduct
 from .contents import Contents, ReportInputs
-from .figures import Figure
+from .elo_figures import elo_axis, elo_by_scale, elo_ranking
+from .figure import Figure
 from .metric_claims import metric_claims_of
+from .metric_figures import TRADEOFFS, metric_tradeoff, metrics_against_elo
 from .results import BallotResult, analyse
 from .tradeoff import join_metrics, metric_correlations
+from .win_figure import win_heatmap
 
 ROUNDS = 1000
 
@@ -69,21 +71,19 @@ def _figures(contents: Contents, metrics: pd.DataFrame) -> list[Figure]:
     elo = contents.elo
     mean_zero = [labelled(result, contents.inputs.arms, "scores") for result in contents.results]
     made = [
-        figures.elo_by_scale(elo) if mean_zero else None,
-        figures.elo_ranking(pd.concat(mean_zero)) if mean_zero else None,
-        *(figures.metric_tradeoff(metrics, *each) for each in figures.TRADEOFFS),
+        elo_by_scale(elo) if mean_zero else None,
+        elo_ranking(pd.concat(mean_zero)) if mean_zero else None,
+        *(metric_tradeoff(metrics, *each) for each in TRADEOFFS),
     ]
     for result in contents.results:
         question, kind = result.ballot.question, result.ballot.rater_kind
         of_ballot = elo[(elo["question"] == question) & (elo["rater_kind"] == kind)]
-        axis = figures.elo_axis(of_ballot["anchor"].iloc[0])
+        axis = elo_axis(of_ballot["anchor"].iloc[0])
         made.append(
-            figures.metrics_against_elo(
-                contents.joined, contents.correlations, question, kind, axis
-            )
+            metrics_against_elo(contents.joined, contents.correlations, question, kind, axis)
         )
         order = list(result.relative()["arm"])
-        made.append(figures.win_heatmap(result.win_table(), contents.labels, order, question, kind))
+        made.append(win_heatmap(result.win_table(), contents.labels, order, question, kind))
     return [figure for figure in made if figure is not None]
 
 

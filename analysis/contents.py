@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from .claims import Claims
-from .figures import Figure
+from .figure import Figure
 from .metric_claims import MetricClaims
 from .results import BallotResult
 

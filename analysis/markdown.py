@@ -9,7 +9,7 @@ from .checked import METRIC_COLUMNS, table_of
 from .claims import curve_sentences, printed_best_scales, printed_sensitivity
 from .comparison_view import elo_questions, incomparable
 from .contents import Contents, Report
-from .figures import Figure
+from .figure import Figure
 from .highlight_views import disputed_tables, prompt_tables, published_view
 from .highlights import best_and_worst
 from .methods import methods_notes, methods_paragraph

@@ -9,12 +9,13 @@ import pandas as pd
 
 from .claims import curve_sentences, printed_best_scales, printed_sensitivity
 from .contents import Contents
-from .figures import TRADEOFFS, Figure
+from .figure import Figure
 from .findings import ballot_findings, metric_findings
 from .gallery import gallery
 from .highlight_views import disputed_views, prompt_views
 from .methods import methods_notes, methods_paragraph
 from .metric_claims import finding_words, printed_metric_claims
+from .metric_figures import TRADEOFFS
 from .metric_views import metric_view
 from .results import BallotResult
 from .score_views import board, heat

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.contents import ReportInputs
-from analysis.figures import TRADEOFFS, metric_tradeoff
+from analysis.metric_figures import TRADEOFFS, metric_tradeoff
 from analysis.highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
 from analysis.latex import escape, latex
 from analysis.methods import methods_paragraph
