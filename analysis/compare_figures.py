@@ -35,9 +35,10 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     for (question, strategy), points in usable.groupby(
         ["question", "strategy"], sort=False, observed=True
     ):
-        x = alt.X("scale:Q", title="guidance scale", scale=alt.Scale(zero=False))
+        x = alt.X("at:Q", title="guidance scale",
+                  scale=alt.Scale(zero=False, nice=False, padding=16))  # fmt: skip
         y = alt.Y("elo:Q", title="Elo above the unguided arm")
-        base, colour, shape = _base(points, "study", studies)
+        base, colour, shape = _base(points.assign(at=_apart(points, studies)), "study", studies)
         layers = [
             base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
                 x=x, y=alt.Y("low:Q", title="Elo above the unguided arm"), y2="high:Q", color=colour
@@ -59,6 +60,13 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
         bool((usable["rater_kind"] == "simulated").any()),
         (470, 330),
     )
+
+
+def _apart(points: pd.DataFrame, studies: list[str]) -> pd.Series:
+    """Scales to draw at: a hair apart, so that one study's interval doesn't hide another's."""
+    span = float(np.ptp(points["scale"])) or 1.0
+    nth = points["study"].map({name: i for i, name in enumerate(studies)})
+    return points["scale"] + 0.012 * span * (nth - (len(studies) - 1) / 2)
 
 
 def tradeoff_by_part(

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from .checked import METRIC_COLUMNS, table_of
-from .claims import claims_of
+from .claims import Claims, claims_of
 from .conduct import study_conduct
 from .contents import Contents, ReportInputs
 from .elo_figures import elo_axis, elo_by_scale, elo_ranking
 from .figure import Figure
-from .metric_claims import metric_claims_of
+from .metric_claims import MetricClaims, metric_claims_of
 from .metric_figures import TRADEOFFS, metric_tradeoff, metrics_against_elo
+from .progress import Progress, quiet
+from .rater_views import numbered_screens
 from .results import BallotResult, analyse
 from .tradeoff import join_metrics, metric_correlations
 from .win_figure import win_heatmap
@@ -22,23 +24,39 @@ from .win_figure import win_heatmap
 ROUNDS = 1000
 
 
-def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
+def compute(
+    inputs: ReportInputs, seed: int = 0, prefix: str = "", progress: Progress = quiet
+) -> Contents:
     """All numbers and figures of one run or study.
 
     Args:
         inputs: already `checked`.
         seed: of the bootstrap.
         prefix: of its file names, where a report holds several.
+        progress: told what is done next.
     """
-    arms = inputs.arms
+    arms, votes = inputs.arms, inputs.votes
     unguided = arms.loc[arms["strategy"] == "unguided", "name"]
     anchor = unguided.iloc[0] if len(unguided) else None
-    votes = inputs.votes
+    progress("fitting scores", 0.0)
     results = [] if votes is None else analyse(votes, anchor, ROUNDS, seed)
     elo = _elo_rows(results, arms)
     described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
     metrics = table_of(inputs.metrics, METRIC_COLUMNS).merge(described, on="arm")
     joined = join_metrics(metrics, elo).merge(described, on="arm")
+    progress("looking at raters", 0.2)
+    conduct = study_conduct(votes) if votes is not None else pd.DataFrame()
+    screens = numbered_screens(votes) if votes is not None else pd.DataFrame()
+    claims: list[Claims] = []
+    metric_claims: list[MetricClaims] = []
+    for n, result in enumerate(results):
+        assert votes is not None  # there is a result
+        progress("testing the ranking", 0.3 + 0.5 * n / len(results))
+        claims.append(claims_of(result, arms, votes, inputs.categories, seed))
+        if len(metrics):
+            metric_claims.append(
+                metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)
+            )
     contents = Contents(
         inputs=inputs,
         seed=seed,
@@ -46,19 +64,14 @@ def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
         elo=elo,
         joined=joined,
         correlations=metric_correlations(joined),
-        conduct=study_conduct(votes) if votes is not None else pd.DataFrame(),
-        claims=[]
-        if votes is None
-        else [claims_of(result, arms, votes, seed) for result in results],
-        metric_claims=[]
-        if votes is None or metrics.empty
-        else [
-            metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)
-            for result in results
-        ],
+        conduct=conduct,
+        screens=screens,
+        claims=claims,
+        metric_claims=metric_claims,
         figures={},
         prefix=prefix,
     )
+    progress("planning figures", 0.8)
     for figure in _figures(contents, metrics):
         title = f"{figure.title}: {inputs.name}" if prefix else figure.title
         contents.figures[figure.name] = dataclasses.replace(

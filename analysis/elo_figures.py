@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from . import theme
-from .figure import PANEL_WIDTH, Figure, Panel, base_of, sized, with_words
+from .figure import Figure, Panel, base_of, sized, with_words
 from .wording import lower_first, question_words, rater_words
+
+RANKING_WIDTH = 290  # beside the arms' names: small enough to be read on a phone
 
 
 def elo_axis(anchor: str) -> str:
@@ -70,7 +72,7 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
         dots = base.mark_point(filled=True, size=80, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, description="said:N"
         )
-        chart = alt.layer(zero, bars, dots).properties(width=PANEL_WIDTH, height=alt.Step(26))
+        chart = alt.layer(zero, bars, dots).properties(width=RANKING_WIDTH, height=alt.Step(26))
         panels.append(Panel(question_words(str(question)), rater_words(str(kind)), chart))
     return Figure(
         "elo-ranking",

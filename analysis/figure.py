@@ -110,7 +110,7 @@ def with_words(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _side_by_side(charts: list[dict[str, Any]], title: dict[str, Any]) -> dict[str, Any]:
-    """Vega-Lite of charts in rows of three; what belongs to the whole is taken from each."""
+    """Vega-Lite of charts in rows of three, four as two and two; what is common stands once."""
     whole = ("$schema", "config", "datasets")
     datasets = {name: rows for chart in charts for name, rows in chart["datasets"].items()}
     return {
@@ -118,7 +118,7 @@ def _side_by_side(charts: list[dict[str, Any]], title: dict[str, Any]) -> dict[s
         "title": title,
         "datasets": datasets,
         "concat": [{k: v for k, v in chart.items() if k not in whole} for chart in charts],
-        "columns": min(len(charts), 3),
+        "columns": 2 if len(charts) == 4 else min(len(charts), 3),
         "spacing": 36,
     }
 

@@ -6,7 +6,7 @@ is the exclusion's, not the votes'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,8 @@ def sensitivity(
     rows, scores = [], []
     for name, (kept, fit) in fits.items():
         raters = mine["rater"][kept].nunique()
-        rows.append((name, int(kept.sum()), raters, *_against(base, fit)))
+        change = order_change(fit.arms, base.scores, fit.scores)
+        rows.append((name, int(kept.sum()), raters, *change))
         ranks = pd.Series(fit.scores).where(np.isfinite(fit.scores)).rank(ascending=False)
         scores += [(name, arm, fit.scores[i], ranks[i]) for i, arm in enumerate(fit.arms)]
     columns = ["rule", "votes", "raters", "kendall_tau", "best", "largest_change", "reason"]
@@ -77,6 +78,33 @@ def sensitivity(
         pd.DataFrame(rows, columns=columns),
         pd.DataFrame(scores, columns=["rule", "arm", "elo", "rank"]),
     )
+
+
+def order_change(
+    arms: Sequence[str], before: NDArray[np.float64], after: NDArray[np.float64]
+) -> tuple[float, str, float, str]:
+    """How two sets of scores of the same arms differ.
+
+    Args:
+        arms: K names.
+        before: (K,) scores, NaN or infinite without one.
+        after: (K,) other scores.
+
+    Returns:
+        Kendall's τ over arms that have both (NaN for fewer than two, with the reason last), the
+        arm on top after (empty without one), the largest change of a difference, and the reason.
+    """
+    best = ""
+    if np.isfinite(after).any():
+        best = arms[int(np.nanargmax(np.where(np.isfinite(after), after, np.nan)))]
+    both = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
+    if len(both) < 2:
+        return np.nan, best, np.nan, "fewer than two arms have a score in both"
+    x, y = before[both], after[both]
+    i, j = np.triu_indices(len(both), 1)
+    old, new = x[i] - x[j], y[i] - y[j]
+    tau = float((np.sign(old) * np.sign(new)).mean())
+    return tau, best, float(np.abs(new - old).max()), ""
 
 
 def _with_excluded(votes: pd.DataFrame) -> NDArray[np.bool_]:
@@ -134,17 +162,3 @@ def _fit(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> EloFit:
 def _ballot(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> Ballot | None:
     aside = ["gold", "practice", "revised", "excluded"]
     return next(iter(ballots(votes[kept].drop(columns=aside, errors="ignore"))), None)
-
-
-def _against(base: EloFit, fit: EloFit) -> tuple[float, str, float, str]:
-    both = np.flatnonzero(np.isfinite(base.scores) & np.isfinite(fit.scores))
-    best = ""
-    if np.isfinite(fit.scores).any():
-        best = fit.arms[int(np.nanargmax(np.where(np.isfinite(fit.scores), fit.scores, np.nan)))]
-    if len(both) < 2:
-        return np.nan, best, np.nan, "fewer than two arms have a score in both"
-    x, y = base.scores[both], fit.scores[both]
-    i, j = np.triu_indices(len(both), 1)
-    before, after = x[i] - x[j], y[i] - y[j]
-    tau = float((np.sign(before) * np.sign(after)).mean())
-    return tau, best, float(np.abs(after - before).max()), ""

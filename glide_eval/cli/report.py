@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from glide_eval.run_store import RunFolder
 
 from .report_inputs import Source, report_inputs
 
 FORMATS = ("html", "pdf", "md")
+READ = 0.1  # of the whole, when votes and tables are read
 
 
 class Formats(click.ParamType):
@@ -109,8 +111,16 @@ def make_report(
     from analysis.report import write_report
 
     line = _command(sources, formats, out, title, seed, arms)
-    inputs = report_inputs(list(sources), title, line, arms)
-    return write_report(inputs, out or _usual_folder(sources), seed, formats)
+    look = "{desc}{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+    with tqdm(total=1.0, desc="reading: ", bar_format=look, disable=None, leave=False) as bar:
+        inputs = report_inputs(list(sources), title, line, arms)
+
+        def progress(doing: str, done: float) -> None:
+            bar.set_description(doing, refresh=False)
+            bar.update(READ + (1 - READ) * done - bar.n)
+            bar.refresh()
+
+        return write_report(inputs, out or _usual_folder(sources), seed, formats, progress)
 
 
 def _sources(runs: Sequence[Path], votes: Sequence[Path]) -> list[Source]:
