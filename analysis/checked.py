@@ -30,6 +30,8 @@ def checked(inputs: ReportInputs) -> ReportInputs:
     _require(inputs.arms, ARM_COLUMNS, "arms")
     arms = inputs.arms.reset_index(drop=True)
     arms = arms.assign(scale=pd.to_numeric(arms["scale"]).astype(np.float64))
+    if arms.empty:
+        raise ReportError("arms: expected one at least, found none. Name what is compared.")
     if arms["name"].duplicated().any():
         raise ReportError(f"arms: expected each name once, found {list(arms['name'])}.")
     arms["label"] = _labels(arms)

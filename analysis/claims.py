@@ -51,9 +51,11 @@ class Claims:
         apart = int(table["distinct"].sum())
         if not known:
             return ""
+        pairs = f"{known:,} pairs" if known > 1 else "1 pair"
+        found = f"{apart:,} {'is' if apart == 1 else 'are'}" if apart else "none is"
         return (
-            f"Of {known:,} pairs of arms, {apart:,} are apart with 95% confidence over all pairs "
-            "together; a rank set holds every rank an arm may then have."
+            f"Of {pairs} of arms, {found} apart with 95% confidence over all pairs together; a "
+            "rank set holds every rank an arm may then have."
         )
 
 

@@ -129,7 +129,7 @@ def _conduct(part: Contents) -> list[str]:
     said = [f"{each['question']}: {each['text']}" for each in view["sentences"]]
     flagged = printed_screens(part.screens)
     return [
-        *map(_text, [*said, view["screens"]]), _table(tables.printed_conduct(part.conduct)),
+        *map(_text, said), _table(tables.printed_conduct(part.conduct)),
         *([_table(flagged)] if len(flagged) else []),
     ]  # fmt: skip
 

@@ -169,7 +169,8 @@ def _intervals(contents: Contents) -> list[str]:
     sentences = []
     for method, results in ways.items():
         freedom = list(dict.fromkeys(f"{r.intervals.df:g}" for r in results if r.intervals.df))
-        least = f" (cluster-robust; t with at least {_listed(freedom)} degrees of freedom)"
+        degrees = "degree" if freedom == ["1"] else "degrees"
+        least = f" (cluster-robust; t with at least {_listed(freedom)} {degrees} of freedom)"
         t = least if freedom else ""
         about = _listed([lower_first(ballot_words(r.ballot.question, r.ballot.rater_kind))
                          for r in results])  # fmt: skip

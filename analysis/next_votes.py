@@ -16,6 +16,7 @@ from .intervals import difference_contrast
 from .results import BallotResult
 
 _POWER = 0.8
+_FEWEST = 9  # degrees of freedom, below which an error is too rough to plan by
 _MOST = 50  # times the votes so far; more is as good as never
 
 
@@ -40,7 +41,7 @@ class NextVotes:
 
 
 def next_votes(result: BallotResult) -> NextVotes | None:
-    """What more votes would buy; None without intervals of two linked arms."""
+    """What more votes would buy; None without intervals of two linked arms by ten raters or so."""
     fit, intervals = result.fit, result.intervals
     scored = np.flatnonzero(np.isfinite(fit.scores))
     if intervals.reason or len(scored) < 2:
@@ -51,12 +52,12 @@ def next_votes(result: BallotResult) -> NextVotes | None:
         return None
     K, votes = len(fit.arms), result.ballot.votes
     first, second = int(together[0]), int(together[1])
-    interval = intervals.difference(first, second)
-    if interval.reason:
+    interval, leading = intervals.difference(first, second), difference_contrast(K, first, second)
+    if interval.reason or intervals.covariance.df(leading) < _FEWEST:
         return None
     pairs = [difference_contrast(K, int(i), int(j)) for i in together for j in together if i < j]
     parts = np.mean([_parts(result, pair) for pair in pairs], axis=0)
-    lead = _parts(result, difference_contrast(K, first, second))
+    lead = _parts(result, leading)
     gap = float(fit.scores[first] - fit.scores[second])
     error = gap / (ndtri((1 + interval.level) / 2) + ndtri(_POWER))
     return NextVotes(

@@ -8,45 +8,51 @@ import numpy as np
 import pandas as pd
 
 from .conduct import TOO_FAST, rater_screens
-from .wording import SIMULATED, rows_of, share, signed
+from .wording import SIMULATED, question_words, rows_of, share, signed
 
 MOST = 12  # flagged raters in the page; the file holds every rater
+_FEWEST_PAIRS = 10  # before their agreement says anything
 _DISPARATE, _ALIKE = 0.4, 0.67  # Krippendorff's α below which tastes differ, above which they agree
 
 
 def numbered_screens(votes: pd.DataFrame) -> pd.DataFrame:
-    """`rater_screens` without the raters' own names, which a report must not spread.
+    """`rater_screens` of each question, without raters' own names, which a report must not spread.
 
     Returns:
-        Its columns, with `rater` a number in the order of first votes, and `first_vote`, the row
-        (from 1) of that vote in the table of votes, by which an owner finds them again.
+        question, its columns, with `rater` a number in the order of first votes, and `first_vote`,
+        the row (from 1) of that vote in the table of votes, by which an owner finds them again.
     """
-    screens = rater_screens(votes)
-    names = pd.Index(votes["rater"].astype(str))
-    row = pd.Series(np.arange(1, len(names) + 1), index=names)
-    first = row[~names.duplicated()]
+    names = votes["rater"].astype(str)
+    first = pd.Series(np.arange(1, len(votes) + 1), index=names)[~names.duplicated().to_numpy()]
+    number = pd.Series(np.arange(1, len(first) + 1), index=first.index)
+    parts = [
+        rater_screens(of_one).assign(question=str(question))
+        for question, of_one in votes.groupby("question", observed=True, sort=False)
+    ]
+    if not parts:
+        return rater_screens(votes).assign(question="", first_vote=0)
+    screens = pd.concat(parts, ignore_index=True)
     screens.insert(1, "first_vote", first.reindex(screens["rater"]).to_numpy())
-    screens = screens.sort_values("first_vote", kind="stable").reset_index(drop=True)
-    return screens.assign(rater=np.arange(1, len(screens) + 1))
+    screens["rater"] = number.reindex(screens["rater"]).to_numpy()
+    screens.insert(0, "question", screens.pop("question"))
+    return screens.sort_values("first_vote", kind="stable").reset_index(drop=True)
 
 
 def screens_words(screens: pd.DataFrame) -> str:
-    """How many raters a screen flags, and for what."""
-    told = []
-    for kind, rows in screens.groupby("rater_kind", sort=False):
-        who = SIMULATED if kind == "simulated" else "raters"
-        flagged = rows[rows["flags"] != ""]
-        if flagged.empty:
-            told.append(f"None of the {len(rows):,} {who} stands out by speed, side, ties or gold.")
-            continue
-        counts = flagged["flags"].str.split(", ").explode().value_counts()
-        why = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        of = share(float(flagged["votes"].sum() / rows["votes"].sum()))
-        told.append(
-            f"{len(flagged):,} of {len(rows):,} {who} stand{'s' * (len(flagged) == 1)} out "
-            f"({why}); {of} of the votes are theirs."
-        )
-    return " ".join(told)
+    """How many raters of one ballot a screen flags, and for what."""
+    if screens.empty:
+        return ""
+    who = SIMULATED if (screens["rater_kind"] == "simulated").all() else "raters"
+    flagged = screens[screens["flags"] != ""]
+    if flagged.empty:
+        return f"None of the {len(screens):,} {who} stands out by speed, side, ties or gold."
+    counts = flagged["flags"].str.split(", ").explode().value_counts()
+    why = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    of = share(float(flagged["votes"].sum() / screens["votes"].sum()))
+    return (
+        f"{len(flagged):,} of {len(screens):,} {who} stand{'s' * (len(flagged) == 1)} out "
+        f"({why}); {of} of the votes are theirs."
+    )
 
 
 def conduct_words(measures: pd.DataFrame) -> str:
@@ -64,14 +70,15 @@ def printed_screens(screens: pd.DataFrame, most: int | None = None) -> pd.DataFr
     """Flagged raters as printed, those of most votes first; columns without a value left out."""
     flagged = screens[screens["flags"] != ""].sort_values("votes", ascending=False, kind="stable")
     rows = [
-        (str(row.rater), row.flags, f"{row.votes:,}", _seconds(row.seconds), share(row.fast_share),
+        (str(row.rater), question_words(row.question), row.flags, f"{row.votes:,}", _seconds(row.seconds), share(row.fast_share),
          share(row.left_share), share(row.tie_share), share(row.gold_accuracy))
         for row in rows_of(flagged.head(most or len(flagged)))
     ]  # fmt: skip
-    heads = ["Rater", "Stands out by", "Votes", "Median time", f"Under {TOO_FAST:g} s",
+    heads = ["Rater", "Question", "Stands out by", "Votes", "Median time", f"Under {TOO_FAST:g} s",
              "Left of decided", "Ties", "Gold right"]  # fmt: skip
     table = pd.DataFrame(rows, columns=heads)
     said = (table != "–").any()
+    said["Question"] = screens["question"].nunique() > 1
     return table[[name for name in heads if said[name] or name == "Rater"]]
 
 
@@ -98,7 +105,7 @@ def _side(found: dict[str, Any]) -> str:
 
 def _agreement(found: dict[str, Any]) -> str:
     raw, alpha = found.get("raw_agreement"), found.get("krippendorff_alpha")
-    if raw is None or alpha is None or np.isnan(raw.value) or np.isnan(alpha.value):
+    if raw is None or alpha is None or np.isnan(alpha.value) or alpha.n < _FEWEST_PAIRS:
         return ""
     told = (
         f"Two raters of one pair agree in {share(raw.value)} of cases (Krippendorff's α "

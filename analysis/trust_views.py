@@ -109,17 +109,19 @@ def conduct_view(contents: Contents) -> dict[str, Any] | None:
         "columns": [_heading(*key) for key in keys],
         "rows": rows,
         "sentences": [
-            {**_heading(*key), "text": text} for key in keys if (text := _sentences(table, *key))
+            {**_heading(*key), "text": text} for key in keys if (text := _sentences(contents, *key))
         ],
-        "screens": screens_words(contents.screens),
         "flagged": grid(printed_screens(contents.screens, MOST)),
         "left_out": max(flagged - MOST, 0),
     }
 
 
-def _sentences(conduct: pd.DataFrame, question: str, kind: str) -> str:
-    mine = (conduct["question"] == question) & (conduct["rater_kind"] == kind)
-    return conduct_words(conduct[mine])
+def _sentences(contents: Contents, question: str, kind: str) -> str:
+    measures, screens = (
+        table[(table["question"] == question) & (table["rater_kind"] == kind)]
+        for table in (contents.conduct, contents.screens)
+    )
+    return f"{screens_words(screens)} {conduct_words(measures)}".strip()
 
 
 def _heading(question: str, kind: str) -> dict[str, Any]:

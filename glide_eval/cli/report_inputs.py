@@ -76,7 +76,8 @@ def report_inputs(
     if categories is not None:
         told = _categories(categories)
         found = [dataclasses.replace(each, categories=told) for each in found]
-    heading = title or (TITLE if sources[0].run else f"Votes of {sources[0].name}")
+    alone = sources[0].votes if sources[0].run is None else None
+    heading = title or (f"Votes in {alone.name}" if alone else TITLE)
     if len(found) == 1:
         return [dataclasses.replace(found[0], title=heading, command=command, name="")]
     names = _told_apart([each.name for each in found], sources)
@@ -89,6 +90,7 @@ def report_inputs(
 
 def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     from analysis.contents import ReportInputs
+    from analysis.errors import ReportError
     from analysis.votes import read_votes
 
     run, path = source.run, source.votes_file()
@@ -97,6 +99,11 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     votes = None if path is None else read_votes(path, None if arms is None else list(arms["name"]))
     if arms is None and votes is not None:
         arms = _arms_of_votes(votes)
+        if arms.empty:
+            raise ReportError(
+                f"{path}: found no votes, expected some: without a run, votes are all that names "
+                "arms. Export them again, or describe the arms with --arms FILE."
+            )
     assert arms is not None  # a source has a run or votes
     metrics = None
     if run is not None and run.metrics_path.is_file():

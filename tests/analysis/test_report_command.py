@@ -192,3 +192,12 @@ def test_categories_of_prompts_come_from_a_file(tmp_path, capsys):
     table.rename(columns={"category": "kind"}).to_csv(kinds, index=False)
     assert run_command(str(tmp_path), "--categories", str(kinds)) == 1
     assert "missing column category" in capsys.readouterr().err
+
+
+def test_a_file_with_a_header_and_no_votes_is_refused_in_a_sentence(tmp_path, capsys):
+    file = tmp_path / "none.csv"
+    file.write_text("question,arm_left,arm_right,answer,rater\n", "utf-8")
+    assert run_command("--votes", str(file)) == 1
+    told = capsys.readouterr().err
+    assert "none.csv: found no votes, expected some" in told
+    assert not (tmp_path / "none-report").exists()

@@ -182,6 +182,7 @@ def test_raters_are_numbered_and_never_named(tmp_path):
     votes["rater"] = votes["rater"].replace(votes["rater"].iloc[0], "jane@example.org")
     ready = read_votes(votes)
     screens = numbered_screens(ready)
+    assert screens["question"].unique().tolist() == ["photorealism"]
     assert screens.loc[0, ["rater", "first_vote", "flags"]].tolist() == [1, 1, "one side"]
     assert screens["first_vote"].is_monotonic_increasing
     printed = printed_screens(screens)
