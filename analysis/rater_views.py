@@ -70,8 +70,9 @@ def printed_screens(screens: pd.DataFrame, most: int | None = None) -> pd.DataFr
     """Flagged raters as printed, those of most votes first; columns without a value left out."""
     flagged = screens[screens["flags"] != ""].sort_values("votes", ascending=False, kind="stable")
     rows = [
-        (str(row.rater), question_words(row.question), row.flags, f"{row.votes:,}", _seconds(row.seconds), share(row.fast_share),
-         share(row.left_share), share(row.tie_share), share(row.gold_accuracy))
+        (str(row.rater), question_words(row.question), row.flags, f"{row.votes:,}",
+         _seconds(row.seconds), share(row.fast_share), share(row.left_share), share(row.tie_share),
+         share(row.gold_accuracy))
         for row in rows_of(flagged.head(most or len(flagged)))
     ]  # fmt: skip
     heads = ["Rater", "Question", "Stands out by", "Votes", "Median time", f"Under {TOO_FAST:g} s",
