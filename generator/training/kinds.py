@@ -120,6 +120,7 @@ def unet_batch(
 def unet_loss(
     model: TextUNet, diffusion: Diffusion, batch: Batch, torch_rng: torch.Generator,
     dtype: torch.dtype = torch.bfloat16, max_weight: float = 1.0, noise_spread: float = 0.0,
+    late: bool = False,
 ) -> Tensor:  # fmt: skip
     """The denoising loss of a batch that lies on the model's device (see `diffusion_loss`).
 
@@ -133,9 +134,14 @@ def unet_loss(
         noise_spread: relative standard deviation of the noise's strength about what t says, drawn
             for each picture. ε is of the strength that was added, so the network learns to tell
             how much noise there is instead of trusting t.
+        late: draw t in proportion to itself instead of uniformly: what lies where in a picture is
+            decided while there is much noise.
     """
     x = batch.x.contiguous(memory_format=torch.channels_last)
-    t = torch.randint(1000, (len(x),), generator=torch_rng, device=x.device)
+    if late:
+        t = (1000 * torch.rand(len(x), generator=torch_rng, device=x.device).sqrt()).long()
+    else:
+        t = torch.randint(1000, (len(x),), generator=torch_rng, device=x.device)
     noise = torch.randn(x.shape, generator=torch_rng, device=x.device)
     if noise_spread:
         strength = torch.randn((len(x), 1, 1, 1), generator=torch_rng, device=x.device)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,69 +72,64 @@ CLEAN_CLIP = dataclasses.replace(
     NOISED_CLIP, image_size=64, patch_size=8, n_timesteps=0, n_head_state_image=40, n_embd=80
 )
 
-# fmt: off
-SCHEDULES = {
-    "text": Schedule(
-        steps=1500, lr=8e-3, warmup=30, ema=0.99, seed=20, optimiser="muon",
-    ),
-    "base": Schedule(
-        steps=2400, lr=8e-3, warmup=100, decay_from=1.0, weight_decay=0.03, seed=21,
-        optimiser="muon",
-    ),
-    "base-cfg": Schedule(
-        steps=1800, lr=5e-3, warmup=20, weight_decay=0.03, seed=22,
-        optimiser="muon",
-    ),
-    "base-again": Schedule(
-        steps=1000, lr=4e-3, warmup=20, weight_decay=0.03, seed=25, optimiser="muon",
-    ),
-    "base-steady": Schedule(
-        steps=3000, lr=5e-3, warmup=20, weight_decay=0.03, seed=26, optimiser="muon",
-    ),
-    "base-inpaint": Schedule(
-        steps=400, lr=3e-3, warmup=30, weight_decay=0.03, seed=24, optimiser="muon",
-    ),
-    "upsample": Schedule(
-        steps=4000, lr=6e-3, warmup=100, decay_from=0.6, weight_decay=0.03, seed=23,
-        optimiser="muon",
-    ),
-    "upsample-steady": Schedule(
-        steps=400, lr=2e-3, warmup=20, weight_decay=0.03, seed=27, optimiser="muon",
-    ),
-    "noised-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14),
-    "clean-clip": Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15),
-    "evaluator": EVALUATOR_SCHEDULE,
-    "classifier": CLASSIFIER_SCHEDULE,
-    "autoencoder": AUTOENCODER_SCHEDULE,
-}
-# fmt: on
-BATCH = {
-    "text": 64,
-    "base": 32,
-    "base-cfg": 32,
-    "base-again": 32,
-    "base-steady": 32,
-    "base-inpaint": 32,
-    "upsample": 16,
-    "upsample-steady": 16,
-    "noised-clip": 96,
-    "clean-clip": 96,
-    "evaluator": EVALUATOR_BATCH,
-    "classifier": CLASSIFIER_BATCH,
-    "autoencoder": AUTOENCODER_BATCH,
-}  # fmt: skip
-MAX_WEIGHT = {
-    "base": 40.0,
-    "base-cfg": 40.0,
-    "base-again": 40.0,
-    "base-steady": 40.0,
-    "base-inpaint": 20.0,
-    "upsample": 20.0,
-    "upsample-steady": 20.0,
-}
-# Relative standard deviation of the noise's strength about what t says (`kinds.unet_loss`).
-NOISE_SPREAD = {"base-steady": 0.05, "base-inpaint": 0.05, "upsample-steady": 0.05}
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is trained; the last six are a UNet's alone.
+
+    Attributes:
+        schedule: steps and their rates.
+        batch: pictures, or captions, a step.
+        start: the recipe it goes on from; None for random weights.
+        empty_captions: share of captions emptied.
+        max_weight: cap of the loss's 1/SNR weight (`losses.diffusion_loss`).
+        noise_spread: relative standard deviation of the noise's strength about what t says
+            (`kinds.unet_loss`).
+        pairs: how many times as often as others scenes of two objects are drawn.
+        late: whether t is drawn in proportion to itself (`kinds.unet_loss`).
+    """
+
+    schedule: Schedule
+    batch: int
+    start: str | None = None
+    empty_captions: float = 0.0
+    max_weight: float = 1.0
+    noise_spread: float = 0.0
+    pairs: float = 1.0
+    late: bool = False
+
+
+def _muon(steps: int, lr: float, seed: int, **options: Any) -> Schedule:
+    options = {"warmup": 20, "weight_decay": 0.03, **options}
+    return Schedule(steps=steps, lr=lr, seed=seed, optimiser="muon", **options)
+
+
+_fine = partial(Recipe, batch=32, empty_captions=EMPTY_CAPTIONS, max_weight=40.0)
+
+RECIPES = {
+    "text": Recipe(_muon(1500, 8e-3, 20, warmup=30, weight_decay=0.01, ema=0.99), 64),
+    "base": Recipe(_muon(2400, 8e-3, 21, warmup=100, decay_from=1.0), 32, "text", max_weight=40.0),
+    "base-cfg": _fine(_muon(1800, 5e-3, 22), start="base"),
+    "base-again": _fine(_muon(1000, 4e-3, 25), start="base-cfg"),
+    "base-steady": _fine(_muon(3000, 5e-3, 26), start="base-again", noise_spread=0.05),
+    "base-pairs": _fine(
+        _muon(2600, 5e-3, 28), start="base-steady", noise_spread=0.05, pairs=3.0, late=True
+    ),
+    "base-inpaint": _fine(
+        _muon(400, 3e-3, 24, warmup=30), start="base-steady", max_weight=20.0, noise_spread=0.05
+    ),
+    "upsample": Recipe(_muon(4000, 6e-3, 23, warmup=100, decay_from=0.6), 16, max_weight=20.0),
+    "upsample-steady": Recipe(
+        _muon(400, 2e-3, 27), 16, "upsample", max_weight=20.0, noise_spread=0.05
+    ),
+    "noised-clip": Recipe(Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14), 96),
+    "clean-clip": Recipe(Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15), 96),
+    "evaluator": Recipe(EVALUATOR_SCHEDULE, EVALUATOR_BATCH),
+    "classifier": Recipe(CLASSIFIER_SCHEDULE, CLASSIFIER_BATCH),
+    "autoencoder": Recipe(AUTOENCODER_SCHEDULE, AUTOENCODER_BATCH),
+}
 
 
 class Data:
@@ -145,26 +142,34 @@ class Data:
         self.scenes: list[Scene] = [
             s for s, kept in zip(rendered.scenes, keep, strict=True) if kept
         ][:limit]
+        self._two = np.array([len(scene.objects) == 2 for scene in self.scenes])
 
-    def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, list[str], np.ndarray]:
-        """Images (size, 3, h, w) in -1..1, a fresh caption each, and their indices."""
-        chosen = rng.integers(len(self.images), size=size)
+    def batch(
+        self, rng: np.random.Generator, size: int, pairs: float = 1.0
+    ) -> tuple[Tensor, list[str], np.ndarray]:
+        """Images (size, 3, h, w) in -1..1, a fresh caption each, and their indices; scenes of two
+        objects `pairs` times as often as others.
+        """
+        if pairs == 1:
+            chosen = rng.integers(len(self.images), size=size)
+        else:
+            weights = np.where(self._two, pairs, 1.0)
+            chosen = rng.choice(len(self.images), size, p=weights / weights.sum())
         pictures = torch.from_numpy(self.images[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1
         captions = [describe(self.scenes[i], rng) for i in chosen]
         return pictures, captions, chosen
 
 
-def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> TextUNet:
-    """Base, its classifier-free and inpainting fine-tunes, or the upsampler on crops."""
-    tokenizer, config, schedule = WordTokenizer(), model.config, SCHEDULES[name]
+def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> None:
+    """Base, its fine-tunes, or the upsampler on crops; the model is left with averaged weights."""
+    tokenizer, config, recipe = WordTokenizer(), model.config, RECIPES[name]
     diffusion = Diffusion(config.noise_schedule)
     # On a CPU without matrix units, convolutions this narrow are slower under autocast.
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    dropped = 0.0 if config.super_res or name == "base" else EMPTY_CAPTIONS
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-        x, captions, _ = data.batch(rng, BATCH[name])
-        captions = ["" if rng.random() < dropped else c for c in captions]
+        x, captions, _ = data.batch(rng, recipe.batch, recipe.pairs)
+        captions = ["" if rng.random() < recipe.empty_captions else c for c in captions]
         low_res = known = None
         if config.super_res:
             x, low_res = _crops(x, rng)
@@ -172,12 +177,13 @@ def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) 
             known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1]))
         tokens, mask = padded(tokenizer, captions, config.text_ctx)
         batch = Batch(x, tokens, mask, low_res, known).to(torch.device(device))
-        spread = NOISE_SPREAD.get(name, 0.0)
-        return unet_loss(model, diffusion, batch, torch_rng, dtype, MAX_WEIGHT[name], spread)
+        return unet_loss(
+            model, diffusion, batch, torch_rng, dtype,
+            recipe.max_weight, recipe.noise_spread, recipe.late,
+        )  # fmt: skip
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    train(model, loss, schedule, work / f"{name}.pt")
-    return model
+    train(model, loss, recipe.schedule, work / f"{name}.pt")
 
 
 def _crops(x: Tensor, rng: np.random.Generator, size: int = 64) -> tuple[Tensor, Tensor]:
@@ -198,18 +204,17 @@ def _crops(x: Tensor, rng: np.random.Generator, size: int = 64) -> tuple[Tensor,
     return x, ((low.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 
-def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> Clip:
+def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> None:
     """The noised CLIP (sees x_t and t of the base model's schedule) or the clean one."""
-    tokenizer, config = WordTokenizer(), model.config
+    tokenizer, config, recipe = WordTokenizer(), model.config, RECIPES[name]
     diffusion = Diffusion("squaredcos_cap_v2")
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-        x, captions, _ = data.batch(rng, BATCH[name])
+        x, captions, _ = data.batch(rng, recipe.batch)
         batch = Batch(x, *ended(tokenizer, captions, config.max_text_len)).to(torch.device(device))
         return clip_loss(model, diffusion, batch, torch_rng)
 
-    train(model.to(device), loss, SCHEDULES[name], work / f"{name}.pt")
-    return model
+    train(model.to(device), loss, recipe.schedule, work / f"{name}.pt")
 
 
 def _text(data: Path, work: Path, device: str) -> None:
@@ -219,54 +224,40 @@ def _text(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
     start = work / "start.safetensors"
     model = load_unet(start).requires_grad_(True) if start.exists() else TextUNet(BASE)
-    captions = Captions()
+    captions, recipe = Captions(), RECIPES["text"]
     parser = Parser(model).to(device)
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-        return parsing_loss(parser, captions.batch(rng, BATCH["text"]), BASE.text_ctx)
+        return parsing_loss(parser, captions.batch(rng, recipe.batch), BASE.text_ctx)
 
-    train(parser, loss, SCHEDULES["text"], work / "text.pt")
+    train(parser, loss, recipe.schedule, work / "text.pt")
     _save("text", work, model)
 
 
-def _base(data: Path, work: Path, device: str) -> None:
-    model = load_unet(work / "text.safetensors").requires_grad_(True)
-    _unet("base", Data(data, 32, True), model, work, device)
+def _base(name: str) -> Callable[[Path, Path, str], None]:
+    """The base model, going on from an earlier recipe's."""
 
+    def make(data: Path, work: Path, device: str) -> None:
+        model = load_unet(work / f"{RECIPES[name].start}.safetensors")
+        if name == "base-inpaint":
+            model = grown(model)
+        train_unet(name, Data(data, 32, True), model.requires_grad_(True), work, device)
+        _save(name, work, model)
 
-def _base_cfg(data: Path, work: Path, device: str) -> None:
-    model = load_unet(work / "base.safetensors").requires_grad_(True)
-    _unet("base-cfg", Data(data, 32, True), model, work, device)
-
-
-def _base_again(data: Path, work: Path, device: str) -> None:
-    model = load_unet(work / "base-cfg.safetensors").requires_grad_(True)
-    _unet("base-again", Data(data, 32, True), model, work, device)
-
-
-def _base_steady(data: Path, work: Path, device: str) -> None:
-    model = load_unet(work / "base-again.safetensors").requires_grad_(True)
-    _unet("base-steady", Data(data, 32, True), model, work, device)
-
-
-def _base_inpaint(data: Path, work: Path, device: str) -> None:
-    model = grown(load_unet(work / "base-steady.safetensors")).requires_grad_(True)
-    _unet("base-inpaint", Data(data, 32, True), model, work, device)
+    return make
 
 
 def _upsample(data: Path, work: Path, device: str) -> None:
     torch.manual_seed(0)
-    pictures = Data(data, 128, True, 8000)
-    _unet("upsample", pictures, TextUNet(UPSAMPLE), work, device)
+    model = TextUNet(UPSAMPLE)
+    train_unet("upsample", Data(data, 128, True, 8000), model, work, device)
+    _save("upsample", work, model)
 
 
 def _upsample_steady(data: Path, work: Path, device: str) -> None:
     model = load_unet(work / "upsample.safetensors").requires_grad_(True)
-    _unet("upsample-steady", Data(data, 128, True, 8000), model, work, device)
-
-
-def _unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> None:
-    _save(name, work, train_unet(name, data, model, work, device))
+    train_unet("upsample-steady", Data(data, 128, True, 8000), model, work, device)
+    _save("upsample-steady", work, model)
 
 
 def _evaluator(data: Path, work: Path, device: str) -> None:
@@ -288,12 +279,13 @@ def _autoencoder(data: Path, work: Path, device: str) -> None:
 
 
 def _clip(name: str, config: ClipConfig, training: bool) -> Callable[..., None]:
-    def recipe(data: Path, work: Path, device: str) -> None:
+    def make(data: Path, work: Path, device: str) -> None:
         torch.manual_seed(0)
-        pictures = Data(data, config.image_size, training)
-        _save(name, work, train_clip(name, pictures, Clip(config), work, device))
+        model = Clip(config)
+        train_clip(name, Data(data, config.image_size, training), model, work, device)
+        _save(name, work, model)
 
-    return recipe
+    return make
 
 
 def _save(
@@ -303,20 +295,16 @@ def _save(
     reached: dict[str, float | dict[str, float]] | None = None,
 ) -> None:
     state = torch.load(work / f"{name}.pt", weights_only=True)
-    notes = {"schedule": dataclasses.asdict(SCHEDULES[name]), "batch": BATCH[name],
+    notes = {**dataclasses.asdict(RECIPES[name]),
              "steps_done": state["step"], "final_loss": state["history"][-1][1],
              **(reached or {})}  # fmt: skip
     config = model.config if isinstance(model, TextUNet | Clip) else None
     save(work / f"{name}.safetensors", model.to("cpu"), config, notes)
 
 
-RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
+MAKERS: dict[str, Callable[[Path, Path, str], None]] = {
     "text": _text,
-    "base": _base,
-    "base-cfg": _base_cfg,
-    "base-again": _base_again,
-    "base-steady": _base_steady,
-    "base-inpaint": _base_inpaint,
+    **{name: _base(name) for name in RECIPES if name.startswith("base")},
     "upsample": _upsample,
     "upsample-steady": _upsample_steady,
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
@@ -330,7 +318,7 @@ RECIPES: dict[str, Callable[[Path, Path, str], None]] = {
 def main() -> None:
     """Train one model of the miniature."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=list(RECIPES))
+    parser.add_argument("model", choices=list(MAKERS))
     parser.add_argument("--data", type=Path, required=True, help="folder of rendered shards")
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and results")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -338,7 +326,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    RECIPES[options.model](options.data, options.work, options.device)
+    MAKERS[options.model](options.data, options.work, options.device)
 
 
 if __name__ == "__main__":

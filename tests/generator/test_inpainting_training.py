@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from .test_sampling import TINY, TINY_UP
 def test_a_grown_model_predicts_what_it_did_whatever_is_known(config: UNetConfig):
     model = with_recipe_weights(TextUNet(config))
     larger = grown(model)
-    assert larger.config == dataclasses.replace(config, inpaint=True)
+    assert larger.config == replace(config, inpaint=True)
     size = config.image_size
     x, image = (random_input(seed, (2, 3, size, size)) for seed in (1, 2))
     mask = torch.from_numpy(known_regions(np.random.default_rng(0), 2, size))
@@ -57,18 +57,19 @@ def test_the_miniatures_inpainting_recipe_trains_on_from_the_fine_tuned_base(tmp
     class FewPictures:
         def __init__(self, *args, **kwargs): ...
 
-        def batch(self, rng: np.random.Generator, size: int):
+        def batch(self, rng: np.random.Generator, size: int, pairs: float):
             chosen = rng.integers(2, size=size)
             flat = torch.tensor([-0.5, 0.5])[torch.from_numpy(chosen)]
             pictures = flat[:, None, None, None].expand(-1, 3, 16, 16)
             return pictures, [("a red cube", "a blue cube")[i] for i in chosen], chosen
 
     monkeypatch.setattr(tabletop, "Data", FewPictures)
-    monkeypatch.setitem(tabletop.SCHEDULES, "base-inpaint", Schedule(3, 1e-3, warmup=1, ema=0.5))
-    monkeypatch.setitem(tabletop.BATCH, "base-inpaint", 4)
+    short = Schedule(3, 1e-3, warmup=1, ema=0.5)
+    recipe = replace(tabletop.RECIPES["base-inpaint"], schedule=short, batch=4)
+    monkeypatch.setitem(tabletop.RECIPES, "base-inpaint", recipe)
     start = with_recipe_weights(TextUNet(TINY))
     save(tmp_path / "base-steady.safetensors", start, TINY, {})
-    tabletop.RECIPES["base-inpaint"](tmp_path, tmp_path, "cpu")
+    tabletop.MAKERS["base-inpaint"](tmp_path, tmp_path, "cpu")
     trained = load_unet(tmp_path / "base-inpaint.safetensors")
     assert trained.config.inpaint
     first = trained.input_blocks[0][0].weight
