@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elo import EloFit, fit_batch
-from .intervals import ROUNDING, Interval, no_difference
+from .intervals import NO_VARIATION, ROUNDING, Interval, no_difference
 from .votes import Ballot
 from .win_matrix import cluster_wins
 
@@ -66,7 +66,7 @@ class Bootstrap:
             for end, q in ((-np.inf, tail), (np.inf, 1 - tail))
         )
         if not high - low > ROUNDING:
-            return Interval.undefined("raters show no variation to estimate it from", self.level)
+            return Interval.undefined(NO_VARIATION, self.level)
         return Interval(float(low), float(high), self.level)
 
 
@@ -103,7 +103,8 @@ def bootstrap(
     for group in range(fit.groups.max(initial=-1) + 1):
         members = np.flatnonzero(fit.groups == group)
         if len(members) > 1:
-            draws[:, members] = fit_batch(resampled[:, members][:, :, members])
+            of_group = resampled[:, members][:, :, members]
+            draws[:, members] = fit_batch(of_group, fit.scores[members])
     return Bootstrap(fit, draws, level, method)
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from .curves import wald
+from .curves import NO_TEST, wald
 from .elo import fit_elo
 from .errors import AnalysisError
-from .intervals import sandwich
-from .votes import ballots
+from .intervals import Sandwich, sandwich
+from .votes import ballots, counted
 from .win_matrix import win_matrix
 
 _MARK = "\x1f"  # between category and arm, in no name
@@ -62,21 +62,8 @@ def by_category(
     Raises:
         AnalysisError: votes carry no prompt ids, or none of a category.
     """
-    if "prompt_id" not in votes:
-        raise AnalysisError(
-            "Scores by category need votes with a prompt_id; found "
-            f"{', '.join(map(str, votes.columns))}."
-        )
-    chosen = (votes["question"] == question) & (votes["rater_kind"] == rater_kind)
-    category = votes["prompt_id"].astype(str).map(dict(categories))
-    mine = votes[(chosen & category.notna()).to_numpy()].reset_index(drop=True)
-    named = category[(chosen & category.notna())].astype(str).to_numpy()
-    if mine.empty:
-        raise AnalysisError(
-            f"No vote on {question} is on a prompt with a category; the {len(categories)} prompts "
-            "named should be among the votes' prompt ids."
-        )
-    arms = list(votes["arm_left"].cat.categories)
+    mine, named = _of_categories(votes, categories, question, rater_kind)
+    arms = list(mine["arm_left"].cat.categories)
     kinds = list(dict.fromkeys(named))
     labels = [kind + _MARK + arm for kind in kinds for arm in arms]
     for side in ("arm_left", "arm_right"):
@@ -92,25 +79,50 @@ def by_category(
         given = int(fit.comparisons[i].sum())
         rows.append((kind, arm, fit.scores[i], bounds.low, bounds.high, given, bounds.reason))
     columns = ["category", "arm", "elo", "low", "high", "votes", "reason"]
-    table = pd.DataFrame(rows, columns=columns)
-    finite = np.isfinite(fit.scores).reshape(len(kinds), len(arms))
-    linked = all(len(set(fit.groups.reshape(finite.shape)[k][finite[k]])) == 1
-                 for k in range(len(kinds)))  # fmt: skip
+    return CategoryScores(
+        pd.DataFrame(rows, columns=columns), *_test(intervals, len(kinds), len(arms))
+    )
+
+
+def _of_categories(
+    votes: pd.DataFrame, categories: Mapping[str, str], question: str, rater_kind: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Votes of one ballot that count and whose prompt has a category, and those categories."""
+    if "prompt_id" not in votes:
+        raise AnalysisError(
+            "Scores by category need votes with a prompt_id; found "
+            f"{', '.join(map(str, votes.columns))}."
+        )
+    of_ballot = (votes["question"] == question) & (votes["rater_kind"] == rater_kind)
+    category = votes["prompt_id"].astype(str).map(dict(categories))
+    chosen = of_ballot.to_numpy() & category.notna().to_numpy() & counted(votes)
+    if not chosen.any():
+        raise AnalysisError(
+            f"No vote on {question} is on a prompt with a category; the {len(categories)} prompts "
+            "named should be among the votes' prompt ids."
+        )
+    return votes[chosen].reset_index(drop=True), list(category[chosen].astype(str))
+
+
+def _test(intervals: Sandwich, kinds: int, arms: int) -> tuple[float, int, float, float, str]:
+    """F, its degrees of freedom, p and why there is none, of scores stacked by category."""
+    fit = intervals.fit
+    finite = np.isfinite(fit.scores).reshape(kinds, arms)
+    groups = fit.groups.reshape(kinds, arms)
+    linked = all(len(set(groups[k][finite[k]])) == 1 for k in range(kinds))
     shared = np.flatnonzero(finite.all(axis=0))
-    if len(kinds) < 2 or len(shared) < 2 or not linked:
+    if kinds < 2 or len(shared) < 2 or not linked:
         reason = "two categories, and two arms linked in each of them, are needed to compare"
-        return CategoryScores(table, np.nan, 0, np.nan, np.nan, reason)
+        return np.nan, 0, np.nan, np.nan, reason
     contrasts = []
-    for k in range(1, len(kinds)):
+    for k in range(1, kinds):
         for arm in shared[1:]:
-            weights = np.zeros((len(kinds), len(arms)))
+            weights = np.zeros((kinds, arms))
             weights[0, [arm, shared[0]]] = 1, -1
             weights[k, [arm, shared[0]]] = -1, 1
             contrasts.append(weights.ravel())
     scores = np.where(np.isfinite(fit.scores), fit.scores, 0.0)
     f, df2 = wald(intervals, np.array(contrasts), np.array(contrasts) @ scores)
     if np.isnan(f):
-        reason = intervals.reason or "too few raters or prompts to test"
-        return CategoryScores(table, np.nan, 0, np.nan, np.nan, reason)
-    p = float(fdtrc(len(contrasts), df2, f))
-    return CategoryScores(table, f, len(contrasts), df2, p)
+        return np.nan, 0, np.nan, np.nan, intervals.reason or NO_TEST
+    return f, len(contrasts), df2, float(fdtrc(len(contrasts), df2, f)), ""

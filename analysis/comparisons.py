@@ -1,10 +1,11 @@
 """Every two arms compared, with the chance of a false claim held over all of them together.
 
 Of 16 arms' 120 differences six leave zero out of their 95% intervals by luck alone. Intervals and
-p-values here are simultaneous: with the stated probability *no* interval of a table misses. Their
-common quantile is that of the largest |t| among correlated differences (Hothorn, Bretz & Westfall
-2008, doi:10.1002/bimj.200810425), by simulation from the scores' own covariance, which is less
-strict than Bonferroni since differences share arms.
+p-values here are simultaneous: with the stated probability *no* interval of a table misses. They
+come from the smallest p-value among correlated differences (Hothorn, Bretz & Westfall 2008,
+doi:10.1002/bimj.200810425), which is less strict than Bonferroni since differences share arms. It
+is drawn from normal differences and carried to each difference's own t, since each has a variance
+estimated for itself: one t for all would be too narrow with few raters (docs/statistics.md).
 
 Rank sets follow from the differences (Mogstad, Romano, Shaikh & Wilhelm 2024,
 doi:10.1093/restud/rdad006): an arm's rank is at best one more than the number of arms that
@@ -19,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from .intervals import Sandwich, difference_contrast
+from .intervals import Sandwich, difference_contrast, inverse_information
 
-_BLOCK = 4_000_000  # of simulated t values held at once
+_BLOCK = 4_000_000  # simulated values held at once
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Comparisons:
             together), distinct (whether `arm` is above at the stated level), reason (why there
             is no interval).
         ranks: a row an arm, best first: arm, rank, best, worst (the rank set); ranks are counted
-            among arms with a finite score, others have 0 and a reason.
-        critical: the common quantile that replaces t's (about 1.96 for a single comparison).
+            among the arms of a group with finite scores, others have 0 and a reason.
+        critical: what replaces t's quantile where degrees of freedom are fewest.
         level: confidence level of the whole table.
     """
 
@@ -56,7 +57,7 @@ class Simultaneous:
         high: (Q,) upper ends.
         p: (Q,) two-sided p-values, each contrast alone.
         p_adjusted: (Q,) p-values for all together.
-        critical: the common quantile.
+        critical: what replaces t's quantile where degrees of freedom are fewest.
     """
 
     low: NDArray[np.float64]
@@ -71,7 +72,7 @@ def compare_arms(intervals: Sandwich, draws: int = 20_000, seed: int = 0) -> Com
 
     Args:
         intervals: `sandwich(fit, ballot)`.
-        draws: of the largest |t|; p_adjusted is a multiple of 1 / (draws + 1).
+        draws: of the smallest p; p_adjusted is a multiple of 1 / (draws + 1).
         seed: of the draws.
     """
     fit = intervals.fit
@@ -105,7 +106,7 @@ def simultaneous(
         intervals: `sandwich(fit, ballot)`.
         contrasts: (Q, K) weights, zero for arms without a finite score; for example `np.eye(K)`
             for the scores of a leaderboard.
-        draws: of the largest |t|.
+        draws: of the smallest p.
         seed: of the draws.
     """
     Q = len(contrasts)
@@ -115,39 +116,47 @@ def simultaneous(
     scores = np.where(np.isfinite(intervals.fit.scores), intervals.fit.scores, 0.0)
     values = contrasts @ scores
     errors = np.sqrt([intervals.covariance.variance(c) for c in contrasts])
-    df = np.maximum([intervals.covariance.df(c) for c in contrasts], 1.0)
-    t = np.abs(values) / np.maximum(errors, 1e-300)
-    largest = _largest_t(intervals, contrasts, float(df.min()), draws, seed)
-    critical = float(np.quantile(largest, intervals.level))
-    beyond = draws - np.searchsorted(np.sort(largest), t, side="left")
-    # Contrasts with more votes behind them have more degrees of freedom than the scarcest one.
-    end = (1 + intervals.level) / 2
-    widths = errors * critical * stdtrit(df, end) / stdtrit(df.min(), end)
+    df = np.maximum([intervals.covariance.df(c) for c in contrasts], 0.5)
+    p = 2 * stdtr(df, -np.abs(values) / np.maximum(errors, 1e-300))
+    largest = np.sort(_largest_normal(_correlating(intervals), contrasts, draws, seed))
+    quantiles = stdtrit(df, ndtr(np.quantile(largest, intervals.level)))
+    beyond = draws - np.searchsorted(largest, -ndtri(p / 2), side="left")
     return Simultaneous(
-        values - widths,
-        values + widths,
-        2 * stdtr(df, -t),
-        (beyond + 1) / (draws + 1),
-        critical,
+        values - errors * quantiles,
+        values + errors * quantiles,
+        p,
+        np.maximum((beyond + 1) / (draws + 1), p),
+        float(quantiles.max()),
     )
 
 
-def _largest_t(
-    intervals: Sandwich, contrasts: NDArray[np.float64], df: float, draws: int, seed: int
+def _correlating(intervals: Sandwich) -> NDArray[np.float64]:
+    """(K, K) covariance of scores to take correlations from.
+
+    What few raters show of it has few dimensions and would claim that differences go together, so
+    it is mixed with that of independent votes, as if of K raters more.
+    """
+    K = len(intervals.fit.arms)
+    shown, alone = intervals.covariance.matrix(np.eye(K)), inverse_information(intervals.fit)
+    df = min(c.effective_clusters(np.ones(K)) for c in intervals.covariance.concentrations) - 1
+    scale = np.trace(shown) / max(np.trace(alone), 1e-300)
+    return (df * shown + K * scale * alone) / (df + K)
+
+
+def _largest_normal(
+    covariance: NDArray[np.float64], contrasts: NDArray[np.float64], draws: int, seed: int
 ) -> NDArray[np.float64]:
-    """(draws,) largest |t| of contrasts drawn from the scores' multivariate t distribution."""
+    """(draws,) largest |z| among standardised contrasts of scores of that covariance."""
     rng = np.random.default_rng(seed)
-    K = contrasts.shape[1]
-    values, vectors = np.linalg.eigh(intervals.covariance.matrix(np.eye(K)))
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    spread = contrasts @ root
+    values, vectors = np.linalg.eigh(covariance)
+    spread = contrasts @ (vectors * np.sqrt(np.maximum(values, 0.0)))
     spread /= np.maximum(np.linalg.norm(spread, axis=1, keepdims=True), 1e-300)
     largest = np.empty(draws)
     block = max(1, _BLOCK // len(contrasts))
     for start in range(0, draws, block):
         size = min(block, draws - start)
-        normal = np.abs(rng.standard_normal((size, K)) @ spread.T).max(axis=1)
-        largest[start : start + size] = normal / np.sqrt(rng.chisquare(df, size) / df)
+        normal = rng.standard_normal((size, len(covariance))) @ spread.T
+        largest[start : start + size] = np.abs(normal).max(axis=1)
     return largest
 
 
@@ -162,8 +171,13 @@ def _rank_sets(
             above[j] += 1
             below[i] += 1
     rows = []
-    for i in np.argsort(-np.where(finite, fit.scores, -np.inf), kind="stable"):
-        rank = int((fit.scores[finite] > fit.scores[i]).sum()) + 1 if finite[i] else 0
-        best, worst = (above[i] + 1, finite.sum() - below[i]) if finite[i] else (0, 0)
-        rows.append((fit.arms[i], rank, int(best), int(worst), fit.reasons[i]))
+    order = np.lexsort([-np.where(finite, fit.scores, -np.inf), np.where(finite, fit.groups, 0),
+                        ~finite])  # fmt: skip
+    for i in order:
+        rank = best = worst = 0
+        if finite[i]:
+            others = finite & (fit.groups == fit.groups[i])
+            rank = int((fit.scores[others] > fit.scores[i]).sum()) + 1
+            best, worst = int(above[i]) + 1, int(others.sum() - below[i])
+        rows.append((fit.arms[i], rank, best, worst, fit.reasons[i]))
     return pd.DataFrame(rows, columns=["arm", "rank", "best", "worst", "reason"])

@@ -117,7 +117,12 @@ def _measures(votes: pd.DataFrame) -> list[Measure]:
         Measure("raters", len(each), len(each)),
         _votes_per_rater(each),
         _share("tie_share", tied, raters, "no votes"),
-        _share("side_bias", left[decided], raters[decided], "every vote is a tie"),
+        _share(
+            "side_bias",
+            left[decided],
+            raters[decided],
+            "every vote is a tie" if len(kept) else "no votes",
+        ),
         *_response_times(kept, raters),
         *agreement(kept),
         repeat_consistency(kept),

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc
 
 from .errors import AnalysisError
-from .intervals import Interval, Sandwich
+from .intervals import NO_VARIATION, ROUNDING, Interval, Sandwich
 
 GRID = 61  # scales at which curves are tabled
+NO_TEST = "raters or prompts are too few, or too alike, for a test"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def scale_curves(
         (curve.strategy, scale, float(contrast @ scores), bounds.low, bounds.high, bounds.reason)
         for curve in curves
         for scale, contrast in zip(curve.grid(), curve.contrasts(curve.grid()) - zero, strict=True)
-        for bounds in [intervals.contrast(contrast)]
+        for bounds in [_from_anchor(intervals, contrast)]
     ]
     tests = [
         _test(intervals, first, second, scores, drawn)
@@ -110,6 +111,13 @@ def scale_curves(
                      "high", "reason"],
         ),
     )  # fmt: skip
+
+
+def _from_anchor(intervals: Sandwich, contrast: NDArray[np.float64]) -> Interval:
+    """Of a point of a curve; the anchor's own point, where it is one, is zero by definition."""
+    if np.abs(contrast).max(initial=0.0) < 1e-9:
+        return Interval(0.0, 0.0, intervals.level)
+    return intervals.contrast(contrast)
 
 
 def _curves(intervals: Sandwich, arms: pd.DataFrame) -> list[_Curve]:
@@ -175,11 +183,13 @@ def _natural_spline(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArr
 def draw_scores(
     intervals: Sandwich, scores: NDArray[np.float64], draws: int, seed: int
 ) -> NDArray[np.float64]:
-    """(R, K) scores as they could have come out, multivariate t; empty without intervals."""
+    """(R, K) scores as they could have come out, multivariate t; empty where nothing shows that."""
     if intervals.reason:
         return np.empty((0, len(scores)))
     rng = np.random.default_rng(seed)
     values, vectors = np.linalg.eigh(intervals.covariance.matrix(np.eye(len(scores))))
+    if not values.max(initial=0.0) > ROUNDING**2:
+        return np.empty((0, len(scores)))
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     df = max(intervals.df, 1)
     normal = rng.standard_normal((draws, len(scores))) @ root.T
@@ -197,7 +207,7 @@ def _best(
     contrasts = curve.contrasts(grid)
     top = int(np.argmax(contrasts @ scores))
     elo = intervals.contrast(contrasts[top] - zero)
-    reason = intervals.reason
+    reason = intervals.reason or ("" if len(drawn) else NO_VARIATION)
     low = high = np.nan
     if len(drawn):
         tail = (1 - intervals.level) / 2
@@ -236,7 +246,7 @@ def _test(
     contrasts = first.contrasts(points) - second.contrasts(points)
     f, df2 = wald(intervals, contrasts, contrasts @ scores)
     if np.isnan(f):
-        return (*names, *nothing, *tail, intervals.reason or "too few raters or prompts to test")
+        return (*names, *nothing, *tail, intervals.reason or NO_TEST)
     q = len(points)
     return (*names, f, q, df2, float(fdtrc(q, df2, f)), *tail, "")
 
@@ -259,7 +269,7 @@ def wald(
         values: (Q,) their estimates.
 
     Returns:
-        F with (Q, second) degrees of freedom; NaN twice where clusters are too few.
+        F with (Q, second) degrees of freedom; NaN twice where clusters are too few or too alike.
     """
     if intervals.reason:
         return np.nan, np.nan
@@ -269,5 +279,8 @@ def wald(
     if left < 1:
         return np.nan, np.nan
     covariance = intervals.covariance.matrix(contrasts)
+    spread = np.linalg.eigvalsh(covariance)
+    if not spread[0] > max(ROUNDING**2, 1e-10 * spread[-1]):
+        return np.nan, np.nan
     statistic = float(values @ np.linalg.solve(covariance, values))
     return statistic * left / (df * q), left

@@ -23,6 +23,8 @@ from .win_matrix import one_group, reachable, strong_groups
 ELO_PER_NAT = 400 / np.log(10)
 """Elo points in one unit of log-odds: 173.7."""
 
+_CACHED = 1 << 16  # counts fitted together, so that what is made of them stays in the cache
+
 
 @dataclass(frozen=True)
 class EloFit:
@@ -125,7 +127,9 @@ def fit_elo(
     return EloFit(names, scores, groups, tuple(reasons), _group_notes(wins, groups, names), wins)
 
 
-def fit_batch(wins: NDArray[np.float64]) -> NDArray[np.float64]:
+def fit_batch(
+    wins: NDArray[np.float64], start: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Mean-zero Elo scores of many win matrices at once; NaN rows where no finite fit exists.
 
     Newton's method with the step ln(1 + d)/d, d the largest change of a difference: the loss is
@@ -134,22 +138,28 @@ def fit_batch(wins: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Args:
         wins: (R, K, K) counts.
+        start: (K,) scores to begin at, where they are known about; zeros by default.
 
     Returns:
         (R, K) float64.
     """
-    scores = np.full(wins.shape[:2], np.nan)
-    finite = one_group(wins)
-    scores[finite] = _newton(wins[finite]) * ELO_PER_NAT
+    R, K, _ = wins.shape
+    scores = np.full((R, K), np.nan)
+    begin = np.zeros(K) if start is None else start / ELO_PER_NAT
+    finite = np.flatnonzero(one_group(wins))
+    together = max(1, _CACHED // (K * K))
+    for first in range(0, len(finite), together):
+        rows = finite[first : first + together]
+        scores[rows] = _newton(wins[rows], begin) * ELO_PER_NAT
     return scores
 
 
-def _newton(wins: NDArray[np.float64]) -> NDArray[np.float64]:
+def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
     """(R, K) minimisers in log-odds for (R, K, K) counts known to have one."""
     R, K, _ = wins.shape
     counts = wins + wins.transpose(0, 2, 1)
     won = wins.sum(axis=2)
-    theta = np.zeros((R, K))
+    theta = np.tile(start, (R, 1))
     diagonal = np.arange(K)
     for _ in range(200):
         p = expit(theta[:, :, None] - theta[:, None, :])
@@ -158,7 +168,7 @@ def _newton(wins: NDArray[np.float64]) -> NDArray[np.float64]:
         hessian = -expected * (1 - p)
         curvature = -hessian.sum(axis=2)
         hessian[:, diagonal, diagonal] = curvature
-        # The loss is flat along (1, …, 1); this term keeps the mean where it is: at zero.
+        # The loss is flat along (1, …, 1); this term keeps the mean where it is.
         hessian += curvature.mean(axis=1)[:, None, None] / K
         step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
         largest = np.ptp(step, axis=1)
@@ -187,13 +197,17 @@ def _unbounded(won: float, lost: float) -> tuple[float, str]:
     if won == lost == 0:
         return np.nan, "no votes"
     if lost == 0:
-        return np.inf, f"won all of its {won:g} comparisons: its score has no upper bound"
+        return np.inf, f"won {_all_of(won)}: its score has no upper bound"
     if won == 0:
-        return -np.inf, f"lost all of its {lost:g} comparisons: its score has no lower bound"
+        return -np.inf, f"lost {_all_of(lost)}: its score has no lower bound"
     return np.nan, (
         "always beat the arms below it and always lost to those above: its distance to them has "
         "no bound"
     )
+
+
+def _all_of(comparisons: float) -> str:
+    return "its only comparison" if comparisons == 1 else f"all of its {comparisons:g} comparisons"
 
 
 def _group_notes(

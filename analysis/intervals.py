@@ -28,6 +28,8 @@ Clustering = Literal["auto", "two-way", "rater", "vote"]
 ROUNDING = 1e-9
 """A half-width below this is nothing but rounding errors."""
 
+NO_VARIATION = "raters show no variation to estimate it from"
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -122,7 +124,7 @@ class RobustCovariance:
             )
         half = float(stdtrit(df, (1 + level) / 2) * np.sqrt(self.variance(contrast)))
         if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
-            return Interval.undefined("raters show no variation to estimate it from", level)
+            return Interval.undefined(NO_VARIATION, level)
         return Interval(value - half, value + half, level)
 
 
@@ -160,21 +162,9 @@ def robust_covariance(
     found = [at.covariance(c[chosen], n) for c, n in zip(clusters, counts, strict=True)]
     covariances = [covariance for covariance, _ in found]
     if clustering == "two-way":
-        both, cells = _cells(clusters[0][chosen], clusters[1][chosen], counts)
-        covariances.append(at.plain(both, cells))
+        both = (clusters[0][chosen], clusters[1][chosen])
+        covariances.append(at.crossed(*both, (counts[0], counts[1])))
     return RobustCovariance(np.stack(covariances), tuple(c for _, c in found), method)
-
-
-def _cells(
-    first: NDArray[np.int64], second: NDArray[np.int64], counts: list[int]
-) -> tuple[NDArray[np.int64], int]:
-    """Codes of the pairs (rater, prompt) that occur, without gaps, and how many there are."""
-    codes = first * counts[1] + second
-    if counts[0] * counts[1] <= 8 * len(codes):
-        present = np.bincount(codes, minlength=counts[0] * counts[1]) > 0
-        return (np.cumsum(present) - 1)[codes], int(present.sum())
-    _, dense = np.unique(codes, return_inverse=True)
-    return dense, int(dense.max(initial=-1)) + 1
 
 
 @dataclass(frozen=True)
@@ -262,25 +252,32 @@ def sandwich(
         level: confidence level, between 0 and 1.
     """
     gaps = fit.differences()
-    together = fit.groups[ballot.left] == fit.groups[ballot.right]
-    kept = None if together.all() else np.flatnonzero(together)
-    chosen = slice(None) if kept is None else kept  # votes between groups don't move finite scores
+    kept = _within_groups(fit, ballot)
+    chosen = slice(None) if kept is None else kept
     left, right = ballot.left[chosen], ballot.right[chosen]
     p = win_probability(np.where(np.isfinite(gaps), gaps, 0.0))
-    expected = p[left, right]
+    cell = left * len(p) + right
     at = Linearised(
         (Column(left), Column(right, -1.0)),
-        (ballot.left_wins[chosen] - expected)[None],
-        (expected * (1 - expected))[None, None],
-        _inverse_information(fit, p),
+        (ballot.left_wins[chosen] - p.ravel().take(cell))[None],
+        (p * (1 - p)).ravel().take(cell)[None, None],
+        inverse_information(fit),
         ELO_PER_NAT,
     )
     return Sandwich(fit, robust_covariance(at, ballot, clustering, kept), level)
 
 
-def _inverse_information(fit: EloFit, p: NDArray[np.float64]) -> NDArray[np.float64]:
+def _within_groups(fit: EloFit, ballot: Ballot) -> NDArray[np.int64] | None:
+    """Votes between arms of one group, None for all; others don't move finite scores."""
+    if (fit.groups == fit.groups[:1]).all():
+        return None
+    return np.flatnonzero(fit.groups[ballot.left] == fit.groups[ballot.right])
+
+
+def inverse_information(fit: EloFit) -> NDArray[np.float64]:
     """(K, K) pseudo-inverse of the loss's Hessian (log-odds), groups apart, mean zero in each."""
     together = fit.groups[:, None] == fit.groups[None, :]
+    p = win_probability(np.where(together, fit.differences(), 0.0))
     laplacian = np.where(together, -fit.comparisons * p * (1 - p), 0.0)
     np.fill_diagonal(laplacian, 0.0)
     np.fill_diagonal(laplacian, -laplacian.sum(axis=1))

@@ -10,7 +10,9 @@ from .intervals import EloIntervals, probability_interval
 
 
 def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -> pd.DataFrame:
-    """Arms with their scores, best first; arms without a number after those with one.
+    """Arms with their scores, best first, arms without a number after those with one.
+
+    Scores of groups that the votes don't link aren't compared: each has ranks of its own.
 
     Args:
         fit: the scores.
@@ -18,9 +20,9 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
         anchor: an arm to measure from; None leaves scores with mean zero.
 
     Returns:
-        rank (1 = highest; 0 where there is no finite score), arm, elo, low, high (of σ_arm, or of
-        σ_arm − σ_anchor), votes (comparisons the arm took part in), win_share (its share of them,
-        ties half; NaN without votes), group, reason.
+        rank (1 = highest of its group; 0 where there is no finite score), arm, elo, low, high (of
+        σ_arm, or of σ_arm − σ_anchor), votes (comparisons the arm took part in), win_share (its
+        share of them, ties half; NaN without votes), group, reason.
     """
     against = None if anchor is None else fit.arms.index(anchor)
     values = fit.scores if against is None else fit.differences()[:, against]
@@ -35,11 +37,12 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
         )
     columns = ["arm", "elo", "low", "high", "votes", "win_share", "group", "reason"]
     table = pd.DataFrame(rows, columns=columns)
-    order = np.lexsort([-table["elo"].fillna(-np.inf), ~np.isfinite(table["elo"])])
-    table = table.iloc[order].reset_index(drop=True)
-    ranks = table["elo"].where(np.isfinite(table["elo"])).rank(ascending=False, method="min")
+    finite = np.isfinite(table["elo"])
+    group = table["group"].where(finite, -1)
+    order = np.lexsort([-table["elo"].fillna(-np.inf), group, ~finite])
+    ranks = table["elo"].where(finite).groupby(group).rank(ascending=False, method="min")
     table.insert(0, "rank", ranks.fillna(0).astype(int))
-    return table
+    return table.iloc[order].reset_index(drop=True)
 
 
 def win_table(fit: EloFit, intervals: EloIntervals) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from scipy.special import ndtri, stdtr
 
 from .curves import draw_scores
 from .errors import AnalysisError
-from .intervals import Interval, Sandwich, clustered_mean, difference_contrast
+from .intervals import NO_VARIATION, Interval, Sandwich, clustered_mean, difference_contrast
 from .tradeoff import metric_info
 from .votes import counted
 
@@ -55,7 +55,7 @@ def rank_agreement(
         value = sign * arms["value"].to_numpy(np.float64)
         rho = float(_spearman(value[None], scores[None, at])[0])
         reason = "" if len(at) > 2 else f"only {len(at)} arms have both"
-        bounds = Interval.undefined(reason or intervals.reason, intervals.level)
+        bounds = Interval.undefined(reason or intervals.reason or NO_VARIATION, intervals.level)
         if len(drawn) and not reason:
             error = _errors(arms)
             redrawn = value + error * rng.standard_normal((draws, len(at)))

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, stdtrit
 
 from .elo import ELO_PER_NAT, fit_elo, win_probability
 from .errors import AnalysisError
@@ -24,6 +24,8 @@ from .votes import Ballot
 from .win_matrix import win_matrix
 
 _MOST_VOTES = 1_000_000
+_MOST_TIES = 0.95
+_FEWEST_RATERS = 3
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,25 @@ def variation_of(ballot: Ballot) -> Variation:
             is kept.
 
     Raises:
-        AnalysisError: the pilot has fewer than two raters, or links no two arms.
+        AnalysisError: the pilot has fewer than two raters, or hardly a vote that is no tie.
     """
     if ballot.raters < 2:
         raise AnalysisError(
             f"The pilot has votes of {ballot.raters} rater(s): at least two are needed to see how "
-            "much they differ. Add raters, or give --taste."
+            "much they differ. Add raters, or plan without a pilot, with --taste."
+        )
+    tied = float((ballot.left_wins == 0.5).mean())
+    if tied > _MOST_TIES:
+        raise AnalysisError(
+            f"The pilot's votes are {tied:.0%} ties: what is left shows nothing of how raters "
+            "differ. Show arms that differ more, or plan without a pilot, with --ties."
         )
     fit = fit_elo(win_matrix(ballot), ballot.arms, prior=1.0)
     taste = _cluster_sd(ballot, fit.win_probabilities(), ballot.rater)
     prompt_effect = Variation().prompt_effect
     if ballot.prompt is not None and ballot.prompt.max() > 0:
         prompt_effect = _cluster_sd(ballot, fit.win_probabilities(), ballot.prompt)
-    return Variation(taste, prompt_effect, float((ballot.left_wins == 0.5).mean()))
+    return Variation(taste, prompt_effect, tied)
 
 
 def _cluster_sd(ballot: Ballot, p: NDArray[np.float64], clusters: NDArray[np.int64]) -> float:
@@ -234,8 +242,9 @@ def _standard_error(design: Design, votes: float) -> float:
 
 
 def _expected_power(design: Design, votes: float, factor: float) -> float:
-    z = float(ndtri((1 + design.level) / 2))
-    return float(ndtr(factor * design.difference / _standard_error(design, votes) - z))
+    clusters = min(votes / design.votes_per_rater, design.prompts or np.inf)
+    t = float(stdtrit(max(clusters - 1, 1.0), (1 + design.level) / 2))
+    return float(ndtr(factor * design.difference / _standard_error(design, votes) - t))
 
 
 def _needed(design: Design, factor: float) -> float:
@@ -244,9 +253,10 @@ def _needed(design: Design, factor: float) -> float:
     def missing(log_votes: float) -> float:
         return _expected_power(design, float(np.exp(log_votes)), factor) - design.power
 
-    start, end = np.log(2 * design.votes_per_rater), np.log(_MOST_VOTES)
+    fewest = float(_FEWEST_RATERS * design.votes_per_rater)
+    start, end = np.log(fewest), np.log(_MOST_VOTES)
     if missing(start) >= 0:
-        return float(2 * design.votes_per_rater)
+        return fewest
     if missing(end) < 0:
         return np.nan
     found = float(np.exp(float(brentq(missing, start, end))))  # pyright: ignore
@@ -263,8 +273,8 @@ def _sizes(design: Design) -> list[float]:
 
 
 def _whole(votes: float, design: Design) -> int:
-    """A whole number of raters' votes, of three raters at least."""
-    return max(3, int(votes // design.votes_per_rater)) * design.votes_per_rater
+    """A whole number of raters' votes, of `_FEWEST_RATERS` at least."""
+    return max(_FEWEST_RATERS, int(votes // design.votes_per_rater)) * design.votes_per_rater
 
 
 def _match(design: Design, sizes: NDArray[np.int64], found: NDArray[np.float64], n: int) -> float:
@@ -315,17 +325,18 @@ def _sentence(design: Design, votes: float, raters: float, factor: float) -> str
 
 
 def _check(design: Design, studies: int) -> None:
+    vary, prompts = design.variation, design.prompts
     for name, value, fine, expected in (
         ("difference", design.difference, 0 < design.difference < 2000, "between 0 and 2000"),
         ("arms", design.arms, 2 <= design.arms <= 100, "2 to 100"),
-        ("prompts", design.prompts, design.prompts is None or design.prompts >= 2, "2 or more"),
-        ("votes per rater", design.votes_per_rater, design.votes_per_rater >= 1, "1 or more"),
+        ("prompts", prompts, prompts is None or 2 <= prompts <= 1e6, "2 to 1,000,000"),
+        ("votes per rater", design.votes_per_rater, 1 <= design.votes_per_rater <= 1e4,
+         "1 to 10,000"),
         ("power", design.power, 0.05 < design.power < 1, "between 0.05 and 1"),
-        ("tie share", design.variation.tie_share, 0 <= design.variation.tie_share < 1, "0 to 1"),
-        ("taste", design.variation.taste, design.variation.taste >= 0, "0 or more"),
-        ("prompt effect", design.variation.prompt_effect, design.variation.prompt_effect >= 0,
-         "0 or more"),
-        ("studies", studies, studies >= 10, "10 or more"),
+        ("tie share", vary.tie_share, 0 <= vary.tie_share <= _MOST_TIES, "0 to 0.95"),
+        ("taste", vary.taste, 0 <= vary.taste <= 2000, "0 to 2000"),
+        ("prompt effect", vary.prompt_effect, 0 <= vary.prompt_effect <= 2000, "0 to 2000"),
+        ("studies", studies, 10 <= studies <= 1e5, "10 to 100,000"),
     ):  # fmt: skip
         if not fine:
             raise AnalysisError(f"{name}: expected {expected}, found {value}.")

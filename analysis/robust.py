@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
-_BLOCK = 1 << 21
+_BLOCK = 1 << 16  # votes at a time, so that what is made of them stays in the cache
+_SUMS = 1 << 23  # sums held at a time, 64 MB
+
+
+Votes = slice | NDArray[np.int64]
+"""Some of the votes: a range of them, or their indices."""
 
 
 @dataclass(frozen=True)
@@ -66,52 +71,77 @@ class Linearised:
         factor = (count - 1) / count
         return self._carried(pull.T @ pull * factor), Concentration(votes, share.T @ share)
 
-    def plain(self, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-        """(P, P) the same without leaving out, for so many clusters that none weighs."""
-        pull = self._sums(self._of(self.residual), clusters, count)
-        return self._carried(pull.T @ pull * count / max(count - 1, 1))
+    def crossed(
+        self, first: NDArray[np.int64], second: NDArray[np.int64], counts: tuple[int, int]
+    ) -> NDArray[np.float64]:
+        """(P, P) the same for the votes that share both clusters, none left out: they are many.
+
+        Args:
+            first: (N,) codes of one clustering.
+            second: (N,) codes of the other.
+            counts: how many clusters each has.
+        """
+        cells, count = _cells(first, second, counts)
+        held = max(1, _SUMS // len(self.bread))
+        meat = np.zeros_like(self.bread)
+        for start in range(0, count, held):
+            size = min(held, count - start)
+            inside = None
+            if size < count:
+                inside = np.flatnonzero((cells >= start) & (cells < start + size))
+            pull = self._sums(self._residual, cells, size, start, inside)
+            meat += pull.T @ pull
+        used = np.count_nonzero(np.bincount(cells, minlength=1))
+        return self._carried(meat * used / max(used - 1, 1))
 
     def independent(self) -> tuple[NDArray[np.float64], Concentration]:
         """(P, P) the same were each vote a cluster of its own."""
         P = len(self.bread)
-        meat, met = np.zeros(P * P), np.zeros(P * P)
-        for first in self.columns:
-            for second in self.columns:
-                values = self.residual[first.component] * self.residual[second.component]
-                key = first.index * P + second.index
-                meat += first.sign * second.sign * np.bincount(key, values, P * P)
-                met += np.bincount(key, minlength=P * P)
-        met = met.reshape(P, P)
-        votes = np.diagonal(met)
-        seen = np.where(votes, votes, 1.0) ** 2
+        meat, met = np.zeros((P, P)), np.zeros((P, P))
         count = self.residual.shape[1]
-        covariance = self._carried(meat.reshape(P, P) * count / max(count - 1, 1))
-        return covariance, Concentration(votes, met / np.multiply.outer(seen, seen))
+        for votes in _blocks(count):
+            for i, first in enumerate(self.columns):
+                row, left = first.index[votes] * P, self.residual[first.component, votes]
+                for second in self.columns[i:]:
+                    key, right = row + second.index[votes], self.residual[second.component, votes]
+                    both = np.bincount(key, left * right, P * P).reshape(P, P)
+                    seen = np.bincount(key, minlength=P * P).reshape(P, P)
+                    meat += first.sign * second.sign * both
+                    met += seen
+                    if second is not first:
+                        meat += first.sign * second.sign * both.T
+                        met += seen.T
+        votes_of = np.diagonal(met)
+        seen = np.where(votes_of, votes_of, 1.0) ** 2
+        covariance = self._carried(meat * count / max(count - 1, 1))
+        return covariance, Concentration(votes_of, met / np.multiply.outer(seen, seen))
 
     def _carried(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.bread @ meat @ self.bread * np.multiply.outer(self.unit, self.unit)
 
-    def _of(self, values: NDArray[np.float64]) -> Callable[[slice], NDArray[np.float64]]:
-        return lambda votes: values[:, votes]
+    def _residual(self, votes: Votes) -> NDArray[np.float64]:
+        return self.residual[:, votes]
 
     def _sums(
         self,
-        values: Callable[[slice], NDArray[np.float64]],
+        values: Callable[[Votes], NDArray[np.float64]],
         clusters: NDArray[np.int64],
         count: int,
+        start: int = 0,
+        inside: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
-        """(G, P) sums over each cluster of each vote's (M,) values carried to the parameters."""
+        """(G, P) sums over each cluster of each vote's (M,) values carried to the parameters.
+
+        Of clusters start … start + G − 1, to which the votes `inside` belong: all, by default.
+        """
         P = len(self.bread)
-        total = None
-        for votes in _blocks(len(clusters)):
-            of_block, base = values(votes), clusters[votes] * P
-            keys = [base + column.index[votes] for column in self.columns]
-            signed = [column.sign * of_block[column.component] for column in self.columns]
-            # One count for all columns: with many clusters the sums themselves are what takes time.
-            part = np.bincount(np.concatenate(keys), np.concatenate(signed), count * P)
-            total = part if total is None else total + part
-        found = np.zeros(count * P) if total is None else np.asarray(total, np.float64)
-        return found.reshape(count, P)
+        total = np.zeros(count * P)
+        for votes in _blocks(len(clusters), inside):
+            of_block, base = values(votes), (clusters[votes] - start) * P
+            for column in self.columns:
+                gather = np.add if column.sign > 0 else np.subtract
+                gather.at(total, base + column.index[votes], of_block[column.component])
+        return total.reshape(count, P)
 
     def _jackknife(
         self, clusters: NDArray[np.int64], count: int, share: float
@@ -121,7 +151,7 @@ class Linearised:
         By the series s + sBA + s(BA)² + …, which never builds A_g: each term costs one pass over
         the votes. Its ratio is the cluster's share of the information, about its share of votes.
         """
-        total = term = self._sums(self._of(self.residual), clusters, count)
+        total = term = self._sums(self._residual, clusters, count)
         for order in range(1, _TERMS):
             if share**order < _NEGLIGIBLE:
                 break
@@ -134,16 +164,17 @@ class Linearised:
 
     def _weighted(
         self, moved: NDArray[np.float64], clusters: NDArray[np.int64]
-    ) -> Callable[[slice], NDArray[np.float64]]:
+    ) -> Callable[[Votes], NDArray[np.float64]]:
         """A block's (M, n) weighted predictors, were each cluster's parameters (G, P) `moved`."""
+        parameters = moved.ravel()
 
-        def values(votes: slice) -> NDArray[np.float64]:
-            predictors = np.zeros((len(self.residual), len(clusters[votes])))
+        def values(votes: Votes) -> NDArray[np.float64]:
+            base = clusters[votes] * moved.shape[1]
+            predictors = np.zeros((len(self.residual), len(base)))
             for column in self.columns:
-                part = moved.ravel()[clusters[votes] * moved.shape[1] + column.index[votes]]
-                (np.add if column.sign > 0 else np.subtract)(
-                    predictors[column.component], part, out=predictors[column.component]
-                )
+                part = parameters.take(base + column.index[votes])
+                add = np.add if column.sign > 0 else np.subtract
+                add(predictors[column.component], part, out=predictors[column.component])
             return np.einsum("abn,bn->an", self.weight[:, :, votes], predictors)
 
         return values
@@ -153,15 +184,28 @@ class Linearised:
         P = len(self.bread)
         met = np.zeros(count * P)
         for votes in _blocks(len(clusters)):
+            base = clusters[votes] * P
             for column in self.columns:
-                key = clusters[votes] * P + column.index[votes]
-                met += np.bincount(key, minlength=count * P)
+                np.add.at(met, base + column.index[votes], 1.0)
         return met.reshape(count, P)
 
 
-def _blocks(votes: int) -> Iterator[slice]:
-    """Slices of so many votes that temporaries stay in little memory."""
+def _blocks(votes: int, inside: NDArray[np.int64] | None = None) -> Iterator[Votes]:
+    """All votes, or those `inside`, a few at a time."""
+    if inside is not None:
+        return (inside[start : start + _BLOCK] for start in range(0, len(inside), _BLOCK))
     return (slice(start, start + _BLOCK) for start in range(0, votes, _BLOCK))
+
+
+def _cells(
+    first: NDArray[np.int64], second: NDArray[np.int64], counts: tuple[int, int]
+) -> tuple[NDArray[np.int64], int]:
+    """(N,) codes of the pairs of clusters, and how many codes there may be: about N at most."""
+    codes = first * counts[1] + second
+    if counts[0] * counts[1] <= len(codes):
+        return codes, counts[0] * counts[1]
+    _, dense = np.unique(codes, return_inverse=True)
+    return dense, int(dense.max(initial=-1)) + 1
 
 
 @dataclass(frozen=True)

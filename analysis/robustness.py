@@ -48,8 +48,9 @@ class Robustness:
 
     @property
     def leaders(self) -> pd.DataFrame:
-        """The rows of analyses that put another arm first."""
-        return self.others[self.others["best"] != self.table["best"].iloc[0]]
+        """The rows of analyses that put another arm first, where one arm is first at all."""
+        first = self.table["best"].iloc[0]
+        return self.others[~self.others["best"].isin(["", first]) & bool(first)]
 
 
 def robustness_of(
@@ -77,7 +78,11 @@ def robustness_of(
     of_categories = _by_category(result, votes, categories or {})
     before = _of_largest_group(result)
     for name, scores, note in _models(result, fitted, of_categories):
-        tau, best, change, reason = order_change(ballot.arms, before, scores)
+        both = np.isfinite(before) & np.isfinite(scores)
+        if both.sum() < 2:
+            continue
+        tau, change, reason = order_change(before, scores, both[:, None] & both)
+        best = ballot.arms[int(np.argmax(np.where(both, scores, -np.inf)))]
         rows.append((name, ballot.votes, ballot.raters, tau, best, change, reason or note))
     columns = ["analysis", "votes", "raters", "kendall_tau", "best", "largest_change", "note"]
     return Robustness(pd.DataFrame(rows, columns=columns), fitted, of_categories)
@@ -99,6 +104,8 @@ def verdict(found: Robustness, labels: Mapping[str, str]) -> str:
     tau = f"Kendall's τ\u00a0=\u00a0{signed(least['kendall_tau'], 2)}"
     order = f"order{'s' * (len(changed) == 1)} other arms differently"
     how = f"which {order} ({tau})"
+    if not first:
+        return f"Of the other analyses of these votes, {len(changed)} of {len(others)} {order} ({tau})."
     if len(others) > 1:
         how = f"{len(changed)} of which {order} (least alike: {least['analysis']}, {tau})"
     return f"{first} stays first in {many} of these votes, {how}."

@@ -6,7 +6,7 @@ is the exclusion's, not the votes'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .conduct import TOO_FAST, rater_screens
 from .elo import EloFit, fit_elo
-from .votes import Ballot, ballots, counted
+from .votes import ASIDE, Ballot, ballots, counted
 from .win_matrix import cluster_wins, win_matrix
 
 Rule = Callable[[pd.DataFrame], NDArray[np.bool_]]
@@ -28,9 +28,9 @@ class Sensitivity:
 
     Attributes:
         table: a row a rule, the study's own first: rule, votes, raters, kendall_tau (with the
-            study's own ranking, over arms that have a score in both; NaN for fewer than two),
-            best (the arm on top), largest_change (Elo points, of any difference between two
-            arms), reason.
+            study's own ranking, over two arms each that votes link in both; NaN where there are
+            none), best (the arm on top; empty where votes don't link all that have a score),
+            largest_change (Elo points, of any difference between two such arms), reason.
         scores: rule, arm, elo, rank.
     """
 
@@ -69,8 +69,8 @@ def sensitivity(
     rows, scores = [], []
     for name, (kept, fit) in fits.items():
         raters = mine["rater"][kept].nunique()
-        change = order_change(fit.arms, base.scores, fit.scores)
-        rows.append((name, int(kept.sum()), raters, *change))
+        tau, change, reason = order_change(base.scores, fit.scores, _linked(base) & _linked(fit))
+        rows.append((name, int(kept.sum()), raters, tau, _best(fit), change, reason))
         ranks = pd.Series(fit.scores).where(np.isfinite(fit.scores)).rank(ascending=False)
         scores += [(name, arm, fit.scores[i], ranks[i]) for i, arm in enumerate(fit.arms)]
     columns = ["rule", "votes", "raters", "kendall_tau", "best", "largest_change", "reason"]
@@ -81,30 +81,25 @@ def sensitivity(
 
 
 def order_change(
-    arms: Sequence[str], before: NDArray[np.float64], after: NDArray[np.float64]
-) -> tuple[float, str, float, str]:
-    """How two sets of scores of the same arms differ.
+    before: NDArray[np.float64], after: NDArray[np.float64], linked: NDArray[np.bool_]
+) -> tuple[float, float, str]:
+    """How the order of K arms differs between two sets of scores.
 
     Args:
-        arms: K names.
-        before: (K,) scores, NaN or infinite without one.
+        before: (K,) scores.
         after: (K,) other scores.
+        linked: (K, K), which two arms have a difference in both.
 
     Returns:
-        Kendall's τ over arms that have both (NaN for fewer than two, with the reason last), the
-        arm on top after (empty without one), the largest change of a difference, and the reason.
+        Kendall's τ over linked pairs (NaN where there is none), the largest change of a
+        difference, and why they are missing.
     """
-    best = ""
-    if np.isfinite(after).any():
-        best = arms[int(np.nanargmax(np.where(np.isfinite(after), after, np.nan)))]
-    both = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
-    if len(both) < 2:
-        return np.nan, best, np.nan, "fewer than two arms have a score in both"
-    x, y = before[both], after[both]
-    i, j = np.triu_indices(len(both), 1)
-    old, new = x[i] - x[j], y[i] - y[j]
-    tau = float((np.sign(old) * np.sign(new)).mean())
-    return tau, best, float(np.abs(new - old).max()), ""
+    i, j = np.triu_indices(len(before), 1)
+    i, j = i[linked[i, j]], j[linked[i, j]]
+    if not len(i):
+        return np.nan, np.nan, "no two arms are linked by votes in both"
+    old, new = before[i] - before[j], after[i] - after[j]
+    return float((np.sign(old) * np.sign(new)).mean()), float(np.abs(new - old).max()), ""
 
 
 def _with_excluded(votes: pd.DataFrame) -> NDArray[np.bool_]:
@@ -142,11 +137,11 @@ def _without_most_influential(
     ballot = _ballot(votes, kept)
     if ballot is None or not 2 < ballot.raters <= 2000 or len(ballot.arms) > 50:
         return None
-    base = fit_elo(win_matrix(ballot)).scores
-    wins = cluster_wins(ballot, ballot.rater, ballot.raters)
+    together = win_matrix(ballot)
+    base = fit_elo(together).scores
     changes = []
-    for own in wins:
-        scores = fit_elo(wins.sum(axis=0) - own).scores
+    for own in cluster_wins(ballot, ballot.rater, ballot.raters):
+        scores = fit_elo(together - own).scores
         both = np.isfinite(base) & np.isfinite(scores)
         changes.append(np.abs(scores[both] - base[both]).max(initial=0))
     codes = np.asarray(votes["rater"].cat.codes)
@@ -160,5 +155,16 @@ def _fit(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> EloFit:
 
 
 def _ballot(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> Ballot | None:
-    aside = ["gold", "practice", "revised", "excluded"]
-    return next(iter(ballots(votes[kept].drop(columns=aside, errors="ignore"))), None)
+    return next(iter(ballots(votes[kept].drop(columns=list(ASIDE), errors="ignore"))), None)
+
+
+def _best(fit: EloFit) -> str:
+    """The arm on top; empty where scores are of groups that the votes don't link."""
+    finite = np.flatnonzero(np.isfinite(fit.scores))
+    if not len(finite) or (fit.groups[finite] != fit.groups[finite[0]]).any():
+        return ""
+    return fit.arms[finite[int(np.argmax(fit.scores[finite]))]]
+
+
+def _linked(fit: EloFit) -> NDArray[np.bool_]:
+    return fit.groups[:, None] == fit.groups[None, :]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
 from .errors import VotesError
 
-_CHUNK = 200_000  # votes read at a time
+_CHUNK = 50_000  # votes read at a time
 _FEW_VALUES = (
     "study", "question", "prompt_id", "replica", "arm_left", "arm_right", "answer", "rater",
     "rater_kind", "gold", "practice", "revised", "excluded",
 )  # fmt: skip
-_NEEDED = (*_FEW_VALUES, "seconds", "assignment", "repeat_of")
-_LARGE = 1 << 30  # bytes of a file whose other columns are left out
+_IDS = ("assignment", "repeat_of")
+_NEEDED = (*_FEW_VALUES, *_IDS, "seconds")
+_LARGE = 1 << 30  # bytes of a file of which only what is needed is kept, ids as hashes
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe", "utf-16"),
@@ -25,13 +29,13 @@ _BYTE_ORDER_MARKS = (
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """All columns as text, empty fields missing.
+    """All columns as text, but seconds as numbers where all are; empty fields missing.
 
     UTF-8 with or without a byte order mark, UTF-16 with one (Excel's "Unicode text"), or, where
     the bytes are not UTF-8, Windows-1252 (Excel's "CSV" in Europe and America). Fields are
     separated by commas, semicolons or tabs, as the header line shows. Columns of few different
     values are categorical. Of a file above 1 GiB (some 7 million exported votes) only the columns
-    that scores and conduct are made of are kept.
+    that scores and conduct are made of are kept, ids of assignments as `id_hashes`.
 
     Raises:
         VotesError: no such file, or no CSV.
@@ -39,18 +43,32 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         encoding = _encoding(path)
         with path.open(encoding=encoding, newline="") as file:
-            separator = _separator(file.readline())
+            separator = _separator(path, file.readline())
         return _in_chunks(path, encoding, separator)
     except FileNotFoundError as error:
         raise VotesError(
             f"{path}: no such file. Export a study's votes with `glide-eval study export`, "
             "or name another CSV."
         ) from error
-    except (UnicodeError, pd.errors.ParserError, pd.errors.EmptyDataError, OSError) as error:
+    except pd.errors.EmptyDataError as error:
+        raise VotesError(
+            f"{path}: found an empty file, expected a CSV of votes with a header line. Export the "
+            "votes again."
+        ) from error
+    except (UnicodeError, pd.errors.ParserError, OSError) as error:
         raise VotesError(
             f"{path}: expected a UTF-8 CSV of votes with a header line, found something else "
-            f"({error}). Save it as CSV in UTF-8 and try again."
+            f"({str(error).strip()}). Save it as CSV in UTF-8 and try again."
         ) from error
+
+
+def id_hashes(column: pd.Series) -> NDArray[np.uint64]:
+    """(N,) 64-bit hashes of text: two of 10 million are alike once in 400,000 such columns."""
+    parts = [np.empty(0, np.uint64)]
+    for start in range(0, len(column), _CHUNK):
+        texts = column.iloc[start : start + _CHUNK].to_numpy(object)
+        parts.append(pd.util.hash_array(texts, categorize=False))
+    return np.concatenate(parts)
 
 
 def _encoding(path: Path) -> str:
@@ -59,18 +77,29 @@ def _encoding(path: Path) -> str:
         for mark, encoding in _BYTE_ORDER_MARKS:
             if start.startswith(mark):
                 return encoding
-    try:
-        with path.open(encoding="utf-8") as file:
-            while file.read(1 << 24):
-                pass
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+    decoder, is_utf8 = codecs.getincrementaldecoder("utf-8")(), True
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if b"\0" in block:
+                raise UnicodeError("a zero byte: a binary file, or UTF-16 without its mark")
+            try:
+                decoder.decode(block) if is_utf8 else None
+            except UnicodeDecodeError:
+                is_utf8 = False
+    return "utf-8" if is_utf8 else "cp1252"
 
 
-def _separator(header: str) -> str:
-    fields = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in ",;\t"}
-    return max(fields, key=lambda mark: fields[mark])
+def _separator(path: Path, header: str) -> str:
+    """The mark that parts the header line into most fields, no two of one name."""
+    parted = {mark: next(csv.reader([header], delimiter=mark), []) for mark in ",;\t"}
+    mark = max(parted, key=lambda mark: len(parted[mark]))
+    twice = sorted({name for name in parted[mark] if name and parted[mark].count(name) > 1})
+    if twice:
+        raise VotesError(
+            f"{path}: found column{'s' * (len(twice) > 1)} {', '.join(twice)} more than once, "
+            "expected each once. Rename or remove one of them."
+        )
+    return mark
 
 
 def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
@@ -78,14 +107,18 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
         "sep": separator, "encoding": encoding, "keep_default_na": False, "na_values": [""],
     }  # fmt: skip
     names = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
-    if path.stat().st_size > _LARGE:
+    large = path.stat().st_size > _LARGE
+    if large:
         names = [name for name in names if name in _NEEDED]
     parts: dict[str, list[pd.Series]] = {name: [] for name in names}
-    with pd.read_csv(path, dtype=str, usecols=names, chunksize=_CHUNK, **options) as chunks:
+    with pd.read_csv(path, dtype=str, chunksize=_CHUNK, **options) as chunks:
         for chunk in chunks:
+            if not isinstance(chunk.index, pd.RangeIndex):  # pandas takes the first for an index
+                raise pd.errors.ParserError("rows of more fields than the header has")
+            if separator == ";" and "seconds" in names:  # where Excel writes 3,5 for 3.5
+                chunk["seconds"] = chunk["seconds"].str.replace(",", ".")
             for name in names:
-                few = name in _FEW_VALUES
-                parts[name].append(chunk[name].astype("category") if few else chunk[name])
+                parts[name].append(_compact(chunk[name], name, large))
     whole = {}
     for name in names:
         found = parts.pop(name)
@@ -95,3 +128,16 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
             whole[name] = pd.concat(found, ignore_index=True) if found else []
         del found
     return pd.DataFrame(whole, copy=False)
+
+
+def _compact(column: pd.Series, name: str, large: bool) -> pd.Series:
+    """A chunk's column in as little memory as what is made of it allows."""
+    if name in _FEW_VALUES:
+        return column.astype("category")
+    if name == "seconds":
+        numbers = pd.to_numeric(column, errors="coerce")
+        return numbers if (numbers.notna() | column.isna()).all() else column
+    if large and name in _IDS:
+        missing = column.isna()
+        return pd.Series(id_hashes(column.fillna("")), dtype="UInt64").mask(missing.to_numpy())
+    return column

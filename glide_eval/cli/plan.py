@@ -13,8 +13,10 @@ from glide_eval.run_store import write_text
 
 if TYPE_CHECKING:
     from analysis.power import PowerCurve, Variation
+    from analysis.votes import Ballot
 
 BAR = 24  # characters of a full bar
+FEW_RATERS = 20
 
 
 @click.command("plan")
@@ -52,7 +54,9 @@ BAR = 24  # characters of a full bar
 @click.option(
     "--studies", default=200, show_default=True, help="Studies simulated for each number of votes."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the simulation.")
+@click.option(
+    "--seed", default=0, type=click.IntRange(0), show_default=True, help="Seed of the simulation."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -85,6 +89,8 @@ def command(
 
     if out is not None and out.suffix not in (".csv", ".svg", ".png", ".pdf"):
         raise UsageError(f"--out {out}: expected a name ending in .csv, .svg, .png or .pdf.")
+    if out is not None:
+        _make_folder(out)
     variation = _variation(pilot, question, taste, prompt_effect, ties)
     design = Design(difference, arms, prompts or None, votes_per_rater, variation, power)
     with tqdm(total=7 * studies, desc="simulating", unit="study", disable=None, leave=False) as bar:
@@ -120,16 +126,30 @@ def _variation(
             asked = f" on {question}" if question else ""
             raise UsageError(f"--pilot {pilot}: found no votes{asked}. Name a CSV that holds some.")
         found = variation_of(polled[0])
-        who = "simulated raters" if polled[0].simulated else "people"
-        click.echo(
-            f"Pilot: {polled[0].votes:,} votes on {polled[0].question} by {polled[0].raters} "
-            f"raters ({who})."
-        )
+        click.echo(click.wrap_text(_pilot(polled[0]), width=88) + "\n")
     return Variation(
         found.taste if taste is None else taste,
         found.prompt_effect if prompt_effect is None else prompt_effect,
         found.tie_share if ties is None else ties,
     )
+
+
+def _pilot(ballot: Ballot) -> str:
+    who = "simulated raters" if ballot.simulated else "people"
+    said = f"Pilot: {ballot.votes:,} votes on {ballot.question} by {ballot.raters} raters ({who})."
+    if ballot.raters < FEW_RATERS:
+        said += " So few raters show only roughly how much raters differ: see what other values "
+        said += "of --taste and --prompt-effect would mean."
+    return said
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {out}: the folder {out.parent} can't be made ({error.strerror}). Name another."
+        ) from error
 
 
 def _step(bar: tqdm, done: int) -> None:
@@ -146,7 +166,6 @@ def _curve(plan: PowerCurve) -> list[str]:
 
 
 def _write(plan: PowerCurve, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".csv":
         write_text(out, plan.table.to_csv(index=False))
         return

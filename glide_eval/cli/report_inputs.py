@@ -90,7 +90,6 @@ def report_inputs(
 
 def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     from analysis.contents import ReportInputs
-    from analysis.errors import ReportError
     from analysis.votes import read_votes
 
     run, path = source.run, source.votes_file()
@@ -98,12 +97,7 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     # Read here, so that messages name the file; the report then checks a checked table.
     votes = None if path is None else read_votes(path, None if arms is None else list(arms["name"]))
     if arms is None and votes is not None:
-        arms = _arms_of_votes(votes)
-        if arms.empty:
-            raise ReportError(
-                f"{path}: found no votes, expected some: without a run, votes are all that names "
-                "arms. Export them again, or describe the arms with --arms FILE."
-            )
+        arms = _arms_of_votes(votes, path)
     assert arms is not None  # a source has a run or votes
     metrics = None
     if run is not None and run.metrics_path.is_file():
@@ -199,11 +193,18 @@ def _categories(file: Path) -> dict[str, str]:
     return dict(zip(told["prompt_id"], told["category"], strict=True))
 
 
-def _arms_of_votes(votes: pd.DataFrame) -> pd.DataFrame:
+def _arms_of_votes(votes: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     """Arms of which nothing is known but their names."""
     import pandas as pd
 
+    from analysis.errors import ReportError
+
     names = list(votes["arm_left"].cat.categories)
+    if not names:
+        raise ReportError(
+            f"{path}: found a header and no votes, so nothing says which arms there are. Wait for "
+            "votes, or describe the arms with --arms."
+        )
     return pd.DataFrame({"name": names, "strategy": "imported", "scale": None, "label": names})
 
 

@@ -135,4 +135,14 @@ def test_sensitivity_takes_rules_of_ones_own():
         rules={"first half": lambda v: np.arange(len(v)) < 60, "none": lambda v: np.zeros(len(v))},
     )  # fmt: skip
     assert found.table["votes"].tolist() == [120, 60, 0]
-    assert "fewer than two arms" in found.table["reason"].iloc[2]
+    assert "no two arms are linked" in found.table["reason"].iloc[2]
+
+
+def test_sensitivity_compares_only_arms_that_votes_link():
+    rows = [("a", "b", "left"), ("b", "a", "left"), ("c", "d", "left"), ("d", "c", "left")]
+    frame = votes_of(rows * 3 + [("a", "b", "left")], seconds=[5.0] * 12 + [0.1])
+    row = sensitivity(read_votes(frame), "photorealism").table.iloc[1]
+    # a leads b by one vote of seven, and by none without the fast one; c and d are even.
+    assert row["rule"] == "without votes under 1 s"
+    assert row["largest_change"] == pytest.approx(400 * np.log10(4 / 3))
+    assert row["best"] == ""

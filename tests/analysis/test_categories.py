@@ -55,5 +55,7 @@ def test_what_can_not_be_compared_says_why():
     assert "two categories" in one.reason
     with pytest.raises(AnalysisError, match="No vote on photorealism is on a prompt"):
         by_category(votes, {"other": "x"}, "photorealism")
+    with pytest.raises(AnalysisError, match="No vote on photorealism is on a prompt"):
+        by_category(votes.assign(excluded="rule"), CATEGORIES, "photorealism")
     with pytest.raises(AnalysisError, match="need votes with a prompt_id"):
         by_category(votes.drop(columns="prompt_id"), CATEGORIES, "photorealism")

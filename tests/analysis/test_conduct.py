@@ -88,3 +88,8 @@ def test_side_bias_interval_finds_raters_who_click_left():
 
 def test_no_votes_give_an_empty_table():
     assert study_conduct(read_votes(votes_of([]), ["a", "b"])).empty
+
+
+def test_a_study_without_votes_has_no_side_bias_to_tell():
+    table = conduct(votes_of([("a", "b", "left")], excluded="rule"))
+    assert table.loc["side_bias", "reason"] == "no votes"

@@ -14,8 +14,9 @@ STUDIES = 200
 def test_intervals_hold_the_truth_as_often_as_stated(setting):
     found = coverage(setting, STUDIES)
     # 93.5–96.5%, and twice the simulation's own error of about 1%; docs/statistics.md has the
-    # figures of 1,500 studies.
-    assert 0.92 <= found.robust <= 0.98, found
+    # figures of 1,500 studies. With five prompts a little more is held.
+    assert 0.92 <= found.robust <= 0.985, found
+    assert not found.together < 0.89, found
 
 
 def test_intervals_of_independent_votes_would_not():

@@ -10,9 +10,10 @@ from analysis.curves import scale_curves
 from analysis.elo import fit_elo
 from analysis.errors import AnalysisError
 from analysis.intervals import sandwich
+from analysis.votes import ballots, read_votes
 from analysis.win_matrix import win_matrix
 
-from .simulated import draw_ballot
+from .simulated import draw_ballot, votes_of
 
 SCALES = np.array([1.0, 2, 4, 8, 16])
 
@@ -108,3 +109,22 @@ def test_bad_tables_of_arms_are_refused():
         scale_curves(intervals, arms_of(("a", SCALES[:3])).drop(columns="scale"))
     with pytest.raises(AnalysisError, match="not positive"):
         scale_curves(intervals, arms_of(("a", np.array([0.0, 1, 2]))))
+
+
+def test_raters_who_all_vote_alike_leave_no_curve_to_compare():
+    games = [(x, y, answer) for x, y in (("a2", "b2"), ("a8", "b8"), ("a2", "a8"), ("b2", "b8"))
+             for answer in ("left", "right")]  # fmt: skip
+    frame = pd.concat([votes_of(games, rater=f"r{i}") for i in range(5)], ignore_index=True)
+    (ballot,) = ballots(read_votes(frame))
+    intervals = sandwich(fit_elo(win_matrix(ballot), ballot.arms), ballot)
+    arms = pd.DataFrame({"arm": ["a2", "a8", "b2", "b8"], "strategy": list("aabb"),
+                         "scale": [2.0, 8, 2, 8]})  # fmt: skip
+    found = scale_curves(intervals, arms, anchor="a2")
+    assert np.isnan(found.tests["p"][0])
+    assert found.tests["reason"][0] == "raters or prompts are too few, or too alike, for a test"
+    assert found.best["low"].isna().all()
+    assert found.best["reason"].str.contains("no variation").all()
+    of_anchor = found.table[(found.table["strategy"] == "a") & (found.table["scale"] == 2.0)].iloc[
+        0
+    ]
+    assert (of_anchor["elo"], of_anchor["low"], of_anchor["high"]) == (0, 0, 0)

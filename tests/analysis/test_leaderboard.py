@@ -41,8 +41,16 @@ def test_arms_without_a_number_come_last_with_their_reason():
     table = elo_table(*fitted(votes_of(rows), ["a", "b", "new", "top"]))
     assert list(table["arm"][2:]) == ["top", "new"]
     assert list(table["rank"][2:]) == [0, 0]
-    assert table["reason"].iloc[2].startswith("won all")
+    assert table["reason"].iloc[2].startswith("won its only comparison")
     assert table["reason"].iloc[3] == "no votes"
+
+
+def test_groups_that_votes_do_not_link_have_ranks_of_their_own():
+    rows = [("a", "b", "left"), ("c", "d", "left")] * 3 + [("b", "a", "left"), ("d", "c", "left")]
+    table = elo_table(*fitted(votes_of(rows)))
+    assert table["arm"].tolist() == ["a", "b", "c", "d"]
+    assert table["rank"].tolist() == [1, 2, 1, 2]
+    assert table["group"].tolist() == [0, 0, 1, 1]
 
 
 def test_win_table_gives_fit_and_observation_for_each_ordered_pair():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -44,6 +46,11 @@ def test_more_votes_do_not_replace_prompts():
     assert "no number of votes is enough with 5 prompts" in plan.sentence
 
 
+def test_no_study_is_planned_with_fewer_than_three_raters():
+    plan = plan_study(Design(1000, 2, 60, 30), studies=10)
+    assert plan.raters == 3
+
+
 def test_same_seed_same_plan():
     design = Design(100, 2, 20, 10)
     first, second = (plan_study(design, [200, 400], studies=20, seed=4) for _ in range(2))
@@ -68,5 +75,12 @@ def test_designs_that_make_no_sense_are_refused():
         plan_study(Design(-5))
     with pytest.raises(AnalysisError, match="arms: expected 2 to 100, found 1"):
         plan_study(Design(50, arms=1))
+    with pytest.raises(AnalysisError, match="votes per rater: expected 1 to 10,000, found 1000000"):
+        plan_study(Design(50, votes_per_rater=1_000_000))
+    with pytest.raises(AnalysisError, match="taste: expected 0 to 2000, found inf"):
+        plan_study(Design(50, variation=Variation(taste=np.inf)))
+    tied = draw_ballot(np.zeros(2), 5, 10, np.random.default_rng(0))
+    with pytest.raises(AnalysisError, match="votes are 100% ties"):
+        variation_of(dataclasses.replace(tied, left_wins=np.full(50, 0.5)))
     with pytest.raises(AnalysisError, match="at least two are needed"):
         variation_of(draw_ballot(np.zeros(2), 1, 10, np.random.default_rng(0)))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from analysis import votes as votes_module
 from analysis import votes_file
+from analysis.elo import fit_elo
 from analysis.errors import VotesError
+from analysis.intervals import sandwich
 from analysis.votes import ballots, counted, left_out, read_votes
+from analysis.win_matrix import win_matrix
 
 from .simulated import votes_of
 
@@ -65,8 +71,8 @@ def test_the_given_table_is_left_as_it_was():
         ({"rater": ["r1", np.nan, "r3"]}, "row 2.*empty rater"),
         ({"rater_kind": ["person", "bot", "person"]}, "row 2.*unknown rater_kind 'bot'"),
         ({"assignment": ["x", "y", "x"]}, "row 3.*already answered"),
-        ({"seconds": [1.0, -2.0, 3.0]}, "row 2.*no time"),
-        ({"seconds": ["1", "soon", "3"]}, "row 2.*no time"),
+        ({"seconds": [1.0, -2.0, 3.0]}, "row 2.*seconds -2.0, expected a number"),
+        ({"seconds": ["1", "soon", "3"]}, "row 2.*seconds 'soon', expected a number"),
     ],
 )
 def test_bad_rows_are_named(change, words):
@@ -82,6 +88,38 @@ def test_missing_columns_are_named():
 def test_many_bad_rows_are_counted_not_listed():
     with pytest.raises(VotesError, match=r"10 and 15 more .*unknown answer"):
         read_votes(votes_of([("a", "b", "yes")] * 25))
+
+
+def test_column_names_in_other_letters_are_hinted_at():
+    with pytest.raises(VotesError, match=r"found .*\(names are lower case, without spaces"):
+        read_votes(votes_of(GOOD).rename(columns={"answer": "Answer"}))
+
+
+def test_a_column_given_twice_is_refused():
+    frame = votes_of(GOOD, prompt_id="p")
+    with pytest.raises(VotesError, match="column rater more than once"):
+        read_votes(frame.rename(columns={"prompt_id": "rater"}))
+
+
+def test_optional_columns_without_a_value_are_as_good_as_none():
+    (ballot,) = ballots(read_votes(votes_of(GOOD, prompt_id=None, assignment=None)))
+    assert ballot.prompt is None
+    with pytest.raises(VotesError, match=r"row 2 .*an empty prompt_id"):
+        read_votes(votes_of(GOOD, prompt_id=["p", None, "q"]))
+
+
+@pytest.mark.parametrize("kind", ["str", "string", "object", "category"])
+def test_labels_are_the_same_however_pandas_holds_them(kind):
+    frame = votes_of([("b", "a", "left"), ("a", "c", "tie")] * 3).astype(kind)
+    votes = read_votes(frame)
+    assert list(votes["arm_left"].cat.categories) == ["a", "b", "c"]
+    assert list(votes["answer"]) == ["left", "tie"] * 3
+    assert votes["rater"].cat.codes.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_questions_stand_in_the_order_of_the_votes():
+    votes = read_votes(votes_of(GOOD, question=["zeal", "beauty", "zeal"]))
+    assert list(votes["question"].cat.categories) == ["zeal", "beauty"]
 
 
 HEADER = "question,arm_left,arm_right,answer,rater"
@@ -136,7 +174,7 @@ def test_a_revised_answer_shares_its_assignment_with_the_one_that_stands():
 
 
 def test_repeated_assignments_are_found_among_many(monkeypatch):
-    monkeypatch.setattr(votes_module, "_SLICE", 4)
+    monkeypatch.setattr(votes_file, "_CHUNK", 4)
     monkeypatch.setattr(votes_module, "_MANY", 10)
     names = [f"a{i}" for i in range(20)]
     many = votes_of([("a", "b", "left")] * 20, assignment=names)
@@ -155,17 +193,78 @@ def test_a_large_csv_is_read_in_pieces_that_fit_together(tmp_path, monkeypatch):
     frame.to_csv(path, index=False)
     pieces, whole = read_votes(path), read_votes(frame)
     assert list(pieces["note"]) == list(frame["note"])
-    monkeypatch.setattr(votes_file, "_LARGE", 10)  # a note on each of 10 million votes is dropped
-    assert "note" not in read_votes(path)
     for name in ("arm_left", "arm_right", "answer", "rater", "prompt_id"):
         assert list(pieces[name].astype(str)) == list(whole[name].astype(str))
     np.testing.assert_array_equal(ballots(pieces)[0].left, ballots(whole)[0].left)
 
 
-@pytest.mark.parametrize("content", [b"", b'a,b\n"never closed', b"\xff\xfeodd", None])
+def test_of_a_very_large_csv_only_what_scores_need_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(votes_file, "_LARGE", 10)
+    monkeypatch.setattr(votes_file, "_CHUNK", 2)
+    frame = votes_of(GOOD, note="n", assignment=["x", "y", "z"], repeat_of=["", "", "x"])
+    frame = frame.assign(rater="r", seconds=[1.5, 2, 3])
+    path = tmp_path / "votes.csv"
+    frame.to_csv(path, index=False)
+    votes = read_votes(path)
+    assert "note" not in votes
+    assert votes["seconds"].tolist() == [1.5, 2, 3]
+    assert votes["repeat_of"].isna().tolist() == [True, True, False]
+    assert votes["repeat_of"][2] == votes["assignment"][0]  # by their hashes
+    frame.assign(assignment=["x", "y", "x"]).to_csv(path, index=False)
+    with pytest.raises(VotesError, match=r"row 3 .*already answered"):
+        read_votes(path)
+    frame.assign(assignment=["x", "", "z"]).to_csv(path, index=False)
+    with pytest.raises(VotesError, match=r"row 2 .*empty assignment"):
+        read_votes(path)
+
+
+def test_a_vote_of_a_large_csv_takes_few_bytes(tmp_path, monkeypatch):
+    # 10 million votes must fit in 2 GB; what does not grow with them is left out here.
+    monkeypatch.setattr(votes_file, "_LARGE", 10)
+    monkeypatch.setattr(votes_module, "_MANY", 10)
+    monkeypatch.setattr(votes_file, "_CHUNK", 2000)
+    path, count = tmp_path / "votes.csv", 60_000
+    with path.open("w") as file:
+        file.write(f"{HEADER},prompt_id,seconds,created_at,assignment\n")
+        for i in range(count):
+            sides = f"arm-{i % 16},arm-{(i + 1 + i // 16 % 15) % 16}"
+            file.write(f"q,{sides},left,rater-{i % 50},p{i % 20},{i % 90 / 10},"
+                       f"2026-01-01T12:00:00,assignment-{i:020d}\n")  # fmt: skip
+    allocated = pa.default_memory_pool().bytes_allocated()
+    tracemalloc.start()
+    (ballot,) = ballots(read_votes(path))
+    sandwich(fit_elo(win_matrix(ballot), ballot.arms), ballot)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    arrow = pa.default_memory_pool().max_memory() - allocated
+    assert ballot.votes == count
+    assert (peak + arrow) / count < 140
+
+
+def test_seconds_of_a_european_spreadsheet_have_commas(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text("\n".join([f"{HEADER},seconds", f"{ROWS[0]},3.5"]).replace(",", ";")
+                    .replace("3.5", "3,5"), encoding="utf-8")  # fmt: skip
+    assert read_votes(path)["seconds"].tolist() == [3.5]
+
+
+@pytest.mark.parametrize("rows", [[0], [1], [0, 1]])
+def test_rows_of_more_fields_than_the_header_are_refused(tmp_path, rows):
+    path = tmp_path / "votes.csv"
+    lines = [line + ",more" * (i in rows) for i, line in enumerate(ROWS)]
+    path.write_text("\n".join([HEADER, *lines]), encoding="utf-8")
+    with pytest.raises(VotesError, match=r"votes\.csv: expected a UTF-8 CSV .*fields"):
+        read_votes(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b'a,b\n"never closed', b"\xff\xfeodd", b"PK\0\x81", None]
+)
 def test_a_file_that_is_no_csv_says_so(tmp_path, content):
     path = tmp_path / "votes.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(VotesError, match=r"votes\.csv: (no such file|expected a UTF-8 CSV)"):
+    with pytest.raises(
+        VotesError, match=r"votes\.csv: (no such file|found an empty file|expected a UTF-8)"
+    ):
         read_votes(path)

@@ -34,9 +34,17 @@ def test_a_pilot_and_options_say_how_much_votes_vary(tmp_path):
     ballot_frame(ballot).to_csv(pilot, index=False)
     output = run("--pilot", str(pilot), "--ties", "0.25", "--prompts", "0")
     assert "Pilot: 400 votes on photorealism by 20 raters (people)." in output
+    assert "only roughly" not in output
     words = " ".join(output.split())
     assert "25% of votes are ties" in words
     assert "a new prompt with each vote" in words
+
+
+def test_a_small_pilot_comes_with_a_warning(tmp_path):
+    pilot = tmp_path / "pilot.csv"
+    ballot_frame(draw_ballot(np.zeros(2), 5, 20, np.random.default_rng(0))).to_csv(pilot)
+    words = " ".join(run("--pilot", str(pilot)).split())
+    assert "So few raters show only roughly how much raters differ" in words
 
 
 @pytest.mark.parametrize("form", ["csv", "svg", "png", "pdf"])
@@ -55,9 +63,14 @@ def test_the_curve_is_written_where_asked(tmp_path, form):
         (["--difference", "-3"], "difference: expected between 0 and 2000"),
         (["--out", "plan.xlsx"], "expected a name ending in .csv"),
         (["--pilot", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["--out", "plan.csv/plan.csv"], "the folder plan.csv can't be made"),
     ],
 )
-def test_plans_that_make_no_sense_are_one_paragraph(arguments, words, capsys):
+def test_plans_that_make_no_sense_are_one_paragraph(
+    arguments, words, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.csv").touch()
     with pytest.raises(SystemExit) as stopped:
         main(["plan", "--studies", "10", *arguments])
     assert stopped.value.code in (1, 2)
