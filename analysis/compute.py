@@ -15,7 +15,7 @@ from .elo_figures import elo_axis, elo_by_scale, elo_ranking
 from .figure import Figure
 from .metric_claims import MetricClaims, metric_claims_of
 from .metric_figures import TRADEOFFS, metric_tradeoff, metrics_against_elo
-from .progress import Progress, quiet
+from .progress import Progress, between, quiet
 from .rater_views import numbered_screens
 from .results import BallotResult, analyse
 from .tradeoff import join_metrics, metric_correlations
@@ -47,16 +47,7 @@ def compute(
     progress("looking at raters", 0.2)
     conduct = study_conduct(votes) if votes is not None else pd.DataFrame()
     screens = numbered_screens(votes) if votes is not None else pd.DataFrame()
-    claims: list[Claims] = []
-    metric_claims: list[MetricClaims] = []
-    for n, result in enumerate(results):
-        assert votes is not None  # there is a result
-        progress("testing the ranking", 0.3 + 0.5 * n / len(results))
-        claims.append(claims_of(result, arms, votes, inputs.categories, seed))
-        if len(metrics):
-            metric_claims.append(
-                metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)
-            )
+    claims, metric_claims = _claims(inputs, results, metrics, seed, between(progress, 0.3, 0.8))
     contents = Contents(
         inputs=inputs,
         seed=seed,
@@ -78,6 +69,26 @@ def compute(
             figure, name=prefix + figure.name, title=title
         )
     return contents
+
+
+def _claims(
+    inputs: ReportInputs,
+    results: list[BallotResult],
+    metrics: pd.DataFrame,
+    seed: int,
+    progress: Progress,
+) -> tuple[list[Claims], list[MetricClaims]]:
+    """How far each ballot's ranking may be claimed, and what each metric says of its votes."""
+    claims: list[Claims] = []
+    of_metrics: list[MetricClaims] = []
+    arms, votes = inputs.arms, inputs.votes
+    for n, result in enumerate(results):
+        assert votes is not None  # there is a result
+        progress("testing the ranking", n / len(results))
+        claims.append(claims_of(result, arms, votes, inputs.categories, seed))
+        if len(metrics):
+            of_metrics.append(metric_claims_of(result, arms, metrics, votes, inputs.scores, seed))
+    return claims, of_metrics
 
 
 def _figures(contents: Contents, metrics: pd.DataFrame) -> list[Figure]:

@@ -58,19 +58,7 @@ def _part(part: Contents) -> list[str]:
         for group in findings_view(part)
     ]
     drawn = part.figures
-    blocks += _heading("Preference", [
-        *(_figure(drawn[name]) for name in ("elo-vs-scale", "elo-ranking") if name in drawn),
-        *(
-            f"### {_text(ballot_words(r.ballot.question, r.ballot.rater_kind))}\n\n"
-            + _table(tables.printed_elo(r.scores().assign(label=lambda t: t["arm"].map(labels))))
-            for r in part.results
-        ),
-    ])  # fmt: skip
-    for result, claims in zip(part.results, part.claims, strict=True):
-        about = _text(ballot_words(result.ballot.question, result.ballot.rater_kind))
-        if len(claims.curves.best):
-            blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
-            blocks += map(_text, curve_sentences(claims))
+    blocks += _heading("Preference", _preference(part))
     blocks += _heading("Does it hold?", _holds(part))
     metrics = table_of(part.inputs.metrics, METRIC_COLUMNS)
     measured = len(metrics) > 0
@@ -104,6 +92,20 @@ def _part(part: Contents) -> list[str]:
     )
     rows = pd.DataFrame(provenance_rows(part), columns=["What", "Value"])
     return blocks + (_heading("Provenance", [_table(rows)]) if len(rows) else [])
+
+
+def _preference(part: Contents) -> list[str]:
+    """Figures and scores, and each ballot's best scales."""
+    drawn, labels = part.figures, part.labels
+    blocks = [_figure(drawn[name]) for name in ("elo-vs-scale", "elo-ranking") if name in drawn]
+    for result, claims in zip(part.results, part.claims, strict=True):
+        about = _text(ballot_words(result.ballot.question, result.ballot.rater_kind))
+        scores = result.scores().assign(label=lambda t: t["arm"].map(labels))
+        blocks.append(f"### {about}\n\n{_table(tables.printed_elo(scores))}")
+        if len(claims.curves.best):
+            blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
+            blocks += map(_text, curve_sentences(claims))
+    return blocks
 
 
 def _holds(part: Contents) -> list[str]:

@@ -105,7 +105,7 @@ def verdict(found: Robustness, labels: Mapping[str, str]) -> str:
     order = f"order{'s' * (len(changed) == 1)} other arms differently"
     how = f"which {order} ({tau})"
     if not first:
-        return f"Of the other analyses of these votes, {len(changed)} of {len(others)} {order} ({tau})."
+        return f"Of {len(others)} other analyses of these votes, {len(changed)} {order} ({tau})."
     if len(others) > 1:
         how = f"{len(changed)} of which {order} (least alike: {least['analysis']}, {tau})"
     return f"{first} stays first in {many} of these votes, {how}."
