@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -39,30 +40,45 @@ def load_prompts(sweep: SweepFile) -> list[Prompt]:
 def tabletop_captions(table: TabletopPromptsTable) -> list[str]:
     """Distinct captions of scenes drawn from the tabletop world.
 
-    Caption i describes a scene of `objects[i % len(objects)]` objects and depends on (seed, i),
-    so a longer list begins with a shorter one's.
+    The numbers of objects take turns: caption i describes a scene of `objects[i % len(objects)]`
+    objects. Where the captions of one number run out (there are 162 of one object), the next
+    number has its turn. Caption i depends on (seed, i) and those before it, so a longer list
+    begins with a shorter one's.
 
     Raises:
         ConfigError: the grammar has not that many distinct captions.
     """
+    captions: dict[str, None] = {}
+    numbers = list(table.objects)
+    for index in range(table.count):
+        rng = np.random.default_rng([table.seed, index, PROMPT_STREAM])
+        while True:
+            caption = _new_caption(table, numbers[index % len(numbers)], captions, rng)
+            if caption is not None:
+                break
+            del numbers[index % len(numbers)]
+            if not numbers:
+                raise ConfigError(
+                    f"`prompts.tabletop.count` is {table.count}, but the grammar ran out of new "
+                    f"captions after {index}. Ask for fewer, or allow more objects; `run.replicas` "
+                    "makes several images of each prompt."
+                )
+        captions[caption] = None
+    return list(captions)
+
+
+def _new_caption(
+    table: TabletopPromptsTable, objects: int, known: Container[str], rng: np.random.Generator
+) -> str | None:
+    """A caption of so many objects that is not known yet; None where a thousand scenes had none."""
     from generator.tabletop.captions import describe
     from generator.tabletop.scenes import sample_scene
 
-    captions: dict[str, None] = {}
-    for index in range(table.count):
-        rng = np.random.default_rng([table.seed, index, PROMPT_STREAM])
-        for _ in range(1000):
-            scene = sample_scene(rng, table.objects[index % len(table.objects)], table.split)
-            caption = describe(scene, rng)
-            if caption not in captions:
-                break
-        else:
-            raise ConfigError(
-                f"`prompts.tabletop.count` is {table.count}, but the grammar ran out of new "
-                f"captions after {index}. Ask for fewer, or allow more objects."
-            )
-        captions[caption] = None
-    return list(captions)
+    for _ in range(1000):
+        caption = describe(sample_scene(rng, objects, table.split), rng)
+        if caption not in known:
+            return caption
+    return None
 
 
 def _numbered(captions: list[str]) -> list[Prompt]:

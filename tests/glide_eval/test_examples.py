@@ -8,6 +8,7 @@ import pytest
 
 from glide_eval.config import load_sweep
 from glide_eval.images import read_rgb
+from glide_eval.prompts import load_prompts
 from glide_eval.sources import FakeSource
 from glide_eval.sweep import run_sweep
 
@@ -86,10 +87,18 @@ def test_the_small_sweeps_run_to_the_end(name, tmp_path):
     assert arms == example(name).expand()
     run = run_sweep(load_sweep(path), tmp_path / "run", say=lambda _: None).run
     samples = run.samples()
-    assert len(samples) == 3 * len(arms)
+    assert len(samples) == 3 * load_sweep(path).config.run.replicas * len(arms)
     assert {read_rgb(run.root / s.path).shape for s in samples} == {(32, 32, 3)}
     reranked = {arm.name for arm in arms if arm.rerank}
     assert {s.arm for s in samples if s.candidate_scores} == reranked
+
+
+@pytest.mark.parametrize("name", ["table1-miniature", "figure6-miniature", "table3-miniature"])
+def test_the_small_sweeps_find_all_the_prompts_they_ask_for(name):
+    sweep = load_sweep(EXAMPLES / f"{name}.toml")
+    table = sweep.config.prompts.tabletop
+    assert table is not None
+    assert len(load_prompts(sweep)) == table.count
 
 
 def test_table_3_runs_against_a_folder_of_another_models_images(tmp_path, monkeypatch):

@@ -93,6 +93,16 @@ class TestTabletop:
         claims = [parse(caption) for caption in captions]
         assert [len(claim.mentions) for claim in claims if claim] == [1, 3, 1, 3, 1, 3]
 
+    def test_where_captions_of_one_object_run_out_others_go_on(self):
+        from generator.tabletop.captions import parse
+
+        captions = tabletop_captions(TabletopPromptsTable(count=420, objects=[1, 2]))
+        claims = [len(claim.mentions) for claim in map(parse, captions) if claim]
+        assert len(set(captions)) == 420
+        assert claims[:300] == [1, 2] * 150
+        assert claims.count(1) <= 18 * 9, "18 colours and shapes; size and material said or not"
+        assert set(claims[340:]) == {2}
+
     def test_more_captions_than_the_grammar_holds_are_refused(self):
         with pytest.raises(ConfigError, match="ran out of new captions"):
             tabletop_captions(TabletopPromptsTable(count=5000, objects=[1]))
