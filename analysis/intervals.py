@@ -281,7 +281,15 @@ def inverse_information(fit: EloFit) -> NDArray[np.float64]:
     laplacian = np.where(together, -fit.comparisons * p * (1 - p), 0.0)
     np.fill_diagonal(laplacian, 0.0)
     np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
-    return np.linalg.pinv(laplacian, hermitian=True)
+    inverse = np.zeros_like(laplacian)
+    for group in range(fit.groups.max(initial=-1) + 1):
+        members = np.flatnonzero(fit.groups == group)
+        if len(members) > 1:
+            # Flat along (1, …, 1): raised there for the inverse, and lowered again.
+            own, flat = np.ix_(members, members), np.full((len(members),) * 2, 1 / len(members))
+            height = np.trace(laplacian[own]) / len(members)
+            inverse[own] = np.linalg.inv(laplacian[own] + height * flat) - flat / height
+    return inverse
 
 
 def clustered_mean(

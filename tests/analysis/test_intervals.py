@@ -7,7 +7,13 @@ import pytest
 
 from analysis.bootstrap import bootstrap
 from analysis.elo import fit_elo, win_probability
-from analysis.intervals import Interval, clustered_mean, probability_interval, sandwich
+from analysis.intervals import (
+    Interval,
+    clustered_mean,
+    inverse_information,
+    probability_interval,
+    sandwich,
+)
 from analysis.votes import Ballot
 from analysis.win_matrix import cluster_wins, win_matrix
 
@@ -216,3 +222,23 @@ def test_clustered_mean_by_hand():
     bounds = clustered_mean(np.array([1.0, 1, 0, 0]), np.array([0, 0, 1, 1]))
     half = 12.7062047 * np.sqrt(2 * 2) / 4
     np.testing.assert_allclose([bounds.low, bounds.high], [0.5 - half, 0.5 + half], rtol=1e-6)
+
+
+@pytest.mark.parametrize("arms", [2, 10, 60])
+def test_the_inverse_information_is_exact_within_groups_and_flat_between(arms):
+    rng = np.random.default_rng(arms)
+    wins = np.zeros((arms + 3, arms + 3))
+    wins[:arms, :arms] = rng.integers(1, 30, (arms, arms))
+    wins[arms, arms + 1] = wins[arms + 1, arms] = 5  # a group of its own; the last arm has no votes
+    np.fill_diagonal(wins, 0)
+    fit = fit_elo(wins)
+    inverse = inverse_information(fit)
+    p = win_probability(np.nan_to_num(fit.differences()))
+    laplacian = -fit.comparisons * p * (1 - p)
+    np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
+    expected = np.eye(arms + 3)
+    for start, end in ((0, arms), (arms, arms + 2)):
+        expected[start:end, start:end] -= 1 / (end - start)
+    expected[-1, -1] = 0
+    np.testing.assert_allclose(laplacian @ inverse, expected, atol=1e-12)
+    np.testing.assert_allclose(inverse.sum(axis=0), 0, atol=1e-12)
