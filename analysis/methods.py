@@ -44,7 +44,7 @@ def methods_notes(contents: Contents) -> list[str]:
         )
         notes.append(
             "Intervals of scores are for one comparison at a time; rank sets and the table of all "
-            "pairs hold together (by the smallest p of correlated differences, simulated). The "
+            "pairs hold together (by simulating the smallest p of correlated differences). The "
             "tables hold a percentile bootstrap of raters beside them "
             f"({contents.results[0].resampled.draws.shape[0]:,} rounds, seed {contents.seed})."
         )
