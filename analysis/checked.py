@@ -30,6 +30,8 @@ def checked(inputs: ReportInputs) -> ReportInputs:
     _require(inputs.arms, ARM_COLUMNS, "arms")
     arms = inputs.arms.reset_index(drop=True)
     arms = arms.assign(scale=pd.to_numeric(arms["scale"]).astype(np.float64))
+    if arms.empty:
+        raise ReportError("arms: expected one at least, found none. Name what is compared.")
     if arms["name"].duplicated().any():
         raise ReportError(f"arms: expected each name once, found {list(arms['name'])}.")
     arms["label"] = _labels(arms)
@@ -49,10 +51,11 @@ def checked(inputs: ReportInputs) -> ReportInputs:
                 f"{', '.join(names)}. Make the {what} again from this run."
             )
     votes = None if inputs.votes is None else read_votes(inputs.votes, names)
+    categories = dict(inputs.categories) or _categories(votes)
     return dataclasses.replace(
         inputs, arms=arms, metrics=_checked_metrics(inputs.metrics), votes=votes,
         scores=None if inputs.scores is None else _with_versions(inputs.scores),
-        root=Path(inputs.root),
+        root=Path(inputs.root), categories=categories,
     )  # fmt: skip
 
 
@@ -64,6 +67,26 @@ def table_of(table: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFra
     return pd.DataFrame(
         {name: pd.Series(dtype=np.float64 if name in numbers else str) for name in columns}
     )
+
+
+def _categories(votes: pd.DataFrame | None) -> dict[str, str]:
+    """Prompt id → category, by the votes' column `category`.
+
+    Raises:
+        ReportError: a prompt stands in two.
+    """
+    if votes is None or not {"category", "prompt_id"} <= set(votes):
+        return {}
+    told = votes[["prompt_id", "category"]].dropna().astype(str).drop_duplicates()
+    told = told[told["category"].str.strip() != ""]
+    twice = told[told["prompt_id"].duplicated(keep=False)]
+    if len(twice):
+        prompt, named = next(iter(twice.groupby("prompt_id")["category"]))
+        raise ReportError(
+            f"votes: prompt {prompt} stands in the categories {', '.join(named)}, expected one "
+            "category for each prompt. Correct the column `category`, or leave it out."
+        )
+    return dict(zip(told["prompt_id"], told["category"], strict=True))
 
 
 def _labels(arms: pd.DataFrame) -> list[str]:

@@ -1,19 +1,22 @@
-"""How far a ballot's ranking may be claimed: over all pairs together, along scales, under doubt."""
+"""How far a ballot's ranking may be claimed: over all pairs, along scales, under doubt."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .comparisons import Comparisons, compare_arms
 from .curves import ScaleCurves, scale_curves
+from .next_votes import NextVotes, next_votes
 from .results import BallotResult
-from .sensitivity import Sensitivity, sensitivity
+from .robustness import Robustness, robustness_of
 from .theme import strategy_words
 from .wording import bounds, lower_first, rows_of, signed
+
+_EDGES = {"the largest scale tried": " or more", "the smallest scale tried": " or less"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class Claims:
     Attributes:
         comparisons: every two arms, simultaneously, and rank sets.
         curves: Elo along each strategy's scale.
-        sensitivity: the ranking under other exclusions.
+        robustness: the ranking under other exclusions and models.
+        next_votes: what more votes would buy; None without intervals.
     """
 
     comparisons: Comparisons
     curves: ScaleCurves
-    sensitivity: Sensitivity
+    robustness: Robustness
+    next_votes: NextVotes | None
 
     def rank_sets(self) -> dict[str, str]:
         """Arm → `1 to 3`; a dash where it has no score."""
@@ -46,21 +51,28 @@ class Claims:
         apart = int(table["distinct"].sum())
         if not known:
             return ""
+        pairs = f"{known:,} pairs" if known > 1 else "1 pair"
+        found = f"{apart:,} {'is' if apart == 1 else 'are'}" if apart else "none is"
         return (
-            f"Of {known:,} pairs of arms, {apart:,} are apart with 95% confidence over all pairs "
-            "together; a rank set holds every rank an arm may then have."
+            f"Of {pairs} of arms, {found} apart with 95% confidence over all pairs together; a "
+            "rank set holds every rank an arm may then have."
         )
 
 
 def claims_of(
-    result: BallotResult, arms: pd.DataFrame, votes: pd.DataFrame, seed: int = 0
+    result: BallotResult,
+    arms: pd.DataFrame,
+    votes: pd.DataFrame,
+    categories: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> Claims:
-    """Comparisons, curves and sensitivity of one ballot.
+    """Comparisons, curves, robustness and what more votes would buy, of one ballot.
 
     Args:
         result: its fit and intervals.
         arms: name, strategy, scale.
         votes: what `read_votes` returned.
+        categories: prompt id → category.
         seed: of the simulations.
     """
     described = arms.rename(columns={"name": "arm"})[["arm", "strategy", "scale"]]
@@ -70,7 +82,8 @@ def claims_of(
         scale_curves(
             result.intervals, described.assign(scale=usable), result.anchor, seed=seed
         ),
-        sensitivity(votes, result.ballot.question, result.ballot.rater_kind),
+        robustness_of(result, votes, categories),
+        next_votes(result),
     )  # fmt: skip
 
 
@@ -86,16 +99,19 @@ def printed_comparisons(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
 
 
 def printed_best_scales(claims: Claims) -> pd.DataFrame:
-    """Each strategy's best scale as printed."""
+    """Each strategy's best scale as printed: `6 or more` where it is the largest one tried."""
     rows = []
     for row in rows_of(claims.curves.best):
         reach = "–" if np.isnan(row.low) else f"{row.low:.3g} to {row.high:.3g}"
+        reach = f"{row.low:.3g}" if row.low == row.high else reach
+        edge = next((words for start, words in _EDGES.items() if row.reason.startswith(start)), "")
         rows.append(
-            (strategy_words(row.strategy), f"{row.scale:.3g}", reach, signed(row.elo),
-             bounds(row.elo_low, row.elo_high), row.reason)
+            (strategy_words(row.strategy), f"{row.scale:.3g}{edge}", reach, signed(row.elo),
+             bounds(row.elo_low, row.elo_high), "" if edge else row.reason)
         )  # fmt: skip
     heads = ["Strategy", "Best scale", "95% interval", "Elo there", "95% interval of it", "Note"]
-    return pd.DataFrame(rows, columns=heads)
+    table = pd.DataFrame(rows, columns=heads)
+    return table if (table["Note"] != "").any() else table.drop(columns="Note")
 
 
 def curve_sentences(claims: Claims) -> list[str]:
@@ -114,25 +130,8 @@ def curve_sentences(claims: Claims) -> list[str]:
     return sentences
 
 
-def printed_sensitivity(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
-    """The ranking under other exclusions as printed."""
-    rows = [
-        (row.rule, f"{row.votes:,}", f"{row.raters:,}", _tau(row), labels.get(row.best, "–"),
-         signed(row.largest_change), row.reason)
-        for row in rows_of(claims.sensitivity.table)
-    ]  # fmt: skip
-    heads = ["Votes counted", "Votes", "Raters", "Kendall's τ", "First", "Largest change in Elo",
-             "Note"]  # fmt: skip
-    table = pd.DataFrame(rows, columns=heads)
-    return table if (table["Note"] != "").any() else table.drop(columns="Note")
-
-
 def probability_words(p: float) -> str:
     """`0.031`, `<0.001`; a dash where undefined."""
     if np.isnan(p):
         return "–"
     return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _tau(row: Any) -> str:
-    return signed(row.kendall_tau, 2)

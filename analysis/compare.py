@@ -9,7 +9,7 @@ import pandas as pd
 
 from . import compare_figures
 from .contents import Comparison, Contents
-from .figures import TRADEOFFS
+from .metric_figures import TRADEOFFS
 from .tradeoff import rank_correlation
 from .versions import tell_versions
 from .wording import voters

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import theme
-from .figures import PANEL_HEIGHT, PANEL_WIDTH, Figure, Panel
+from .figure import Figure, Panel, sized
 from .tradeoff import metric_info
 from .wording import lower_first, question_words, signed
 
@@ -35,9 +35,10 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     for (question, strategy), points in usable.groupby(
         ["question", "strategy"], sort=False, observed=True
     ):
-        x = alt.X("scale:Q", title="guidance scale", scale=alt.Scale(zero=False))
+        x = alt.X("at:Q", title="guidance scale",
+                  scale=alt.Scale(zero=False, nice=False, padding=16))  # fmt: skip
         y = alt.Y("elo:Q", title="Elo above the unguided arm")
-        base, colour, shape = _base(points, "study", studies)
+        base, colour, shape = _base(points.assign(at=_apart(points, studies)), "study", studies)
         layers = [
             base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
                 x=x, y=alt.Y("low:Q", title="Elo above the unguided arm"), y2="high:Q", color=colour
@@ -48,7 +49,7 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
             ),
         ]
         words = theme.strategy_words(str(strategy))
-        panels.append(Panel(question_words(str(question)), words, _sized(alt.layer(*layers))))
+        panels.append(Panel(question_words(str(question)), words, sized(alt.layer(*layers))))
     return Figure(
         "runs-elo-vs-scale",
         "Preference against guidance scale, side by side",
@@ -59,6 +60,13 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
         bool((usable["rater_kind"] == "simulated").any()),
         (470, 330),
     )
+
+
+def _apart(points: pd.DataFrame, studies: list[str]) -> pd.Series:
+    """Scales to draw at: a hair apart, so that one study's interval doesn't hide another's."""
+    span = float(np.ptp(points["scale"])) or 1.0
+    nth = points["study"].map({name: i for i, name in enumerate(studies)})
+    return points["scale"] + 0.012 * span * (nth - (len(studies) - 1) / 2)
 
 
 def tradeoff_by_part(
@@ -122,7 +130,7 @@ def _tradeoff_chart(both: pd.DataFrame, parts: list[str], x_label: str, y_label:
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=x, y=y, color=colour, shape=shape, description="said:N"
     )
-    return _sized(alt.layer(*lines, dots))
+    return sized(alt.layer(*lines, dots))
 
 
 def _base(
@@ -134,7 +142,3 @@ def _base(
         alt.Color(f"{by}:N", scale=colours),
         alt.Shape(f"{by}:N", scale=shapes),
     )
-
-
-def _sized(chart: Any) -> Any:
-    return chart.properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from .contents import Comparison, Report
-from .sections import figure_view, grid
-from .tables import printed_agreement, printed_part_metrics, printed_study_elo
+from .sections import figure_view
+from .tables import grid, printed_agreement, printed_part_metrics, printed_study_elo
 from .theme import PARTS
 from .wording import question_words, slug
 

@@ -7,36 +7,47 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from . import figures
 from .checked import METRIC_COLUMNS, table_of
-from .claims import claims_of
+from .claims import Claims, claims_of
 from .conduct import study_conduct
 from .contents import Contents, ReportInputs
-from .figures import Figure
-from .metric_claims import metric_claims_of
+from .elo_figures import elo_axis, elo_by_scale, elo_ranking
+from .figure import Figure
+from .metric_claims import MetricClaims, metric_claims_of
+from .metric_figures import TRADEOFFS, metric_tradeoff, metrics_against_elo
+from .progress import Progress, between, quiet
+from .rater_views import numbered_screens
 from .results import BallotResult, analyse
 from .tradeoff import join_metrics, metric_correlations
+from .win_figure import win_heatmap
 
 ROUNDS = 1000
 
 
-def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
+def compute(
+    inputs: ReportInputs, seed: int = 0, prefix: str = "", progress: Progress = quiet
+) -> Contents:
     """All numbers and figures of one run or study.
 
     Args:
         inputs: already `checked`.
         seed: of the bootstrap.
         prefix: of its file names, where a report holds several.
+        progress: told what is done next.
     """
-    arms = inputs.arms
+    arms, votes = inputs.arms, inputs.votes
     unguided = arms.loc[arms["strategy"] == "unguided", "name"]
     anchor = unguided.iloc[0] if len(unguided) else None
-    votes = inputs.votes
+    progress("fitting scores", 0.0)
     results = [] if votes is None else analyse(votes, anchor, ROUNDS, seed)
     elo = _elo_rows(results, arms)
     described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
     metrics = table_of(inputs.metrics, METRIC_COLUMNS).merge(described, on="arm")
     joined = join_metrics(metrics, elo).merge(described, on="arm")
+    progress("looking at raters", 0.2)
+    conduct = study_conduct(votes) if votes is not None else pd.DataFrame()
+    screens = numbered_screens(votes) if votes is not None else pd.DataFrame()
+    claims, metric_claims = _claims(inputs, results, metrics, seed, between(progress, 0.3, 0.8))
     contents = Contents(
         inputs=inputs,
         seed=seed,
@@ -44,19 +55,14 @@ def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
         elo=elo,
         joined=joined,
         correlations=metric_correlations(joined),
-        conduct=study_conduct(votes) if votes is not None else pd.DataFrame(),
-        claims=[]
-        if votes is None
-        else [claims_of(result, arms, votes, seed) for result in results],
-        metric_claims=[]
-        if votes is None or metrics.empty
-        else [
-            metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)
-            for result in results
-        ],
+        conduct=conduct,
+        screens=screens,
+        claims=claims,
+        metric_claims=metric_claims,
         figures={},
         prefix=prefix,
     )
+    progress("planning figures", 0.8)
     for figure in _figures(contents, metrics):
         title = f"{figure.title}: {inputs.name}" if prefix else figure.title
         contents.figures[figure.name] = dataclasses.replace(
@@ -65,25 +71,43 @@ def compute(inputs: ReportInputs, seed: int = 0, prefix: str = "") -> Contents:
     return contents
 
 
+def _claims(
+    inputs: ReportInputs,
+    results: list[BallotResult],
+    metrics: pd.DataFrame,
+    seed: int,
+    progress: Progress,
+) -> tuple[list[Claims], list[MetricClaims]]:
+    """How far each ballot's ranking may be claimed, and what each metric says of its votes."""
+    claims: list[Claims] = []
+    of_metrics: list[MetricClaims] = []
+    arms, votes = inputs.arms, inputs.votes
+    for n, result in enumerate(results):
+        assert votes is not None  # there is a result
+        progress("testing the ranking", n / len(results))
+        claims.append(claims_of(result, arms, votes, inputs.categories, seed))
+        if len(metrics):
+            of_metrics.append(metric_claims_of(result, arms, metrics, votes, inputs.scores, seed))
+    return claims, of_metrics
+
+
 def _figures(contents: Contents, metrics: pd.DataFrame) -> list[Figure]:
     elo = contents.elo
     mean_zero = [labelled(result, contents.inputs.arms, "scores") for result in contents.results]
     made = [
-        figures.elo_by_scale(elo) if mean_zero else None,
-        figures.elo_ranking(pd.concat(mean_zero)) if mean_zero else None,
-        *(figures.metric_tradeoff(metrics, *each) for each in figures.TRADEOFFS),
+        elo_by_scale(elo) if mean_zero else None,
+        elo_ranking(pd.concat(mean_zero)) if mean_zero else None,
+        *(metric_tradeoff(metrics, *each) for each in TRADEOFFS),
     ]
     for result in contents.results:
         question, kind = result.ballot.question, result.ballot.rater_kind
         of_ballot = elo[(elo["question"] == question) & (elo["rater_kind"] == kind)]
-        axis = figures.elo_axis(of_ballot["anchor"].iloc[0])
+        axis = elo_axis(of_ballot["anchor"].iloc[0])
         made.append(
-            figures.metrics_against_elo(
-                contents.joined, contents.correlations, question, kind, axis
-            )
+            metrics_against_elo(contents.joined, contents.correlations, question, kind, axis)
         )
         order = list(result.relative()["arm"])
-        made.append(figures.win_heatmap(result.win_table(), contents.labels, order, question, kind))
+        made.append(win_heatmap(result.win_table(), contents.labels, order, question, kind))
     return [figure for figure in made if figure is not None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from .claims import Claims
-from .figures import Figure
+from .figure import Figure
 from .metric_claims import MetricClaims
 from .results import BallotResult
 
@@ -34,6 +35,8 @@ class ReportInputs:
         name: of the run or study, where a report holds several.
         scores: arm, prompt_id, replica, metric, value: metrics of single samples.
         remarks: sentences to print below the metrics.
+        categories: prompt id → category, to score apart; without them the votes' own column
+            `category` is taken, where there is one.
     """
 
     title: str
@@ -47,6 +50,7 @@ class ReportInputs:
     name: str = ""
     scores: pd.DataFrame | None = None
     remarks: tuple[str, ...] = ()
+    categories: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Contents:
         joined: metrics beside Elo.
         correlations: of each metric with Elo.
         conduct: of the study.
+        screens: a row a rater, numbered.
         claims: one a ballot, in the order of `results`.
         metric_claims: one a ballot; empty without metrics.
         figures: by name, without `prefix`.
@@ -74,6 +79,7 @@ class Contents:
     joined: pd.DataFrame
     correlations: pd.DataFrame
     conduct: pd.DataFrame
+    screens: pd.DataFrame
     claims: list[Claims]
     metric_claims: list[MetricClaims]
     figures: dict[str, Figure]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 
@@ -9,8 +11,12 @@ import pandas as pd
 
 from .wording import strip_control
 
-WIDTH = 100  # characters of a line of cells; wider tables become several below each other
-LENGTH = 42  # rows of one page; longer tables may break across pages
+# Of `article` at 10 pt, in points, tables in \small; widths of text are estimates.
+WIDTH = 338.0
+CHARACTER, GAP = 4.4, 8.0  # of a letter on the mean, and between two columns
+NARROWEST = 72.0  # of a column of wrapped text
+SEP = rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}"
+LENGTH = 44  # lines of one page; longer tables may break across pages
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -37,6 +43,7 @@ _LATEX = {
     "↓": r"$\downarrow$",
     "×": r"$\times$",
     "½": r"$\frac{1}{2}$",
+    "≈": r"$\approx$",
     "≥": r"$\ge$",
     "≤": r"$\le$",
     "µ": r"$\mu$",
@@ -57,31 +64,28 @@ for _name in _GREEK.split():
 
 
 def latex(printed: pd.DataFrame, caption: str, label: str) -> str:
-    """A booktabs table; the first column is set left, the others right.
+    """A booktabs table for the text width of `article`; words are set left, numbers right.
 
-    A table too wide for a page becomes several, one below the other, each with the first column;
-    one too long for a page becomes a `longtable`.
+    Long texts wrap. A table still too wide for a page is cut into several, each with the columns
+    that name its rows; pieces too long for one page become tables of their own, and a piece longer
+    than a page a `longtable`.
 
     Args:
         printed: texts, with headings.
         caption: above it.
         label: after `tab:`; letters, digits and hyphens.
     """
-    needs = ["booktabs"] + ["longtable"] * (len(printed) > LENGTH)
-    lines = [rf"% \usepackage{{{', '.join(needs)}}}"]
+    pieces = [_Piece(block) for block in _blocks(printed)]
+    long = any(piece.lines > LENGTH for piece in pieces)
+    lines = [rf"% \usepackage{{{', '.join(['array', 'booktabs'] + ['longtable'] * long)}}}"]
     if not _western(" ".join([caption, *printed.columns, *printed.to_numpy(str).ravel()])):
         lines.append("% Other scripts than Latin: compile with XeLaTeX or LuaLaTeX.")
-    blocks = list(_blocks(printed))
-    if len(printed) > LENGTH:
-        for number, block in enumerate(blocks):
-            name = label + f"-{number + 1}" * bool(number)
-            lines += _long(block, caption, name)
-        return "\n".join(lines) + "\n"
-    lines += [r"\begin{table}", rf"  \caption{{{escape(caption)}}}", rf"  \label{{tab:{label}}}",
-              r"  \centering"]  # fmt: skip
-    for number, block in enumerate(blocks):
-        lines += [r"  \par\medskip"] * bool(number) + _tabular(block)
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    groups = list(_pages(pieces))
+    for number, group in enumerate(groups):
+        part = f" (part {number + 1} of {len(groups)})" if len(groups) > 1 else ""
+        name = label + f"-{number + 1}" * bool(number)
+        lines += _float(group, caption + part, name, long)
+    return "\n".join(lines) + "\n"
 
 
 def escape(text: object) -> str:
@@ -90,60 +94,141 @@ def escape(text: object) -> str:
     return "".join(_LATEX.get(character, character) for character in plain)
 
 
+class _Piece:
+    """Columns that stand side by side, how each is set, and how many lines they take."""
+
+    def __init__(self, block: pd.DataFrame) -> None:
+        self.block = block
+        widths = [_width(block, n) for n in range(block.shape[1])]
+        wrapped = _wrapped(widths, block)
+        room = WIDTH - sum(w for n, w in enumerate(widths) if n not in wrapped)
+        each = max(room / max(len(wrapped), 1) - GAP, NARROWEST)
+        share = int(100 * each / WIDTH) / 100
+        self.columns = "".join(
+            rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+            if n in wrapped
+            else "l" if n == 0 or _is_text(block, n) else "r"
+            for n in range(len(widths))
+        )  # fmt: skip
+        fits = max(int(each / CHARACTER), 1)
+        heights = [
+            max((-(-len(str(row[n])) // fits) for n in wrapped), default=1)
+            for row in block.to_numpy()
+        ]
+        self.lines = sum(heights) + 3
+        self.head = "    " + " & ".join(map(self._heading, range(len(widths)))) + r" \\"
+        self.rows = [_row(row) for row in block.to_numpy()]
+
+    def _heading(self, n: int) -> str:
+        """The column's name, broken over lines where it is longer than what stands below."""
+        parts = _broken(self.block, n)
+        if len(parts) == 1:
+            return escape(parts[0])
+        side = "l" if n == 0 or _is_text(self.block, n) else "r"
+        stacked = r" \\ ".join(map(escape, parts))
+        return rf"\shortstack[{side}]{{{stacked}}}"
+
+
 def _blocks(printed: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The table cut into widths that fit, each beginning with the first column."""
-    widths = [
-        max([len(str(name)), *(len(str(cell)) for cell in printed[name])]) + 2
-        for name in printed.columns
-    ]
-    first, chosen, used = printed.columns[0], [], widths[0] if widths else 0
-    for name, width in zip(printed.columns[1:], widths[1:], strict=True):
+    """The table cut into widths that fit, each beginning with what names its rows."""
+    widths = [_width(printed, n) for n in range(printed.shape[1])]
+    least = [min(w, NARROWEST + GAP) if _is_text(printed, n) else w for n, w in enumerate(widths)]
+    named = _names(printed)
+    keys, start = list(printed.columns[:named]), sum(least[:named])
+    chosen, used = [], start
+    for name, width in zip(printed.columns[named:], least[named:], strict=True):
         if chosen and used + width > WIDTH:
-            yield printed[[first, *chosen]]
-            chosen, used = [], widths[0]
+            yield printed[[*keys, *chosen]]
+            chosen, used = [], start
         chosen.append(name)
         used += width
-    yield printed[[first, *chosen]]
+    yield printed[[*keys, *chosen]]
 
 
-def _tabular(block: pd.DataFrame) -> list[str]:
+def _names(printed: pd.DataFrame) -> int:
+    """How many leading columns tell the rows apart: one or two."""
+    return 2 if printed.shape[1] > 2 and printed.iloc[:, 0].duplicated().any() else 1
+
+
+def _wrapped(widths: list[float], block: pd.DataFrame) -> set[int]:
+    """Columns of text to wrap, the widest first, until the block fits."""
+    wrapped: set[int] = set()
+    texts = sorted((n for n in range(len(widths)) if _is_text(block, n)), key=lambda n: -widths[n])
+    for n in texts:
+        narrow = len(wrapped) * (NARROWEST + GAP)
+        if sum(w for m, w in enumerate(widths) if m not in wrapped) + narrow <= WIDTH:
+            break
+        if widths[n] > NARROWEST + GAP:
+            wrapped.add(n)
+    return wrapped
+
+
+def _pages(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces that fit below each other on one page."""
+    group: list[_Piece] = []
+    for piece in pieces:
+        if group and sum(p.lines for p in group) + piece.lines > LENGTH:
+            yield group
+            group = []
+        group.append(piece)
+    yield group
+
+
+def _float(pieces: list[_Piece], caption: str, label: str, long: bool) -> list[str]:
+    told = rf"\caption{{{escape(caption)}}}\label{{tab:{label}}}"
+    if long:
+        return [rf"{{\small{SEP}", *(line for p in pieces for line in _longtable(p, told)), "}"]
+    lines = [r"\begin{table}", f"  {told}", rf"  \centering\small{SEP}"]
+    for number, piece in enumerate(pieces):
+        lines += [r"  \par\medskip"] * bool(number) + [
+            rf"  \begin{{tabular}}{{{piece.columns}}}",
+            r"    \toprule", piece.head, r"    \midrule", *piece.rows, r"    \bottomrule",
+            r"  \end{tabular}",
+        ]  # fmt: skip
+    return [*lines, r"\end{table}"]
+
+
+def _longtable(piece: _Piece, told: str) -> list[str]:
+    head = [r"    \toprule", piece.head, r"    \midrule"]
     return [
-        rf"  \begin{{tabular}}{{{_columns(block)}}}",
-        r"    \toprule",
-        _row(block.columns),
-        r"    \midrule",
-        *map(_row, block.to_numpy()),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-    ]
-
-
-def _long(block: pd.DataFrame, caption: str, label: str) -> list[str]:
-    head = [r"    \toprule", _row(block.columns), r"    \midrule"]
-    return [
-        rf"\begin{{longtable}}{{{_columns(block)}}}",
-        rf"  \caption{{{escape(caption)}}}\label{{tab:{label}}} \\",
+        rf"\begin{{longtable}}{{{piece.columns}}}",
+        rf"  {told} \\",
         *head,
         r"    \endfirsthead",
         *head,
         r"    \endhead",
         r"    \bottomrule",
         r"    \endfoot",
-        *map(_row, block.to_numpy()),
+        *piece.rows,
         r"\end{longtable}",
     ]
 
 
-def _columns(block: pd.DataFrame) -> str:
-    """Column types: numbers right, the first column and long texts left, very long wrapped."""
-    kinds = []
-    for number, name in enumerate(block.columns):
-        longest = max((len(str(cell)) for cell in block[name]), default=0)
-        if longest > 48:
-            kinds.append(r"p{0.45\linewidth}")
-        else:
-            kinds.append("l" if number == 0 or longest > 28 else "r")
-    return "".join(kinds)
+def _is_text(block: pd.DataFrame, n: int) -> bool:
+    """Whether the column holds words rather than numbers and their intervals."""
+    cells = [str(cell) for cell in block.iloc[:, n]]
+    return any(re.search(r"[^\W\d_]{2,}", cell.replace(" to ", " ")) for cell in cells)
+
+
+def _width(block: pd.DataFrame, n: int) -> float:
+    """Of the column in points, with the gap beside it."""
+    cells = [str(cell) for cell in block.iloc[:, n]]
+    return max(map(_points, [*cells, *_broken(block, n)])) + GAP
+
+
+def _points(text: str) -> float:
+    """About how wide the text is set: Computer Modern at 9 pt."""
+    wide = sum(7.2 for c in text if not c.isalnum() and ord(c) > 0x2000)
+    capitals = sum(6.5 for c in text if c.isupper())
+    small = sum(4.65 for c in text if c.islower() or c.isdigit())
+    return wide + capitals + small + sum(3.2 for c in text if not c.isalnum() and ord(c) <= 0x2000)
+
+
+def _broken(block: pd.DataFrame, n: int) -> list[str]:
+    """A heading over as many lines as make it no wider than the cells, but for whole words."""
+    longest = max((len(str(cell)) for cell in block.iloc[:, n]), default=0)
+    name = strip_control(str(block.columns[n]))
+    return textwrap.wrap(name, max(longest, 10), break_long_words=False) or [""]
 
 
 def _row(cells: object) -> str:

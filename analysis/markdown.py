@@ -6,18 +6,27 @@ import pandas as pd
 
 from . import tables
 from .checked import METRIC_COLUMNS, table_of
-from .claims import curve_sentences, printed_best_scales, printed_sensitivity
+from .claims import curve_sentences, printed_best_scales
 from .comparison_view import elo_questions, incomparable
 from .contents import Contents, Report
-from .figures import Figure
+from .figure import Figure
 from .highlight_views import disputed_tables, prompt_tables, published_view
 from .highlights import best_and_worst
 from .methods import methods_notes, methods_paragraph
 from .metric_claims import finding_words, printed_metric_claims
 from .page import banner_words
 from .published import SOURCE, published_tables
+from .rater_views import printed_screens
+from .robustness import (
+    categories_words,
+    printed_categories,
+    printed_robustness,
+    side_and_ties,
+    verdict,
+)
 from .sections import findings_view, provenance_rows
 from .tradeoff import metric_info
+from .trust_views import conduct_view, more_words
 from .wording import ballot_words, question_words, strip_control
 
 
@@ -49,22 +58,8 @@ def _part(part: Contents) -> list[str]:
         for group in findings_view(part)
     ]
     drawn = part.figures
-    blocks += _heading("Preference", [
-        *(_figure(drawn[name]) for name in ("elo-vs-scale", "elo-ranking") if name in drawn),
-        *(
-            f"### {_text(ballot_words(r.ballot.question, r.ballot.rater_kind))}\n\n"
-            + _table(tables.printed_elo(r.scores().assign(label=lambda t: t["arm"].map(labels))))
-            for r in part.results
-        ),
-    ])  # fmt: skip
-    for result, claims in zip(part.results, part.claims, strict=True):
-        about = _text(ballot_words(result.ballot.question, result.ballot.rater_kind))
-        if len(claims.curves.best):
-            blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
-            blocks += map(_text, curve_sentences(claims))
-        if len(claims.sensitivity.table) > 1:
-            printed = printed_sensitivity(claims, labels)
-            blocks.append(f"### Under other exclusions, {about}\n\n{_table(printed)}")
+    blocks += _heading("Preference", _preference(part))
+    blocks += _heading("Does it hold?", _holds(part))
     metrics = table_of(part.inputs.metrics, METRIC_COLUMNS)
     measured = len(metrics) > 0
     tradeoffs = ("is-fid", "precision-recall", "clip-fid")
@@ -91,12 +86,54 @@ def _part(part: Contents) -> list[str]:
     ])  # fmt: skip
     blocks += _highlights(part)
     if len(part.conduct):
-        blocks += _heading("Conduct", [_table(tables.printed_conduct(part.conduct))])
+        blocks += _heading("Conduct", _conduct(part))
     blocks += _heading(
         "Methods", [_text(methods_paragraph(part)), *map(_text, methods_notes(part))]
     )
     rows = pd.DataFrame(provenance_rows(part), columns=["What", "Value"])
     return blocks + (_heading("Provenance", [_table(rows)]) if len(rows) else [])
+
+
+def _preference(part: Contents) -> list[str]:
+    """Figures and scores, and each ballot's best scales."""
+    drawn, labels = part.figures, part.labels
+    blocks = [_figure(drawn[name]) for name in ("elo-vs-scale", "elo-ranking") if name in drawn]
+    for result, claims in zip(part.results, part.claims, strict=True):
+        about = _text(ballot_words(result.ballot.question, result.ballot.rater_kind))
+        scores = result.scores().assign(label=lambda t: t["arm"].map(labels))
+        blocks.append(f"### {about}\n\n{_table(tables.printed_elo(scores))}")
+        if len(claims.curves.best):
+            blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
+            blocks += map(_text, curve_sentences(claims))
+    return blocks
+
+
+def _holds(part: Contents) -> list[str]:
+    """Other analyses of each ballot, categories, and what more votes would buy."""
+    blocks = []
+    for result, claims in zip(part.results, part.claims, strict=True):
+        found, labels = claims.robustness, part.labels
+        sentences = [verdict(found, labels), more_words(result, claims, part)]
+        printed = [printed_robustness(found, labels)] if len(found.others) else []
+        told = [*map(_text, filter(None, sentences)), *map(_table, printed)]
+        told += [_text(side_and_ties(found))] if printed else []
+        if found.categories is not None:
+            told += [_text(categories_words(found)), _table(printed_categories(found, labels))]
+        if told:
+            about = ballot_words(result.ballot.question, result.ballot.rater_kind)
+            blocks += [f"### {_text(about)}", *filter(None, told)]
+    return blocks
+
+
+def _conduct(part: Contents) -> list[str]:
+    view = conduct_view(part)
+    assert view is not None  # there are measures
+    said = [f"{each['question']}: {each['text']}" for each in view["sentences"]]
+    flagged = printed_screens(part.screens)
+    return [
+        *map(_text, said), _table(tables.printed_conduct(part.conduct)),
+        *([_table(flagged)] if len(flagged) else []),
+    ]  # fmt: skip
 
 
 def _highlights(part: Contents) -> list[str]:

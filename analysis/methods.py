@@ -10,7 +10,7 @@ from .results import BallotResult
 from .theme import strategy_words
 from .tradeoff import metric_info
 from .votes import counted, left_out
-from .wording import SIMULATED, ballot_words, lower_first, question_words, share, strip_control
+from .wording import SIMULATED, asked, ballot_words, lower_first, share, strip_control
 
 QUESTIONS = {  # what the study's own questions ask; others are named by their key
     "photorealism": "which image looks more photorealistic",
@@ -116,14 +116,12 @@ def _images(contents: Contents) -> str:
 def _protocol(contents: Contents) -> str:
     votes = contents.inputs.votes
     keys = list(dict.fromkeys(result.ballot.question for result in contents.results))
-    asked = _listed(
-        [QUESTIONS.get(key, f"about {lower_first(question_words(key))}") for key in keys]
-    )
+    about = _listed([QUESTIONS.get(key, f"about {asked(key)}") for key in keys])
     if votes is None or "assignment" not in votes:
-        return f"Votes on pairs of arms ({asked}) were collected elsewhere."
+        return f"Votes on pairs of arms ({about}) were collected elsewhere."
     return (
         "Raters saw two images of one prompt side by side, on sides drawn at random and without "
-        f"the arms' names, and were asked {asked}; they chose left, right or no difference."
+        f"the arms' names, and were asked {about}; they chose left, right or no difference."
     )
 
 
@@ -146,11 +144,11 @@ def _ballot_sentence(result: BallotResult) -> str:
     each = np.bincount(ballot.rater)
     who = SIMULATED if ballot.simulated else "raters"
     who = who if ballot.raters != 1 else who[:-1]
-    question = lower_first(question_words(ballot.question))
     ties = share(float((ballot.left_wins == 0.5).mean()))
     sentence = (
-        f"For {question}, {ballot.raters:,} {who} gave {_count(ballot.votes, 'vote')} "
-        f"(median {np.median(each):g} a rater, {each.min():,} to {each.max():,}; {ties} ties"
+        f"For {asked(ballot.question)}, {ballot.raters:,} {who} gave "
+        f"{_count(ballot.votes, 'vote')} (median {np.median(each):g} a rater, "
+        f"{each.min():,} to {each.max():,}; {ties} ties"
     )
     prompts = 0 if ballot.prompt is None else len(np.unique(ballot.prompt))
     return sentence + (f"; {_count(prompts, 'prompt')})." if prompts else ").")
@@ -170,8 +168,9 @@ def _intervals(contents: Contents) -> list[str]:
         ways.setdefault(result.intervals.method, []).append(result)
     sentences = []
     for method, results in ways.items():
-        freedom = [f"{r.intervals.df:g}" for r in results if r.intervals.df]
-        least = f" (cluster-robust; t with at least {_listed(freedom)} degrees of freedom)"
+        freedom = list(dict.fromkeys(f"{r.intervals.df:g}" for r in results if r.intervals.df))
+        degrees = "degree" if freedom == ["1"] else "degrees"
+        least = f" (cluster-robust; t with at least {_listed(freedom)} {degrees} of freedom)"
         t = least if freedom else ""
         about = _listed([lower_first(ballot_words(r.ballot.question, r.ballot.rater_kind))
                          for r in results])  # fmt: skip

@@ -15,6 +15,7 @@ from .wording import rows_of
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 COLUMNS = 8  # metrics side by side; more go below
+MISSING = {"value": "–", "bounds": "", "best": False}
 
 
 def metric_view(contents: Contents) -> dict[str, Any] | None:
@@ -43,6 +44,7 @@ def metric_view(contents: Contents) -> dict[str, Any] | None:
 def _block(
     metrics: pd.DataFrame, contents: Contents, columns: list[tuple[str, str]], one: bool
 ) -> dict[str, Any]:
+    cells = [_metric_cells(metrics, *column) for column in columns]
     return {
         "columns": [
             {
@@ -53,22 +55,24 @@ def _block(
         ],
         "rows": [
             {"label": arm.label, "strategy": arm.strategy,
-             "cells": [_metric_cell(metrics, arm.name, *column) for column in columns]}
+             "cells": [of_column.get(arm.name, MISSING) for of_column in cells]}
             for arm in rows_of(contents.inputs.arms)
         ],
     }  # fmt: skip
 
 
-def _metric_cell(metrics: pd.DataFrame, arm: str, metric: str, extractor: str) -> dict[str, Any]:
+def _metric_cells(metrics: pd.DataFrame, metric: str, extractor: str) -> dict[str, dict[str, Any]]:
+    """Arm → its cell of one column."""
     column = metrics[(metrics["metric"] == metric) & (metrics["extractor"] == extractor)]
-    found = column[column["arm"] == arm]
-    if found.empty:
-        return {"value": "–", "bounds": "", "best": False}
     info = metric_info(metric)
-    row = found.iloc[0]
-    value, interval = metric_parts(row, column_decimals(column, info.decimals))
+    decimals = column_decimals(column, info.decimals)
     best = column["value"].min() if info.better == "lower" else column["value"].max()
-    return {"value": value, "bounds": interval, "best": len(column) > 1 and row["value"] == best}
+    cells: dict[str, dict[str, Any]] = {}
+    for row in rows_of(column):
+        value, interval = metric_parts(row, decimals)
+        first = len(column) > 1 and row.value == best
+        cells.setdefault(row.arm, {"value": value, "bounds": interval, "best": first})
+    return cells
 
 
 def _metric_notes(metrics: pd.DataFrame, labels: dict[str, str]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def _view(report: Report) -> dict[str, Any]:
     sections = [*sections, *([("published", "Beside the paper")] if beside else [])]
     return {
         "title": report.title,
-        "eyebrow": "Guidance comparison" if len(parts) == 1 else f"{len(parts)} side by side",
+        "eyebrow": _eyebrow(report),
         "command": report.command,
         "banner": banner_words(report),
         "all_simulated": bool(every) and simulated == every,
@@ -50,6 +50,14 @@ def _view(report: Report) -> dict[str, Any]:
         "comparison": comparison_view(report),
         "published_view": beside,
     }
+
+
+def _eyebrow(report: Report) -> str:
+    """What kind of report it is, above the heading."""
+    if len(report.parts) > 1:
+        return f"{len(report.parts)} side by side"
+    guided = set(report.parts[0].inputs.arms["strategy"]) - {"imported"}
+    return "Guidance comparison" if guided else "Comparison"
 
 
 def _same_run(part: Contents, other: Contents) -> bool:

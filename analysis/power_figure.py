@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 
 from .power import PowerCurve
-from .theme import INK, MUTED, STRATEGIES, render
+from .theme import INK, MUTED, STRATEGIES, render, spec
 
 _BLUE = STRATEGIES["classifier_free"][1]
 
@@ -43,4 +43,4 @@ def power_figure(plan: PowerCurve, form: str) -> bytes:
                 x=alt.X("votes:Q"), y=alt.Y("power:Q"), text=alt.Text("words:N")
             )
         )
-    return render(alt.layer(*layers).properties(width=420, height=240))[form]
+    return render(spec(alt.layer(*layers).properties(width=420, height=240)))[form]

@@ -19,10 +19,12 @@ from .errors import ReportError
 from .markdown import render_markdown
 from .page import render_page
 from .printing import find_browser, print_pdf
+from .progress import Progress, between, quiet
 from .table_files import comparison_tables, table_files
 from .wording import file_stem
 
 FORMATS = ("html", "pdf", "md")
+COMPUTED, DRAWN = 0.35, 0.65  # of the whole, by the time each usually takes
 PAGES = {"html": "index.html", "pdf": "report.pdf", "md": "report.md"}
 
 
@@ -31,6 +33,7 @@ def write_report(
     out_dir: Path | str,
     seed: int = 0,
     formats: Sequence[str] = ("html",),
+    progress: Progress = quiet,
 ) -> Path:
     """Write the page, `figures/` and `tables/` into a folder.
 
@@ -44,6 +47,7 @@ def write_report(
         seed: of the bootstrap intervals in the tables.
         formats: `html` (index.html), `pdf` (report.pdf, printed by Chromium), `md` (report.md, with
             the figures beside it).
+        progress: told what is done next, and how much of the whole is done by then (0 to 1).
 
     Returns:
         The path of the page, in the first format.
@@ -54,9 +58,10 @@ def write_report(
             no browser to print a PDF, or a folder that can't be written.
     """
     _check_formats(formats)
-    report = build([inputs] if isinstance(inputs, ReportInputs) else inputs, seed)
-    files = _supplements(report) | _pages(report, formats)
+    report = build([inputs] if isinstance(inputs, ReportInputs) else inputs, seed, progress)
+    files = _supplements(report, progress) | _pages(report, formats, progress)
     out_dir = Path(out_dir)
+    progress("writing files", 0.97)
     try:
         _replace_files(files, out_dir)
     except OSError as error:
@@ -67,25 +72,32 @@ def write_report(
     return out_dir / PAGES[formats[0]]
 
 
-def build(inputs: Sequence[ReportInputs], seed: int = 0) -> Report:
+def build(inputs: Sequence[ReportInputs], seed: int = 0, progress: Progress = quiet) -> Report:
     """Everything a report holds, before it is laid out.
 
     Args:
         inputs: of each run or study.
         seed: of the bootstraps.
+        progress: as for `write_report`.
 
     Raises:
         VotesError: votes that can't be counted.
         ReportError: other inputs that don't fit together.
     """
+    progress("checking inputs", 0.0)
     ready = [checked(each) for each in inputs]
     first = ready[0]
     if len(ready) == 1:
-        return Report(first.title, first.command, [compute(first, seed)])
+        part = compute(first, seed, progress=between(progress, 0.02, COMPUTED))
+        return Report(first.title, first.command, [part])
     names = [each.name for each in ready]
     if len(set(names)) < len(names) or not all(names):
         raise ReportError(f"runs: expected each to have a name of its own, found {names}.")
-    parts = [compute(each, seed, f"{file_stem(each.name)}-") for each in ready]
+    ends = [0.02 + (COMPUTED - 0.02) * n / len(ready) for n in range(len(ready) + 1)]
+    parts = [
+        compute(each, seed, f"{file_stem(each.name)}-", between(progress, *ends[n : n + 2]))
+        for n, each in enumerate(ready)
+    ]
     return Report(first.title, first.command, parts, compare(parts))
 
 
@@ -99,8 +111,9 @@ def _check_formats(formats: Sequence[str]) -> None:
         find_browser()
 
 
-def _supplements(report: Report) -> dict[str, bytes]:
+def _supplements(report: Report, progress: Progress) -> dict[str, bytes]:
     """Figures and tables, by their path in the folder."""
+    progress("writing out tables", COMPUTED)
     holders: list[Contents | Comparison] = [*report.parts]
     files: dict[str, bytes] = {}
     if report.comparison:
@@ -108,14 +121,19 @@ def _supplements(report: Report) -> dict[str, bytes]:
         files |= {f"tables/{n}": data for n, data in comparison_tables(report.comparison).items()}
     for part in report.parts:
         files |= {f"tables/{name}": data for name, data in table_files(part).items()}
-    for holder in holders:
-        for figure in holder.figures.values():
-            files |= {f"figures/{name}": data for name, data in figure.files().items()}
+    figures = [figure for holder in holders for figure in holder.figures.values()]
+    for number, figure in enumerate(figures):
+        done = 0.02 + COMPUTED + (DRAWN - COMPUTED - 0.02) * number / len(figures)
+        progress("drawing figures", done)
+        files |= {f"figures/{name}": data for name, data in figure.files().items()}
     return files
 
 
-def _pages(report: Report, formats: Sequence[str]) -> dict[str, bytes]:
+def _pages(report: Report, formats: Sequence[str], progress: Progress) -> dict[str, bytes]:
+    progress("laying out the page", DRAWN)
     page = render_page(report)
+    if "pdf" in formats:
+        progress("printing", 0.9)
     made = {"html": lambda: page.encode("utf-8"), "pdf": lambda: print_pdf(page),
             "md": lambda: render_markdown(report).encode("utf-8")}  # fmt: skip
     return {PAGES[name]: made[name]() for name in dict.fromkeys(formats)}

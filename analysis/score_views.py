@@ -8,7 +8,7 @@ import numpy as np
 
 from .claims import Claims
 from .contents import Contents
-from .figures import elo_axis
+from .elo_figures import elo_axis
 from .results import BallotResult
 from .wording import bounds, percent, question_words, rows_of, signed, slug
 

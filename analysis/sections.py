@@ -7,23 +7,27 @@ from typing import Any
 
 import pandas as pd
 
-from .claims import curve_sentences, printed_best_scales, printed_sensitivity
+from .claims import curve_sentences, printed_best_scales
 from .contents import Contents
-from .figures import TRADEOFFS, Figure
+from .figure import Figure
 from .findings import ballot_findings, metric_findings
 from .gallery import gallery
 from .highlight_views import disputed_views, prompt_views
 from .methods import methods_notes, methods_paragraph
 from .metric_claims import finding_words, printed_metric_claims
+from .metric_figures import TRADEOFFS
 from .metric_views import metric_view
 from .results import BallotResult
+from .robustness import unsettled
 from .score_views import board, heat
-from .tables import conduct_cell
+from .tables import grid
 from .theme import STRATEGIES
-from .wording import measure_words, question_words, rows_of, slug
+from .trust_views import conduct_view, holds_view
+from .wording import heading_words, question_words, slug
 
 SECTIONS = {
     "preference": "Preference",
+    "holds": "Does it hold?",
     "metrics": "Metrics",
     "agreement": "Metrics against raters",
     "wins": "Who beats whom",
@@ -52,7 +56,7 @@ def part_view(contents: Contents) -> dict[str, Any]:
         "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
         "boards": [board(*each, contents) for each in zip(results, contents.claims, strict=True)],
         "scales": _scales(contents),
-        "doubts": _doubts(contents),
+        "holds": holds_view(contents),
         "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
         "metrics": metric_view(contents),
         "remarks": list(inputs.remarks),
@@ -63,13 +67,13 @@ def part_view(contents: Contents) -> dict[str, Any]:
         "pictures": inputs.samples is not None and len(inputs.samples) > 0,
         "best_prompts": prompt_views(contents),
         "disputed": disputed_views(contents),
-        "conduct": _conduct(contents),
+        "conduct": conduct_view(contents),
         "paragraph": methods_paragraph(contents),
         "notes": methods_notes(contents),
         "provenance": [row for row in provenance_rows(contents) if not _of_identity(row)],
         "identity": [row for row in provenance_rows(contents) if _of_identity(row)],
     }
-    same = ("agreement", "wins", "best_prompts", "disputed", "conduct")
+    same = ("holds", "agreement", "wins", "best_prompts", "disputed", "conduct")
     shown: dict[str, Any] = {
         "preference": True,
         "metrics": view["metrics"] or view["tradeoffs"],
@@ -132,11 +136,13 @@ def findings_view(contents: Contents) -> list[dict[str, Any]]:
     arms = contents.inputs.arms
     found = [
         {
-            "heading": question_words(result.ballot.question) + ".",
+            "heading": heading_words(result.ballot.question),
             "simulated": result.ballot.simulated,
-            "text": " ".join(ballot_findings(result, arms)),
+            "text": " ".join(
+                [*ballot_findings(result, arms), *unsettled(claims.robustness, contents.labels)]
+            ),
         }
-        for result in contents.results
+        for result, claims in zip(contents.results, contents.claims, strict=True)
     ]
     if not found:
         words = "No votes yet: this report compares the arms by metrics alone."
@@ -173,29 +179,8 @@ def _scales(contents: Contents) -> list[dict[str, Any]]:
     ]
 
 
-def _doubts(contents: Contents) -> list[dict[str, Any]]:
-    """The ranking under other exclusions, of each ballot where they change something."""
-    return [
-        {
-            "question": question_words(result.ballot.question),
-            "simulated": result.ballot.simulated,
-            "table": grid(printed_sensitivity(claims, contents.labels)),
-            "file": f"{contents.prefix}sensitivity-{_slug(result)}",
-        }
-        for result, claims in zip(contents.results, contents.claims, strict=True)
-        if len(claims.sensitivity.table) > 1
-    ]
-
-
 def _slug(result: BallotResult) -> str:
     return slug(result.ballot.question, result.ballot.rater_kind)
-
-
-def grid(table: pd.DataFrame) -> dict[str, Any] | None:
-    """A printed table's headings and rows; None when it has no rows."""
-    if table.empty:
-        return None
-    return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}
 
 
 def _metric_claims(contents: Contents) -> list[dict[str, Any]]:
@@ -210,13 +195,6 @@ def _metric_claims(contents: Contents) -> list[dict[str, Any]]:
         }
         for result, claims in zip(contents.results, contents.metric_claims, strict=False)
         if len(claims.ranks)
-    ]
-
-
-def _ballot_columns(keys: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    return [
-        {"question": question_words(question), "simulated": kind == "simulated"}
-        for question, kind in keys
     ]
 
 
@@ -260,27 +238,6 @@ def _noise_words(samples: pd.DataFrame, arms: pd.DataFrame) -> str:
         "differs is the guidance."
     )
     return words + (" Imported images have noise of their own." if imported else "")
-
-
-def _conduct(contents: Contents) -> dict[str, Any] | None:
-    table = contents.conduct
-    if table.empty:
-        return None
-    keys = [(r.ballot.question, r.ballot.rater_kind) for r in contents.results]
-    cells = {(row.question, row.rater_kind, row.measure): row for row in rows_of(table)}
-    rows = []
-    for measure in dict.fromkeys(table["measure"]):
-        parts = [conduct_cell(cells.get((*key, measure))) for key in keys]
-        rows.append(
-            {
-                "words": measure_words(measure),
-                "cells": [{"value": value, "small": small} for value, small in parts],
-            }
-        )
-    return {
-        "columns": _ballot_columns(keys),
-        "rows": rows,
-    }
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -69,7 +69,8 @@ def sensitivity(
     rows, scores = [], []
     for name, (kept, fit) in fits.items():
         raters = mine["rater"][kept].nunique()
-        rows.append((name, int(kept.sum()), raters, *_against(base, fit)))
+        tau, change, reason = order_change(base.scores, fit.scores, _linked(base) & _linked(fit))
+        rows.append((name, int(kept.sum()), raters, tau, _best(fit), change, reason))
         ranks = pd.Series(fit.scores).where(np.isfinite(fit.scores)).rank(ascending=False)
         scores += [(name, arm, fit.scores[i], ranks[i]) for i, arm in enumerate(fit.arms)]
     columns = ["rule", "votes", "raters", "kendall_tau", "best", "largest_change", "reason"]
@@ -77,6 +78,28 @@ def sensitivity(
         pd.DataFrame(rows, columns=columns),
         pd.DataFrame(scores, columns=["rule", "arm", "elo", "rank"]),
     )
+
+
+def order_change(
+    before: NDArray[np.float64], after: NDArray[np.float64], linked: NDArray[np.bool_]
+) -> tuple[float, float, str]:
+    """How the order of K arms differs between two sets of scores.
+
+    Args:
+        before: (K,) scores.
+        after: (K,) other scores.
+        linked: (K, K), which two arms have a difference in both.
+
+    Returns:
+        Kendall's τ over linked pairs (NaN where there is none), the largest change of a
+        difference, and why they are missing.
+    """
+    i, j = np.triu_indices(len(before), 1)
+    i, j = i[linked[i, j]], j[linked[i, j]]
+    if not len(i):
+        return np.nan, np.nan, "no two arms are linked by votes in both"
+    old, new = before[i] - before[j], after[i] - after[j]
+    return float((np.sign(old) * np.sign(new)).mean()), float(np.abs(new - old).max()), ""
 
 
 def _with_excluded(votes: pd.DataFrame) -> NDArray[np.bool_]:
@@ -135,15 +158,13 @@ def _ballot(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> Ballot | None:
     return next(iter(ballots(votes[kept].drop(columns=list(ASIDE), errors="ignore"))), None)
 
 
-def _against(base: EloFit, fit: EloFit) -> tuple[float, str, float, str]:
+def _best(fit: EloFit) -> str:
+    """The arm on top; empty where scores are of groups that the votes don't link."""
     finite = np.flatnonzero(np.isfinite(fit.scores))
-    best = ""
-    if len(finite) and (fit.groups[finite] == fit.groups[finite[0]]).all():
-        best = fit.arms[finite[int(np.argmax(fit.scores[finite]))]]
-    i, j = np.triu_indices(len(fit.arms), 1)
-    linked = (base.groups[i] == base.groups[j]) & (fit.groups[i] == fit.groups[j])
-    if not linked.any():
-        return np.nan, best, np.nan, "no two arms are linked by votes in both"
-    before, after = (each.scores[i[linked]] - each.scores[j[linked]] for each in (base, fit))
-    tau = float((np.sign(before) * np.sign(after)).mean())
-    return tau, best, float(np.abs(after - before).max()), ""
+    if not len(finite) or (fit.groups[finite] != fit.groups[finite[0]]).any():
+        return ""
+    return fit.arms[finite[int(np.argmax(fit.scores[finite]))]]
+
+
+def _linked(fit: EloFit) -> NDArray[np.bool_]:
+    return fit.groups[:, None] == fit.groups[None, :]

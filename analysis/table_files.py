@@ -6,7 +6,7 @@ import pandas as pd
 
 from . import tables
 from .checked import METRIC_COLUMNS, table_of
-from .claims import Claims, printed_best_scales, printed_comparisons, printed_sensitivity
+from .claims import Claims, printed_best_scales, printed_comparisons
 from .comparison_view import elo_questions
 from .compute import labelled
 from .contents import Comparison, Contents
@@ -16,6 +16,8 @@ from .latex import escape
 from .methods import methods_paragraph
 from .metric_claims import printed_metric_claims
 from .published import SOURCE, beside_paper, published_tables
+from .rater_views import printed_screens
+from .robustness import printed_categories, printed_robustness
 from .theme import strategy_words
 from .tradeoff import metric_info
 from .wording import ballot_words, bounds, question_words, signed, slug
@@ -62,6 +64,7 @@ def table_files(contents: Contents) -> dict[str, bytes]:
             f"{prefix}conduct", contents.conduct, tables.printed_conduct(contents.conduct),
             "Conduct of the study",
         )  # fmt: skip
+        files |= _screen_files(contents)
     paragraph = methods_paragraph(contents)
     files[f"{prefix}methods.txt"] = (paragraph + "\n").encode("utf-8")
     files[f"{prefix}methods.tex"] = (escape(paragraph) + "\n").encode("utf-8")
@@ -70,7 +73,7 @@ def table_files(contents: Contents) -> dict[str, bytes]:
 
 
 def _claim_files(contents: Contents, claims: Claims, name: str, about: str) -> dict[str, bytes]:
-    """All pairs of arms, best scales and the ranking under other exclusions."""
+    """All pairs of arms, best scales, and the ranking under other analyses and by category."""
     prefix, labels = contents.prefix, contents.labels
     files = tables.table_files(
         f"{prefix}comparisons-{name}", claims.comparisons.table,
@@ -83,13 +86,26 @@ def _claim_files(contents: Contents, claims: Claims, name: str, about: str) -> d
             f"Best guidance scale of each strategy, {about}",
         )  # fmt: skip
         files[f"{prefix}curves-{name}.csv"] = claims.curves.table.to_csv(index=False).encode()
-    if len(claims.sensitivity.table) > 1:
+    found = claims.robustness
+    if len(found.others):
         files |= tables.table_files(
-            f"{prefix}sensitivity-{name}", claims.sensitivity.table,
-            printed_sensitivity(claims, labels),
-            f"The ranking under other exclusions, {about}",
+            f"{prefix}robustness-{name}", found.table, printed_robustness(found, labels),
+            f"The ranking under other analyses, {about}",
+        )  # fmt: skip
+    if found.categories is not None:
+        files |= tables.table_files(
+            f"{prefix}categories-{name}", found.categories.table,
+            printed_categories(found, labels),
+            f"Elo by category of prompt, {about}; mean zero within each, 95% intervals",
         )  # fmt: skip
     return files
+
+
+def _screen_files(contents: Contents) -> dict[str, bytes]:
+    """Every rater as CSV; those that stand out as LaTeX, where some do."""
+    name, printed = f"{contents.prefix}raters", printed_screens(contents.screens)
+    files = tables.table_files(name, contents.screens, printed, "Raters that a screen flags")
+    return files if len(printed) else {f"{name}.csv": files[f"{name}.csv"]}
 
 
 def _metric_claim_files(contents: Contents) -> dict[str, bytes]:

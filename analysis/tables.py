@@ -90,14 +90,10 @@ def printed_metrics(metrics: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
         info = metric_info(metric)
         chosen = metrics[(metrics["metric"] == metric) & (metrics["extractor"] == extractor)]
         decimals = column_decimals(chosen, info.decimals)
-        rows = chosen.set_index("arm")
+        parts = {row.arm: metric_parts(row, decimals) for row in rows_of(chosen)}
         heading = f"{info.label} {info.arrow}" + (f" ({extractor})" if several else "")
-        cells = []
-        for arm in arms["name"]:
-            known = arm in rows.index
-            value, interval = metric_parts(rows.loc[arm], decimals) if known else ("–", "")
-            cells.append(value + (f" ({interval})" if interval else ""))
-        table[heading] = cells
+        found = [parts.get(arm, ("–", "")) for arm in arms["name"]]
+        table[heading] = [v + (f" ({interval})" if interval else "") for v, interval in found]
     return pd.DataFrame(table)
 
 
@@ -110,11 +106,10 @@ def column_decimals(column: pd.DataFrame, usual: int) -> int:
     return int(np.clip(2 - np.floor(np.log10(np.median(widths))), 0, usual))
 
 
-def metric_parts(row: pd.Series, decimals: int) -> tuple[str, str]:
+def metric_parts(row: Any, decimals: int) -> tuple[str, str]:
     """A metric's value and its interval as printed; the interval empty where there is none."""
-    finite = np.isfinite(row["ci_low"]) and np.isfinite(row["ci_high"])
-    interval = bounds(row["ci_low"], row["ci_high"], decimals) if finite else ""
-    return signed(row["value"], decimals), interval
+    finite = np.isfinite(row.ci_low) and np.isfinite(row.ci_high)
+    return signed(row.value, decimals), bounds(row.ci_low, row.ci_high, decimals) if finite else ""
 
 
 def printed_correlations(correlations: pd.DataFrame) -> pd.DataFrame:
@@ -243,10 +238,18 @@ def conduct_cell(row: Any) -> tuple[str, str]:
             filter(None, (bounds(low, high, 2) if np.isfinite(low) else "", f"{row.n:,} pairs"))
         )
     if row.measure in SHARES:
-        interval = f"{100 * low:.0f} to {100 * high:.0f}%" if np.isfinite(low) else ""
+        ends = np.clip([100 * low, 100 * high], 0, 100)
+        interval = f"{ends[0]:.0f} to {ends[1]:.0f}%" if np.isfinite(low) else ""
         counted = f"{row.n:,} pairs" if row.measure in OF_PAIRS else ""
         small = "; ".join(filter(None, (interval, counted)))
         return f"{100 * row.value:.0f}%", small or row.reason
     if row.measure.startswith("seconds"):
         return f"{row.value:.1f} s", ""
     return f"{row.value:,.0f}", ""
+
+
+def grid(table: pd.DataFrame) -> dict[str, Any] | None:
+    """A printed table's headings and rows; None when it has no rows."""
+    if table.empty:
+        return None
+    return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}

@@ -117,16 +117,18 @@ def config(background: str | None) -> dict[str, Any]:
     }
 
 
-def spec(chart: alt.TopLevelMixin, background: str | None = PAPER) -> dict[str, Any]:
-    """The chart as Vega-Lite JSON with our config."""
+def spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """The chart as Vega-Lite, without a config."""
     # Altair's check against the whole Vega-Lite schema takes longer than drawing; vl-convert
     # refuses a wrong chart anyway.
-    return {**chart.to_dict(validate=False), "config": config(background)}
+    written = chart.to_dict(validate=False)
+    del written["config"]
+    return written
 
 
-def render(chart: alt.TopLevelMixin) -> dict[str, bytes]:
-    """The chart's files: `svg`, `pdf` and `png` (2×, 192 dpi)."""
-    svg = _numbered(vl_convert.vegalite_to_svg(spec(chart)))
+def render(chart: dict[str, Any]) -> dict[str, bytes]:
+    """The files of a chart's Vega-Lite: `svg`, `pdf` and `png` (2×, 192 dpi)."""
+    svg = _numbered(vl_convert.vegalite_to_svg({**chart, "config": config(PAPER)}))
     return {
         "svg": svg.encode("utf-8"),
         "pdf": _in_order(vl_convert.svg_to_pdf(svg)),
@@ -147,18 +149,16 @@ def _in_order(pdf: bytes) -> bytes:
     return re.sub(entries, lambda m: b"".join(sorted(m[0].splitlines(keepends=True))), pdf)
 
 
-def inline_svg(
-    chart: alt.TopLevelMixin, name: str, label: str, size: tuple[int, int] | None
-) -> str:
+def inline_svg(chart: dict[str, Any], name: str, label: str, size: tuple[int, int] | None) -> str:
     """The chart as SVG for the page: fluid width, the page's colours, marks with tooltips.
 
     Args:
-        chart: one panel.
+        chart: one panel's Vega-Lite.
         name: prefix of the SVG's ids, unique in the page.
         label: what a screen reader says.
         size: width and height of the whole picture, titles and axes included; None for its own.
     """
-    drawn = spec(chart, background=None)
+    drawn = {**chart, "config": config(background=None)}
     if size:
         width, height = size
         drawn |= {"width": width, "height": height}

@@ -19,6 +19,18 @@ def question_words(question: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def asked(question: str) -> str:
+    """The question inside a sentence: `caption similarity`, or `“Which is nicer?”`."""
+    words = question_words(question)
+    return lower_first(words) if re.fullmatch(r"[\w ]+", words) else f"“{words}”"
+
+
+def heading_words(question: str) -> str:
+    """The question before a sentence: `Caption similarity.`, `Which is nicer?`."""
+    words = question_words(question)
+    return words if words.endswith((".", "?", "!")) else f"{words}."
+
+
 def rater_words(kind: str) -> str:
     """Who voted, for subtitles."""
     return SIMULATED if kind == "simulated" else "people's votes"

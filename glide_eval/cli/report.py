@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from glide_eval.run_store import RunFolder
 
 from .report_inputs import Source, report_inputs
 
 FORMATS = ("html", "pdf", "md")
+READ = 0.1  # of the whole, when votes and tables are read
 
 
 class Formats(click.ParamType):
@@ -51,6 +53,13 @@ class Formats(click.ParamType):
     help="A CSV (name, strategy, scale, label) of the arms of votes without a RUN.",
 )
 @click.option(
+    "--categories",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A CSV (prompt_id, category) of prompts, to score each category apart. Votes that have a "
+    "column `category` need none.",
+)
+@click.option(
     "--format", "formats", type=Formats(), default="html", show_default=True,
     metavar="html,pdf,md",
     help="Pages to write: index.html, report.pdf (printed by Chromium or Chrome), report.md.",
@@ -66,7 +75,8 @@ class Formats(click.ParamType):
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap intervals.")
 def command(
     runs: tuple[Path, ...], votes: tuple[Path, ...], arms: Path | None,
-    formats: tuple[str, ...], out: Path | None, title: str | None, seed: int,
+    categories: Path | None, formats: tuple[str, ...], out: Path | None, title: str | None,
+    seed: int,
 ) -> None:  # fmt: skip
     """Write the comparison report of one RUN, of several, or of votes alone.
 
@@ -77,7 +87,7 @@ def command(
     if arms is not None and runs:
         raise click.UsageError("--arms describes the arms of votes without a RUN: leave one out.")
     sources = _sources(runs, votes)
-    page = make_report(sources, formats, out, title, seed, arms)
+    page = make_report(sources, formats, out, title, seed, arms, categories)
     click.echo(f"Report: {page}")
 
 
@@ -88,6 +98,7 @@ def make_report(
     title: str | None = None,
     seed: int = 0,
     arms: Path | None = None,
+    categories: Path | None = None,
 ) -> Path:
     """Read runs and votes and write their report.
 
@@ -98,6 +109,7 @@ def make_report(
         title: the heading; None makes one.
         seed: of the bootstrap intervals.
         arms: a CSV that describes the arms of votes without a run.
+        categories: a CSV that names prompts' categories.
 
     Returns:
         The path of the page in the first format.
@@ -108,9 +120,19 @@ def make_report(
     """
     from analysis.report import write_report
 
-    line = _command(sources, formats, out, title, seed, arms)
-    inputs = report_inputs(list(sources), title, line, arms)
-    return write_report(inputs, out or _usual_folder(sources), seed, formats)
+    options = {"--arms": arms, "--categories": categories, "--out": out, "--title": title,
+               "--seed": seed or None}  # fmt: skip
+    line = _command(sources, formats, options)
+    look = "{desc}{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+    with tqdm(total=1.0, desc="reading: ", bar_format=look, disable=None, leave=False) as bar:
+        inputs = report_inputs(list(sources), title, line, arms, categories)
+
+        def progress(doing: str, done: float) -> None:
+            bar.set_description(doing, refresh=False)
+            bar.update(READ + (1 - READ) * done - bar.n)
+            bar.refresh()
+
+        return write_report(inputs, out or _usual_folder(sources), seed, formats, progress)
 
 
 def _sources(runs: Sequence[Path], votes: Sequence[Path]) -> list[Source]:
@@ -142,9 +164,8 @@ def _usual_folder(sources: Sequence[Source]) -> Path:
 
 
 def _command(
-    sources: Sequence[Source], formats: Sequence[str], out: Path | None, title: str | None,
-    seed: int, arms: Path | None,
-) -> str:  # fmt: skip
+    sources: Sequence[Source], formats: Sequence[str], options: Mapping[str, object]
+) -> str:
     """The command line that makes this report again."""
     roots = dict.fromkeys(str(source.run.root) for source in sources if source.run)
     if len(sources) > 1 and len(roots) > 1:
@@ -157,7 +178,6 @@ def _command(
             parts += ["--votes", str(source.votes)]
     if tuple(formats) != ("html",):
         parts += ["--format", ",".join(formats)]
-    options = {"--arms": arms, "--out": out, "--title": title, "--seed": seed or None}
     for option, value in options.items():
         if value is not None:
             parts += [option, str(value)]

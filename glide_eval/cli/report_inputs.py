@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analysis.contents import ReportInputs
 
 ARM_COLUMNS = ("name", "strategy", "scale", "label")
+CATEGORY_COLUMNS = ("prompt_id", "category")
 TITLE = "Which guidance makes the better image?"
 
 
@@ -48,7 +49,11 @@ class Source:
 
 
 def report_inputs(
-    sources: list[Source], title: str | None, command: str, arms: Path | None = None
+    sources: list[Source],
+    title: str | None,
+    command: str,
+    arms: Path | None = None,
+    categories: Path | None = None,
 ) -> list[ReportInputs]:
     """Inputs of `analysis.report.write_report`, one a run and study.
 
@@ -59,6 +64,7 @@ def report_inputs(
         title: the heading; None makes one.
         command: the command line that makes the report again.
         arms: a CSV that describes the arms of votes without a run.
+        categories: a CSV (prompt_id, category) of prompts.
 
     Raises:
         RunError: a run's folder is damaged.
@@ -67,7 +73,11 @@ def report_inputs(
     import dataclasses
 
     found = [each for source in sources for each in _of_source(source, arms)]
-    heading = title or (TITLE if sources[0].run else f"Votes of {sources[0].name}")
+    if categories is not None:
+        told = _categories(categories)
+        found = [dataclasses.replace(each, categories=told) for each in found]
+    alone = sources[0].votes if sources[0].run is None else None
+    heading = title or (f"Votes in {alone.name}" if alone else TITLE)
     if len(found) == 1:
         return [dataclasses.replace(found[0], title=heading, command=command, name="")]
     names = _told_apart([each.name for each in found], sources)
@@ -162,6 +172,27 @@ def _arms(source: Source, file: Path | None) -> pd.DataFrame | None:
     return table[list(ARM_COLUMNS)]
 
 
+def _categories(file: Path) -> dict[str, str]:
+    """Prompt id → category."""
+    from analysis.errors import ReportError
+
+    table = _read_table(file, "prompt_id,category")
+    missing = [name for name in CATEGORY_COLUMNS if name not in table]
+    if missing:
+        raise ReportError(
+            f"{file}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}. Categories "
+            f"need {' and '.join(CATEGORY_COLUMNS)}, a row a prompt."
+        )
+    told = table[list(CATEGORY_COLUMNS)].dropna().astype(str).drop_duplicates()
+    twice = told.loc[told["prompt_id"].duplicated(), "prompt_id"]
+    if len(twice):
+        raise ReportError(
+            f"{file}: prompt {twice.iloc[0]} stands in several categories, expected one. Leave "
+            "the others out."
+        )
+    return dict(zip(told["prompt_id"], told["category"], strict=True))
+
+
 def _arms_of_votes(votes: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     """Arms of which nothing is known but their names."""
     import pandas as pd
@@ -208,7 +239,7 @@ def _read_table(path: Path, made_by: str = "") -> pd.DataFrame:
     from analysis.errors import ReportError
 
     texts = ["arm", "metric", "prompt_id", "extractor", "note", "fingerprint", "reference", "name",
-             "strategy", "label"]  # fmt: skip
+             "strategy", "label", "category"]  # fmt: skip
     try:
         return pd.read_csv(
             path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=[""]

@@ -126,8 +126,8 @@ def test_arms_outside_the_largest_group_have_a_reason_instead_of_a_score():
     rows += [("c", "a", "left")]
     fit = fit_outcomes(ballot_of(rows))
     assert np.isnan(fit.scores[2])
-    assert "won all" in fit.score(2).reason
-    assert "won all" in fit.difference(0, 2).reason
+    assert "won its only comparison" in fit.score(2).reason
+    assert "won its only comparison" in fit.difference(0, 2).reason
 
 
 def test_nothing_linked_is_refused():

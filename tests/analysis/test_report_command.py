@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -162,3 +163,39 @@ def test_an_old_version_in_the_metrics_is_told_with_what_changed(tmp_path, capsy
     page = (tmp_path / "report" / "index.html").read_text("utf-8")
     assert "resize differs: bicubic against bilinear" in page
     assert not (tmp_path / "report" / "figures" / "is-fid.svg").exists()
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(tmp_path, capsys, monkeypatch):
+    run = make_fake_run(tmp_path)
+    assert run_command(str(tmp_path)) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True, raising=False)
+    assert run_command(str(run.root)) == 0
+    shown = capsys.readouterr().err
+    steps = [
+        "reading",
+        "checking inputs",
+        "drawing figures",
+        "laying out the page",
+        "writing files",
+    ]
+    places = [shown.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_categories_of_prompts_come_from_a_file(tmp_path, capsys):
+    run = make_fake_run(tmp_path)
+    draw_votes("person", "photorealism").to_csv(run.votes_path, index=False)
+    kinds = tmp_path / "kinds.csv"
+    names = [f"p{n:04d}" for n in range(12)]
+    table = pd.DataFrame({"prompt_id": names, "category": ["people", "things"] * 6})
+    table.to_csv(kinds, index=False)
+    assert run_command(str(tmp_path), "--categories", str(kinds)) == 0
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "By category of prompt" in page
+    assert f"--categories {kinds}" in page
+    scores = pd.read_csv(tmp_path / "report" / "tables" / "categories-photorealism.csv")
+    assert set(scores["category"]) == {"people", "things"}
+    table.rename(columns={"category": "kind"}).to_csv(kinds, index=False)
+    assert run_command(str(tmp_path), "--categories", str(kinds)) == 1
+    assert "missing column category" in capsys.readouterr().err

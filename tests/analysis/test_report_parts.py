@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from analysis.contents import ReportInputs
-from analysis.figures import TRADEOFFS, metric_tradeoff
 from analysis.highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
 from analysis.latex import escape, latex
 from analysis.methods import methods_paragraph
-from analysis.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4, beside_paper
+from analysis.metric_figures import TRADEOFFS, metric_tradeoff
+from analysis.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4, beside_paper, published_tables
 from analysis.report import build
 from analysis.tradeoff import METRICS
 from analysis.versions import tell_versions
@@ -131,6 +131,49 @@ def test_latex_tables_are_cut_to_the_page_both_ways():
     assert r"\begin{table}" not in long
 
 
+def test_latex_tables_cut_in_width_repeat_what_names_their_rows():
+    pairs = pd.DataFrame({"Arm": ["a", "a"], "Against": ["b", "c"]})
+    for number in range(9):
+        pairs[f"Measure {number}"] = ["1.234 (1.1 to 1.3)"] * 2
+    text = latex(pairs, "Pairs", "pairs")
+    assert text.count("Arm & Against &") == text.count(r"\begin{tabular}") > 1
+    alone = latex(pairs.drop(columns="Arm"), "Arms", "arms")
+    assert "Measure 0" not in alone.split(r"\bottomrule")[1]
+
+
+def test_latex_pieces_too_many_for_one_page_are_tables_of_their_own():
+    table = pd.DataFrame({"Arm": [f"arm {n}" for n in range(20)]})
+    for number in range(12):
+        table[f"Measure {number}"] = "1.234 (1.100 to 1.300)"
+    text = latex(table, "Many", "many")
+    parts = text.count(r"\begin{table}")
+    assert parts > 1
+    assert f"Many (part 1 of {parts})" in text
+    assert len(set(re.findall(r"\\label\{([^}]*)\}", text))) == parts
+
+
+def test_latex_files_of_a_report_are_well_formed(simulated_report):
+    files = sorted((simulated_report.parent / "tables").glob("*.tex"))
+    assert len(files) > 12
+    for file in files:
+        text = file.read_text("utf-8")
+        bare = re.sub(r"\\[{}]", "", text)
+        assert bare.count("{") == bare.count("}"), file.name
+        assert text.isascii() or "XeLaTeX" in text, file.name
+        begun, ended = (
+            sorted(re.findall(rf"\\{word}\{{(\w+)}}", text)) for word in ("begin", "end")
+        )
+        assert begun == ended, file.name
+        for columns, body in re.findall(
+            r"\\begin\{(?:tabular|longtable)\}\{([^\n]*)\}\n(.*?)\\end\{(?:tabular|longtable)\}",
+            text, re.DOTALL,
+        ):  # fmt: skip
+            count = len(re.sub(r">\{[^}]*\}p\{[^}]*\}", "p", columns))
+            rows = [line for line in body.splitlines() if " & " in line]
+            cells = {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows}
+            assert cells == {count}, file.name
+
+
 def test_latex_says_when_pdflatex_is_not_enough():
     assert "XeLaTeX" in latex(pd.DataFrame({"Arm": ["猫"]}), "c", "l")
     assert "XeLaTeX" not in latex(pd.DataFrame({"Arm": ["Würstchen, s = 3, ρ"]}), "c", "l")
@@ -199,6 +242,10 @@ def test_published_numbers_are_the_papers():
     assert TABLE_3["caption_similarity"].tolist() == [83, 80, 71, 69, 63, 61]
     assert TABLE_4["photorealism"].tolist() == [-131.8, 28.2, -23.9, 133.0]
     assert TABLE_4["caption_similarity"].tolist() == [-136.4, 70.9, -27.1, 140.5]
+    _, two = published_tables()["published-2"]
+    assert two["FID"].tolist() == [
+        "35.49", "32.64", "21.42", "20.79", "9.33", "8.12", "≈28", "26.94", "12.24", "12.89",
+    ]  # fmt: skip
 
 
 def test_ours_stand_beside_the_paper_measured_from_the_same_arm(tmp_path):
