@@ -1,4 +1,4 @@
-"""Votes as a table: the columns of votes.csv, and the files they are written to."""
+"""The files that votes are written to."""
 
 from __future__ import annotations
 
@@ -9,53 +9,16 @@ import pandas as pd
 
 from glide_eval.run_store import replacing
 
-from .exclusion import exclusions
-from .owner_repository import OwnerRepository
 from .services import Study
+from .vote_table import vote_table
 
 Format = Literal["csv", "parquet", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-COLUMNS = (
-    "study",
-    "question",
-    "prompt_id",
-    "replica",
-    "arm_left",
-    "arm_right",
-    "answer",
-    "rater",
-    "rater_kind",
-    "seconds",
-    "created_at",
-    "assignment",
-    "gold",
-    "repeat_of",
-    "excluded",
-    "revised",
-)
-
 
 def votes_frame(study: Study) -> pd.DataFrame:
-    """Every vote so far, in the order stored; columns `COLUMNS`, `created_at` in UTC.
-
-    Nothing is left out: `gold` (the right side, or empty), `repeat_of` (the assignment asked
-    again), `excluded` (a rule's reason) and `revised` (the answer was taken back) say what each is.
-    """
-    with study.database.reading() as session:
-        rows = OwnerRepository(session).votes()
-    frame = pd.DataFrame.from_records(
-        [tuple(row) for row in rows],
-        columns=[name for name in COLUMNS if name not in ("study", "excluded")],
-    )
-    frame.insert(0, "study", study.info.name)
-    frame["seconds"] = frame["seconds"].astype("float64").round(3)
-    frame["revised"] = frame["revised"].astype(bool)
-    reasons = exclusions(frame, study.info.exclude)
-    excluded = [reasons.get(rater, "") for rater in frame["rater"]]
-    frame.insert(len(COLUMNS) - 2, "excluded", excluded)
-    frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
-    return frame
+    """Every vote of a study so far (see `vote_table`)."""
+    return vote_table(study.database, study.info)
 
 
 def to_csv(votes: pd.DataFrame) -> bytes:

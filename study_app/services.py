@@ -349,9 +349,9 @@ class Study:
         self.write(lambda session: Repository(session).settle(reasons))
 
     def _all_votes(self) -> pd.DataFrame:
-        from .export import votes_frame
+        from .vote_table import vote_table  # pandas, which only adaptive studies need here
 
-        return votes_frame(self)
+        return vote_table(self.database, self.info)
 
     def _rater(self, repository: Repository, token: str) -> AnyRow:
         rater = repository.rater(hash_token(token)) if is_token(token) else None
