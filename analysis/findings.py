@@ -12,6 +12,8 @@ from .theme import strategy_words
 from .tradeoff import metric_info
 from .wording import bounds, lower_first, percent, question_words, signed
 
+_EQUAL = 0.05  # Elo points: printed as 0
+
 
 def ballot_findings(result: BallotResult, arms: pd.DataFrame) -> list[str]:
     """Sentences about one ballot.
@@ -38,7 +40,12 @@ def ballot_findings(result: BallotResult, arms: pd.DataFrame) -> list[str]:
                 f"preferred to it in an expected {chance}% of votes"
             )
         gap = _gap_words(result, i, j)
-        found.append(f"{leads}. Its lead over the next, {labels[second]}, is {gap}.")
+        if abs(fit.differences()[i, j]) < _EQUAL:
+            found.append(f"{labels[first]} and {labels[second]} share the first rank.")
+        else:
+            found.append(f"{leads}. Its lead over the next, {labels[second]}, is {gap}.")
+        if apart := _apart(result, ranked, labels):
+            found.append(apart)
     versus = _best_of_strategies(result, arms, ranked)
     if versus:
         found.append(versus)
@@ -123,6 +130,19 @@ def _disagreement(
                 f"{', '.join(places)}."
             )
     return sentences
+
+
+def _apart(result: BallotResult, ranked: pd.DataFrame, labels: dict[str, str]) -> str:
+    """Which arms have scores, but none that the ranked ones' may be compared with."""
+    scored = [
+        arm for arm, score in zip(result.fit.arms, result.fit.scores, strict=True)
+        if np.isfinite(score) and arm not in set(ranked["arm"])
+        and (result.fit.groups == result.fit.groups[result.fit.arms.index(arm)]).sum() > 1
+    ]  # fmt: skip
+    if not scored:
+        return ""
+    names = ", ".join(labels[arm] for arm in scored)
+    return f"Votes don't link {names} with these in both directions: they are scored apart."
 
 
 def _gap_words(result: BallotResult, i: int, j: int) -> str:

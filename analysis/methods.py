@@ -28,6 +28,8 @@ def methods_paragraph(contents: Contents) -> str:
         votes = contents.inputs.votes
         sentences += [_protocol(contents), *_votes(contents), set_aside_words(votes), _model()]
         sentences += _intervals(contents)
+    elif contents.inputs.votes is not None and len(contents.inputs.votes):
+        sentences.append(nothing_counts(contents.inputs.votes))
     sentences += _metrics(contents)
     return strip_control(" ".join(sentence for sentence in sentences if sentence))
 
@@ -59,6 +61,13 @@ def methods_notes(contents: Contents) -> list[str]:
             "Values of different extractors, versions or references are never compared."
         )
     return notes
+
+
+def nothing_counts(votes: pd.DataFrame | None) -> str:
+    """Why there is no score at all: no votes, or none that counts."""
+    if votes is None or votes.empty:
+        return "No votes yet."
+    return f"No vote counts. {set_aside_words(votes)}"
 
 
 def set_aside_words(votes: pd.DataFrame | None) -> str:

@@ -13,7 +13,7 @@ from .figure import Figure
 from .findings import ballot_findings, metric_findings
 from .gallery import gallery
 from .highlight_views import disputed_views, prompt_views
-from .methods import methods_notes, methods_paragraph
+from .methods import methods_notes, methods_paragraph, nothing_counts
 from .metric_claims import finding_words, printed_metric_claims
 from .metric_figures import TRADEOFFS
 from .metric_views import metric_view
@@ -68,6 +68,7 @@ def part_view(contents: Contents) -> dict[str, Any]:
         "best_prompts": prompt_views(contents),
         "disputed": disputed_views(contents),
         "conduct": conduct_view(contents),
+        "nothing_counts": nothing_counts(inputs.votes),
         "paragraph": methods_paragraph(contents),
         "notes": methods_notes(contents),
         "provenance": [row for row in provenance_rows(contents) if not _of_identity(row)],
@@ -145,7 +146,8 @@ def findings_view(contents: Contents) -> list[dict[str, Any]]:
         for result, claims in zip(contents.results, contents.claims, strict=True)
     ]
     if not found:
-        words = "No votes yet: this report compares the arms by metrics alone."
+        words = f"{nothing_counts(contents.inputs.votes)} This report compares the arms by metrics "
+        words += "alone."
         found.append({"heading": "Preference.", "simulated": False, "text": words})
     if contents.inputs.metrics is not None:
         text = metric_findings(contents.inputs.metrics, arms, contents.results)

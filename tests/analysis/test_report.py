@@ -153,6 +153,30 @@ def test_without_votes_the_metrics_still_make_a_report(tmp_path):
     assert "No votes yet" in page_of(empty)
 
 
+def test_where_every_vote_was_excluded_the_page_says_so(tmp_path):
+    votes = draw_votes("person", "photorealism", 5).assign(excluded="too fast")
+    page = page_of(fake_inputs(tmp_path, votes)).replace("&#39;", "'")
+    told = f"No vote counts. Left out were {len(votes):,} by the study's exclusion rules"
+    assert page.count(told) == 3, "first sentences, preference and methods"
+    assert "No votes yet" not in page
+
+
+def test_arms_with_equal_scores_share_the_first_rank(tmp_path):
+    both = [("cfg-3", "clip-1", "left"), ("cfg-3", "clip-1", "right")]
+    page = page_of(fake_inputs(tmp_path, votes_of(both * 4)))
+    assert "share the first rank" in page
+    assert "ranks first" not in page
+
+
+def test_arms_that_votes_do_not_link_are_told_apart(tmp_path):
+    def even(a, b):
+        return [(a, b, "left"), (a, b, "left"), (a, b, "right")]
+
+    votes = votes_of(even("unguided", "clip-1") + even("cfg-1.5", "cfg-3"))
+    page = page_of(fake_inputs(tmp_path, votes))
+    assert "Votes don't link" in page.replace("&#39;", "'")
+
+
 def test_votes_alone_make_a_report(tmp_path):
     inputs = fake_inputs(tmp_path, draw_votes("person", "photorealism"))
     bare = ReportInputs("Imported votes", inputs.arms, votes=inputs.votes)
