@@ -7,7 +7,7 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
-from analysis.theme import render
+from analysis.theme import render, spec
 
 
 def draw_loss_curve(table: Path, picture: Path) -> None:
@@ -22,5 +22,5 @@ def draw_loss_curve(table: Path, picture: Path) -> None:
         )
     )
     part = picture.with_suffix(".part")
-    part.write_bytes(render(line)["svg"])
+    part.write_bytes(render(spec(line))["svg"])
     part.replace(picture)
