@@ -2,7 +2,9 @@
 
 RUN is a measured run of `examples/figure6-miniature.toml` or its like: an unguided arm, and arms of
 classifier-free and of CLIP guidance at several scales. Prints each strategy's curve, then what
-GLIDE's §4 and figure 6 claim, with the figures that bear it out or don't.
+GLIDE's §4 and figure 6 claim, with the figures that bear it out or don't. Arms share prompts and
+noise, so what rises or falls is told by differences from the unguided arm (`glide-eval metrics RUN
+--baseline unguided`), whose intervals are narrower than those of the values.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from glide_eval.metric_tables import DIFFERENCES_FILE
 from glide_eval.run_store import RunFolder
 
 METRICS = (
@@ -32,11 +35,14 @@ class Curve:
         strategy: `classifier_free` or `clip`.
         scales: ascending; the first is the unguided arm's (1 or 0).
         values: metric -> float64 (scales, 3), value and interval.
+        gained: metric -> float64 (3,), difference of the largest scale from the unguided arm, and
+            its interval; NaN where it was not measured.
     """
 
     strategy: str
     scales: np.ndarray
     values: dict[str, np.ndarray]
+    gained: dict[str, np.ndarray]
 
     def __getitem__(self, metric: str) -> np.ndarray:
         """Values along the scales."""
@@ -59,6 +65,7 @@ class Curve:
 def read_curves(run: RunFolder) -> dict[str, Curve]:
     """Both strategies' curves of a measured run."""
     table = pd.read_csv(run.metrics_path).set_index(["arm", "metric"])
+    paired = pd.read_csv(run.root / DIFFERENCES_FILE).set_index(["arm", "baseline", "metric"])
     arms = list(run.arms())
     start = next(arm for arm in arms if arm.strategy == "unguided")
     curves = {}
@@ -70,7 +77,10 @@ def read_curves(run: RunFolder) -> dict[str, Curve]:
             metric: np.array([table.loc[(name, metric), columns] for _, name in points], float)
             for metric in METRICS
         }
-        curves[strategy] = Curve(strategy, np.array([scale for scale, _ in points]), values)
+        ends = [(points[-1][1], start.name, metric) for metric in METRICS]
+        gained = paired.reindex(ends)[["difference", "ci_low", "ci_high"]].to_numpy(float)
+        scales = np.array([scale for scale, _ in points])
+        curves[strategy] = Curve(strategy, scales, values, dict(zip(METRICS, gained, strict=True)))
     return curves
 
 
@@ -78,13 +88,13 @@ def claims(curves: dict[str, Curve]) -> Iterator[tuple[str, bool, str]]:
     """What the paper says, whether it holds here, and the figures."""
     free, clip = curves["classifier_free"], curves["clip"]
     for metric, sign in (("inception_score", 1), ("precision", 1), ("recall", -1)):
-        first, last = free.values[metric][0], free.values[metric][-1]
-        apart = last[1] > first[2] if sign > 0 else last[2] < first[1]
+        gained = free.gained[metric]
+        apart = gained[1] > 0 if sign > 0 else gained[2] < 0
         steps = np.sign(np.diff(free[metric])) == sign
         yield (
             f"classifier-free: {metric} {'rises' if sign > 0 else 'falls'} with scale",
             bool(apart),
-            f"{_shown(first)} to {_shown(last)}; {steps.sum()} of {len(steps)} steps that way",
+            f"by {_shown(gained)}; {steps.sum()} of {len(steps)} steps that way",
         )
     best = int(np.argmin(free["fid"]))
     ends = free.values["fid"]
