@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 T = TypeVar("T")
 VIEWS = {
@@ -32,6 +33,13 @@ FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
+COLOURED = """
+const app = document.querySelector("[data-testid=stApp]");
+if (!app) return true;
+const color = getComputedStyle(app).backgroundColor;
+const [r, g, b] = color.match(/[0-9.]+/g).map(Number);
+return (r + g + b < (color.startsWith("color") ? 1.5 : 383)) === arguments[0];
+"""
 
 
 def chromium(
@@ -59,6 +67,8 @@ def look_as(driver: webdriver.Chrome, width: int, height: int, *, dark: bool) ->
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    # Streamlit draws itself anew a moment after the page's own style sheet has changed.
+    WebDriverWait(driver, 10).until(lambda d: d.execute_script(COLOURED, dark))
 
 
 @dataclass(frozen=True)
