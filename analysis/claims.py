@@ -14,7 +14,7 @@ from .next_votes import NextVotes, next_votes
 from .results import BallotResult
 from .robustness import Robustness, robustness_of
 from .theme import strategy_words
-from .wording import bounds, lower_first, rows_of, signed
+from .wording import bounds, lower_first, p_words, probability_words, rows_of, signed
 
 _EDGES = {"the largest scale tried": " or more", "the smallest scale tried": " or less"}
 
@@ -123,15 +123,6 @@ def curve_sentences(claims: Claims) -> list[str]:
         if np.isnan(row.f):
             test = f"no test of the curves: {row.reason}"
         else:
-            p = probability_words(row.p)
-            equal = "p " + (p if p.startswith("<") else f"= {p}")
-            test = f"F({row.df1:g}, {row.df2:.0f}) = {row.f:.2f}, {equal} for equal curves"
+            test = f"F({row.df1:g}, {row.df2:.0f}) = {row.f:.2f}, {p_words(row.p)} for equal curves"
         sentences.append(f"{first} against {second}, each at its best scale: {gap}; {test}.")
     return sentences
-
-
-def probability_words(p: float) -> str:
-    """`0.031`, `<0.001`; a dash where undefined."""
-    if np.isnan(p):
-        return "–"
-    return "<0.001" if p < 0.001 else f"{p:.3f}"

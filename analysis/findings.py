@@ -134,10 +134,10 @@ def _disagreement(
 
 def _apart(result: BallotResult, ranked: pd.DataFrame, labels: dict[str, str]) -> str:
     """Which arms have scores, but none that the ranked ones' may be compared with."""
+    together = set(ranked["arm"])
     scored = [
         arm for arm, score in zip(result.fit.arms, result.fit.scores, strict=True)
-        if np.isfinite(score) and arm not in set(ranked["arm"])
-        and (result.fit.groups == result.fit.groups[result.fit.arms.index(arm)]).sum() > 1
+        if np.isfinite(score) and arm not in together
     ]  # fmt: skip
     if not scored:
         return ""

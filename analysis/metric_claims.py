@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .claims import probability_words
 from .metrics_vs_people import Finding, finding, rank_agreement, vote_agreement
 from .results import BallotResult
 from .tradeoff import metric_info
-from .wording import bounds, lower_first, rows_of, signed
+from .wording import bounds, lower_first, p_words, rows_of, signed
 
 SAMPLE_KEYS = ("arm", "prompt_id", "replica", "metric", "value", "extractor")
 
@@ -98,9 +97,8 @@ def finding_words(claims: MetricClaims, labels: dict[str, str], simulated: bool)
     )
     if found.reason:
         return f"{told}; no test: {found.reason}."
-    p = probability_words(found.p)
     verdict = "the disagreement holds" if found.holds else "no such disagreement is shown"
-    return f"{told}: {verdict} (p {p if p.startswith('<') else '= ' + p})."
+    return f"{told}: {verdict} ({p_words(found.p)})."
 
 
 def _finding(result: BallotResult, arms: pd.DataFrame, metrics: pd.DataFrame) -> Finding | None:

@@ -17,7 +17,7 @@ from .errors import AnalysisError
 from .results import BallotResult
 from .sensitivity import order_change, sensitivity
 from .votes import counted
-from .wording import bounds, rows_of, share, signed
+from .wording import bounds, p_words, rows_of, share, signed
 
 REPORTED = "as reported"
 _FEWEST_RATERS = 3  # before it means something to weigh them
@@ -159,8 +159,7 @@ def categories_words(found: Robustness) -> str:
         return ""
     if np.isnan(scores.p):
         return f"No test of whether the categories differ: {scores.reason}."
-    p = "p < 0.001" if scores.p < 0.001 else f"p\u00a0=\u00a0{scores.p:.3f}"
-    told = f"F({scores.df1}, {scores.df2:.0f}) = {scores.f:.2f}, {p}"
+    told = f"F({scores.df1}, {scores.df2:.0f}) = {scores.f:.2f}, {p_words(scores.p)}"
     if scores.p < 0.05:
         return f"How the arms compare depends on the category ({told})."
     return f"Nothing shows that the arms compare differently from category to category ({told})."

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .errors import VotesError
-from .votes_file import id_hashes, read_csv
+from .votes_file import id_hashes, read_csv, refuse_doubled
 
 ANSWERS = ("left", "right", "tie", "both_bad")
 RATER_KINDS = ("person", "simulated")
@@ -232,12 +232,7 @@ def _check_columns(raw: pd.DataFrame, where: str) -> None:
             f"{', '.join(names) or 'no columns'}{hint}. Votes need "
             f"{', '.join(REQUIRED_COLUMNS)}; `glide-eval study export` writes them all."
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise VotesError(
-            f"{where}: found column{'s' * (len(twice) > 1)} {', '.join(twice)} more than once, "
-            "expected each once. Rename or remove one of them."
-        )
+    refuse_doubled(where, names)
 
 
 def _check_labels(

@@ -62,6 +62,16 @@ def read_csv(path: Path) -> pd.DataFrame:
         ) from error
 
 
+def refuse_doubled(where: str, names: list[str]) -> None:
+    """Raise `VotesError` where two columns have one name; nameless ones are nobody's."""
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise VotesError(
+            f"{where}: found column{'s' * (len(twice) > 1)} {', '.join(twice)} more than once, "
+            "expected each once. Rename or remove one of them."
+        )
+
+
 def id_hashes(column: pd.Series) -> NDArray[np.uint64]:
     """(N,) 64-bit hashes of text: two of 10 million are alike once in 400,000 such columns."""
     parts = [np.empty(0, np.uint64)]
@@ -93,12 +103,7 @@ def _separator(path: Path, header: str) -> str:
     """The mark that parts the header line into most fields, no two of one name."""
     parted = {mark: next(csv.reader([header], delimiter=mark), []) for mark in ",;\t"}
     mark = max(parted, key=lambda mark: len(parted[mark]))
-    twice = sorted({name for name in parted[mark] if name and parted[mark].count(name) > 1})
-    if twice:
-        raise VotesError(
-            f"{path}: found column{'s' * (len(twice) > 1)} {', '.join(twice)} more than once, "
-            "expected each once. Rename or remove one of them."
-        )
+    refuse_doubled(str(path), parted[mark])
     return mark
 
 

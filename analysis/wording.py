@@ -142,3 +142,15 @@ def measure_words(measure: str) -> str:
         "repeat_consistency": "Same answer when a pair came again",
         "gold_accuracy": "Right answers on gold pairs",
     }.get(measure, measure.replace("_", " "))
+
+
+def probability_words(p: float) -> str:
+    """`0.031`, `<0.001`; a dash where undefined."""
+    if np.isnan(p):
+        return "–"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_words(p: float) -> str:
+    """The same within a sentence: `p = 0.031`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {probability_words(p)}"

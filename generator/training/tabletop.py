@@ -72,6 +72,7 @@ CLEAN_CLIP = dataclasses.replace(
     NOISED_CLIP, image_size=64, patch_size=8, n_timesteps=0, n_head_state_image=40, n_embd=80
 )
 
+UPSAMPLED = 8000  # pictures at most that the upsampler learns from: they stay in memory
 EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
 
 
@@ -234,30 +235,23 @@ def _text(data: Path, work: Path, device: str) -> None:
     _save("text", work, model)
 
 
-def _base(name: str) -> Callable[[Path, Path, str], None]:
-    """The base model, going on from an earlier recipe's."""
+def _unet(name: str, config: UNetConfig = BASE) -> Callable[[Path, Path, str], None]:
+    """A UNet, going on from the recipe's start, or new and of this config."""
 
     def make(data: Path, work: Path, device: str) -> None:
-        model = load_unet(work / f"{RECIPES[name].start}.safetensors")
+        start = RECIPES[name].start
+        if start is None:
+            torch.manual_seed(0)
+            model = TextUNet(config)
+        else:
+            model = load_unet(work / f"{start}.safetensors").requires_grad_(True)
         if name == "base-inpaint":
-            model = grown(model)
-        train_unet(name, Data(data, 32, True), model.requires_grad_(True), work, device)
+            model = grown(model).requires_grad_(True)
+        pictures = Data(data, config.image_size, True, UPSAMPLED if config.super_res else None)
+        train_unet(name, pictures, model, work, device)
         _save(name, work, model)
 
     return make
-
-
-def _upsample(data: Path, work: Path, device: str) -> None:
-    torch.manual_seed(0)
-    model = TextUNet(UPSAMPLE)
-    train_unet("upsample", Data(data, 128, True, 8000), model, work, device)
-    _save("upsample", work, model)
-
-
-def _upsample_steady(data: Path, work: Path, device: str) -> None:
-    model = load_unet(work / "upsample.safetensors").requires_grad_(True)
-    train_unet("upsample-steady", Data(data, 128, True, 8000), model, work, device)
-    _save("upsample-steady", work, model)
 
 
 def _evaluator(data: Path, work: Path, device: str) -> None:
@@ -304,9 +298,9 @@ def _save(
 
 MAKERS: dict[str, Callable[[Path, Path, str], None]] = {
     "text": _text,
-    **{name: _base(name) for name in RECIPES if name.startswith("base")},
-    "upsample": _upsample,
-    "upsample-steady": _upsample_steady,
+    **{name: _unet(name) for name in RECIPES if name.startswith("base")},
+    "upsample": _unet("upsample", UPSAMPLE),
+    "upsample-steady": _unet("upsample-steady", UPSAMPLE),
     "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "evaluator": _evaluator,
     "clean-clip": _clip("clean-clip", CLEAN_CLIP, False),

@@ -160,30 +160,17 @@ def _arms(source: Source, file: Path | None) -> pd.DataFrame | None:
         return pd.DataFrame([_as_reported(arm) for arm in source.run.arms()])
     if file is None:
         return None
-    table = _read_table(file, "name,strategy,scale,label")
-    from analysis.errors import ReportError
-
-    missing = [name for name in ARM_COLUMNS if name not in table]
-    if missing:
-        raise ReportError(
-            f"{file}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}. Arms need "
-            f"{', '.join(ARM_COLUMNS)}; scale may be empty."
-        )
-    return table[list(ARM_COLUMNS)]
+    needs = "Arms need name, strategy, scale, label; scale may be empty."
+    return _read_columns(file, ARM_COLUMNS, needs)
 
 
 def _categories(file: Path) -> dict[str, str]:
     """Prompt id → category."""
     from analysis.errors import ReportError
 
-    table = _read_table(file, "prompt_id,category")
-    missing = [name for name in CATEGORY_COLUMNS if name not in table]
-    if missing:
-        raise ReportError(
-            f"{file}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}. Categories "
-            f"need {' and '.join(CATEGORY_COLUMNS)}, a row a prompt."
-        )
-    told = table[list(CATEGORY_COLUMNS)].dropna().astype(str).drop_duplicates()
+    needs = "Categories need prompt_id and category, a row a prompt."
+    table = _read_columns(file, CATEGORY_COLUMNS, needs)
+    told = table.dropna().astype(str).drop_duplicates()
     twice = told.loc[told["prompt_id"].duplicated(), "prompt_id"]
     if len(twice):
         raise ReportError(
@@ -230,6 +217,19 @@ def _scores(run: RunFolder | None) -> pd.DataFrame | None:
     if run is None or not run.scores_path.is_file():
         return None
     return _read_table(run.scores_path)
+
+
+def _read_columns(file: Path, columns: tuple[str, ...], needs: str) -> pd.DataFrame:
+    """These columns of a CSV of a user's own; `needs` says what they hold where one is missing."""
+    from analysis.errors import ReportError
+
+    table = _read_table(file, ",".join(columns))
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise ReportError(
+            f"{file}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}. {needs}"
+        )
+    return table[list(columns)]
 
 
 def _read_table(path: Path, made_by: str = "") -> pd.DataFrame:
