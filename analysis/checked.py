@@ -10,6 +10,7 @@ import pandas as pd
 
 from .contents import ReportInputs
 from .errors import ReportError
+from .series import variant_of, with_series
 from .versions import tell_versions
 from .votes import read_votes
 from .wording import strip_control
@@ -34,7 +35,7 @@ def checked(inputs: ReportInputs) -> ReportInputs:
         raise ReportError("arms: expected one at least, found none. Name what is compared.")
     if arms["name"].duplicated().any():
         raise ReportError(f"arms: expected each name once, found {list(arms['name'])}.")
-    arms["label"] = _labels(arms)
+    arms = with_series(arms.assign(label=_labels(arms)))
     names = list(arms["name"])
     for table, columns, what in (
         (inputs.metrics, METRIC_COLUMNS, "metrics"),
@@ -93,8 +94,13 @@ def _labels(arms: pd.DataFrame) -> list[str]:
     """What to print of each arm: on one line, `s = 3` unbroken, no two alike."""
     plain = arms["label"].astype(str).map(strip_control).str.strip()
     plain = plain.where(plain != "", arms["name"].astype(str))
+    names = arms["name"].astype(str)
     twice = plain.duplicated(keep=False)
-    told = plain.where(~twice, plain + " [" + arms["name"].astype(str) + "]")
+    # By the variant where that will do, since the label says the scale: `[dpm20]`, not `[dpm20-3]`.
+    variants = [variant_of(*each) for each in zip(names, arms["scale"], strict=True)]
+    of_variant = plain + " [" + pd.Series(variants, arms.index) + "]"
+    told = plain.where(~twice, of_variant)
+    told = told.where(~told.duplicated(keep=False), plain + " [" + names + "]")
     return list(told.str.replace(" = ", "\u00a0=\u00a0"))
 
 

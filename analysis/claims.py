@@ -13,7 +13,7 @@ from .curves import ScaleCurves, scale_curves
 from .next_votes import NextVotes, next_votes
 from .results import BallotResult
 from .robustness import Robustness, robustness_of
-from .theme import strategy_words
+from .theme import series_words
 from .wording import bounds, lower_first, p_words, probability_words, rows_of, signed
 
 _EDGES = {"the largest scale tried": " or more", "the smallest scale tried": " or less"}
@@ -25,7 +25,7 @@ class Claims:
 
     Attributes:
         comparisons: every two arms, simultaneously, and rank sets.
-        curves: Elo along each strategy's scale.
+        curves: Elo along each series' scale.
         robustness: the ranking under other exclusions and models.
         next_votes: what more votes would buy; None without intervals.
     """
@@ -99,14 +99,14 @@ def printed_comparisons(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
 
 
 def printed_best_scales(claims: Claims) -> pd.DataFrame:
-    """Each strategy's best scale as printed: `6 or more` where it is the largest one tried."""
+    """Each series' best scale as printed: `6 or more` where it is the largest one tried."""
     rows = []
     for row in rows_of(claims.curves.best):
         reach = "–" if np.isnan(row.low) else f"{row.low:.3g} to {row.high:.3g}"
         reach = f"{row.low:.3g}" if row.low == row.high else reach
         edge = next((words for start, words in _EDGES.items() if row.reason.startswith(start)), "")
         rows.append(
-            (strategy_words(row.strategy), f"{row.scale:.3g}{edge}", reach, signed(row.elo),
+            (series_words(row.strategy), f"{row.scale:.3g}{edge}", reach, signed(row.elo),
              bounds(row.elo_low, row.elo_high), "" if edge else row.reason)
         )  # fmt: skip
     heads = ["Strategy", "Best scale", "95% interval", "Elo there", "95% interval of it", "Note"]
@@ -115,10 +115,10 @@ def printed_best_scales(claims: Claims) -> pd.DataFrame:
 
 
 def curve_sentences(claims: Claims) -> list[str]:
-    """Whether two strategies' curves differ, a sentence a pair."""
+    """Whether two series' curves differ, a sentence a pair."""
     sentences = []
     for row in rows_of(claims.curves.tests):
-        first, second = strategy_words(row.strategy), lower_first(strategy_words(row.against))
+        first, second = series_words(row.strategy), lower_first(series_words(row.against))
         gap = f"{signed(row.best_difference)} Elo ({bounds(row.low, row.high)})"
         if np.isnan(row.f):
             test = f"no test of the curves: {row.reason}"

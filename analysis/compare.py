@@ -10,13 +10,14 @@ import pandas as pd
 from . import compare_figures
 from .contents import Comparison, Contents
 from .metric_figures import TRADEOFFS
+from .series import COLUMNS
 from .tradeoff import rank_correlation
 from .versions import tell_versions
 from .wording import voters
 
 PART_METRICS = (
-    "part", "arm", "label", "strategy", "scale", "metric", "extractor", "value", "ci_low",
-    "ci_high", "n",
+    "part", "arm", "label", "strategy", "scale", *COLUMNS, "metric", "extractor", "value",
+    "ci_low", "ci_high", "n",
 )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def _metrics(parts: list[Contents]) -> pd.DataFrame:
             continue
         seen.append(measured)
         arms = part.inputs.arms.rename(columns={"name": "arm"})
-        table = measured.merge(arms[["arm", "label", "strategy", "scale"]], on="arm")
+        table = measured.merge(arms[["arm", "label", "strategy", "scale", *COLUMNS]], on="arm")
         table["part"] = part.inputs.name
         if "fingerprint" not in table:
             table["fingerprint"] = ""

@@ -10,18 +10,23 @@ import pandas as pd
 
 from . import theme
 from .figure import Figure, Panel, sized
+from .series import curves, has_curve
 from .tradeoff import metric_info
 from .wording import lower_first, question_words, signed
+
+_Lines = dict[str, tuple[str, list[int]]]  # series → its line in words, and its dashes
+_OF_STRATEGIES: _Lines = {name: ("", dashes) for name, dashes in theme.DASHES.items()}
 
 
 def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     """Elo above each study's own anchor against guidance scale, a panel a question and strategy.
 
     Args:
-        elo: study, question, rater_kind, arm, label, strategy, scale, anchor, elo, low, high.
+        elo: study, question, rater_kind, arm, label, strategy, scale, series, anchor, elo, low,
+            high.
 
     Returns:
-        None where fewer than two studies have scales and an anchor.
+        None where fewer than two studies have scales and an anchor, or no series has two scales.
     """
     if elo.empty:
         return None
@@ -32,29 +37,42 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     told = zip(usable["study"], usable["label"], usable["elo"], strict=True)
     usable = usable.assign(said=[f"{s}, {label}: {signed(score)} Elo" for s, label, score in told])
     panels = []
+    lines = {str(name): _lines(of_one) for name, of_one in usable.groupby("strategy", sort=False)}
+    lines = {name: found for name, found in lines.items() if len(found) > 1}
     for (question, strategy), points in usable.groupby(
         ["question", "strategy"], sort=False, observed=True
     ):
+        if not has_curve(points):
+            continue
         x = alt.X("at:Q", title="guidance scale",
                   scale=alt.Scale(zero=False, nice=False, padding=16))  # fmt: skip
         y = alt.Y("elo:Q", title="Elo above the unguided arm")
-        base, colour, shape = _base(points.assign(at=_apart(points, studies)), "study", studies)
+        points = points.assign(at=_apart(points, studies))
+        base, colour, shape = _base(points, "study", studies)
         layers = [
             base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
                 x=x, y=alt.Y("low:Q", title="Elo above the unguided arm"), y2="high:Q", color=colour
             ),
-            base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+            *(
+                alt.Chart(swept)
+                .mark_line(strokeWidth=2, **_dashed(lines.get(str(strategy), {}), str(series)))
+                .encode(x=x, y=y, color=colour)
+                for series, swept in curves(points).groupby("series", sort=False)
+            ),
             base.mark_point(filled=True, size=75, opacity=1).encode(
                 x=x, y=y, color=colour, shape=shape, description="said:N"
             ),
         ]
         words = theme.strategy_words(str(strategy))
         panels.append(Panel(question_words(str(question)), words, sized(alt.layer(*layers))))
+    if not panels:
+        return None
+    several = {series: line for found in lines.values() for series, line in found.items()}
     return Figure(
         "runs-elo-vs-scale",
         "Preference against guidance scale, side by side",
         "Elo above each study's own unguided arm; bars are 95% intervals. Votes of different "
-        "studies are never pooled.",
+        "studies are never pooled." + (f" Lines: {_told(several)}." if several else ""),
         tuple(panels),
         usable.drop(columns="said"),
         bool((usable["rater_kind"] == "simulated").any()),
@@ -75,7 +93,7 @@ def tradeoff_by_part(
     """One metric against another in every part, a panel an extractor.
 
     Args:
-        metrics: part, arm, label, strategy, scale, metric, extractor, value.
+        metrics: part, arm, label, strategy, scale, series, metric, extractor, value.
         parts: names in order.
         name: of the figure in a report of one part.
         x: metric along.
@@ -86,9 +104,11 @@ def tradeoff_by_part(
     """
     across, up = metric_info(x), metric_info(y)
     panels, data = [], []
+    several = (curves(metrics).groupby("strategy")["series"].nunique() > 1).any()
+    lines = _lines(metrics) if several else _OF_STRATEGIES
     for extractor, of_one in metrics.groupby("extractor", sort=False):
         finite = of_one[np.isfinite(of_one["value"].astype(np.float64))]
-        arm = ["part", "arm", "label", "strategy", "scale"]
+        arm = ["part", "arm", "label", "strategy", "scale", "series"]
         sides = [
             finite[finite["metric"] == metric][[*arm, "value"]].rename(columns={"value": side})
             for side, metric in (("x", x), ("y", y))
@@ -99,7 +119,7 @@ def tradeoff_by_part(
             continue
         panels.append(
             Panel(f"{up.label} against {across.label}", f"by {extractor}",
-                  _tradeoff_chart(both, parts, across.label, up.label))
+                  _tradeoff_chart(both, parts, lines, across.label, up.label))
         )  # fmt: skip
         data.append(both.assign(extractor=extractor, x_metric=x, y_metric=y))
     if not panels:
@@ -107,30 +127,50 @@ def tradeoff_by_part(
     return Figure(
         f"runs-{name}",
         f"{up.label} against {across.label}, run by run",
-        f"Points are arms; lines follow a strategy's scale from unguided: solid "
-        f"{lower_first(theme.strategy_words('classifier_free'))}, dashed CLIP guidance.",
+        "Points are arms; lines follow a strategy's scale from unguided: "
+        + (_told(lines) if several else "solid classifier-free guidance, dashed CLIP guidance")
+        + ".",
         tuple(panels),
         pd.concat(data, ignore_index=True),
     )
 
 
-def _tradeoff_chart(both: pd.DataFrame, parts: list[str], x_label: str, y_label: str) -> Any:
+def _tradeoff_chart(
+    both: pd.DataFrame, parts: list[str], look: _Lines, x_label: str, y_label: str
+) -> Any:
     both = both.assign(said=both["part"] + ", " + both["label"])
     base, colour, shape = _base(both, "part", parts)
     x = alt.X("x:Q", title=x_label, scale=alt.Scale(zero=False))
     y = alt.Y("y:Q", title=y_label, scale=alt.Scale(zero=False))
     lines = []
-    for (part, strategy), swept in both[both["scale"].notna()].groupby(["part", "strategy"]):
+    for (part, series), swept in curves(both).groupby(["part", "series"]):
         start = both[(both["part"] == part) & (both["strategy"] == "unguided")].head(1)
         path = pd.concat([start, swept.sort_values("scale")])[["x", "y", "part"]]
         line = alt.Chart(path.assign(step=range(len(path)))).mark_line(
-            strokeWidth=1.8, strokeDash=theme.DASHES.get(str(strategy), [1, 0])
+            strokeWidth=1.8, **(_dashed(look, str(series)) or {"strokeDash": [1, 0]})
         )
         lines.append(line.encode(x=x, y=y, color=colour, order="step:Q"))
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=x, y=y, color=colour, shape=shape, description="said:N"
     )
     return sized(alt.layer(*lines, dots))
+
+
+def _lines(points: pd.DataFrame) -> _Lines:
+    """A line for each series, in turn."""
+    names = dict.fromkeys(curves(points)["series"])
+    return {name: theme.LINES[n % len(theme.LINES)] for n, name in enumerate(names)}
+
+
+def _dashed(lines: _Lines, series: str) -> dict[str, Any]:
+    return {"strokeDash": lines[series][1]} if series in lines else {}
+
+
+def _told(lines: _Lines) -> str:
+    """`solid classifier-free guidance [dpm20], dashed …`."""
+    return ", ".join(
+        f"{words} {lower_first(theme.series_words(series))}" for series, (words, _) in lines.items()
+    )
 
 
 def _base(

@@ -18,10 +18,12 @@ from .metric_figures import TRADEOFFS, metric_tradeoff, metrics_against_elo
 from .progress import Progress, between, quiet
 from .rater_views import numbered_screens
 from .results import BallotResult, analyse
+from .series import COLUMNS
 from .tradeoff import join_metrics, metric_correlations
 from .win_figure import win_heatmap
 
 ROUNDS = 1000
+DESCRIBED = ["arm", "label", "strategy", "scale", *COLUMNS]  # of an arm, beside its numbers
 
 
 def compute(
@@ -41,7 +43,7 @@ def compute(
     progress("fitting scores", 0.0)
     results = [] if votes is None else analyse(votes, anchor, ROUNDS, seed)
     elo = _elo_rows(results, arms)
-    described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
+    described = arms.rename(columns={"name": "arm"})[DESCRIBED]
     metrics = table_of(inputs.metrics, METRIC_COLUMNS).merge(described, on="arm")
     joined = join_metrics(metrics, elo).merge(described, on="arm")
     progress("looking at raters", 0.2)
@@ -129,7 +131,7 @@ def _elo_rows(results: list[BallotResult], arms: pd.DataFrame) -> pd.DataFrame:
 def labelled(result: BallotResult, arms: pd.DataFrame, which: str) -> pd.DataFrame:
     """A ballot's `scores` or `relative` table with its ballot and the arms' columns."""
     table: pd.DataFrame = getattr(result, which)()
-    described = arms.rename(columns={"name": "arm"})[["arm", "label", "strategy", "scale"]]
+    described = arms.rename(columns={"name": "arm"})[DESCRIBED]
     table.insert(0, "question", result.ballot.question)
     table.insert(1, "rater_kind", result.ballot.rater_kind)
     return table.merge(described, on="arm", how="left")

@@ -1,10 +1,11 @@
 """Elo against guidance scale as a smooth curve: its best scale, and whether two curves differ.
 
-Each strategy's curve is a natural cubic spline in log(scale) with as many knots as its scales can
-bear (two for two scales, three up to five, then four), fitted to the arms' scores by generalised
-least squares with the votes' information as weights. That is one Newton step from fitting the
-curve to the votes directly, and everything about a curve is then a contrast of arms' scores,
-whose clustered intervals are `sandwich`'s.
+Each series (a strategy's arms, or a variant's where it was swept in several) has a natural cubic
+spline in log(scale) with as many knots as its scales can bear (two for two scales, three up to
+five, then four), fitted to the arms' scores by generalised least squares with the votes'
+information as weights. That is one Newton step from fitting the curve to the votes directly, and
+everything about a curve is then a contrast of arms' scores, whose clustered intervals are
+`sandwich`'s.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from scipy.special import fdtrc
 
 from .errors import AnalysisError
 from .intervals import NO_VARIATION, ROUNDING, Interval, Sandwich
+from .series import with_series
 
 GRID = 61  # scales at which curves are tabled
 NO_TEST = "raters or prompts are too few, or too alike, for a test"
@@ -26,15 +28,15 @@ NO_TEST = "raters or prompts are too few, or too alike, for a test"
 
 @dataclass(frozen=True)
 class ScaleCurves:
-    """Curves of all strategies with two or more scales.
+    """Curves of all series with two or more scales; `strategy` names the series.
 
     Attributes:
         table: strategy, scale, elo, low, high (pointwise intervals), reason; a grid of scales,
-            even in log(scale), for each strategy.
-        best: a row a strategy: strategy, scale (where its curve is highest), low, high (interval
+            even in log(scale), for each series.
+        best: a row a series: strategy, scale (where its curve is highest), low, high (interval
             of that scale), elo (there), elo_low, elo_high, reason (also says when the best scale
             is the first or last tried, so that the true one may lie beyond).
-        tests: a row a pair of strategies: strategy, against, f, df1, df2, p (of equal curves on
+        tests: a row a pair of series: strategy, against, f, df1, df2, p (of equal curves on
             the scales that both cover), best_difference (Elo at its own best scale minus the
             other's at its), low, high, reason.
     """
@@ -46,7 +48,7 @@ class ScaleCurves:
 
 @dataclass(frozen=True)
 class _Curve:
-    """One strategy: scales tried, knots, and the (m, K) map from arms' scores to coefficients."""
+    """One series: scales tried, knots, and the (m, K) map from arms' scores to coefficients."""
 
     strategy: str
     scales: NDArray[np.float64]
@@ -68,7 +70,11 @@ def scale_curves(
     draws: int = 4000,
     seed: int = 0,
 ) -> ScaleCurves:
-    """Fit each strategy's Elo against its guidance scale.
+    """Fit each series' Elo against its guidance scale.
+
+    A strategy's arms are one series where their scales all differ. Where one scale repeats, each
+    variant is a series by itself, `classifier_free [dpm20]` of the arms `dpm20-2`, `dpm20-3`, …;
+    one that still repeats a scale has no curve (see `analysis.series`).
 
     Args:
         intervals: `sandwich(fit, ballot)`.
@@ -129,18 +135,19 @@ def _curves(intervals: Sandwich, arms: pd.DataFrame) -> list[_Curve]:
             "Curves need arm, strategy and scale."
         )
     fit = intervals.fit
+    arms = with_series(arms.rename(columns={"arm": "name"})).rename(columns={"name": "arm"})
     known = arms[arms["arm"].isin(fit.arms) & arms["scale"].notna()]
     if (known["scale"] <= 0).any():
         raise AnalysisError("Curves are drawn over log(scale): found a scale that is not positive.")
     group = np.bincount(fit.groups[np.isfinite(fit.scores)]) if len(fit.arms) else np.zeros(1)
     linked = np.isfinite(fit.scores) & (fit.groups == np.argmax(group if len(group) else [0]))
     curves = []
-    for strategy, rows in known.groupby("strategy", sort=False):
+    for series, rows in known.groupby("series", sort=False):
         index = np.array([fit.arms.index(str(name)) for name in rows["arm"]])
         scale = rows["scale"].to_numpy(np.float64)[linked[index]]
         index = index[linked[index]]
         if len(np.unique(scale)) > 1:
-            curves.append(_fit_curve(str(strategy), intervals, index, scale))
+            curves.append(_fit_curve(str(series), intervals, index, scale))
     return curves
 
 

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from . import theme
-from .figure import Figure, Panel, base_of, sized, with_words
+from .figure import Figure, Panel, base_of, dashed, sized, with_words
+from .series import curves, has_curve
 from .wording import lower_first, question_words, rater_words
 
 RANKING_WIDTH = 290  # beside the arms' names: small enough to be read on a phone
+VARIANTS_APART = " Where a strategy repeats a scale, each variant (in brackets) has its own line."
 
 
 def elo_axis(anchor: str) -> str:
@@ -22,11 +24,11 @@ def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
     """Elo against guidance scale, strategies overlaid, a panel a question and kind of rater.
 
     Args:
-        elo: question, rater_kind, arm, label, strategy, scale, anchor (label of the arm Elo is
-            measured from, or empty), elo, low, high.
+        elo: question, rater_kind, arm, label, strategy, scale, series, variant, anchor (label of
+            the arm Elo is measured from, or empty), elo, low, high.
 
     Returns:
-        None when no scored arm has a scale.
+        None when no series has two scored scales: `elo_ranking` shows as much then.
     """
     drawn = with_words(elo[np.isfinite(elo["elo"])])
     panels = [
@@ -38,7 +40,7 @@ def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
         for (question, kind), points in drawn.groupby(
             ["question", "rater_kind"], sort=False, observed=True
         )
-        if points["scale"].notna().any()
+        if has_curve(points)
     ]
     if not panels:
         return None
@@ -46,7 +48,8 @@ def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
         "elo-vs-scale",
         "Preference against guidance scale",
         "Elo at each guidance scale, strategies overlaid on the arm they start from; bars are 95% "
-        "intervals. The strategies' scales are different quantities: only heights compare.",
+        "intervals. The strategies' scales are different quantities: only heights compare."
+        + (VARIANTS_APART if drawn["variant"].any() else ""),
         tuple(panels),
         drawn.drop(columns=["words", "said"]),
         bool((drawn["rater_kind"] == "simulated").any()),
@@ -106,7 +109,9 @@ def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
         alt.Chart(swept).mark_rule(strokeWidth=1.5, opacity=0.75).encode(
             x=x, y=alt.Y("low:Q", title=axis), y2="high:Q", color=colour
         ),
-        alt.Chart(swept).mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+        alt.Chart(curves(swept)).mark_line(strokeWidth=2).encode(
+            x=x, y=y, color=colour, **dashed(points)
+        ),
         alt.Chart(swept).mark_point(filled=True, size=75, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, description="said:N"
         ),
@@ -115,8 +120,12 @@ def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
 
 
 def _side_by_side(swept: pd.DataFrame, span: float, log: bool) -> pd.Series:
-    """Scales to draw at: moved a hair apart where two strategies share one."""
-    shared = swept.groupby("scale")["strategy"].transform("nunique") > 1
-    nth = swept["strategy"].map({name: i for i, name in enumerate(theme.STRATEGIES)})
+    """Scales to draw at: moved a hair apart where two series share one."""
+    shared = swept.groupby("scale")["words"].transform("nunique") > 1
+    places, place = {}, 0
+    for name in theme.STRATEGIES:
+        places[name] = place
+        place += 1 + max(swept.loc[swept["strategy"] == name, "variant"], default=0)
+    nth = swept["strategy"].map(places) + swept["variant"]
     side = np.where(shared, nth - nth.mean(), 0.0)
     return swept["scale"] * 1.02**side if log else swept["scale"] + 0.012 * span * side

@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from . import theme
+from .series import COLUMNS
 from .wording import SIMULATED, signed
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 270
@@ -67,7 +68,8 @@ class Figure:
             f"{self.name}.{kind}": data
             for kind, data in theme.render(_side_by_side(charts, title)).items()
         }
-        files[f"{self.name}.csv"] = self.data.to_csv(index=False).encode("utf-8")
+        data = self.data.drop(columns=list(COLUMNS), errors="ignore")
+        files[f"{self.name}.csv"] = data.to_csv(index=False).encode("utf-8")
         return files
 
     def inline_panels(self) -> list[str]:
@@ -84,8 +86,8 @@ class Figure:
 
 
 def base_of(points: pd.DataFrame) -> tuple[alt.Chart, alt.Color, alt.Shape]:
-    """A chart of the points, and colour and marker by the strategy's words."""
-    colours, shapes = theme.strategy_scales(list(points["strategy"].unique()))
+    """A chart of the points, and colour and marker by the words of strategy or series."""
+    colours, shapes, _ = theme.series_scales(points)
     return (
         alt.Chart(points),
         alt.Color("words:N", scale=colours),
@@ -98,15 +100,31 @@ def sized(chart: Any) -> Any:
     return chart.properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)
 
 
+def dashed(points: pd.DataFrame) -> dict[str, Any]:
+    """What a chart of lines encodes beside `base_of`: dashes for a strategy's several series."""
+    if not points["variant"].any():
+        return {}
+    *_, dashes = theme.series_scales(points)
+    return {"strokeDash": alt.StrokeDash("words:N", scale=dashes, legend=None)}
+
+
+def in_words(points: pd.DataFrame) -> list[str]:
+    """What a legend names each point by: its series, or its strategy where no curve joins it."""
+    return [
+        theme.strategy_words(strategy) if pd.isna(series) else theme.series_words(series)
+        for strategy, series in zip(points["strategy"], points["series"], strict=True)
+    ]
+
+
 def with_words(points: pd.DataFrame) -> pd.DataFrame:
-    """Points with the strategy in words and a sentence for tooltips."""
+    """Points with their series in words and a sentence for tooltips."""
     said = [
         f"{label}: {signed(elo)} Elo" + (f" ({signed(low)} to {signed(high)})" * (low < high))
         for label, elo, low, high in zip(
             points["label"], points["elo"], points["low"], points["high"], strict=True
         )
     ]
-    return points.assign(words=points["strategy"].map(theme.strategy_words), said=said)
+    return points.assign(words=in_words(points), said=said)
 
 
 def _side_by_side(charts: list[dict[str, Any]], title: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from .contents import Contents
 from .results import BallotResult
-from .theme import strategy_words
+from .theme import series_words
 from .tradeoff import metric_info
 from .votes import counted, left_out
 from .wording import SIMULATED, asked, ballot_words, lower_first, share, strip_control
@@ -99,8 +99,9 @@ def _reasons(votes: pd.DataFrame) -> str:
 def _images(contents: Contents) -> str:
     arms, samples = contents.inputs.arms, contents.inputs.samples
     swept = []
-    for strategy, of_one in arms.groupby("strategy", sort=False):
-        words = lower_first(strategy_words(str(strategy)))
+    named = arms["series"].where(arms["series"].notna(), arms["strategy"])
+    for series, of_one in arms.groupby(named, sort=False):
+        words = lower_first(series_words(str(series)))
         scales = [f"{scale:g}" for scale in sorted(of_one["scale"].dropna())]
         if scales:
             words += f" at scale{'s' * (len(scales) > 1)} {_listed(scales)}"

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from . import theme
-from .figure import Figure, Panel, base_of, sized, with_words
+from .elo_figures import VARIANTS_APART
+from .figure import Figure, Panel, base_of, in_words, sized, with_words
+from .series import COLUMNS, curves
 from .tradeoff import DRAWN, metric_info
 from .wording import ballot_words, correlation_words, slug
 
@@ -22,10 +24,11 @@ TRADEOFFS = (
 
 
 def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure | None:
-    """One metric against another, points of a strategy joined along its scale.
+    """One metric against another, points of a series joined along the scale.
 
     Args:
-        metrics: arm, label, strategy, scale, metric, extractor, value, ci_low, ci_high.
+        metrics: arm, label, strategy, scale, series, variant, metric, extractor, value, ci_low,
+            ci_high.
         name: the figure's.
         x: metric along.
         y: metric up.
@@ -59,7 +62,8 @@ def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure 
         f"{up.label} against {across.label}",
         "Points are arms, numbers their guidance scale; lines follow a strategy's scale, starting "
         "where its guidance does nothing: unguided. Bars are 95% intervals, cut at the frame where "
-        "they are longer.",
+        "they are longer."
+        + (VARIANTS_APART if any(points["variant"].any() for points in data) else ""),
         tuple(panels),
         pd.concat(data, ignore_index=True),
     )
@@ -71,7 +75,8 @@ def metrics_against_elo(
     """Every metric against Elo, a panel a metric, with the rank correlation above it.
 
     Args:
-        joined: `tradeoff.join_metrics`, with label, strategy and scale of the arms.
+        joined: `tradeoff.join_metrics`, with label, strategy, scale, series and variant of the
+            arms.
         correlations: `tradeoff.metric_correlations` of the same.
         question: whose Elo.
         kind: kind of raters.
@@ -158,15 +163,18 @@ def framed(points: pd.DataFrame, side: str) -> alt.Scale:
 
 
 def _curves(points: pd.DataFrame) -> list[alt.Chart]:
-    """Layers: each swept strategy joined along its scale, and the scales' names."""
+    """Layers: each series joined along its scale, and the scales' names."""
     _, colour, _ = base_of(points)
     start = points[points["strategy"] == "unguided"].head(1)
     lines = []
-    for strategy, swept in points[points["scale"].notna()].groupby("strategy", sort=False):
-        words = theme.strategy_words(str(strategy))
+    for _, swept in curves(points).groupby("series", sort=False):
+        words, strategy, variant = swept[["words", "strategy", "variant"]].iloc[0]
         path = pd.concat([start.assign(words=words), swept.sort_values("scale")])
         path = path[["x", "y", "words"]].assign(step=range(len(path)))
-        line = alt.Chart(path).mark_line(strokeWidth=2, opacity=0.9)
+        look: dict[str, Any] = {}
+        if points["variant"].any():
+            look["strokeDash"] = theme.series_look(strategy, variant)[1][1]
+        line = alt.Chart(path).mark_line(strokeWidth=2, opacity=0.9, **look)
         lines.append(line.encode(x="x:Q", y="y:Q", color=colour, order="step:Q"))
     named = points[(points["scale"].notna()) | (points["strategy"] == "imported")]
     names = named[["x", "y", "words"]].assign(
@@ -181,11 +189,11 @@ def _curves(points: pd.DataFrame) -> list[alt.Chart]:
 
 def _wide(metrics: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """A row an arm with both metrics: x, x_low, x_high, y, y_low, y_high and the arm's columns."""
-    arm = ["arm", "label", "strategy", "scale"]
+    arm = ["arm", "label", "strategy", "scale", *COLUMNS]
     sides = []
     for side, metric in (("x", x), ("y", y)):
         values = metrics[(metrics["metric"] == metric) & np.isfinite(metrics["value"])]
         renamed = {"value": side, "ci_low": f"{side}_low", "ci_high": f"{side}_high"}
         sides.append(values[[*arm, *renamed]].rename(columns=renamed))
     both = sides[0].merge(sides[1].drop(columns=arm[1:]), on="arm")
-    return both.assign(words=both["strategy"].map(theme.strategy_words))
+    return both.assign(words=in_words(both))

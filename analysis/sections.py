@@ -20,10 +20,11 @@ from .metric_views import metric_view
 from .results import BallotResult
 from .robustness import unsettled
 from .score_views import board, heat
+from .series import curves
 from .tables import grid
-from .theme import STRATEGIES
+from .theme import MARKERS, STRATEGIES, series_look
 from .trust_views import conduct_view, holds_view
-from .wording import heading_words, question_words, slug
+from .wording import heading_words, question_words, rows_of, slug
 
 SECTIONS = {
     "preference": "Preference",
@@ -105,16 +106,32 @@ def _of_identity(row: tuple[str, str]) -> bool:
     return row[0].startswith("identity.")
 
 
-def _strategies(contents: Contents) -> list[dict[str, str]]:
-    """The legend; empty where every arm is of one strategy, which needs none."""
-    present = set(contents.inputs.arms["strategy"])
-    if len(present) < 2:
+def _strategies(contents: Contents) -> list[dict[str, Any]]:
+    """The legend; empty where every arm is of one series, which needs none.
+
+    A strategy of several series has them as `variants`, each with its words, marker and dashes.
+    """
+    arms = contents.inputs.arms
+    if len(set(arms["strategy"])) < 2 and not arms["variant"].any():
         return []
     return [
-        {"name": name, "words": words}
+        {"name": name, "words": words, "variants": _variants(arms[arms["strategy"] == name])}
         for name, (words, *_) in STRATEGIES.items()
-        if name in present
+        if (arms["strategy"] == name).any()
     ]
+
+
+def _variants(arms: pd.DataFrame) -> list[dict[str, Any]]:
+    """The series of one strategy as the legend draws them; empty where it has one."""
+    found = curves(arms).drop_duplicates("series")
+    if not found["variant"].any():
+        return []
+    looks = [series_look(row.strategy, row.variant) for row in rows_of(found)]
+    return [
+        {"words": series.partition(" [")[2][:-1], "marker": MARKERS[marker],
+         "dashes": " ".join(map(str, dashes))}
+        for series, (marker, (_, dashes)) in zip(found["series"], looks, strict=True)
+    ]  # fmt: skip
 
 
 def _facts(contents: Contents, simulated: int, every: int) -> list[list[tuple[str, str]]]:

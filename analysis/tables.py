@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .latex import latex
+from .series import COLUMNS
 from .tradeoff import metric_info
 from .wording import (
     ballot_words,
@@ -36,7 +37,9 @@ def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: s
         caption: of the LaTeX table.
     """
     return {
-        f"{name}.csv": data.to_csv(index=False).encode("utf-8"),
+        f"{name}.csv": data.drop(columns=list(COLUMNS), errors="ignore")
+        .to_csv(index=False)
+        .encode("utf-8"),
         f"{name}.tex": latex(printed, caption, name).encode("utf-8"),
     }
 

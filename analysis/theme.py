@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 import altair as alt
+import pandas as pd
 import vl_convert
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
@@ -30,6 +31,18 @@ PARTS = (
     ("#b8860b", "diamond"), ("#aa3377", "triangle-down"), ("#0e8ea6", "cross"),
     ("#8c564b", "triangle-right"), ("#5d5d5d", "triangle-left"),
 )  # fmt: skip
+SPARE_MARKERS = ("triangle-down", "diamond", "cross", "square", "triangle-right", "triangle-left")
+MARKERS = {  # as paths within 34 by 12, for the page's legend
+    "circle": "M12.5 6a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z",
+    "square": "M13 2h8v8h-8Z",
+    "diamond": "M17 .5L22 6L17 11.5L12 6Z",
+    "cross": "M15.3 1h3.4v3.3H22v3.4h-3.3V11h-3.4V7.7H12V4.3h3.3Z",
+    "triangle-up": "M17 1.5L22 10.5H12Z",
+    "triangle-down": "M17 10.5L22 1.5H12Z",
+    "triangle-right": "M21.5 6L12.5 11V1Z",
+    "triangle-left": "M12.5 6L21.5 11V1Z",
+}
+LINES = (("solid", [1, 0]), ("dashed", [6, 4]), ("dotted", [2, 3]), ("dash-dotted", [9, 3, 2, 3]))
 DASHES = {"classifier_free": [1, 0], "clip": [6, 4], "classifier": [2, 3]}
 LOSES, EVEN, WINS = "#d9700f", "#f4f3f1", "#1f74c4"
 # Colours that follow the page's light or dark scheme where a figure stands inside it.
@@ -48,13 +61,37 @@ def strategy_words(strategy: str) -> str:
     return STRATEGIES[strategy][0] if strategy in STRATEGIES else strategy.replace("_", " ")
 
 
-def strategy_scales(strategies: list[str]) -> tuple[alt.Scale, alt.Scale]:
-    """Colour and marker scales over the words of the strategies shown, always the same ones."""
-    known = [name for name in STRATEGIES if name in strategies]
-    domain = [STRATEGIES[name][0] for name in known]
+def series_words(series: str) -> str:
+    """A series as figures and pages print it: `Classifier-free guidance [dpm20]`."""
+    strategy, bracket, variant = series.partition(" [")
+    return strategy_words(strategy) + bracket + variant
+
+
+def series_look(strategy: str, variant: int) -> tuple[str, tuple[str, list[int]]]:
+    """Marker and line (in words, and its dashes) of a strategy's series by its number."""
+    marker = STRATEGIES[strategy][2]
+    others = [other for other in SPARE_MARKERS if other != marker]
+    line = LINES[variant % len(LINES)]
+    return (others[(variant - 1) % len(others)] if variant else marker), line
+
+
+def series_scales(shown: pd.DataFrame) -> tuple[alt.Scale, alt.Scale, alt.Scale]:
+    """Colour, marker and dash scales over the words of the series shown, always the same ones.
+
+    Args:
+        shown: words, strategy, variant of the points.
+    """
+    rows = shown.drop_duplicates("words").sort_values("variant", kind="stable")
+    known = [
+        (words, *STRATEGIES[strategy][1:2], *series_look(strategy, variant))
+        for strategy in STRATEGIES
+        for words, variant in rows.loc[rows["strategy"] == strategy, ["words", "variant"]].values
+    ]
+    domain = [words for words, *_ in known]
     return (
-        alt.Scale(domain=domain, range=[STRATEGIES[name][1] for name in known]),
-        alt.Scale(domain=domain, range=[STRATEGIES[name][2] for name in known]),
+        alt.Scale(domain=domain, range=[colour for _, colour, *_ in known]),
+        alt.Scale(domain=domain, range=[marker for *_, marker, _ in known]),
+        alt.Scale(domain=domain, range=[dashes for *_, (_, dashes) in known]),
     )
 
 

@@ -1,0 +1,77 @@
+"""Series: the arms that one curve along the guidance scale joins.
+
+A strategy whose scales all differ is one series and gives it its name. One that repeats a scale was
+swept in several variants, such as samplers or steps; each is a series then, named by the strategy
+and the variant: `classifier_free [dpm20]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ("series", "variant")  # of arms, for drawing; files name strategy and arm alone
+_NUMBER = re.compile(r"-(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?=-|$)")
+
+
+def with_series(arms: pd.DataFrame) -> pd.DataFrame:
+    """The arms with the columns that say which curve joins them.
+
+    Args:
+        arms: name (each once), strategy, scale (NaN without one).
+
+    Returns:
+        The same with `series`, None for arms that no curve joins: those without a scale, and
+        those of a variant that repeats a scale itself (replicates); and `variant`, 0 for arms
+        of the strategy's own name, which numbers the others of a strategy.
+    """
+    found = pd.Series(_series(arms), index=arms.index, dtype=object)
+    named = found.where(found.notna(), arms["strategy"])
+    order = {
+        strategy: sorted(dict.fromkeys(names), key=lambda name, own=strategy: name != own)
+        for strategy, names in named.groupby(arms["strategy"], sort=False)
+    }
+    pairs = zip(arms["strategy"], named, strict=True)
+    numbers = [order[strategy].index(name) for strategy, name in pairs]
+    return arms.assign(series=found, variant=numbers)
+
+
+def variant_of(name: str, scale: float) -> str:
+    """An arm's name without its scale; the whole name where it doesn't say the scale.
+
+    >>> variant_of("dpm20-3", 3.0), variant_of("cfg-1.5-inpaint", 1.5), variant_of("ours", 3.0)
+    ('dpm20', 'cfg-inpaint', 'ours')
+    """
+    for found in reversed(list(_NUMBER.finditer(name))):
+        if found.start() > 0 and np.isclose(float(found[1]), scale, rtol=1e-5):
+            return name[: found.start()] + name[found.end() :]
+    return name
+
+
+def curves(points: pd.DataFrame) -> pd.DataFrame:
+    """Of points with series and scale, those that a line along the scale joins."""
+    return points[points["series"].notna() & points["scale"].notna()]
+
+
+def has_curve(points: pd.DataFrame) -> bool:
+    """Whether a series among points with series and scale has two scales at least."""
+    return bool((curves(points).groupby("series")["scale"].nunique() > 1).any())
+
+
+def _series(arms: pd.DataFrame) -> list[str | None]:
+    """Each arm's series."""
+    keys = list(zip(arms["name"], arms["strategy"], arms["scale"], strict=True))
+    at_scale = Counter((strategy, scale) for _, strategy, scale in keys if pd.notna(scale))
+    several = {strategy for (strategy, _), count in at_scale.items() if count > 1}
+    named = [
+        None if pd.isna(scale)
+        else f"{strategy} [{variant_of(str(name), scale)}]" if strategy in several
+        else str(strategy)
+        for name, strategy, scale in keys
+    ]  # fmt: skip
+    counted = Counter(zip(named, arms["scale"], strict=True))
+    replicated = {series for (series, _), count in counted.items() if count > 1}
+    return [None if series in replicated else series for series in named]
