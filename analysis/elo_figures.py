@@ -109,8 +109,11 @@ def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
         alt.Chart(swept).mark_rule(strokeWidth=1.5, opacity=0.75).encode(
             x=x, y=alt.Y("low:Q", title=axis), y2="high:Q", color=colour
         ),
-        alt.Chart(curves(swept)).mark_line(strokeWidth=2).encode(
-            x=x, y=y, color=colour, **dashed(points)
+        *(
+            alt.Chart(line).mark_line(strokeWidth=2, **dashed(points, variant)).encode(
+                x=x, y=y, color=colour
+            )
+            for variant, line in curves(swept).groupby("variant")
         ),
         alt.Chart(swept).mark_point(filled=True, size=75, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, description="said:N"

@@ -87,11 +87,13 @@ class Figure:
 
 def base_of(points: pd.DataFrame) -> tuple[alt.Chart, alt.Color, alt.Shape]:
     """A chart of the points, and colour and marker by the words of strategy or series."""
-    colours, shapes, _ = theme.series_scales(points)
+    colours, shapes = theme.series_scales(points)
+    # Words of variants are long: in one row they would widen the picture.
+    rows: dict[str, Any] = {"legend": alt.Legend(columns=2)} if points["variant"].any() else {}
     return (
         alt.Chart(points),
-        alt.Color("words:N", scale=colours),
-        alt.Shape("words:N", scale=shapes),
+        alt.Color("words:N", scale=colours, **rows),
+        alt.Shape("words:N", scale=shapes, **rows),
     )
 
 
@@ -100,12 +102,9 @@ def sized(chart: Any) -> Any:
     return chart.properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)
 
 
-def dashed(points: pd.DataFrame) -> dict[str, Any]:
-    """What a chart of lines encodes beside `base_of`: dashes for a strategy's several series."""
-    if not points["variant"].any():
-        return {}
-    *_, dashes = theme.series_scales(points)
-    return {"strokeDash": alt.StrokeDash("words:N", scale=dashes, legend=None)}
+def dashed(points: pd.DataFrame, variant: int) -> dict[str, Any]:
+    """How a series' line is marked among the points: by dashes where a strategy has several."""
+    return {"strokeDash": theme.series_dashes(variant)} if points["variant"].any() else {}
 
 
 def in_words(points: pd.DataFrame) -> list[str]:

@@ -8,9 +8,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from . import theme
 from .elo_figures import VARIANTS_APART
-from .figure import Figure, Panel, base_of, in_words, sized, with_words
+from .figure import Figure, Panel, base_of, dashed, in_words, sized, with_words
 from .series import COLUMNS, curves
 from .tradeoff import DRAWN, metric_info
 from .wording import ballot_words, correlation_words, slug
@@ -168,13 +167,10 @@ def _curves(points: pd.DataFrame) -> list[alt.Chart]:
     start = points[points["strategy"] == "unguided"].head(1)
     lines = []
     for _, swept in curves(points).groupby("series", sort=False):
-        words, strategy, variant = swept[["words", "strategy", "variant"]].iloc[0]
+        words, variant = swept[["words", "variant"]].iloc[0]
         path = pd.concat([start.assign(words=words), swept.sort_values("scale")])
         path = path[["x", "y", "words"]].assign(step=range(len(path)))
-        look: dict[str, Any] = {}
-        if points["variant"].any():
-            look["strokeDash"] = theme.series_look(strategy, variant)[1][1]
-        line = alt.Chart(path).mark_line(strokeWidth=2, opacity=0.9, **look)
+        line = alt.Chart(path).mark_line(strokeWidth=2, opacity=0.9, **dashed(points, variant))
         lines.append(line.encode(x="x:Q", y="y:Q", color=colour, order="step:Q"))
     named = points[(points["scale"].notna()) | (points["strategy"] == "imported")]
     names = named[["x", "y", "words"]].assign(

@@ -20,9 +20,9 @@ from .metric_views import metric_view
 from .results import BallotResult
 from .robustness import unsettled
 from .score_views import board, heat
-from .series import curves
+from .series import curves, has_curve
 from .tables import grid
-from .theme import MARKERS, STRATEGIES, series_look
+from .theme import MARKERS, STRATEGIES, series_dashes, series_marker
 from .trust_views import conduct_view, holds_view
 from .wording import heading_words, question_words, rows_of, slug
 
@@ -114,24 +114,36 @@ def _strategies(contents: Contents) -> list[dict[str, Any]]:
     arms = contents.inputs.arms
     if len(set(arms["strategy"])) < 2 and not arms["variant"].any():
         return []
+    lines = has_curve(arms) or "unguided" in set(arms["strategy"])
     return [
-        {"name": name, "words": words, "variants": _variants(arms[arms["strategy"] == name])}
+        {
+            "name": name,
+            "words": words,
+            "variants": _variants(arms[arms["strategy"] == name], lines),
+        }
         for name, (words, *_) in STRATEGIES.items()
         if (arms["strategy"] == name).any()
     ]
 
 
-def _variants(arms: pd.DataFrame) -> list[dict[str, Any]]:
-    """The series of one strategy as the legend draws them; empty where it has one."""
+def _variants(arms: pd.DataFrame, lines: bool) -> list[dict[str, Any]]:
+    """The series of one strategy as the legend draws them; empty where it has one.
+
+    Args:
+        arms: of the strategy.
+        lines: whether any figure has lines.
+    """
     found = curves(arms).drop_duplicates("series")
     if not found["variant"].any():
         return []
-    looks = [series_look(row.strategy, row.variant) for row in rows_of(found)]
     return [
-        {"words": series.partition(" [")[2][:-1], "marker": MARKERS[marker],
-         "dashes": " ".join(map(str, dashes))}
-        for series, (marker, (_, dashes)) in zip(found["series"], looks, strict=True)
-    ]  # fmt: skip
+        {
+            "words": row.series.partition(" [")[2][:-1],
+            "marker": MARKERS[series_marker(row.strategy, row.variant)],
+            "dashes": " ".join(map(str, series_dashes(row.variant))) if lines else "",
+        }
+        for row in rows_of(found)
+    ]
 
 
 def _facts(contents: Contents, simulated: int, every: int) -> list[list[tuple[str, str]]]:

@@ -67,31 +67,34 @@ def series_words(series: str) -> str:
     return strategy_words(strategy) + bracket + variant
 
 
-def series_look(strategy: str, variant: int) -> tuple[str, tuple[str, list[int]]]:
-    """Marker and line (in words, and its dashes) of a strategy's series by its number."""
-    marker = STRATEGIES[strategy][2]
-    others = [other for other in SPARE_MARKERS if other != marker]
-    line = LINES[variant % len(LINES)]
-    return (others[(variant - 1) % len(others)] if variant else marker), line
+def series_marker(strategy: str, variant: int) -> str:
+    """The marker of a strategy's series by its number."""
+    own = STRATEGIES[strategy][2]
+    others = [marker for marker in SPARE_MARKERS if marker != own]
+    return others[(variant - 1) % len(others)] if variant else own
 
 
-def series_scales(shown: pd.DataFrame) -> tuple[alt.Scale, alt.Scale, alt.Scale]:
-    """Colour, marker and dash scales over the words of the series shown, always the same ones.
+def series_dashes(variant: int) -> list[int]:
+    """The line of a strategy's series by its number, where a strategy has several."""
+    return LINES[variant % len(LINES)][1]
+
+
+def series_scales(shown: pd.DataFrame) -> tuple[alt.Scale, alt.Scale]:
+    """Colour and marker scales over the words of the series shown, always the same ones.
 
     Args:
         shown: words, strategy, variant of the points.
     """
     rows = shown.drop_duplicates("words").sort_values("variant", kind="stable")
     known = [
-        (words, *STRATEGIES[strategy][1:2], *series_look(strategy, variant))
+        (words, STRATEGIES[strategy][1], series_marker(strategy, variant))
         for strategy in STRATEGIES
         for words, variant in rows.loc[rows["strategy"] == strategy, ["words", "variant"]].values
     ]
-    domain = [words for words, *_ in known]
+    domain = [words for words, _, _ in known]
     return (
-        alt.Scale(domain=domain, range=[colour for _, colour, *_ in known]),
-        alt.Scale(domain=domain, range=[marker for *_, marker, _ in known]),
-        alt.Scale(domain=domain, range=[dashes for *_, (_, dashes) in known]),
+        alt.Scale(domain=domain, range=[colour for _, colour, _ in known]),
+        alt.Scale(domain=domain, range=[marker for _, _, marker in known]),
     )
 
 
@@ -131,6 +134,7 @@ def config(background: str | None) -> dict[str, Any]:
         "legend": {
             **text,
             "labelFontSize": 12,
+            "labelLimit": 260,
             "labelColor": INK,
             "title": None,
             "orient": "bottom",
