@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import theme
 from .figure import Figure, Panel, sized
-from .series import curves, has_curve
+from .series import curves, has_curve, variant_in
 from .tradeoff import metric_info
 from .wording import lower_first, question_words, signed
 
@@ -22,8 +22,8 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     """Elo above each study's own anchor against guidance scale, a panel a question and strategy.
 
     Args:
-        elo: study, question, rater_kind, arm, label, strategy, scale, series, anchor, elo, low,
-            high.
+        elo: study, question, rater_kind, arm, label, strategy, scale, series, variant, anchor,
+            elo, low, high.
 
     Returns:
         None where fewer than two studies have scales and an anchor, or no series has two scales.
@@ -63,16 +63,15 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
                 x=x, y=y, color=colour, shape=shape, description="said:N"
             ),
         ]
-        words = theme.strategy_words(str(strategy))
+        words = theme.strategy_words(str(strategy)) + _told_apart(lines.get(str(strategy), {}))
         panels.append(Panel(question_words(str(question)), words, sized(alt.layer(*layers))))
     if not panels:
         return None
-    several = {series: line for found in lines.values() for series, line in found.items()}
     return Figure(
         "runs-elo-vs-scale",
         "Preference against guidance scale, side by side",
         "Elo above each study's own unguided arm; bars are 95% intervals. Votes of different "
-        "studies are never pooled." + (f" Lines: {_told(several)}." if several else ""),
+        "studies are never pooled.",
         tuple(panels),
         usable.drop(columns="said"),
         bool((usable["rater_kind"] == "simulated").any()),
@@ -93,7 +92,7 @@ def tradeoff_by_part(
     """One metric against another in every part, a panel an extractor.
 
     Args:
-        metrics: part, arm, label, strategy, scale, series, metric, extractor, value.
+        metrics: part, arm, label, strategy, scale, series, variant, metric, extractor, value.
         parts: names in order.
         name: of the figure in a report of one part.
         x: metric along.
@@ -157,13 +156,23 @@ def _tradeoff_chart(
 
 
 def _lines(points: pd.DataFrame) -> _Lines:
-    """A line for each series, in turn."""
-    names = dict.fromkeys(curves(points)["series"])
+    """A line for each series, strategy by strategy."""
+    names = [
+        name
+        for _, of_one in curves(points).groupby("strategy", sort=False)
+        for name in dict.fromkeys(of_one.sort_values("variant", kind="stable")["series"])
+    ]
     return {name: theme.LINES[n % len(theme.LINES)] for n, name in enumerate(names)}
 
 
 def _dashed(lines: _Lines, series: str) -> dict[str, Any]:
     return {"strokeDash": lines[series][1]} if series in lines else {}
+
+
+def _told_apart(lines: _Lines) -> str:
+    """`: solid dpm20, dashed ddpm100`; empty where a strategy has one series."""
+    words = [f"{word} {variant_in(series) or 'of one kind'}" for series, (word, _) in lines.items()]
+    return f": {', '.join(words)}" if words else ""
 
 
 def _told(lines: _Lines) -> str:

@@ -110,10 +110,12 @@ def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
             x=x, y=alt.Y("low:Q", title=axis), y2="high:Q", color=colour
         ),
         *(
-            alt.Chart(line).mark_line(strokeWidth=2, **dashed(points, variant)).encode(
+            alt.Chart(line)
+            .mark_line(strokeWidth=2, **dashed(points, line["variant"].iloc[0]))
+            .encode(
                 x=x, y=y, color=colour
             )
-            for variant, line in curves(swept).groupby("variant")
+            for _, line in curves(swept).groupby("variant")
         ),
         alt.Chart(swept).mark_point(filled=True, size=75, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, description="said:N"

@@ -20,7 +20,7 @@ from .metric_views import metric_view
 from .results import BallotResult
 from .robustness import unsettled
 from .score_views import board, heat
-from .series import curves, has_curve
+from .series import curves, has_curve, variant_in
 from .tables import grid
 from .theme import MARKERS, STRATEGIES, series_dashes, series_marker
 from .trust_views import conduct_view, holds_view
@@ -138,7 +138,7 @@ def _variants(arms: pd.DataFrame, lines: bool) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "words": row.series.partition(" [")[2][:-1],
+            "words": variant_in(row.series),
             "marker": MARKERS[series_marker(row.strategy, row.variant)],
             "dashes": " ".join(map(str, series_dashes(row.variant))) if lines else "",
         }

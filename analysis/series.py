@@ -51,6 +51,11 @@ def variant_of(name: str, scale: float) -> str:
     return name
 
 
+def variant_in(series: str) -> str:
+    """The variant that a series' name holds; empty where the strategy has one series."""
+    return series.partition(" [")[2][:-1]
+
+
 def curves(points: pd.DataFrame) -> pd.DataFrame:
     """Of points with series and scale, those that a line along the scale joins."""
     return points[points["series"].notna() & points["scale"].notna()]
