@@ -51,9 +51,10 @@ def inputs_of(*rows: tuple[Any, ...], seed: int = 0, name: str = "") -> ReportIn
          "rater": np.char.mod("r%02d", rng.integers(0, 12, 600))}
     )  # fmt: skip
     metrics = pd.DataFrame(
-        [(arm, metric, rng.normal(10), np.nan, np.nan, 50, "x", "")
+        [(arm, metric, rng.normal(10), np.nan, np.nan, 50, "x", "", "f1")
          for arm in names for metric in ("fid", "inception_score")],
-        columns=["arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note"],
+        columns=["arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note",
+                 "fingerprint"],
     )  # fmt: skip
     return ReportInputs("Variants", arms, metrics=metrics, votes=votes, name=name)
 
