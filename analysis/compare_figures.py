@@ -103,8 +103,9 @@ def tradeoff_by_part(
     """
     across, up = metric_info(x), metric_info(y)
     panels, data = [], []
-    several = (curves(metrics).groupby("strategy")["series"].nunique() > 1).any()
-    lines = _lines(metrics) if several else _OF_STRATEGIES
+    joined = _joined(metrics)
+    several = (joined.groupby("strategy")["series"].nunique() > 1).any()
+    lines = _lines(joined) if several else _OF_STRATEGIES
     for extractor, of_one in metrics.groupby("extractor", sort=False):
         finite = of_one[np.isfinite(of_one["value"].astype(np.float64))]
         arm = ["part", "arm", "label", "strategy", "scale", "series"]
@@ -153,6 +154,14 @@ def _tradeoff_chart(
         x=x, y=y, color=colour, shape=shape, description="said:N"
     )
     return sized(alt.layer(*lines, dots))
+
+
+def _joined(points: pd.DataFrame) -> pd.DataFrame:
+    """Points of series that have something to join in their part: two scales, or unguided too."""
+    swept = curves(points)
+    scales = swept.groupby(["part", "series"])["scale"].transform("nunique")
+    started = swept["part"].isin(points.loc[points["strategy"] == "unguided", "part"])
+    return swept[started | (scales > 1)]
 
 
 def _lines(points: pd.DataFrame) -> _Lines:

@@ -29,7 +29,7 @@ def test_two_versions_of_an_extractor_share_neither_name_nor_curve():
             ("a", "fid", 9.0, "new"), ("b", "fid", 8.0, "new")]  # fmt: skip
     metrics = pd.DataFrame(rows, columns=["arm", "metric", "value", "fingerprint"])
     metrics = metrics.assign(extractor="tabletop", ci_low=np.nan, ci_high=np.nan, scale=[1, 2] * 2)
-    metrics = metrics.assign(label=metrics["arm"], strategy="clip")
+    metrics = metrics.assign(label=metrics["arm"], strategy="clip", series="clip", variant=0)
     assert metric_tradeoff(metrics, *TRADEOFFS[0]) is not None  # what would be drawn unseen
     told = tell_versions(metrics)
     assert set(told["extractor"]) == {"tabletop, version old", "tabletop, version new"}

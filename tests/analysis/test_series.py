@@ -207,3 +207,10 @@ def test_a_sweep_without_variants_is_drawn_and_written_as_ever():
     written = pd.read_csv(io.BytesIO(figure.files()["elo-vs-scale.csv"]))
     assert not {"series", "variant"} & set(written)
     assert set(contents.claims[0].curves.best["strategy"]) == {"classifier_free"}
+
+
+def test_a_runs_lone_variants_take_no_line_from_the_other_runs_curves():
+    one = inputs_of(UNGUIDED, *cfg("cfg", 1.5, 3), name="one")
+    two = inputs_of(*cfg("dpm20", 3), *cfg("ddpm100", 3), seed=1, name="two")
+    figure = compare(build([one, two]).parts).figures["runs-is-fid"]
+    assert figure.caption.endswith("solid classifier-free guidance, dashed CLIP guidance.")
