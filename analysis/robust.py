@@ -20,7 +20,8 @@ _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
 _BLOCK = 1 << 16  # votes at a time, so that what is made of them stays in the cache
-_SUMS = 1 << 23  # sums held at a time, 64 MB
+_ALIKE = 4  # votes in a sum that make summing them worth it
+_SUMS = 1 << 24  # sums held at a time, 128 MB
 
 
 Votes = slice | NDArray[np.int64]
@@ -126,31 +127,31 @@ class Linearised:
     def _merged(
         self, clusters: NDArray[np.int64], count: int
     ) -> tuple[Linearised, NDArray[np.int64]]:
-        """The same with a cluster's votes that meet the same parameters summed, and its clusters.
+        """The same with votes of a cluster that meet the same parameters summed, and its clusters.
 
-        As it is where clusters and parameters can meet in more ways than there are votes.
+        As it is where clusters and parameters can meet in so many ways that few votes are alike.
         """
         shape = (count, *(len(self.bread),) * len(self.columns))
         ways, votes = math.prod(shape), self.residual.shape[1]
-        if ways > votes // 4:
+        if ways * _ALIKE > votes:
             return self, clusters
         way = clusters
         for column in self.columns:
             way = way * len(self.bread) + column.index
         repeats = np.bincount(way, minlength=ways).astype(np.float64)
         used = np.flatnonzero(repeats)
-        clusters, *indices = np.unravel_index(used, shape)
+        of_used, *indices = np.unravel_index(used, shape)
 
         def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
             rows = [np.bincount(way, row, ways)[used] for row in values.reshape(-1, votes)]
-            return np.stack(rows).reshape(*values.shape[:-1], -1)
+            return np.asarray(rows, np.float64).reshape(*values.shape[:-1], -1)
 
         columns = [replace(c, index=i) for c, i in zip(self.columns, indices, strict=True)]
         merged = replace(
             self, columns=columns, residual=summed(self.residual), weight=summed(self.weight),
             repeats=repeats[used],
         )  # fmt: skip
-        return merged, clusters
+        return merged, of_used.astype(np.int64)
 
     def _residual(self, votes: Votes) -> NDArray[np.float64]:
         return self.residual[:, votes]

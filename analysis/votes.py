@@ -26,7 +26,8 @@ _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
 _OPTIONAL = ("rater_kind", "prompt_id", "assignment")
 _WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
 _LONG = 200_000  # votes whose columns are coded at the same time
-_EARLY = 10_000  # votes of a long column in which labels are looked for first
+_EARLY = 10_000  # votes whose labels are often all there are
+_FEW = 256  # labels
 _MANY = 4_000_000  # values from which doubles are looked for by hash
 _NO = ("", "false", "0", "0.0", "nan", "none")
 
@@ -220,12 +221,12 @@ def _coded(column: Any) -> tuple[NDArray[np.integer], list[str]]:
         # Arrow codes text twice as fast as pandas, whose own text columns are Arrow's.
         parts: Any = pa.array(column)
         parts = parts if isinstance(parts, pa.ChunkedArray) else pa.chunked_array([parts])
-        # Most labels stand in the first votes, and to look labels up is faster than to collect
-        # them: where that finds all, it is enough.
+        # To look up a few labels is faster than to collect them: the first votes' may be all.
         early = parts.slice(0, _EARLY).unique().drop_null()
-        codes = pc.index_in(parts, early)
-        if codes.null_count == parts.null_count:
-            return codes.combine_chunks().fill_null(-1).to_numpy(), early.tolist()
+        if len(early) <= _FEW:
+            codes = pc.call_function("index_in", [parts], pc.SetLookupOptions(early))
+            if codes.null_count == parts.null_count:
+                return codes.combine_chunks().fill_null(-1).to_numpy(), early.tolist()
         found = parts.dictionary_encode().combine_chunks()
         return found.indices.fill_null(-1).to_numpy(zero_copy_only=False), found.dictionary.tolist()
     found = pd.Categorical(column).remove_unused_categories()
