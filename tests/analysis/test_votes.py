@@ -125,7 +125,7 @@ def test_a_label_or_a_gap_after_the_first_votes_is_not_missed(monkeypatch, early
     assert list(votes["arm_left"]) == ["b"] * 8 + ["c"]
     assert list(votes["answer"]) == ["left"] * 8 + ["tie"]
     frame.loc[8, "answer"] = None
-    with pytest.raises(VotesError, match="row 9 .*empty answer"):
+    with pytest.raises(VotesError, match=r"row 9 .*empty answer"):
         read_votes(frame)
 
 
