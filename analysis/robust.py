@@ -135,9 +135,10 @@ class Linearised:
         ways, votes = math.prod(shape), self.residual.shape[1]
         if ways * _ALIKE > votes:
             return self, clusters
-        way = clusters
+        way = clusters.copy()
         for column in self.columns:
-            way = way * len(self.bread) + column.index
+            way *= len(self.bread)
+            way += column.index
         repeats = np.bincount(way, minlength=ways).astype(np.float64)
         used = np.flatnonzero(repeats)
         of_used, *indices = np.unravel_index(used, shape)

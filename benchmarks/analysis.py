@@ -8,12 +8,16 @@ The others run in an interpreter of their own, `--python` (arena-rank pins its N
 Those it lacks are left out.
 
 A cell's time starts at the raw table and ends at every arm's score and interval, by the clock and
-in CPU seconds of all threads: a table of each is printed. Ours is the best of three of: the
-analysis that `glide-eval report` prints (every vote checked, clustered by rater and prompt); the
-interval that takes votes as independent, which is what the others offer, of a table without the
-prompt ids that it has no use for; and the rater bootstrap of 1,000 rounds. In brackets how many
-times the first and the second another's time is: the second is like beside like. choix offers no
-intervals; its point estimates are checked with evalica's in tests/analysis/test_elo.py.
+in CPU seconds of all threads: a table of each is printed. Ours are, each the best of five runs:
+
+- two-way clusters, what `glide-eval report` prints: every vote checked, clustered by rater and
+  prompt;
+- votes independent, which is what the others' intervals assume, so like beside like; of a table
+  without the prompt ids that it has no use for;
+- the rater bootstrap of 1,000 rounds.
+
+In brackets how many times the first and the second another's time is. choix offers no intervals;
+its point estimates are checked with evalica's in tests/analysis/test_elo.py.
 
 `--memory` writes 10 million votes with every column of an export to a CSV, where it isn't there
 yet, and prints the peak memory of analysing it.
@@ -80,9 +84,9 @@ def ours(frame: pd.DataFrame, method: str) -> np.ndarray:
 
 
 def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Least seconds of three runs, by the clock and of the CPU, and what the last returned."""
+    """Least seconds of five runs, by the clock and of the CPU, and what the last returned."""
     seconds, result = [], np.empty(0)
-    for _ in range(3):
+    for _ in range(5):
         start, used = time.perf_counter(), time.process_time()
         result = work()
         seconds.append((time.perf_counter() - start, time.process_time() - used))

@@ -10,10 +10,9 @@
   processes, which deadlocks JAX here, and takes longer.
 
 Time, by the clock and of the CPU, starts at the raw table and ends at every arm's score and
-interval. A bootstrap does `--rounds`
-rounds, or fewer where they take longer than a few seconds, and its time is scaled to 1,000. An
-analytic interval is made three times: the first time, with what is compiled then, is told apart
-from the best of the others.
+interval. A bootstrap does `--rounds` rounds, or fewer where they take longer than a few seconds,
+and its time is scaled to 1,000. An analytic interval is made six times: the first time, with what
+is compiled then, is told apart from the best of the others.
 """
 
 from __future__ import annotations
@@ -112,9 +111,9 @@ def scaled(work: Callable[[int], np.ndarray], rounds: int) -> dict:
 
 
 def repeated(work: Callable[[], np.ndarray]) -> dict:
-    """Seconds of the first of three calls, and of the faster of the others."""
+    """Seconds of the first of six calls, and of the fastest of the others."""
     seconds, scores = [], np.empty(0)
-    for _ in range(3):
+    for _ in range(6):
         start = clocks()
         scores = work()
         seconds.append(clocks() - start)
