@@ -1,4 +1,5 @@
-"""GLIDE (Nichol et al. 2021, arXiv 2112.10741): models, diffusion, guidance, sampling, training.
+"""The text-to-image model GLIDE: networks, diffusion, guidance, sampling, training.
 
-`generator.pipeline` makes images from captions; `generator.tabletop` is the bundled world.
+Nichol et al. 2021, arXiv 2112.10741. `generator.pipeline` makes images from captions;
+`generator.tabletop` is the bundled world.
 """

@@ -124,11 +124,16 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _public_host(public_url: str | None) -> str | None:
+    """The host as browsers name it: an IPv6 address in brackets."""
     if public_url is None:
         return None
-    parts = urlsplit(public_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(public_url)
+        host = parts.hostname if parts.scheme in ("http", "https") else None
+    except ValueError:  # brackets that hold no address
+        host = None
+    if not host:
         raise StudyUsageError(
             f"--public-url {public_url!r} is not an address; expected https://study.example.org."
         )
-    return parts.hostname
+    return f"[{host}]" if ":" in host else host

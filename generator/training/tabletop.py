@@ -118,6 +118,9 @@ RECIPES = {
     "base-pairs": _fine(
         _muon(2600, 5e-3, 28), start="base-steady", noise_spread=0.05, pairs=3.0, late=True
     ),
+    "base-more-pairs": _fine(
+        _muon(3000, 5e-3, 29), start="base-pairs", noise_spread=0.05, pairs=4.0, late=True
+    ),
     "base-inpaint": _fine(
         _muon(400, 3e-3, 24, warmup=30), start="base-steady", max_weight=20.0, noise_spread=0.05
     ),

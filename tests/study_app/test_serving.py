@@ -57,6 +57,7 @@ def test_an_address_of_another_machine_cannot_be_listened_on(sqlite_study):
         serve(sqlite_study.database.url, host="192.0.2.1", port=0)
 
 
-def test_a_public_address_must_be_one(sqlite_study):
+@pytest.mark.parametrize("wrong", ["study.example.org", "https://", "http://[::1", "ftp://a.org"])
+def test_a_public_address_must_be_one(sqlite_study, wrong):
     with pytest.raises(StudyUsageError, match=r"expected https://study\.example\.org"):
-        serve(sqlite_study.database.url, port=0, public_url="study.example.org")
+        serve(sqlite_study.database.url, port=0, public_url=wrong)

@@ -129,6 +129,18 @@ def test_hosts_are_the_public_name_and_this_machine():
     assert ADDRESSES not in allowed_hosts("192.0.2.7", None)
 
 
+def test_a_public_address_may_be_a_number_of_either_kind(sqlite_study, serving):
+    for url, host in (
+        ("http://[2001:db8::1]:8501", "[2001:db8::1]:8501"),
+        ("http://192.0.2.9", "192.0.2.9"),
+    ):
+        server = serving(sqlite_study.database.url, "--public-url", url)
+        assert server.said[0] == f"Raters: {url}/"
+        assert ask(server, "/", Host=host)[0] == 200
+        assert ask(server, "/", Host="[2001:db8::2]")[0] == 400
+        server.end(signal.SIGINT)
+
+
 def test_in_a_lab_s_network_a_study_answers_to_addresses_and_this_machine_s_name(
     sqlite_study, serving
 ):
