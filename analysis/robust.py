@@ -9,8 +9,9 @@ For clusters of equal size it equals CR1; for unequal ones, where CR1 is too sma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
 _BLOCK = 1 << 16  # votes at a time, so that what is made of them stays in the cache
-_SUMS = 1 << 23  # sums held at a time, 64 MB
+_ALIKE = 4  # votes in a sum that make summing them worth it
+_SUMS = 1 << 24  # sums held at a time, 128 MB
 
 
 Votes = slice | NDArray[np.int64]
@@ -51,6 +53,7 @@ class Linearised:
         weight: (M, M, N) minus its expected second derivative.
         bread: (P, P) inverse of the information, Σ over votes of that.
         unit: (P,) or one number, what one unit of each parameter is reported as.
+        repeats: (N,) of how many votes each is the sum; None for one each.
     """
 
     columns: Sequence[Column]
@@ -58,15 +61,17 @@ class Linearised:
     weight: NDArray[np.float64]
     bread: NDArray[np.float64]
     unit: NDArray[np.float64] | float = 1.0
+    repeats: NDArray[np.float64] | None = None
 
     def covariance(
         self, clusters: NDArray[np.int64], count: int
     ) -> tuple[NDArray[np.float64], Concentration]:
         """(P, P) CV3 covariance for (N,) cluster codes in 0 … G − 1, and how votes spread."""
-        met = self._met(clusters, count)
+        merged, clusters = self._merged(clusters, count)
+        met = merged._met(clusters, count)
         votes = met.sum(axis=0)
         share = met / np.where(votes, votes, 1)
-        pull = self._jackknife(clusters, count, float(share.max(initial=0)))
+        pull = merged._jackknife(clusters, count, float(share.max(initial=0)))
         share /= np.where(votes, votes, 1)
         factor = (count - 1) / count
         return self._carried(pull.T @ pull * factor), Concentration(votes, share.T @ share)
@@ -118,6 +123,36 @@ class Linearised:
 
     def _carried(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.bread @ meat @ self.bread * np.multiply.outer(self.unit, self.unit)
+
+    def _merged(
+        self, clusters: NDArray[np.int64], count: int
+    ) -> tuple[Linearised, NDArray[np.int64]]:
+        """The same with votes of a cluster that meet the same parameters summed, and its clusters.
+
+        As it is where clusters and parameters can meet in so many ways that few votes are alike.
+        """
+        shape = (count, *(len(self.bread),) * len(self.columns))
+        ways, votes = math.prod(shape), self.residual.shape[1]
+        if ways * _ALIKE > votes:
+            return self, clusters
+        way = clusters.copy()
+        for column in self.columns:
+            way *= len(self.bread)
+            way += column.index
+        repeats = np.bincount(way, minlength=ways).astype(np.float64)
+        used = np.flatnonzero(repeats)
+        of_used, *indices = np.unravel_index(used, shape)
+
+        def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            rows = [np.bincount(way, row, ways)[used] for row in values.reshape(-1, votes)]
+            return np.asarray(rows, np.float64).reshape(*values.shape[:-1], -1)
+
+        columns = [replace(c, index=i) for c, i in zip(self.columns, indices, strict=True)]
+        merged = replace(
+            self, columns=columns, residual=summed(self.residual), weight=summed(self.weight),
+            repeats=repeats[used],
+        )  # fmt: skip
+        return merged, of_used.astype(np.int64)
 
     def _residual(self, votes: Votes) -> NDArray[np.float64]:
         return self.residual[:, votes]
@@ -185,8 +220,9 @@ class Linearised:
         met = np.zeros(count * P)
         for votes in _blocks(len(clusters)):
             base = clusters[votes] * P
+            seen = 1.0 if self.repeats is None else self.repeats[votes]
             for column in self.columns:
-                np.add.at(met, base + column.index[votes], 1.0)
+                np.add.at(met, base + column.index[votes], seen)
         return met.reshape(count, P)
 
 

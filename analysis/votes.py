@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .errors import VotesError
@@ -24,6 +26,8 @@ _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
 _OPTIONAL = ("rater_kind", "prompt_id", "assignment")
 _WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
 _LONG = 200_000  # votes whose columns are coded at the same time
+_EARLY = 10_000  # votes whose labels are often all there are
+_FEW = 256  # labels
 _MANY = 4_000_000  # values from which doubles are looked for by hash
 _NO = ("", "false", "0", "0.0", "nan", "none")
 
@@ -164,7 +168,7 @@ def _ballot(
         arms=tuple(votes["arm_left"].cat.categories),
         left=_codes(votes["arm_left"])[rows].astype(np.int64),
         right=_codes(votes["arm_right"])[rows].astype(np.int64),
-        left_wins=_WIN_OF_LEFT[_codes(votes["answer"])[rows]],
+        left_wins=_WIN_OF_LEFT.take(_codes(votes["answer"])[rows]),
         rater=_dense(_codes(votes["rater"])[rows]),
         prompt=_dense(_codes(votes["prompt_id"])[rows]) if has_prompts else None,
     )
@@ -185,7 +189,7 @@ def _categoricals(columns: dict[str, Any], size: int) -> dict[str, Any]:
     """Each column's labels; of long ones, several at a time: Arrow codes without Python's lock."""
     if size < _LONG:
         return {name: _categorical(column) for name, column in columns.items()}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(columns, pool.map(_categorical, columns.values()), strict=True))
 
 
@@ -193,9 +197,22 @@ def _categorical(column: Any) -> Any:
     """Labels as text, with sorted categories that all occur; missing ones coded −1."""
     codes, texts = _coded(column)
     names, place = np.unique(np.array(texts, object), return_inverse=True)  # 1 and "1" are one
-    recoded = np.append(place, -1).astype(np.min_scalar_type(-len(names) - 1))[codes]
-    categories: Any = list(names)
-    return pd.Categorical.from_codes(recoded, categories, validate=False)
+    return _placed(codes, place, list(names))
+
+
+def _recoded(column: Any, categories: Sequence[str]) -> Any:
+    """With these categories in this order; labels that are none of them become missing."""
+    place = pd.Index(categories).get_indexer(column.categories)
+    return _placed(column.codes, place, categories)
+
+
+def _placed(codes: NDArray[np.integer], place: NDArray, categories: Sequence[str]) -> Any:
+    """Labels of these categories: `place` of each code, −1 staying missing."""
+    names: Any = list(categories)
+    if not np.array_equal(place, np.arange(len(place))):
+        table = np.append(place, -1).astype(np.min_scalar_type(-len(names) - 1))
+        codes = table.take(codes, mode="wrap")  # −1 is the last
+    return pd.Categorical.from_codes(codes, names, validate=False)
 
 
 def _coded(column: Any) -> tuple[NDArray[np.integer], list[str]]:
@@ -204,6 +221,12 @@ def _coded(column: Any) -> tuple[NDArray[np.integer], list[str]]:
         # Arrow codes text twice as fast as pandas, whose own text columns are Arrow's.
         parts: Any = pa.array(column)
         parts = parts if isinstance(parts, pa.ChunkedArray) else pa.chunked_array([parts])
+        # To look up a few labels is faster than to collect them: the first votes' may be all.
+        early = parts.slice(0, _EARLY).unique().drop_null()
+        if len(early) <= _FEW:
+            codes = pc.call_function("index_in", [parts], pc.SetLookupOptions(early))
+            if codes.null_count == parts.null_count:
+                return codes.combine_chunks().fill_null(-1).to_numpy(), early.tolist()
         found = parts.dictionary_encode().combine_chunks()
         return found.indices.fill_null(-1).to_numpy(zero_copy_only=False), found.dictionary.tolist()
     found = pd.Categorical(column).remove_unused_categories()
@@ -244,13 +267,7 @@ def _check_labels(
     """Give labels their categories, in place, and refuse what is not among them."""
     sides = ("arm_left", "arm_right")
     if arms is None:
-        real = {
-            name: np.bincount(labels[name].codes[~set_aside], minlength=1) > 0 for name in sides
-        }
-        arms = sorted({
-            arm for name in sides
-            for arm, occurs in zip(labels[name].categories, real[name], strict=False) if occurs
-        })  # fmt: skip
+        arms = sorted({arm for name in sides for arm in _occurring(labels[name], ~set_aside)})
     for name in sides:
         labels[name] = _known(labels[name], arms, name, where, set_aside)
     for name, values in (("answer", ANSWERS), ("rater_kind", RATER_KINDS)):
@@ -260,11 +277,18 @@ def _check_labels(
     _refuse(where, twice, "an arm compared with itself", "two different arms in a vote")
 
 
+def _occurring(column: Any, rows: NDArray[np.bool_]) -> list[str]:
+    """The labels in these rows of a column all of whose categories occur somewhere."""
+    if rows.all():
+        return list(column.categories)
+    return list(column.categories[np.bincount(column.codes[rows], minlength=1) > 0])
+
+
 def _by_appearance(column: Any) -> Any:
     """With categories in that order, so tables follow the study rather than the alphabet."""
     codes, names = column.codes, list(column.categories)
     first = [int((codes == code).argmax()) for code in range(len(names))]
-    return column.set_categories([names[code] for code in np.argsort(first)])
+    return _recoded(column, [names[code] for code in np.argsort(first)])
 
 
 def _known(
@@ -274,7 +298,7 @@ def _known(
     where: str,
     excused: NDArray[np.bool_] | None = None,
 ) -> Any:
-    known = column.set_categories(list(values))
+    known = _recoded(column, values)
     unknown = np.asarray(known.codes) < 0
     if excused is not None:
         unknown &= ~excused

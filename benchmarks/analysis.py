@@ -7,12 +7,17 @@ The others run in an interpreter of their own, `--python` (arena-rank pins its N
 `benchmarks` has all of them), by `benchmarks/analysis_peers.py`, which says how they are timed.
 Those it lacks are left out.
 
-A cell's time starts at the raw table and ends at every arm's score and interval. Ours is the best
-of three of: the analysis that `glide-eval report` prints (every vote checked, clustered by rater
-and prompt), the interval that takes votes as independent, which is what the others offer, and the
-rater bootstrap of 1,000 rounds. In brackets how many times the first and the second another's
-time is. choix offers no intervals; its point estimates are checked with evalica's in
-tests/analysis/test_elo.py.
+A cell's time starts at the raw table and ends at every arm's score and interval, by the clock and
+in CPU seconds of all threads: a table of each is printed. Ours are, each the best of five runs:
+
+- two-way clusters, what `glide-eval report` prints: every vote checked, clustered by rater and
+  prompt;
+- votes independent, which is what the others' intervals assume, so like beside like; of a table
+  without the prompt ids that it has no use for;
+- the rater bootstrap of 1,000 rounds.
+
+In brackets how many times the first and the second another's time is. choix offers no intervals;
+its point estimates are checked with evalica's in tests/analysis/test_elo.py.
 
 `--memory` writes 10 million votes with every column of an export to a CSV, where it isn't there
 yet, and prints the peak memory of analysing it.
@@ -37,6 +42,7 @@ import pyarrow.csv
 from analysis import ballots, bootstrap, fit_elo, read_votes, sandwich, win_matrix, win_probability
 
 ROUNDS = 1000
+CLOCKS = ("Seconds by the clock", "CPU seconds")
 PEERS = {"evalica": "evalica", "fastchat": "FastChat's method", "arena-rank": "arena-rank"}
 
 
@@ -64,6 +70,8 @@ def draw_votes(arms: int, votes: int, raters: int, seed: int = 0) -> pd.DataFram
 
 def ours(frame: pd.DataFrame, method: str) -> np.ndarray:
     """Scores after making every arm's interval by the method."""
+    if method == "independent":
+        frame = frame.drop(columns="prompt_id")
     (ballot,) = ballots(read_votes(frame))
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     if method == "bootstrap":
@@ -75,14 +83,14 @@ def ours(frame: pd.DataFrame, method: str) -> np.ndarray:
     return fit.scores
 
 
-def timed(work: Callable[[], np.ndarray], clock: Callable[[], float]) -> tuple[float, np.ndarray]:
-    """Seconds of the fastest of three runs, and what it returned."""
+def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Least seconds of five runs, by the clock and of the CPU, and what the last returned."""
     seconds, result = [], np.empty(0)
-    for _ in range(3):
-        start = clock()
+    for _ in range(5):
+        start, used = time.perf_counter(), time.process_time()
         result = work()
-        seconds.append(clock() - start)
-    return min(seconds), result
+        seconds.append((time.perf_counter() - start, time.process_time() - used))
+    return np.min(seconds, axis=0), result
 
 
 def peer(python: str, name: str, votes: Path, options: list[str]) -> dict | None:
@@ -97,30 +105,36 @@ def peer(python: str, name: str, votes: Path, options: list[str]) -> dict | None
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def cell(arms: int, votes: int, options: argparse.Namespace) -> None:
-    """Print one row."""
-    clock = time.process_time if options.cpu else time.perf_counter
+def cell(arms: int, votes: int, options: argparse.Namespace) -> list[str]:
+    """One row of each clock's table."""
     frame = draw_votes(arms, votes, raters=max(10, min(500, votes // 20)))
-    robust, scores = timed(lambda: ours(frame, "robust"), clock)
-    independent, _ = timed(lambda: ours(frame, "independent"), clock)
-    resampled, _ = timed(lambda: ours(frame, "bootstrap"), clock)
-    apart = np.nan
-    row = [arms, f"{votes:,}", *(f"{s:.3g} s" for s in (robust, independent, resampled))]
+    robust, scores = timed(lambda: ours(frame, "robust"))
+    independent, _ = timed(lambda: ours(frame, "independent"))
+    resampled, _ = timed(lambda: ours(frame, "bootstrap"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "votes.parquet"
         frame.to_parquet(path)
-        flags = ["--rounds", str(options.rounds), *(["--cpu"] if options.cpu else [])]
-        for name in PEERS:
-            found = peer(options.python, name, path, flags)
-            if found is None:
-                row.append("")
-                continue
-            first = f", {found['first']:.3g} s the first time" if "first" in found else ""
-            times = f"{found['seconds'] / robust:.0f}× / {found['seconds'] / independent:.0f}×"
-            row.append(f"{found['seconds']:.3g} s ({times}){first}")
-            if name == "evalica":
-                apart = np.abs(np.array(found["scores"]) - scores).max()
-    print("| " + " | ".join(map(str, [*row, f"{apart:.0e}"])) + " |", flush=True)
+        flags = ["--rounds", str(options.rounds)]
+        found = {name: peer(options.python, name, path, flags) for name in PEERS}
+    evalica = found["evalica"]
+    apart = np.abs(np.array(evalica["scores"]) - scores).max() if evalica else np.nan
+    rows = []
+    for clock in range(len(CLOCKS)):
+        own = [seconds[clock] for seconds in (robust, independent, resampled)]
+        others = [_beside(other, own, clock) for other in found.values()]
+        row = [arms, f"{votes:,}", *(f"{s:.2g} s" for s in own), *others, f"{apart:.0e}"]
+        rows.append("| " + " | ".join(map(str, row)) + " |")
+    return rows
+
+
+def _beside(other: dict | None, own: list[float], clock: int) -> str:
+    """Another's seconds, and how many times our first and second they are."""
+    if other is None:
+        return ""
+    seconds = other["seconds"][clock]
+    first = f", {other['first'][clock]:.2g} s the first time" if "first" in other else ""
+    told = f"{seconds:,.0f}" if seconds > 100 else f"{seconds:.3g}"
+    return f"{told} s ({seconds / own[0]:,.0f}× / {seconds / own[1]:,.0f}×){first}"
 
 
 def write_export(votes: int, path: Path) -> None:
@@ -163,7 +177,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50, help="of others' bootstraps, scaled")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the others")
     parser.add_argument("--memory", type=Path, help="a CSV to write 10 million votes to, and read")
-    parser.add_argument("--cpu", action="store_true", help="CPU seconds, for a busy machine")
     options = parser.parse_args()
     if options.memory:
         if not options.memory.exists():
@@ -174,10 +187,15 @@ def main() -> None:
         return
     head = ["arms", "votes", "ours, two-way clusters", "ours, votes independent",
             "ours, rater bootstrap", *PEERS.values(), "apart from evalica, Elo"]  # fmt: skip
-    print("| " + " | ".join(head) + " |\n" + "| --- " * len(head) + "|")
+    tables: list[list[str]] = [[], []]
     for arms in options.arms:
         for votes in options.votes:
-            cell(arms, votes, options)
+            for table, row in zip(tables, cell(arms, votes, options), strict=True):
+                table.append(row)
+            print(f"{arms} arms, {votes:,} votes: done", file=sys.stderr, flush=True)
+    for clock, table in zip(CLOCKS, tables, strict=True):
+        print(f"\n{clock}:\n\n| " + " | ".join(head) + " |\n" + "| --- " * len(head) + "|")
+        print("\n".join(table))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Other libraries' Elo scores with 95% intervals, timed on a table of votes.
 
-    python benchmarks/analysis_peers.py LIBRARY VOTES.parquet [--rounds 50] [--cpu]
+    python benchmarks/analysis_peers.py LIBRARY VOTES.parquet [--rounds 50]
 
 `benchmarks.analysis` runs it, in an interpreter that has the libraries. It needs nothing of ours.
 
@@ -9,10 +9,10 @@
 - arena-rank: its analytic sandwich, votes independent. Its bootstrap isn't timed: it forks worker
   processes, which deadlocks JAX here, and takes longer.
 
-Time starts at the raw table and ends at every arm's score and interval. A bootstrap does `--rounds`
-rounds, or fewer where they take longer than a few seconds, and its time is scaled to 1,000. An
-analytic interval is made three times: the first time, with what is compiled then, is told apart
-from the best of the others.
+Time, by the clock and of the CPU, starts at the raw table and ends at every arm's score and
+interval. A bootstrap does `--rounds` rounds, or fewer where they take longer than a few seconds,
+and its time is scaled to 1,000. An analytic interval is made six times: the first time, with what
+is compiled then, is told apart from the best of the others.
 """
 
 from __future__ import annotations
@@ -89,28 +89,36 @@ def _elo(nats: np.ndarray) -> np.ndarray:
     return (nats - nats.mean()) * ELO_PER_NAT
 
 
-def scaled(work: Callable[[int], np.ndarray], rounds: int, clock: Callable[[], float]) -> dict:
+def clocks() -> np.ndarray:
+    """(2,) seconds: by the clock, and CPU seconds of this process's threads."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def scaled(work: Callable[[int], np.ndarray], rounds: int) -> dict:
     """Seconds of 1,000 rounds, from as many as `PATIENCE` allows."""
     work(1) if rounds > 2 else None  # imports and first calls are not counted
-    start = clock()
+    start = clocks()
     scores = work(2)
-    one = (clock() - start) / 2
-    fewer = int(min(rounds, PATIENCE / max(one, 1e-9)))
+    one = (clocks() - start) / 2
+    fewer = int(min(rounds, PATIENCE / max(one[0], 1e-9)))
     if fewer > 4:
-        start = clock()
+        start = clocks()
         work(fewer)
-        one = (clock() - start) / fewer
-    return {"seconds": one * ROUNDS, "rounds": max(fewer, 2), "scores": scores.tolist()}
+        one = (clocks() - start) / fewer
+    return {
+        "seconds": (one * ROUNDS).tolist(), "rounds": max(fewer, 2), "scores": scores.tolist(),
+    }  # fmt: skip
 
 
-def repeated(work: Callable[[], np.ndarray], clock: Callable[[], float]) -> dict:
-    """Seconds of the first of three calls, and of the faster of the others."""
+def repeated(work: Callable[[], np.ndarray]) -> dict:
+    """Seconds of the first of six calls, and of the fastest of the others."""
     seconds, scores = [], np.empty(0)
-    for _ in range(3):
-        start = clock()
+    for _ in range(6):
+        start = clocks()
         scores = work()
-        seconds.append(clock() - start)
-    return {"seconds": min(seconds[1:]), "first": seconds[0], "scores": scores.tolist()}
+        seconds.append(clocks() - start)
+    best = np.min(seconds[1:], axis=0)
+    return {"seconds": best.tolist(), "first": seconds[0].tolist(), "scores": scores.tolist()}
 
 
 def main() -> None:
@@ -118,15 +126,13 @@ def main() -> None:
     parser.add_argument("library", choices=["evalica", "fastchat", "arena-rank"])
     parser.add_argument("votes")
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--cpu", action="store_true")
     options = parser.parse_args()
-    clock = time.process_time if options.cpu else time.perf_counter
     frame = pd.read_parquet(options.votes)
     if options.library == "arena-rank":
-        found = repeated(lambda: arena_rank(frame), clock)
+        found = repeated(lambda: arena_rank(frame))
     else:
         work = {"evalica": evalica, "fastchat": fastchat}[options.library]
-        found = scaled(lambda rounds: work(frame, rounds), options.rounds, clock)
+        found = scaled(lambda rounds: work(frame, rounds), options.rounds)
     print(json.dumps(found))
 
 

@@ -244,7 +244,9 @@ def _table(
 
 
 def _value(row: dict[Hashable, Any]) -> str:
-    return row["reason"] if math.isnan(row["value"]) else f"{row['value']:.2f} ({row['n']:,} pairs)"
+    if math.isnan(row["value"]):
+        return row["reason"]
+    return f"{round(row['value'], 2) + 0:.2f} ({row['n']:,} pairs)".replace("-", "−")
 
 
 def _share(value: float) -> str:
@@ -256,7 +258,10 @@ def _range(row: dict[Hashable, Any]) -> str:
 
 
 def _points(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.0f}"
+    if math.isnan(value):
+        return "–"
+    whole = round(value) if math.isfinite(value) else value
+    return f"{whole:+.0f}".replace("-", "−").replace("inf", "∞")
 
 
 def _readable(key: str) -> str:

@@ -90,8 +90,9 @@ def test_two_arms_by_hand():
     np.testing.assert_allclose([bounds.low, bounds.high], [value - half, value + half], rtol=1e-4)
 
 
-def test_the_jackknife_is_what_newtons_step_without_each_rater_gives():
-    ballot = draw_ballot(SCORES, 6, 25, np.random.default_rng(8), taste=100)
+@pytest.mark.parametrize("votes_each", [25, 250])  # few of a rater's votes are alike, and many
+def test_the_jackknife_is_what_newtons_step_without_each_rater_gives(votes_each):
+    ballot = draw_ballot(SCORES, 6, votes_each, np.random.default_rng(8), taste=100)
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     per_rater = cluster_wins(ballot, ballot.rater, 6)
     p = fit.win_probabilities()

@@ -117,6 +117,18 @@ def test_labels_are_the_same_however_pandas_holds_them(kind):
     assert votes["rater"].cat.codes.tolist() == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("early", [3, 10])
+def test_a_label_or_a_gap_after_the_first_votes_is_not_missed(monkeypatch, early):
+    monkeypatch.setattr(votes_module, "_EARLY", early)
+    frame = votes_of([("b", "a", "left")] * 8 + [("c", "a", "tie")])
+    votes = read_votes(frame)
+    assert list(votes["arm_left"]) == ["b"] * 8 + ["c"]
+    assert list(votes["answer"]) == ["left"] * 8 + ["tie"]
+    frame.loc[8, "answer"] = None
+    with pytest.raises(VotesError, match=r"row 9 .*empty answer"):
+        read_votes(frame)
+
+
 def test_questions_stand_in_the_order_of_the_votes():
     votes = read_votes(votes_of(GOOD, question=["zeal", "beauty", "zeal"]))
     assert list(votes["question"].cat.categories) == ["zeal", "beauty"]
