@@ -22,8 +22,8 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     """Elo above each study's own anchor against guidance scale, a panel a question and strategy.
 
     Args:
-        elo: study, question, rater_kind, arm, label, strategy, scale, series, variant, anchor,
-            elo, low, high.
+        elo: part, study, question, rater_kind, arm, label, strategy, scale, series, variant,
+            anchor, elo, low, high.
 
     Returns:
         None where fewer than two studies have scales and an anchor, or no series has two scales.
@@ -37,34 +37,18 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
     told = zip(usable["study"], usable["label"], usable["elo"], strict=True)
     usable = usable.assign(said=[f"{s}, {label}: {signed(score)} Elo" for s, label, score in told])
     panels = []
-    lines = {str(name): _lines(of_one) for name, of_one in usable.groupby("strategy", sort=False)}
-    lines = {name: found for name, found in lines.items() if len(found) > 1}
     for (question, strategy), points in usable.groupby(
         ["question", "strategy"], sort=False, observed=True
     ):
         if not has_curve(points):
             continue
-        x = alt.X("at:Q", title="guidance scale",
-                  scale=alt.Scale(zero=False, nice=False, padding=16))  # fmt: skip
-        y = alt.Y("elo:Q", title="Elo above the unguided arm")
-        points = points.assign(at=_apart(points, studies))
-        base, colour, shape = _base(points, "study", studies)
-        layers = [
-            base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
-                x=x, y=alt.Y("low:Q", title="Elo above the unguided arm"), y2="high:Q", color=colour
-            ),
-            *(
-                alt.Chart(swept)
-                .mark_line(strokeWidth=2, **_dashed(lines.get(str(strategy), {}), str(series)))
-                .encode(x=x, y=y, color=colour)
-                for series, swept in curves(points).groupby("series", sort=False)
-            ),
-            base.mark_point(filled=True, size=75, opacity=1).encode(
-                x=x, y=y, color=colour, shape=shape, description="said:N"
-            ),
-        ]
-        words = theme.strategy_words(str(strategy)) + _told_apart(lines.get(str(strategy), {}))
-        panels.append(Panel(question_words(str(question)), words, sized(alt.layer(*layers))))
+        # Of all questions, so that a variant has one line in every panel.
+        lines = _lines(_with_two_scales(usable[usable["strategy"] == strategy]))
+        lines = lines if len(lines) > 1 else {}
+        words = theme.strategy_words(str(strategy)) + _told_apart(lines)
+        panels.append(
+            Panel(question_words(str(question)), words, _elo_chart(points, studies, lines))
+        )
     if not panels:
         return None
     return Figure(
@@ -77,6 +61,29 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
         bool((usable["rater_kind"] == "simulated").any()),
         (470, 330),
     )
+
+
+def _elo_chart(points: pd.DataFrame, studies: list[str], lines: _Lines) -> Any:
+    x = alt.X("at:Q", title="guidance scale",
+              scale=alt.Scale(zero=False, nice=False, padding=16))  # fmt: skip
+    y = alt.Y("elo:Q", title="Elo above the unguided arm")
+    points = points.assign(at=_apart(points, studies))
+    base, colour, shape = _base(points, "study", studies)
+    layers = [
+        base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
+            x=x, y=alt.Y("low:Q", title="Elo above the unguided arm"), y2="high:Q", color=colour
+        ),
+        *(
+            alt.Chart(swept)
+            .mark_line(strokeWidth=2, **_dashed(lines, str(series)))
+            .encode(x=x, y=y, color=colour)
+            for series, swept in curves(points).groupby("series", sort=False)
+        ),
+        base.mark_point(filled=True, size=75, opacity=1).encode(
+            x=x, y=y, color=colour, shape=shape, description="said:N"
+        ),
+    ]
+    return sized(alt.layer(*layers))
 
 
 def _apart(points: pd.DataFrame, studies: list[str]) -> pd.Series:
@@ -158,10 +165,14 @@ def _tradeoff_chart(
 
 def _joined(points: pd.DataFrame) -> pd.DataFrame:
     """Points of series that have something to join in their part: two scales, or unguided too."""
+    started = points["part"].isin(points.loc[points["strategy"] == "unguided", "part"])
+    return curves(points[started | points.index.isin(_with_two_scales(points).index)])
+
+
+def _with_two_scales(points: pd.DataFrame) -> pd.DataFrame:
+    """Points of series that have two scales at least in their part."""
     swept = curves(points)
-    scales = swept.groupby(["part", "series"])["scale"].transform("nunique")
-    started = swept["part"].isin(points.loc[points["strategy"] == "unguided", "part"])
-    return swept[started | (scales > 1)]
+    return swept[swept.groupby(["part", "series"])["scale"].transform("nunique") > 1]
 
 
 def _lines(points: pd.DataFrame) -> _Lines:
@@ -180,7 +191,8 @@ def _dashed(lines: _Lines, series: str) -> dict[str, Any]:
 
 def _told_apart(lines: _Lines) -> str:
     """`: solid dpm20, dashed ddpm100`; empty where a strategy has one series."""
-    words = [f"{word} {variant_in(series) or 'of one kind'}" for series, (word, _) in lines.items()]
+    alone = "where it has one variant"
+    words = [f"{word} {variant_in(series) or alone}" for series, (word, _) in lines.items()]
     return f": {', '.join(words)}" if words else ""
 
 
