@@ -281,7 +281,9 @@ def _occurring(column: Any, rows: NDArray[np.bool_]) -> list[str]:
     """The labels in these rows of a column all of whose categories occur somewhere."""
     if rows.all():
         return list(column.categories)
-    return list(column.categories[np.bincount(column.codes[rows], minlength=1) > 0])
+    return list(
+        column.categories[np.bincount(column.codes[rows], minlength=len(column.categories)) > 0]
+    )
 
 
 def _by_appearance(column: Any) -> Any:
