@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ class StudyInfo:
     created_at: datetime
     rules: Rules
     questions: dict[int, Question]  # by row id, in the study's order
-    arms: dict[str, str]  # name → label, in the run's order
+    arms: dict[str, str]  # name → label, no two alike, in the run's order
     image_size: tuple[int, int]  # width, height in pixels
     image_root: Path
     password_hash: str
@@ -111,7 +112,7 @@ def read_info(repository: Repository, folder: Path) -> StudyInfo:
         created_at=row.created_at,
         rules=rules,
         questions=questions,
-        arms={arm.name: arm.label for arm in repository.arms()},
+        arms=_told_apart({arm.name: arm.label for arm in repository.arms()}),
         image_size=(width, height),
         image_root=folder / row.image_root,
         password_hash=row.password_hash,
@@ -125,3 +126,11 @@ def read_info(repository: Repository, folder: Path) -> StudyInfo:
             break_every=rules.break_every,
         ),
     )
+
+
+def _told_apart(labels: dict[str, str]) -> dict[str, str]:
+    """Labels that several arms share, as those of two samplers at one scale, with their names."""
+    shared = Counter(labels.values())
+    return {
+        name: f"{label} [{name}]" if shared[label] > 1 else label for name, label in labels.items()
+    }

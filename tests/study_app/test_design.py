@@ -312,6 +312,10 @@ def test_arms_of_two_runs_are_compared_prompt_by_prompt(finished_run, tmp_path):
     study = Study.open(url)
     try:
         assert list(study.info.arms) == ["cfg-3", "new-cfg-3", "new-clip-1"]
+        labels = list(study.info.arms.values())
+        assert labels[0].endswith("[cfg-3]"), "two arms of one label are told apart"
+        assert labels[1].endswith("[new-cfg-3]")
+        assert "[" not in labels[2]
         assert study.progress().wanted == {"photorealism": 36, "caption_similarity": 36}
         assert study.image_path(study.turn(study.join()).current.left).is_file()
     finally:
