@@ -112,9 +112,7 @@ def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
         *(
             alt.Chart(line)
             .mark_line(strokeWidth=2, **dashed(points, line["variant"].iloc[0]))
-            .encode(
-                x=x, y=y, color=colour
-            )
+            .encode(x=x, y=y, color=colour)
             for _, line in curves(swept).groupby("variant")
         ),
         alt.Chart(swept).mark_point(filled=True, size=75, opacity=1).encode(
