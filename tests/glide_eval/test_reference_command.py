@@ -131,7 +131,8 @@ def test_published_statistics_are_used_with_the_n_they_are_said_to_have(capsys):
         capsys, "metrics", "--real", "r.npz", "--fake", "fake", "--extractor", "fake",
         "--metrics", "fid",
     )  # fmt: skip
-    assert "against published statistics adm.npz, number of images unknown (" in out
+    unwrapped = " ".join(out.split())
+    assert "against published statistics adm.npz, number of images unknown (" in unwrapped
     build(capsys, "adm.npz", "--count", "10", "--out", "r.npz")
     assert Reference.read(Path("r.npz")).moments.n == 10
 
