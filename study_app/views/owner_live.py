@@ -35,6 +35,8 @@ from study_app.overview import (
 from study_app.services import Progress, Study
 
 COLOR = "#259096"
+# What tells two arms of one label apart stands at its end, where a long label would be cut.
+IN_TWO_LINES = "split(replace(datum.label, ' [', '\\n['), '\\n')"
 NONE_COUNTS = "No vote counts yet: all there are come from excluded raters."
 KIND_NAMES: dict[RaterKind, str] = {"person": "People", "simulated": "Simulated raters"}
 MEASURES = {"raw_agreement": "raw agreement", "krippendorff_alpha": "Krippendorff’s α"}
@@ -131,8 +133,9 @@ def _elo(study: Study, votes: pd.DataFrame, kind: RaterKind) -> None:
 
 
 def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
+    axis = alt.Axis(labelLimit=190, labelExpr=IN_TWO_LINES)
     base = alt.Chart(table).encode(
-        y=alt.Y("arm:N", sort=table["arm"].tolist(), title=None, axis=alt.Axis(labelLimit=190))
+        y=alt.Y("arm:N", sort=table["arm"].tolist(), title=None, axis=axis)
     )
     scale = alt.Scale(zero=False, padding=12)
     title = "Elo, with 95% interval" if any(table["ci_low"].notna()) else "Elo"
@@ -145,7 +148,8 @@ def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetCha
                  "votes"],
     )  # fmt: skip
     told = "Elo scores with intervals; the table below says them in numbers"
-    return alt.layer(bars, points).properties(height=alt.Step(30), description=told)
+    step = alt.Step(40 if table["arm"].str.contains(" [", regex=False).any() else 30)
+    return alt.layer(bars, points).properties(height=step, description=told)
 
 
 # ---------------------------------------------------------------------- conduct
