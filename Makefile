@@ -32,7 +32,7 @@ demo: venv
 	$(BIN)/glide-eval demo
 
 test: venv
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TEST_ARGS)
 
 check: venv
 	$(BIN)/ruff check .

@@ -4,7 +4,8 @@ RUN is a measured run of `examples/figure6-miniature.toml` or its like: an ungui
 classifier-free and of CLIP guidance at several scales. Prints each strategy's curve, then what
 GLIDE's §4 and figure 6 claim, with the figures that bear it out or don't. Arms share prompts and
 noise, so what rises or falls is told by differences from the unguided arm (`glide-eval metrics RUN
---baseline unguided`), whose intervals are narrower than those of the values.
+--baseline unguided`), whose intervals are narrower than those of the values; "yes" asks that the
+difference at the scale named is beyond its interval.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class Curve:
         strategy: `classifier_free` or `clip`.
         scales: ascending; the first is the unguided arm's (1 or 0).
         values: metric -> float64 (scales, 3), value and interval.
-        gained: metric -> float64 (3,), difference of the largest scale from the unguided arm, and
-            its interval; NaN where it was not measured.
+        gained: metric -> float64 (scales, 3), differences from the unguided arm and their
+            intervals; NaN where none was measured.
     """
 
     strategy: str
@@ -77,10 +78,15 @@ def read_curves(run: RunFolder) -> dict[str, Curve]:
             metric: np.array([table.loc[(name, metric), columns] for _, name in points], float)
             for metric in METRICS
         }
-        ends = [(points[-1][1], start.name, metric) for metric in METRICS]
-        gained = paired.reindex(ends)[["difference", "ci_low", "ci_high"]].to_numpy(float)
+        columns = ["difference", "ci_low", "ci_high"]
+        gained = {
+            metric: paired.reindex([(name, start.name, metric) for _, name in points])[
+                columns
+            ].to_numpy(float)
+            for metric in METRICS
+        }
         scales = np.array([scale for scale, _ in points])
-        curves[strategy] = Curve(strategy, scales, values, dict(zip(METRICS, gained, strict=True)))
+        curves[strategy] = Curve(strategy, scales, values, gained)
     return curves
 
 
@@ -88,21 +94,22 @@ def claims(curves: dict[str, Curve]) -> Iterator[tuple[str, bool, str]]:
     """What the paper says, whether it holds here, and the figures."""
     free, clip = curves["classifier_free"], curves["clip"]
     for metric, sign in (("inception_score", 1), ("precision", 1), ("recall", -1)):
-        gained = free.gained[metric]
-        apart = gained[1] > 0 if sign > 0 else gained[2] < 0
         steps = np.sign(np.diff(free[metric])) == sign
+        last = len(steps) if steps.all() else int(np.argmin(steps))  # as far as it goes on
+        gained = free.gained[metric]
+        apart = gained[last, 1] > 0 if sign > 0 else gained[last, 2] < 0
         yield (
-            f"classifier-free: {metric} {'rises' if sign > 0 else 'falls'} with scale",
-            bool(apart),
-            f"by {_shown(gained)}; {steps.sum()} of {len(steps)} steps that way",
+            f"classifier-free: {metric} {'rises' if sign > 0 else 'falls'} with scale, "
+            f"at each step to {free.scales[last]:g}",
+            bool(last > 0 and apart),
+            _along(free, metric),
         )
-    best = int(np.argmin(free["fid"]))
-    ends = free.values["fid"]
+    low, fid = int(np.argmin(free["fid"])), free.gained["fid"]
+    dips, apart = fid[low, 2] < 0, free.values["fid"][-1, 1] > free.values["fid"][low, 2]
     yield (
-        "classifier-free: FID dips, then rises",
-        bool(0 < best < len(ends) - 1 and ends[best, 2] < min(ends[0, 1], ends[-1, 1])),
-        f"{_shown(ends[0])} unguided, {_shown(ends[best])} at {free.scales[best]:g}, "
-        f"{_shown(ends[-1])} at {free.scales[-1]:g}",
+        f"classifier-free: FID dips (lowest at {free.scales[low]:g}), then rises",
+        bool(0 < low < len(fid) - 1 and dips and (apart or fid[-1, 1] > 0)),
+        _along(free, "fid"),
     )
     for metric, sign in (("guiding_clip_score", 1), ("caption_accuracy", -1)):
         gaps = [
@@ -118,6 +125,12 @@ def claims(curves: dict[str, Curve]) -> Iterator[tuple[str, bool, str]]:
             bool(known) and all(np.sign(gap) == sign for _, gap in known),
             told or "no scale reaches an FID of the other curve",
         )
+
+
+def _along(curve: Curve, metric: str) -> str:
+    """Differences from the unguided arm, scale by scale."""
+    gained = zip(curve.scales[1:], curve.gained[metric][1:], strict=True)
+    return ", ".join(f"{_shown(value)} at {scale:g}" for scale, value in gained)
 
 
 def _shown(value: np.ndarray) -> str:

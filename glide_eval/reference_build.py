@@ -80,12 +80,26 @@ class RealImages:
         )
 
     @classmethod
-    def of_tabletop(cls, count: int = TABLETOP_COUNT, seed: int = TABLETOP_SEED) -> RealImages:
-        """A rendered split of the tabletop world, about 30 ms an image."""
+    def of_tabletop(
+        cls,
+        count: int = TABLETOP_COUNT,
+        seed: int = TABLETOP_SEED,
+        captions: Sequence[str] = (),
+    ) -> RealImages:
+        """Rendered scenes of the tabletop world, about 30 ms each: any, or of captions in turn.
+
+        Raises:
+            UsageError: a caption is not of the tabletop's grammar.
+        """
+        source, suffix = f"{count:,} rendered tabletop scenes", ""
+        if captions:
+            _refuse_unknown(captions)
+            source += f" of {counted(len(captions), 'caption')}"
+            suffix = "-" + hashlib.sha256("\0".join(captions).encode()).hexdigest()[:16]
         return cls(
-            f"{count:,} rendered tabletop scenes",
-            [f"tabletop-{seed}-{number}" for number in range(count)],
-            lambda start, stop: _rendered(start, stop, seed),
+            source,
+            [f"tabletop-{seed}-{number}{suffix}" for number in range(count)],
+            lambda start, stop: _rendered(start, stop, seed, captions),
             _InMemory.read,
         )
 
@@ -365,14 +379,32 @@ def _range(total: int, share: tuple[int, int]) -> tuple[int, int]:
     return start, stop
 
 
-def _rendered(start: int, stop: int, seed: int) -> Iterator[_InMemory]:
+def _rendered(start: int, stop: int, seed: int, captions: Sequence[str]) -> Iterator[_InMemory]:
     """Scenes start … stop − 1, rendered in the same company whatever the part they are in."""
-    from generator.tabletop.dataset import reference_images  # needs torch
+    from generator.tabletop.dataset import images_of, reference_images  # needs torch
 
     for first in range(start - start % RENDERED, stop, RENDERED):
-        images = reference_images(RENDERED, seed, first)[0]
+        if captions:
+            images = images_of(captions, RENDERED, seed, first)
+        else:
+            images = reference_images(RENDERED, seed, first)[0]
         for number in range(max(start, first), min(stop, first + RENDERED)):
             yield _InMemory(f"scene {number}", images[number - first])
+
+
+def _refuse_unknown(captions: Sequence[str]) -> None:
+    """Captions that no scene can be rendered of, before any is."""
+    from generator.tabletop.captions import parse
+    from generator.tabletop.scenes import MAX_OBJECTS
+
+    claims = {caption: parse(caption) for caption in captions}
+    unknown = [c for c, claim in claims.items() if not claim or len(claim.mentions) > MAX_OBJECTS]
+    if unknown:
+        raise UsageError(
+            f"{counted(len(unknown), 'caption')} of {len(claims)} can't be rendered, the first "
+            f"{unknown[0]!r}: expected one to {MAX_OBJECTS} objects in the tabletop's words, such "
+            "as 'a small red cube and a shiny blue cone'."
+        )
 
 
 def _refuse_statistics(path: Path, mean: np.ndarray, covariance: np.ndarray) -> None:

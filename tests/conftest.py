@@ -6,6 +6,11 @@ import os
 
 import pytest
 
+# `make test` runs a process a core. Each then computes with one thread, as does what it starts: two
+# of torch's thread pools on two cores wait for each other. Set before anything imports torch.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 NO_SKIP = os.environ.get("GLIDE_EVAL_NO_SKIP") == "1"  # set by .ci/run
 
 

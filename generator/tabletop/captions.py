@@ -16,9 +16,19 @@ from typing import Protocol
 
 import numpy as np
 
-from .scenes import COLORS, MATERIALS, RELATION_GAP, SHAPES, SIZES, Scene
+from .scenes import (
+    COLORS,
+    MATERIALS,
+    MAX_OBJECTS,
+    RELATION_GAP,
+    SHAPES,
+    SIZES,
+    Scene,
+    arrange,
+)
 
 RELATIONS = ("to the left of", "to the right of", "in front of", "behind")
+RELATION_SHARE = 0.75  # how often a caption says one, where one is clear
 
 
 class Placed(Protocol):
@@ -106,10 +116,57 @@ def describe(scene: Scene, rng: np.random.Generator) -> str:
         for o in objects
     )
     relation = None
-    if len(objects) > 1 and rng.random() < 0.75:
-        true = [r for r in RELATIONS if holds(r, objects[0], objects[1], RELATION_GAP)]
+    if len(objects) > 1 and rng.random() < RELATION_SHARE:
+        true = _clear_relations(objects)
         relation = str(rng.choice(true)) if true else None
     return str(Claim(mentions, relation))
+
+
+def illustrate(caption: str, rng: np.random.Generator) -> Scene:
+    """A scene that `describe` could have said this of, as often as it would have.
+
+    What the caption leaves open (places, light, a size) is drawn as `sample_scene` draws it. Scenes
+    are kept with the probability that their description has the caption's relation, or none.
+
+    Raises:
+        ValueError: the caption is not of the grammar.
+    """
+    claim = parse(caption)
+    if claim is None or len(claim.mentions) > MAX_OBJECTS:
+        raise ValueError(
+            f"{caption!r} is no caption of one to {MAX_OBJECTS} tabletop objects: nothing to draw."
+        )
+    order = rng.permutation(len(claim.mentions))  # places are drawn one after the other
+    while True:
+        kinds = [
+            (
+                mention.shape,
+                mention.color,
+                mention.size or SIZES[rng.integers(len(SIZES))],
+                mention.material or MATERIALS[rng.integers(len(MATERIALS))],
+            )
+            for mention in (claim.mentions[i] for i in order)
+        ]
+        scene = arrange(kinds, rng)
+        if scene is not None:
+            mentioned = [scene.objects[i] for i in np.argsort(order)]
+            if rng.random() < _says(claim.relation, mentioned):
+                return scene
+
+
+def _says(relation: str | None, objects: Sequence[Placed]) -> float:
+    """Probability that `describe` gives the first two objects this relation, or none."""
+    true = _clear_relations(objects)
+    if relation is None:
+        return 1.0 - RELATION_SHARE * bool(true)
+    return RELATION_SHARE / len(true) if relation in true else 0.0
+
+
+def _clear_relations(objects: Sequence[Placed]) -> list[str]:
+    """Relations of the first object to the second that are plain to see."""
+    if len(objects) < 2:
+        return []
+    return [r for r in RELATIONS if holds(r, objects[0], objects[1], RELATION_GAP)]
 
 
 def holds(relation: str, a: Placed, b: Placed, gap: float = 0.0) -> bool:

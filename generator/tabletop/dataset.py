@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .captions import describe
+from .captions import describe, illustrate
 from .render import render
 from .scenes import Scene, sample_scene
 
@@ -35,6 +35,22 @@ def reference_images(count: int, seed: int, first: int = 0) -> tuple[np.ndarray,
         for i, s in zip(numbers, scenes, strict=True)
     ]
     return render(scenes).numpy(), captions
+
+
+def images_of(captions: Sequence[str], count: int, seed: int, first: int = 0) -> np.ndarray:
+    """Render scenes first … first + count - 1 of a stream in which the captions take turns.
+
+    Returns:
+        Images uint8 (count, 128, 128, 3).
+
+    Raises:
+        ValueError: a caption is not of the grammar.
+    """
+    numbers = range(first, first + count)
+    scenes = [
+        illustrate(captions[i % len(captions)], np.random.default_rng([seed, i])) for i in numbers
+    ]
+    return render(scenes).numpy()
 
 
 class RenderedScenes:

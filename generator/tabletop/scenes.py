@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,10 +78,19 @@ def sample_scene(rng: np.random.Generator, count: int | None = None, split: str 
     if not 1 <= count <= MAX_OBJECTS:
         raise ValueError(f"count must be 1..{MAX_OBJECTS}; got {count}")
     while True:
-        kinds = _sample_kinds(rng, count, split)
-        places = _sample_places(rng, [RADIUS[size] for _, _, size, _ in kinds])
-        if places is not None:
-            break
+        scene = arrange(_sample_kinds(rng, count, split), rng)
+        if scene is not None:
+            return scene
+
+
+def arrange(kinds: Sequence[tuple[str, str, str, str]], rng: np.random.Generator) -> Scene | None:
+    """Put objects (shape, color, size, material) on a table under a light; None if it is too full.
+
+    Places are drawn anew a few times before it is; other places may do where these did not.
+    """
+    places = _sample_places(rng, [RADIUS[size] for _, _, size, _ in kinds])
+    if places is None:
+        return None
     objects = tuple(
         Object(*kind, x=x, y=y, yaw=float(rng.uniform(0, np.pi / 2)))
         for kind, (x, y) in zip(kinds, places, strict=True)

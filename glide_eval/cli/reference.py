@@ -65,6 +65,12 @@ def command() -> None:
     "render.  [default: unknown; 2000]",
 )
 @click.option(
+    "--prompts",
+    type=PATH,
+    metavar="SWEEP.toml",
+    help="Of tabletop: render scenes of this sweep's captions, each equally often.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0),
     metavar="N",
@@ -96,6 +102,7 @@ def build(
     captions: int | None,
     captioned_only: bool,
     count: int | None,
+    prompts: Path | None,
     seed: int | None,
     no_crop: bool,
     moments_only: bool,
@@ -115,6 +122,7 @@ def build(
         "--captions": captions,
         "--captioned-only": captioned_only or None,
         "--count": count,
+        "--prompts": prompts,
         "--seed": seed,
         "--no-crop": no_crop or None,
         "--moments-only": moments_only or None,
@@ -131,7 +139,11 @@ def build(
     left_out: list[Unreadable] = []
     real = None
     if kind != "statistics":
-        real = _real_images(kind, source, images, captions, captioned_only, count, seed, no_crop)
+        real = (
+            _tabletop_scenes(count, seed, prompts)
+            if kind == "tabletop"
+            else _real_images(kind, source, images, captions, captioned_only, seed, no_crop)
+        )
     loaded = [load_extractor(name) for name in dict.fromkeys(extractors)]
     if real is None:
         built = {e.name: statistics_reference(Path(source), e, count) for e in loaded}
@@ -197,20 +209,15 @@ def _real_images(
     images: Path | None,
     captions: int | None,
     captioned_only: bool,
-    count: int | None,
     seed: int | None,
     no_crop: bool,
 ) -> RealImages:
-    """The images that a build is of."""
+    """The images on disk that a build is of."""
     from glide_eval.coco import PAPER_CAPTIONS, read_coco
     from glide_eval.folder_features import SQUARE
-    from glide_eval.reference_build import TABLETOP_COUNT, TABLETOP_SEED, RealImages
+    from glide_eval.reference_build import RealImages
 
     crop = "" if no_crop else SQUARE
-    if kind == "tabletop":
-        return RealImages.of_tabletop(
-            count or TABLETOP_COUNT, TABLETOP_SEED if seed is None else seed
-        )
     if kind == "folder":
         _say_not_images(Path(source))
         return RealImages.of_folder(Path(source), crop)
@@ -220,6 +227,18 @@ def _real_images(
         Path(source), captions or PAPER_CAPTIONS, seed or 0, chosen_only=captioned_only
     )
     return RealImages.of_coco(chosen, images, crop)
+
+
+def _tabletop_scenes(count: int | None, seed: int | None, prompts: Path | None) -> RealImages:
+    """The scenes that a build is of."""
+    from glide_eval.config import load_sweep
+    from glide_eval.prompts import load_prompts
+    from glide_eval.reference_build import TABLETOP_COUNT, TABLETOP_SEED, RealImages
+
+    captions = [] if prompts is None else [p.caption for p in load_prompts(load_sweep(prompts))]
+    return RealImages.of_tabletop(
+        count or TABLETOP_COUNT, TABLETOP_SEED if seed is None else seed, captions
+    )
 
 
 def _kind(source: str) -> str:
@@ -242,7 +261,7 @@ def _refuse_idle_options(kind: str, given: Sequence[str]) -> None:
         "folder": for_images,
         "coco": for_images | {"--images", "--captions", "--captioned-only", "--seed"},
         "statistics": {"--count"},
-        "tabletop": {"--count", "--seed", "--moments-only", "--shard"},
+        "tabletop": {"--count", "--prompts", "--seed", "--moments-only", "--shard"},
     }[kind]
     if idle := [name for name in given if name not in allowed]:
         names = {"folder": "a folder", "coco": "COCO captions", "statistics": "statistics"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 from generator.tabletop.captions import (
     RELATIONS,
@@ -14,6 +16,7 @@ from generator.tabletop.captions import (
     caption_accuracy,
     describe,
     holds,
+    illustrate,
     parse,
 )
 from generator.tabletop.dataset import downsample, reference_images, render_shards, scene
@@ -145,6 +148,48 @@ def test_captions_are_true_of_their_scene_and_read_back_as_written():
         assert str(claim) == caption
         accuracy = caption_accuracy(caption, s.objects)
         assert all(math.isnan(value) or value == 1 for value in accuracy.values()), caption
+
+
+def test_a_scene_drawn_from_a_caption_is_true_of_it_and_of_what_sampled_scenes_are():
+    """The oracle draws scenes, describes them, and keeps those described by these very words."""
+    for words, count in (("a red cube", 1), ("a red cube behind a blue cone", 2)):
+        rng = np.random.default_rng(3)
+        drawn = [illustrate(words, rng) for _ in range(400)]
+        assert all(caption_accuracy(words, s.objects)["caption"] == 1 for s in drawn)
+        order = np.argsort([[o.color != "red" for o in s.objects] for s in drawn], axis=1)
+        red = [s.objects[i[0]] for s, i in zip(drawn, order, strict=True)]
+        oracle = []
+        while len(oracle) < 400:
+            s = sample_scene(rng, count)
+            pairs = {(o.shape, o.color) for o in s.objects}
+            if pairs == {("cube", "red"), ("cone", "blue")} or pairs == {("cube", "red")}:
+                oracle += [s] if describe(s, rng) == words else []
+            elif count == 2:  # the kinds are independent of places: make them those asked for
+                kinds = [("cube", "red"), ("cone", "blue")]
+                s = Scene(
+                    tuple(
+                        dataclasses.replace(o, shape=shape, color=color)
+                        for o, (shape, color) in zip(
+                            s.objects, rng.permutation(kinds).tolist(), strict=True
+                        )
+                    ),
+                    s.light,
+                    s.table,
+                )
+                oracle += [s] if describe(s, rng) == words else []
+        wanted = [next(o for o in s.objects if o.color == "red") for s in oracle]
+        for name in ("x", "y"):
+            ours, theirs = ([getattr(o, name) for o in objects] for objects in (red, wanted))
+            assert ks_2samp(ours, theirs).pvalue > 0.01, (words, name)
+        larger = [np.mean([o.size == "large" for o in objects]) for objects in (red, wanted)]
+        assert larger[0] == pytest.approx(larger[1], abs=0.1)
+
+
+def test_what_is_no_caption_can_not_be_drawn():
+    rng = np.random.default_rng(0)
+    for words in ("a dog", "", "a red cube, a red cone, a blue cube and a blue cone"):
+        with pytest.raises(ValueError, match="nothing to draw"):
+            illustrate(words, rng)
 
 
 def test_every_relation_means_what_it_says():

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from generator.tabletop.evaluator import CLASSES, Evaluator
 from glide_eval import extractors
 from glide_eval.extractors import FakeExtractor
 from glide_eval.reference import Reference
@@ -25,7 +27,10 @@ class Named(FakeExtractor):
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch, tmp_path):
-    monkeypatch.setattr(extractors, "load_extractor", Named)
+    real = extractors.load_extractor
+    monkeypatch.setattr(
+        extractors, "load_extractor", lambda name: real(name) if name == "tabletop" else Named(name)
+    )
     monkeypatch.chdir(tmp_path)
     photos(tmp_path / "real", 10)
 
@@ -165,6 +170,23 @@ def test_coco_keeps_captions_that_become_the_prompts_of_a_sweep(capsys):
     assert "--images DIR" in err
 
 
+def test_scenes_are_rendered_of_the_captions_of_a_sweep(capsys):
+    sweep = '[run]\nname = "s"\n[generator]\nmodel = "fake"\n[prompts]\ncaptions = {}\n'
+    sweep += '[[arms]]\nstrategy = "unguided"\n'
+    Path("s.toml").write_text(sweep.format('["a red cube", "a large blue cone"]'))
+    arguments = ("tabletop", "--prompts", "s.toml", "--count", "16", "--seed", "4")
+    status, out, _ = build(capsys, *arguments, "--out", "r.npz", name="tabletop")
+    assert status == 0
+    assert "source:    16 rendered tabletop scenes of 2 captions" in out
+    logits = Evaluator.load().network.classify(torch.from_numpy(Reference.read(Path("r.npz")).pool))
+    seen = [CLASSES[i] for i in logits.argmax(dim=1).tolist()]
+    assert seen == ["red cube", "blue cone"] * 8
+    Path("s.toml").write_text(sweep.format('["a red cube", "a dog"]'))
+    status, _, err = build(capsys, *arguments, "--out", "r.npz", name="tabletop")
+    assert status == 2
+    assert "1 caption of 2 can't be rendered, the first 'a dog'" in err
+
+
 def test_a_corrupt_image_is_an_error_that_leaves_no_file_and_can_be_skipped(capsys):
     Path("real/bad.png").write_bytes(b"\x89PNG cut")
     before = everything_in(Path())
@@ -184,6 +206,8 @@ def test_a_corrupt_image_is_an_error_that_leaves_no_file_and_can_be_skipped(caps
         (["nowhere"], 2, "nowhere is not there: expected a folder of images"),
         (["real", "--count", "7"], 2, "--count means nothing for a folder"),
         (["real", "--seed", "1"], 2, "--seed means nothing for a folder"),
+        (["real", "--prompts", "s.toml"], 2, "--prompts means nothing for a folder"),
+        (["tabletop", "--prompts", "s.toml"], 2, "s.toml"),
         (["real", "--shard", "3/2"], 2, "--shard 3/2: expected I/N with 1 ≤ I ≤ N"),
         (["real", "--shard", "half"], 2, "expected I/N"),
         (["real", "--shard", "12/12"], 0, ""),
