@@ -86,7 +86,7 @@ class RealImages:
         seed: int = TABLETOP_SEED,
         captions: Sequence[str] = (),
     ) -> RealImages:
-        """Rendered scenes of the tabletop world, about 30 ms each: any, or of captions in turn.
+        """Rendered scenes of the tabletop world, about 50 ms each: any, or of captions in turn.
 
         Raises:
             UsageError: a caption is not of the tabletop's grammar.
@@ -394,14 +394,14 @@ def _rendered(start: int, stop: int, seed: int, captions: Sequence[str]) -> Iter
 
 def _refuse_unknown(captions: Sequence[str]) -> None:
     """Captions that no scene can be rendered of, before any is."""
-    from generator.tabletop.captions import parse
+    from generator.tabletop.captions import can_illustrate
     from generator.tabletop.scenes import MAX_OBJECTS
 
-    claims = {caption: parse(caption) for caption in captions}
-    unknown = [c for c, claim in claims.items() if not claim or len(claim.mentions) > MAX_OBJECTS]
+    different = dict.fromkeys(captions)
+    unknown = [caption for caption in different if not can_illustrate(caption)]
     if unknown:
         raise UsageError(
-            f"{counted(len(unknown), 'caption')} of {len(claims)} can't be rendered, the first "
+            f"{counted(len(unknown), 'caption')} of {len(different)} can't be rendered, the first "
             f"{unknown[0]!r}: expected one to {MAX_OBJECTS} objects in the tabletop's words, such "
             "as 'a small red cube and a shiny blue cone'."
         )

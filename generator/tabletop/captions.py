@@ -122,6 +122,12 @@ def describe(scene: Scene, rng: np.random.Generator) -> str:
     return str(Claim(mentions, relation))
 
 
+def can_illustrate(caption: str) -> bool:
+    """Whether scenes can be drawn of a caption: of the grammar, one to `MAX_OBJECTS` objects."""
+    claim = parse(caption)
+    return claim is not None and len(claim.mentions) <= MAX_OBJECTS
+
+
 def illustrate(caption: str, rng: np.random.Generator) -> Scene:
     """A scene that `describe` could have said this of, as often as it would have.
 
@@ -129,10 +135,10 @@ def illustrate(caption: str, rng: np.random.Generator) -> Scene:
     are kept with the probability that their description has the caption's relation, or none.
 
     Raises:
-        ValueError: the caption is not of the grammar.
+        ValueError: it can't, see `can_illustrate`.
     """
     claim = parse(caption)
-    if claim is None or len(claim.mentions) > MAX_OBJECTS:
+    if claim is None or not can_illustrate(caption):
         raise ValueError(
             f"{caption!r} is no caption of one to {MAX_OBJECTS} tabletop objects: nothing to draw."
         )

@@ -151,37 +151,31 @@ def test_captions_are_true_of_their_scene_and_read_back_as_written():
 
 
 def test_a_scene_drawn_from_a_caption_is_true_of_it_and_of_what_sampled_scenes_are():
-    """The oracle draws scenes, describes them, and keeps those described by these very words."""
-    for words, count in (("a red cube", 1), ("a red cube behind a blue cone", 2)):
+    """The oracle paints sampled scenes in the caption's kinds, which are independent of places,
+    describes them, and keeps those described by these very words.
+    """
+    red, blue = ("cube", "red"), ("cone", "blue")
+    for words, kinds in (("a red cube", [red]), ("a red cube behind a blue cone", [red, blue])):
         rng = np.random.default_rng(3)
         drawn = [illustrate(words, rng) for _ in range(400)]
         assert all(caption_accuracy(words, s.objects)["caption"] == 1 for s in drawn)
-        order = np.argsort([[o.color != "red" for o in s.objects] for s in drawn], axis=1)
-        red = [s.objects[i[0]] for s, i in zip(drawn, order, strict=True)]
-        oracle = []
+        oracle: list[Scene] = []
         while len(oracle) < 400:
-            s = sample_scene(rng, count)
-            pairs = {(o.shape, o.color) for o in s.objects}
-            if pairs == {("cube", "red"), ("cone", "blue")} or pairs == {("cube", "red")}:
-                oracle += [s] if describe(s, rng) == words else []
-            elif count == 2:  # the kinds are independent of places: make them those asked for
-                kinds = [("cube", "red"), ("cone", "blue")]
-                s = Scene(
-                    tuple(
-                        dataclasses.replace(o, shape=shape, color=color)
-                        for o, (shape, color) in zip(
-                            s.objects, rng.permutation(kinds).tolist(), strict=True
-                        )
-                    ),
-                    s.light,
-                    s.table,
-                )
-                oracle += [s] if describe(s, rng) == words else []
-        wanted = [next(o for o in s.objects if o.color == "red") for s in oracle]
+            s = sample_scene(rng, len(kinds))
+            painted = tuple(
+                dataclasses.replace(o, shape=shape, color=color)
+                for o, (shape, color) in zip(s.objects, rng.permutation(kinds), strict=True)
+            )
+            s = dataclasses.replace(s, objects=painted)
+            oracle += [s] if describe(s, rng) == words else []
+        ours, theirs = (
+            [next(o for o in s.objects if o.color == "red") for s in scenes]
+            for scenes in (drawn, oracle)
+        )
         for name in ("x", "y"):
-            ours, theirs = ([getattr(o, name) for o in objects] for objects in (red, wanted))
-            assert ks_2samp(ours, theirs).pvalue > 0.01, (words, name)
-        larger = [np.mean([o.size == "large" for o in objects]) for objects in (red, wanted)]
+            places = ([getattr(o, name) for o in cubes] for cubes in (ours, theirs))
+            assert ks_2samp(*places).pvalue > 0.01, (words, name)
+        larger = [np.mean([o.size == "large" for o in cubes]) for cubes in (ours, theirs)]
         assert larger[0] == pytest.approx(larger[1], abs=0.1)
 
 
