@@ -9,7 +9,8 @@ the scale named, where it is largest, is beyond its interval.
 
 Those intervals ask what other captions would have given, and recall's is conservative besides. With
 `--reference FILE`, a reference of the sweep's own captions, they take the captions as given and ask
-what other noise would have: a jackknife over replicas.
+what other noise would have: a jackknife over replicas. Without it, FID's rise from its lowest scale
+is known only if `--pair` measured that difference, and shown as NaN.
 """
 
 from __future__ import annotations
