@@ -216,14 +216,20 @@ def fid_infinity(
             inverse_n += 1 / np.count_nonzero(half) - 1 / n
     value = float(whole.value - excess / inverse_n / n)
     se, groups = clustered_se(whole.influence, clusters)
-    note = no_interval(se, groups)
-    if n < 2 * d:
-        note = "; ".join(
-            filter(None, [note, f"weak for {n} images of {d} features: below 2 a feature the bias "
-                          "does not yet fall as 1/n, and the interval is too narrow"])
-        )  # fmt: skip
-    method = f"influence function of FID; {SPLITS} splits into halves by prompt"
     interval = t_interval(value, se, groups)
+    notes = [no_interval(se, groups)]
+    if n < 2 * d:
+        notes.append(
+            f"weak for {n} images of {d} features: below 2 a feature the bias does not yet fall as "
+            "1/n, and the interval is too narrow"
+        )
+    if interval.high < 0:
+        notes.append(
+            "wholly below zero, as no distance is: the reference is perhaps of these very prompts, "
+            "which half of them resemble less; take FID"
+        )
+    method = f"influence function of FID; {SPLITS} splits into halves by prompt"
+    note = "; ".join(filter(None, notes))
     return MetricValue(metric, value, interval, n, method, note, whole.influence)
 
 

@@ -173,6 +173,17 @@ def test_fid_infinity_needs_prompts_to_halve_and_says_where_it_is_weak():
     assert fid_infinity(spread(40, 8), reference).note == ""
 
 
+def test_fid_infinity_against_the_runs_own_prompts_says_that_it_means_nothing():
+    rng = np.random.default_rng(4)
+    looks = rng.normal(size=(20, 4))  # what each prompt looks like; images differ little from it
+    real = Moments.of(looks.repeat(100, axis=0) + 0.1 * rng.normal(size=(2000, 4)))
+    features = looks.repeat(20, axis=0) + 0.1 * rng.normal(size=(400, 4))
+    found = fid_infinity(features, real, np.arange(20).repeat(20))
+    assert found.interval.high < 0
+    assert "wholly below zero" in found.note
+    assert not fid(features, real, np.arange(20).repeat(20)).note
+
+
 def test_an_images_influence_is_what_leaving_it_out_changes():
     for n, d in ((200, 5), (30, 50)):
         features, reference = spread(n, d), Moments.of(spread(400, d, seed=2))
