@@ -191,10 +191,10 @@ def _intervals(contents: Contents) -> list[str]:
 
 def _metrics(contents: Contents) -> list[str]:
     metrics = contents.inputs.metrics
-    if metrics is None or metrics.empty:
+    if metrics is None:
         return []
     sentences = []
-    for extractor, of_one in metrics.groupby("extractor", sort=False):
+    for extractor, of_one in metrics[metrics["value"].notna()].groupby("extractor", sort=False):
         names = _listed([metric_info(metric).label for metric in dict.fromkeys(of_one["metric"])])
         low, high = int(of_one["n"].min()), int(of_one["n"].max())
         count = f"{low:,}" if low == high else f"{low:,} to {high:,}"

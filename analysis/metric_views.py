@@ -24,10 +24,11 @@ def metric_view(contents: Contents) -> dict[str, Any] | None:
     if metrics is None or metrics.empty:
         return None
     columns = metric_columns(metrics)
-    size = -(-len(columns) // -(-len(columns) // COLUMNS))  # blocks of equal width
+    count = -(-len(columns) // COLUMNS) or 1
+    size = -(-len(columns) // count) or 1  # blocks of equal width
     blocks = [columns[start : start + size] for start in range(0, len(columns), size)]
     one = len({extractor for _, extractor in columns}) == 1
-    counts = metrics["n"].dropna().astype(int)
+    counts = metrics.loc[metrics["value"].notna(), "n"].dropna().astype(int)
     samples = ""
     if len(counts):
         several = f"{counts.min():,} to {counts.max():,}"

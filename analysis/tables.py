@@ -79,8 +79,11 @@ def printed_wins(wins: pd.DataFrame) -> pd.DataFrame:
 
 
 def metric_columns(metrics: pd.DataFrame) -> list[tuple[str, str]]:
-    """(metric, extractor) pairs: values of different extractors never share a column."""
-    pairs = metrics[["metric", "extractor"]].drop_duplicates()
+    """(metric, extractor) pairs: values of different extractors never share a column.
+
+    One that is undefined for every arm has no column; its note says why.
+    """
+    pairs = metrics.loc[metrics["value"].notna(), ["metric", "extractor"]].drop_duplicates()
     return list(pairs.itertuples(index=False, name=None))
 
 

@@ -263,6 +263,23 @@ def test_missing_metric_values_show_a_dash_and_their_note(tmp_path):
     assert "FID of Unguided: too few" in page
 
 
+def test_a_metric_that_no_arm_has_leaves_its_note_and_no_empty_column(tmp_path):
+    inputs = fewer_metrics(fake_inputs(tmp_path))
+    none = inputs.metrics[inputs.metrics["metric"] == "fid"].assign(
+        metric="r_precision", value=np.nan, ci_low=np.nan, ci_high=np.nan, n=0,
+        note="needs 100 different captions",
+    )  # fmt: skip
+    measured = dataclasses.replace(
+        inputs, metrics=pd.concat([inputs.metrics, none], ignore_index=True)
+    )
+    page = page_of(measured)
+    assert "R-precision: needs 100 different captions" in page
+    assert page.count("R-precision") == 1, "a column, or said to be measured"
+    assert "of n = 0" not in page
+    alone = page_of(dataclasses.replace(inputs, metrics=none))
+    assert "R-precision: needs 100 different captions" in alone
+
+
 def test_rewriting_replaces_the_old_report_and_leaves_strangers_alone(tmp_path):
     out = tmp_path / "report"
     inputs = fewer_metrics(fake_inputs(tmp_path, draw_votes("person", "photorealism")))
