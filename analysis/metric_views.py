@@ -49,7 +49,7 @@ def _block(
     return {
         "columns": [
             {
-                "label": f"{metric_info(metric).label} {metric_info(metric).arrow}",
+                "label": f"{metric_info(metric).label}\u00a0{metric_info(metric).arrow}",
                 "extractor": "" if one else extractor,
             }
             for metric, extractor in columns
