@@ -7,6 +7,7 @@ import pandas as pd
 
 from .contents import Contents
 from .results import BallotResult
+from .tables import defined
 from .theme import series_words
 from .tradeoff import metric_info
 from .votes import counted, left_out
@@ -194,7 +195,7 @@ def _metrics(contents: Contents) -> list[str]:
     if metrics is None:
         return []
     sentences = []
-    for extractor, of_one in metrics[metrics["value"].notna()].groupby("extractor", sort=False):
+    for extractor, of_one in defined(metrics).groupby("extractor", sort=False):
         names = _listed([metric_info(metric).label for metric in dict.fromkeys(of_one["metric"])])
         low, high = int(of_one["n"].min()), int(of_one["n"].max())
         count = f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from .contents import Contents
-from .tables import column_decimals, metric_columns, metric_parts
+from .tables import column_decimals, defined, metric_columns, metric_parts
 from .tradeoff import metric_info
 from .wording import rows_of
 
@@ -28,7 +28,7 @@ def metric_view(contents: Contents) -> dict[str, Any] | None:
     size = -(-len(columns) // count) or 1  # blocks of equal width
     blocks = [columns[start : start + size] for start in range(0, len(columns), size)]
     one = len({extractor for _, extractor in columns}) == 1
-    counts = metrics.loc[metrics["value"].notna(), "n"].dropna().astype(int)
+    counts = defined(metrics)["n"].dropna().astype(int)
     samples = ""
     if len(counts):
         several = f"{counts.min():,} to {counts.max():,}"

@@ -83,8 +83,13 @@ def metric_columns(metrics: pd.DataFrame) -> list[tuple[str, str]]:
 
     One that is undefined for every arm has no column; its note says why.
     """
-    pairs = metrics.loc[metrics["value"].notna(), ["metric", "extractor"]].drop_duplicates()
+    pairs = defined(metrics)[["metric", "extractor"]].drop_duplicates()
     return list(pairs.itertuples(index=False, name=None))
+
+
+def defined(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the metrics table that have a value; of the others a note says why not."""
+    return metrics[metrics["value"].notna()]
 
 
 def printed_metrics(metrics: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
