@@ -14,24 +14,24 @@ through it, docs/statistics.md says what is computed and how well it holds.
 
 from __future__ import annotations
 
-from .adaptive import StopDecision, always_valid, pair_gains, stop
-from .agreement import agreement, gold_accuracy, repeat_consistency
-from .bootstrap import Bootstrap, bootstrap
-from .categories import CategoryScores, by_category
-from .comparisons import Comparisons, compare_arms, simultaneous
-from .conduct import rater_screens, study_conduct
-from .crowd import CrowdFit, crowd_bt
-from .curves import ScaleCurves, scale_curves
-from .davidson import OutcomeFit, fit_outcomes
-from .elo import EloFit, fit_elo, win_probability, with_prior
+from .ballots.votes import Ballot, ballots, counted, left_out, read_votes
+from .ballots.win_matrix import strong_groups, win_matrix
+from .claims.sensitivity import Sensitivity, sensitivity
 from .errors import AnalysisError, ReportError, VotesError
-from .intervals import Interval, Sandwich, sandwich
-from .leaderboard import elo_table, win_table
-from .metrics_vs_people import Finding, finding, rank_agreement, vote_agreement
-from .sensitivity import Sensitivity, sensitivity
-from .tradeoff import join_metrics, metric_correlations
-from .votes import Ballot, ballots, counted, left_out, read_votes
-from .win_matrix import strong_groups, win_matrix
+from .metrics.against_elo import join_metrics, metric_correlations
+from .metrics.against_votes import Finding, finding, rank_agreement, vote_agreement
+from .planning.adaptive import StopDecision, always_valid, pair_gains, stop
+from .raters.agreement import agreement, gold_accuracy, repeat_consistency
+from .raters.conduct import rater_screens, study_conduct
+from .scores.all_pairs import Comparisons, compare_arms, simultaneous
+from .scores.bootstrap import Bootstrap, bootstrap
+from .scores.categories import CategoryScores, by_category
+from .scores.crowd import CrowdFit, crowd_bt
+from .scores.curves import ScaleCurves, scale_curves
+from .scores.davidson import OutcomeFit, fit_outcomes
+from .scores.elo import EloFit, fit_elo, win_probability, with_prior
+from .scores.intervals import Interval, Sandwich, sandwich
+from .scores.leaderboard import elo_table, win_table
 
 __all__ = [
     "AnalysisError",

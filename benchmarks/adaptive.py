@@ -1,11 +1,12 @@
 """Votes an adaptive study saves: `python -m benchmarks.adaptive`.
 
 Simulated votes, no person's. For arms of known scores, votes are asked for in balanced order and
-as an adaptive study asks (`study_app.adaptive`, with its sharpness and its renewals), until the
-95% intervals of the differences between two arms are as narrow as wanted: their root mean square
-half-width, from the information of the votes at the true scores. Votes follow the Elo model, and
-answers reach the advice at once. Further columns say whether what adaptive votes give is right:
-the root mean square error of the fitted differences against their standard error, at the end.
+as an adaptive study asks (`study_app.rating.adaptive`, with its sharpness and its renewals), until
+the 95% intervals of the differences between two arms are as narrow as wanted: their root mean
+square half-width, from the information of the votes at the true scores. Votes follow the Elo
+model, and answers reach the advice at once. Further columns say whether what adaptive votes give
+is right: the root mean square error of the fitted differences against their standard error, at
+the end.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.elo import ELO_PER_NAT, fit_elo, win_probability
-from study_app.adaptive import Advice, renewal_due
+from analysis.scores.elo import ELO_PER_NAT, fit_elo, win_probability
+from study_app.rating.adaptive import Advice, renewal_due
 
 FIELDS: dict[str, list[float]] = {
     "nearly equal": [-20, -15, -10, -5, 5, 10, 15, 20],

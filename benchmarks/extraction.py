@@ -25,10 +25,10 @@ from PIL import Image
 from torchvision.models import inception_v3
 
 from glide_eval.errors import WeightsError
-from glide_eval.extraction import BATCH, THREADS, extract, read_picture
 from glide_eval.extractors import Extractor, load_extractor
 from glide_eval.extractors.inception import CleanFidInception
-from glide_eval.images import read_rgb
+from glide_eval.features.one_pass import BATCH, THREADS, extract, read_picture
+from glide_eval.files.images import read_rgb
 
 
 def main() -> None:

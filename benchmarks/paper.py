@@ -26,12 +26,12 @@ import pandas as pd
 from scipy import stats
 
 from glide_eval.extractors import load_extractor
+from glide_eval.features.of_run import extract_run, samples_by_arm
+from glide_eval.files.run_store import RunFolder
 from glide_eval.metrics.fid import fid
 from glide_eval.metrics.inception_score import inception_score
 from glide_eval.metrics.precision_recall import Neighbourhoods, precision, recall
-from glide_eval.reference import Reference
-from glide_eval.run_features import extract_run, samples_by_arm
-from glide_eval.run_store import RunFolder
+from glide_eval.references.reference import Reference
 
 SCORES = "caption_accuracy", "clip_score", "guiding_clip_score"
 METRICS = "fid", "inception_score", "precision", "recall", *SCORES

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from analysis.contents import ReportInputs
-from analysis.report import write_report
-from analysis.votes import read_votes
+from analysis.ballots.votes import read_votes
+from analysis.report.contents import ReportInputs
+from analysis.report.write import write_report
 
 METRICS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "vendi",
            "clip_score", "caption_accuracy")  # fmt: skip

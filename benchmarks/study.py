@@ -28,11 +28,11 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.engine import URL
 
-from study_app.create import create_study
-from study_app.domain import Rules
-from study_app.export import votes_frame
-from study_app.services import Study
-from study_app.settings import DATABASE_VARIABLE, database_url
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.domain import Rules
+from study_app.store.settings import DATABASE_VARIABLE, database_url
 from tests.fakes import make_fake_run
 from tests.study_app.conftest import Postgres, free_port, start_postgres
 from tests.study_app.window import Window
@@ -40,10 +40,10 @@ from tests.study_app.window import Window
 STALL = 0.1  # seconds
 PROMPTS = 60  # of five arms and two questions: 1,200 pairs
 SERVE = (  # the real thing, but for the limits an address has: all our raters come from one
-    "import sys, study_app.limits as limits\n"
+    "import sys, study_app.serving.limits as limits\n"
     "for limit in (limits.joins, limits.connections, limits.requests): limit.burst = 1e12\n"
-    "from study_app.server import serve\n"
-    "from study_app.settings import database_url\n"
+    "from study_app.serving.server import serve\n"
+    "from study_app.store.settings import database_url\n"
     "serve(database_url(sys.argv[1]), port=int(sys.argv[2]))\n"
 )
 

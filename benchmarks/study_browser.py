@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from study_app.export import votes_frame
-from study_app.services import Study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
 from tests.study_app.browser import RaterWindow, chromium
 
 SIZE = 256

@@ -19,11 +19,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from study_app.create import create_study
-from study_app.domain import Rules
-from study_app.export import votes_frame
-from study_app.services import Study
-from study_app.settings import database_url
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.domain import Rules
+from study_app.store.settings import database_url
 from tests.fakes import make_fake_run
 
 ROOT = Path(__file__).parents[1]

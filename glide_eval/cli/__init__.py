@@ -9,8 +9,8 @@ from typing import TextIO
 
 import click
 
-# command -> (module in this package, one-line help); modules load only when their command runs,
-# so `glide-eval study serve` never imports torch.
+# command -> one-line help; modules load only when their command runs, so `glide-eval study serve`
+# never imports torch.
 COMMANDS: dict[str, str] = {
     "demo": "The whole experiment on the bundled miniature, in minutes.",
     "sweep": "Make images for every arm of a sweep file; resumes where it stopped.",
@@ -24,10 +24,12 @@ COMMANDS: dict[str, str] = {
     "report": "Write the comparison report of a run.",
     "models": "List, fetch and check models and their weights.",
 }
+# commands of packages that this one must not import: they are found by name alone
+MOUNTED = {"study": "study_app.commands.study"}
 
 
 class _LazyGroup(click.Group):
-    """Loads `glide_eval.cli.<name>` and takes its `command` when asked for it."""
+    """Loads a command's module when it is asked for, and takes its `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -35,7 +37,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f".{cmd_name}", __name__).command
+        module = MOUNTED.get(cmd_name, f"{__name__}.{cmd_name}")
+        return importlib.import_module(module).command
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

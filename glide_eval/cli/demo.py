@@ -13,12 +13,12 @@ from pathlib import Path
 
 import click
 
-from glide_eval.run_store import RunFolder
-from glide_eval.words import duration
+from glide_eval.files.run_store import RunFolder
+from glide_eval.files.words import duration
 
 from .invocation import from_here, next_command
 
-CONFIG = Path(__file__).parents[1] / "demo.toml"  # equal to examples/guidance.toml
+CONFIG = Path(__file__).with_name("demo.toml")  # equal to examples/guidance.toml
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import click
 
 from generator.errors import GeneratorError
 from glide_eval.errors import GlideEvalError
-from glide_eval.models import (
+from glide_eval.models.catalogue import (
     Model,
     ModelFile,
     fetch_file,

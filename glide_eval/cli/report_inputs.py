@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glide_eval.comparable import difference_in_words
-from glide_eval.metric_tables import known_facts
-from glide_eval.records import Arm
-from glide_eval.run_store import RunFolder
+from glide_eval.extractors.comparable import difference_in_words
+from glide_eval.files.records import Arm
+from glide_eval.files.run_store import RunFolder
+from glide_eval.measure.tables import known_facts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.contents import ReportInputs
+    from analysis.report.contents import ReportInputs
 
 ARM_COLUMNS = ("name", "strategy", "scale", "label")
 CATEGORY_COLUMNS = ("prompt_id", "category")
@@ -55,7 +55,7 @@ def report_inputs(
     arms: Path | None = None,
     categories: Path | None = None,
 ) -> list[ReportInputs]:
-    """Inputs of `analysis.report.write_report`, one a run and study.
+    """Inputs of `analysis.report.write.write_report`, one a run and study.
 
     A file of votes of several studies gives one for each, since each study has rules of its own.
 
@@ -89,8 +89,8 @@ def report_inputs(
 
 
 def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
-    from analysis.contents import ReportInputs
-    from analysis.votes import read_votes
+    from analysis.ballots.votes import read_votes
+    from analysis.report.contents import ReportInputs
 
     run, path = source.run, source.votes_file()
     arms = _arms(source, arms_file)

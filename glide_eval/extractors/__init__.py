@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from glide_eval.errors import UsageError
-from glide_eval.user_files import find_weights
+from glide_eval.files.user_files import find_weights
 
 from .fake import FakeExtractor
 from .protocol import ClipFeatures, Extractor, Features, fingerprint

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import WeightsError
-from glide_eval.user_files import find_weights
+from glide_eval.files.user_files import find_weights
 
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 _META = "https://dl.fbaipublicfiles.com/dinov2"

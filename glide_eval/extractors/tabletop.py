@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from glide_eval.images import center_crop
+from glide_eval.files.images import center_crop
 from glide_eval.metrics.caption_accuracy import PARTS
 
 from .protocol import ClipFeatures, Extractor, Features

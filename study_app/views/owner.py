@@ -15,15 +15,15 @@ from pathlib import Path
 import streamlit as st
 
 from study_app.errors import StudyError
-from study_app.export import to_csv, to_jsonl, to_parquet, votes_frame
-from study_app.limits import guesses
-from study_app.server import current_study
-from study_app.services import Study
-from study_app.settings import owner_emails
+from study_app.owner.export import to_csv, to_jsonl, to_parquet, votes_frame
+from study_app.rating.study import Study
+from study_app.serving.limits import guesses
+from study_app.serving.server import current_study
+from study_app.store.settings import owner_emails
 
 from .owner_live import live
 
-STYLE = Path(__file__).parents[1] / "static" / "owner.css"
+STYLE = Path(__file__).with_name("static") / "owner.css"
 REFRESH_SECONDS = 5.0
 WRONG_GUESS_SECONDS = 1.0
 STATES = {"open": "Open", "paused": "Paused", "closed": "Closed"}

@@ -15,10 +15,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from study_app.domain import RATER_KINDS, RaterKind
-from study_app.export import votes_frame
-from study_app.live_elo import live_elo
-from study_app.overview import (
+from study_app.owner.export import votes_frame
+from study_app.owner.live_elo import live_elo
+from study_app.owner.overview import (
     agreement,
     counted,
     gold_accuracy,
@@ -32,7 +31,8 @@ from study_app.overview import (
     votes_by_question,
     votes_per_hour,
 )
-from study_app.services import Progress, Study
+from study_app.rating.study import Progress, Study
+from study_app.rules.domain import RATER_KINDS, RaterKind
 
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.

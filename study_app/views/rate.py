@@ -18,15 +18,15 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
-from study_app.domain import Feedback, ShownPair, Turn
-from study_app.entry import mturk_task
 from study_app.errors import DatabaseError, EntryRefused, StudyError, UnknownRater
-from study_app.limits import joins
-from study_app.server import current_study
-from study_app.services import Study
-from study_app.words import Words, words
+from study_app.rating.study import Study
+from study_app.rules.domain import Feedback, ShownPair, Turn
+from study_app.rules.entry import mturk_task
+from study_app.serving.limits import joins
+from study_app.serving.server import current_study
 
 from . import stages
+from .words import Words, words
 
 TOKEN = "rater"  # the query parameter that makes a rater's address theirs
 LOADER = """

@@ -9,10 +9,11 @@ from __future__ import annotations
 import html
 from urllib.parse import urlsplit
 
-from study_app.domain import Answer, Completion, Feedback, Turn
-from study_app.entry import MTurkTask
-from study_app.services import Study
-from study_app.words import Words
+from study_app.rating.study import Study
+from study_app.rules.domain import Answer, Completion, Feedback, Turn
+from study_app.rules.entry import MTurkTask
+
+from .words import Words
 
 KEYS: dict[Answer, str] = {"left": "←", "right": "→", "tie": "", "both_bad": "↓"}
 

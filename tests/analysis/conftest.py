@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.report import write_report
-
-from .reports import draw_votes, fake_inputs
+from analysis.report.write import write_report
+from tests.analysis.reports import draw_votes, fake_inputs
 
 
 @pytest.fixture(scope="session")

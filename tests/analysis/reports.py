@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.contents import ReportInputs
-from analysis.page import render_page
-from analysis.report import build
+from analysis.report.contents import ReportInputs
+from analysis.report.page.render import render_page
+from analysis.report.write import build
 from tests.fakes import ARMS, make_fake_run
 
 NAMES = [arm.name for arm in ARMS]

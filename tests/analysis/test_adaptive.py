@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.adaptive import always_valid, pair_gains, stop
-from analysis.elo import ELO_PER_NAT, fit_elo, win_probability, with_prior
+from analysis.ballots.votes import Ballot
+from analysis.ballots.win_matrix import win_matrix
 from analysis.errors import AnalysisError
-from analysis.votes import Ballot
-from analysis.win_matrix import win_matrix
-
-from .simulated import draw_ballot
+from analysis.planning.adaptive import always_valid, pair_gains, stop
+from analysis.scores.elo import ELO_PER_NAT, fit_elo, win_probability, with_prior
+from tests.analysis.simulated import draw_ballot
 
 
 def mean_variance(counts: np.ndarray, p: np.ndarray) -> float:

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.agreement import agreement, gold_accuracy, repeat_consistency
-from analysis.conduct import rater_screens, study_conduct
-from analysis.sensitivity import sensitivity
-from analysis.votes import read_votes
-
-from .simulated import ballot_frame, draw_ballot, votes_of
+from analysis.ballots.votes import read_votes
+from analysis.claims.sensitivity import sensitivity
+from analysis.raters.agreement import agreement, gold_accuracy, repeat_consistency
+from analysis.raters.conduct import rater_screens, study_conduct
+from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 ANSWERS = np.array(["left", "right", "tie"])
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.comparisons import compare_arms, simultaneous
-from analysis.elo import fit_elo
-from analysis.intervals import sandwich
-from analysis.votes import Ballot, ballots, read_votes
-from analysis.win_matrix import win_matrix
-
-from .simulated import draw_ballot, votes_of
+from analysis.ballots.votes import Ballot, ballots, read_votes
+from analysis.ballots.win_matrix import win_matrix
+from analysis.scores.all_pairs import compare_arms, simultaneous
+from analysis.scores.elo import fit_elo
+from analysis.scores.intervals import sandwich
+from tests.analysis.simulated import draw_ballot, votes_of
 
 
 def intervals_of(ballot: Ballot, **options):

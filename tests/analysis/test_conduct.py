@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.conduct import study_conduct
-from analysis.votes import read_votes
-
-from .simulated import ballot_frame, draw_ballot, votes_of
+from analysis.ballots.votes import read_votes
+from analysis.raters.conduct import study_conduct
+from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 
 def conduct(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.crowd import crowd_bt
-from analysis.elo import fit_elo
+from analysis.ballots.votes import Ballot
+from analysis.ballots.win_matrix import win_matrix
 from analysis.errors import AnalysisError
-from analysis.votes import Ballot
-from analysis.win_matrix import win_matrix
-
-from .simulated import draw_ballot
+from analysis.scores.crowd import crowd_bt
+from analysis.scores.elo import fit_elo
+from tests.analysis.simulated import draw_ballot
 
 SCORES = np.array([-250.0, -50, 50, 250])
 

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.curves import scale_curves
-from analysis.elo import fit_elo
+from analysis.ballots.votes import ballots, read_votes
+from analysis.ballots.win_matrix import win_matrix
 from analysis.errors import AnalysisError
-from analysis.intervals import sandwich
-from analysis.votes import ballots, read_votes
-from analysis.win_matrix import win_matrix
-
-from .simulated import draw_ballot, votes_of
+from analysis.scores.curves import scale_curves
+from analysis.scores.elo import fit_elo
+from analysis.scores.intervals import sandwich
+from tests.analysis.simulated import draw_ballot, votes_of
 
 SCALES = np.array([1.0, 2, 4, 8, 16])
 

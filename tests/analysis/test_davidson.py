@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from analysis.davidson import fit_outcomes
-from analysis.elo import ELO_PER_NAT, fit_elo
+from analysis.ballots.votes import Ballot, ballots, read_votes
+from analysis.ballots.win_matrix import win_matrix
 from analysis.errors import AnalysisError
-from analysis.intervals import sandwich
-from analysis.votes import Ballot, ballots, read_votes
-from analysis.win_matrix import win_matrix
-
-from .simulated import draw_ballot, votes_of
+from analysis.scores.davidson import fit_outcomes
+from analysis.scores.elo import ELO_PER_NAT, fit_elo
+from analysis.scores.intervals import sandwich
+from tests.analysis.simulated import draw_ballot, votes_of
 
 SCORES = np.array([-120.0, -20.0, 30.0, 110.0])
 

@@ -33,8 +33,7 @@ from analysis import (
     win_matrix,
     win_table,
 )
-
-from .simulated import votes_of
+from tests.analysis.simulated import votes_of
 
 ARMS = ["a", "b", "c"]
 CYCLE = [("a", "b"), ("b", "c"), ("c", "a")]

@@ -7,12 +7,11 @@ import evalica
 import numpy as np
 import pytest
 
-from analysis.elo import ELO_PER_NAT, fit_batch, fit_elo, win_probability
+from analysis.ballots.votes import ballots, read_votes
+from analysis.ballots.win_matrix import win_matrix
 from analysis.errors import AnalysisError
-from analysis.votes import ballots, read_votes
-from analysis.win_matrix import win_matrix
-
-from .simulated import ballot_frame, draw_ballot, votes_of
+from analysis.scores.elo import ELO_PER_NAT, fit_batch, fit_elo, win_probability
+from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 
 def fit_rows(rows, arms=None):

@@ -5,19 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.bootstrap import bootstrap
-from analysis.elo import fit_elo, win_probability
-from analysis.intervals import (
+from analysis.ballots.votes import Ballot
+from analysis.ballots.win_matrix import cluster_wins, win_matrix
+from analysis.scores.bootstrap import bootstrap
+from analysis.scores.elo import fit_elo, win_probability
+from analysis.scores.intervals import (
     Interval,
     clustered_mean,
     inverse_information,
     probability_interval,
     sandwich,
 )
-from analysis.votes import Ballot
-from analysis.win_matrix import cluster_wins, win_matrix
-
-from .simulated import draw_ballot
+from tests.analysis.simulated import draw_ballot
 
 SCORES = np.array([-120.0, -20.0, 30.0, 110.0])
 

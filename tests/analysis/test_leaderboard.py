@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis import ballots, elo_table, fit_elo, read_votes, sandwich, win_matrix, win_table
-
-from .simulated import ballot_frame, draw_ballot, votes_of
+from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 
 def fitted(frame, arms=None):

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from analysis.elo import fit_elo
+from analysis.ballots.votes import read_votes
+from analysis.ballots.win_matrix import win_matrix
 from analysis.errors import AnalysisError
-from analysis.intervals import sandwich
-from analysis.metrics_vs_people import finding, rank_agreement, vote_agreement
-from analysis.votes import read_votes
-from analysis.win_matrix import win_matrix
-
-from .simulated import ballot_frame, draw_ballot, votes_of
+from analysis.metrics.against_votes import finding, rank_agreement, vote_agreement
+from analysis.scores.elo import fit_elo
+from analysis.scores.intervals import sandwich
+from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 SCORES = np.array([-150.0, -50, 0, 60, 140])
 

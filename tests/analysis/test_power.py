@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analysis.elo import win_probability
 from analysis.errors import AnalysisError
-from analysis.power import Design, Variation, plan_study, variation_of
-
-from .simulated import draw_ballot
+from analysis.planning.power import Design, Variation, plan_study, variation_of
+from analysis.scores.elo import win_probability
+from tests.analysis.simulated import draw_ballot
 
 NONE = Variation(0, 0, 0)
 

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.contents import Contents, ReportInputs
 from analysis.errors import ReportError, VotesError
-from analysis.page import render_page
-from analysis.report import build, write_report
+from analysis.report.contents import Contents, ReportInputs
+from analysis.report.page.render import render_page
+from analysis.report.write import build, write_report
+from tests.analysis.reports import draw_votes, fake_inputs, fewer_metrics, page_of
+from tests.analysis.simulated import votes_of
 from tests.fakes import ARMS
-
-from .reports import draw_votes, fake_inputs, fewer_metrics, page_of
-from .simulated import votes_of
 
 
 def compute(inputs: ReportInputs) -> Contents:

@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from glide_eval.cli import main
+from tests.analysis.reports import draw_votes
 from tests.fakes import ARMS, make_fake_run
-
-from .reports import draw_votes
 
 
 def run_command(*arguments: str) -> int:

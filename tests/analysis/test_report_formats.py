@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import printing
-from analysis.contents import ReportInputs
 from analysis.errors import ReportError
-from analysis.markdown import render_markdown
-from analysis.page import render_page
-from analysis.report import build, write_report
-
-from .reports import NAMES, draw_votes, fake_inputs, fewer_metrics, page_of
-from .simulated import votes_of
+from analysis.report.contents import ReportInputs
+from analysis.report.formats import pdf as printing
+from analysis.report.formats.markdown import render_markdown
+from analysis.report.page.render import render_page
+from analysis.report.write import build, write_report
+from tests.analysis.reports import NAMES, draw_votes, fake_inputs, fewer_metrics, page_of
+from tests.analysis.simulated import votes_of
 
 
 def named(inputs: ReportInputs, name: str, **changes: object) -> ReportInputs:

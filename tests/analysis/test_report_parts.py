@@ -8,20 +8,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.contents import ReportInputs
-from analysis.highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
-from analysis.latex import escape, latex
-from analysis.methods import methods_paragraph
-from analysis.metric_figures import TRADEOFFS, metric_tradeoff
-from analysis.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4, beside_paper, published_tables
-from analysis.report import build
-from analysis.tradeoff import METRICS
-from analysis.versions import tell_versions
-from analysis.wording import file_stem, slug
-from glide_eval.metrics.registry import METRICS as MEASURED
-
-from .reports import draw_votes, fake_inputs
-from .simulated import votes_of
+from analysis.claims.highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
+from analysis.metrics.against_elo import METRICS
+from analysis.metrics.published import (
+    TABLE_1,
+    TABLE_2,
+    TABLE_3,
+    TABLE_4,
+    beside_paper,
+    published_tables,
+)
+from analysis.metrics.versions import tell_versions
+from analysis.report.contents import ReportInputs
+from analysis.report.figures.metrics import TRADEOFFS, metric_tradeoff
+from analysis.report.tables.latex import escape, latex
+from analysis.report.words.methods import methods_paragraph
+from analysis.report.words.wording import file_stem, slug
+from analysis.report.write import build
+from glide_eval.measure.registry import METRICS as MEASURED
+from tests.analysis.reports import draw_votes, fake_inputs
+from tests.analysis.simulated import votes_of
 
 
 def test_two_versions_of_an_extractor_share_neither_name_nor_curve():

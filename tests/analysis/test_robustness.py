@@ -8,15 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.conduct import study_conduct
-from analysis.contents import ReportInputs
-from analysis.elo import fit_elo, win_probability
-from analysis.errors import ReportError
-from analysis.next_votes import NextVotes, next_votes, next_votes_words
-from analysis.rater_views import conduct_words, numbered_screens, printed_screens, screens_words
-from analysis.report import build
-from analysis.results import analyse
-from analysis.robustness import (
+from analysis.ballots.votes import ballots, read_votes
+from analysis.ballots.win_matrix import win_matrix
+from analysis.claims.robustness import (
     categories_words,
     printed_categories,
     robustness_of,
@@ -24,11 +18,21 @@ from analysis.robustness import (
     unsettled,
     verdict,
 )
-from analysis.votes import ballots, read_votes
-from analysis.win_matrix import win_matrix
-
-from .reports import NAMES, draw_votes, page_of
-from .simulated import votes_of
+from analysis.errors import ReportError
+from analysis.planning.next_votes import NextVotes, next_votes, next_votes_words
+from analysis.raters.conduct import study_conduct
+from analysis.report.contents import ReportInputs
+from analysis.report.words.raters import (
+    conduct_words,
+    numbered_screens,
+    printed_screens,
+    screens_words,
+)
+from analysis.report.write import build
+from analysis.scores.ballot_result import analyse
+from analysis.scores.elo import fit_elo, win_probability
+from tests.analysis.reports import NAMES, draw_votes, page_of
+from tests.analysis.simulated import votes_of
 
 LABELS = {name: name.upper() for name in NAMES}
 ARMS = ("a", "b", "c")

@@ -10,18 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare import compare
-from analysis.contents import Contents, ReportInputs
-from analysis.curves import scale_curves
-from analysis.elo import fit_elo
-from analysis.intervals import Sandwich, sandwich
-from analysis.methods import methods_paragraph
-from analysis.report import build
-from analysis.series import with_series
-from analysis.win_matrix import win_matrix
-
-from .reports import page_of
-from .simulated import draw_ballot
+from analysis.ballots.win_matrix import win_matrix
+from analysis.report.contents import Contents, ReportInputs
+from analysis.report.side_by_side import compare
+from analysis.report.words.methods import methods_paragraph
+from analysis.report.write import build
+from analysis.scores.curves import scale_curves
+from analysis.scores.elo import fit_elo
+from analysis.scores.intervals import Sandwich, sandwich
+from analysis.scores.series import with_series
+from tests.analysis.reports import page_of
+from tests.analysis.simulated import draw_ballot
 
 UNGUIDED = ("unguided", "unguided", None, "Unguided")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.tradeoff import join_metrics, metric_correlations, spearman_interval
+from analysis.metrics.against_elo import join_metrics, metric_correlations, spearman_interval
 
 
 def tables(values, elo) -> tuple[pd.DataFrame, pd.DataFrame]:

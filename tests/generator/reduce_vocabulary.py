@@ -17,8 +17,7 @@ from pathlib import Path
 import regex
 
 from generator.bpe import _GPT2_PIECES, _byte_letters
-
-from .recipe import GOLDEN
+from tests.generator.recipe import GOLDEN
 
 REDUCED = GOLDEN / "gpt2_vocabulary.json"
 

@@ -28,10 +28,10 @@ from generator.seeds import SampleNoise
 from generator.stages import Inpainting, Sketched
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
+from tests.generator.recipe import Draws, golden, with_recipe_weights
+from tests.generator.test_sampling import TINY, TINY_CLIP, TINY_UP
 
 from . import test_goldens as released
-from .recipe import Draws, golden, with_recipe_weights
-from .test_sampling import TINY, TINY_CLIP, TINY_UP
 
 QUICK = Sampling(steps=4, upsampler_steps=3, sampler="ddim")
 LEFT_KNOWN = np.arange(32) < 16

@@ -17,8 +17,7 @@ from torch import nn
 from generator.clip import Clip
 from generator.config import GLIDE_BASE, GLIDE_CLIP, GLIDE_UPSAMPLE
 from generator.text_unet import TextUNet
-
-from .recipe import GOLDEN, entry, golden, random_input
+from tests.generator.recipe import GOLDEN, entry, golden, random_input
 
 pytestmark = pytest.mark.slow
 

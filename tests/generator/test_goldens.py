@@ -16,8 +16,7 @@ from generator.guidance import classifier_free, unguided
 from generator.layers import timestep_embedding
 from generator.sampling import ddim, ddpm
 from generator.text_unet import TextUNet
-
-from .recipe import GOLDEN, Draws, golden, random_input, with_recipe_weights
+from tests.generator.recipe import GOLDEN, Draws, golden, random_input, with_recipe_weights
 
 TINY = UNetConfig(
     image_size=16, num_channels=32, num_res_blocks=1, channel_mult=(1, 2), num_head_channels=16,

@@ -17,9 +17,8 @@ from generator.tokenizer import padded
 from generator.training import tabletop
 from generator.training.inpainting import REGIONS, grown, known_regions
 from generator.training.loop import Schedule
-
-from .recipe import random_input, with_recipe_weights
-from .test_sampling import TINY, TINY_UP
+from tests.generator.recipe import random_input, with_recipe_weights
+from tests.generator.test_sampling import TINY, TINY_UP
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_UP], ids=["base", "upsampler"])

@@ -24,8 +24,7 @@ from generator.pipeline import Pipeline
 from generator.text_unet import TextUNet
 from generator.tokenizer import ended
 from generator.weight_files import Record, sha256, write_record
-
-from .recipe import GOLDEN, with_recipe_weights
+from tests.generator.recipe import GOLDEN, with_recipe_weights
 
 LAYOUT = json.loads(gzip.decompress((GOLDEN / "checkpoint_layout.json.gz").read_bytes()))
 TINY = UNetConfig(

@@ -20,8 +20,7 @@ from generator.seeds import SampleNoise
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.tokenizer import ended, padded
-
-from .recipe import with_recipe_weights
+from tests.generator.recipe import with_recipe_weights
 
 TINY = UNetConfig(
     image_size=16, num_channels=32, num_res_blocks=1, channel_mult=(1, 2), num_head_channels=32,

@@ -26,12 +26,11 @@ from generator.pipeline import Pipeline
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.winograd import WinogradConv2d, use_winograd
-
-from .recipe import golden, with_recipe_weights
-from .test_goldens import TINY
-from .test_sampling import TINY as SMALL
-from .test_sampling import TINY_CLIP as SMALL_CLIP
-from .test_sampling import TINY_UP as SMALL_UP
+from tests.generator.recipe import golden, with_recipe_weights
+from tests.generator.test_goldens import TINY
+from tests.generator.test_sampling import TINY as SMALL
+from tests.generator.test_sampling import TINY_CLIP as SMALL_CLIP
+from tests.generator.test_sampling import TINY_UP as SMALL_UP
 
 GIB = 2**30
 

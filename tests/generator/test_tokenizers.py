@@ -14,8 +14,7 @@ from generator.bpe import ClipTokenizer, Gpt2Tokenizer
 from generator.errors import CheckpointError
 from generator.tabletop.words import WordTokenizer
 from generator.tokenizer import cut_off, ended, padded
-
-from .recipe import GOLDEN
+from tests.generator.recipe import GOLDEN
 
 EXPECTED = json.loads((GOLDEN / "tokenizer.json").read_text("utf-8"))
 PROMPTS = EXPECTED["prompts"]

@@ -20,8 +20,7 @@ from generator.training.precision import LossScale
 from generator.training.processes import Processes
 from generator.training.run import Recipe, train_model
 from generator.training.sources import CaptionedFiles, folder
-
-from .test_sampling import TINY, TINY_CLIP, TINY_UP
+from tests.generator.test_sampling import TINY, TINY_CLIP, TINY_UP
 
 SCHEDULE = Schedule(steps=2, lr=1e-3, warmup=1, ema=0.5, log_every=1)
 

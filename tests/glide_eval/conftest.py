@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .servers import Server
+from tests.glide_eval.servers import Server
 
 
 @pytest.fixture

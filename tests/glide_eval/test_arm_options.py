@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .test_config import arm, arms_of, complaint
+from tests.glide_eval.test_config import arm, arms_of, complaint
 
 
 def test_names_labels_and_settings_say_what_an_arm_is_put_through():

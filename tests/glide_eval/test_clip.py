@@ -19,11 +19,10 @@ from glide_eval.extractors import load_extractor
 from glide_eval.extractors.cache import load_features, save_features
 from glide_eval.extractors.clip import OpenClip
 from glide_eval.extractors.protocol import ClipFeatures, Features
-from glide_eval.images import read_rgb
+from glide_eval.files.images import read_rgb
+from glide_eval.measure.registry import METRICS, Measured, evaluate
 from glide_eval.metrics.clip_score import clip_scores
-from glide_eval.metrics.registry import METRICS, Measured, evaluate
-
-from .stand_ins import CLIP, add_tiny_clip, clip_state, images, save_openai_clip
+from tests.glide_eval.stand_ins import CLIP, add_tiny_clip, clip_state, images, save_openai_clip
 
 CAPTIONS = ["a red cube", "a blue sphere to the left of a cone", "A Red CUBE "]
 

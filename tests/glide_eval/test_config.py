@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from generator.options import Sampling
-from glide_eval.arm_options import DegradeTable, RerankTable
-from glide_eval.arm_tables import ClassifierFreeTable, ImportedTable
-from glide_eval.config import (
+from glide_eval.errors import ConfigError
+from glide_eval.sweep.file.arm_options import DegradeTable, RerankTable
+from glide_eval.sweep.file.arm_tables import ClassifierFreeTable, ImportedTable
+from glide_eval.sweep.file.edit_options import EditTable, InpaintTable
+from glide_eval.sweep.file.sweep_file import (
     GeneratorTable,
     PromptsTable,
     RunTable,
@@ -15,10 +17,7 @@ from glide_eval.config import (
     load_sweep,
     parse_sweep,
 )
-from glide_eval.edit_options import EditTable, InpaintTable
-from glide_eval.errors import ConfigError
-
-from .sweeps import ARMS, GENERATOR, PROMPTS, RUN, sweep_text
+from tests.glide_eval.sweeps import ARMS, GENERATOR, PROMPTS, RUN, sweep_text
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from generator.tabletop.dataset import reference_images
-from glide_eval.arm_options import DegradeTable
-from glide_eval.degrade import degraded, degrading_weights
+from glide_eval.sweep.degrade import degraded, degrading_weights
+from glide_eval.sweep.file.arm_options import DegradeTable
 
 WAYS = ["autoencoder", {"blur": 1.5}, {"jpeg": 10}, {"downsample": 4}]
 

@@ -4,9 +4,8 @@ import pytest
 
 from glide_eval.cli import COMMANDS, demo
 from glide_eval.errors import StorageError
-from glide_eval.run_store import RunFolder
-
-from .sweeps import glide_eval, write_sweep
+from glide_eval.files.run_store import RunFolder
+from tests.glide_eval.sweeps import glide_eval, write_sweep
 
 
 @pytest.fixture

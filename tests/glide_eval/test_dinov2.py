@@ -18,9 +18,8 @@ from glide_eval.errors import UsageError, WeightsError
 from glide_eval.extractors import load_extractor
 from glide_eval.extractors.dinov2 import DinoV2
 from glide_eval.extractors.published import DINOV2
-from glide_eval.images import read_rgb
-
-from .stand_ins import dinov2_state, images
+from glide_eval.files.images import read_rgb
+from tests.glide_eval.stand_ins import dinov2_state, images
 
 SMALL = "vit_small_patch14_dinov2"
 NAME = "dinov2-vit-s-14"

@@ -16,16 +16,21 @@ from generator.options import Sampling
 from generator.pipeline import Pipeline
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
-from glide_eval.config import FakeTable, GeneratorTable, SweepFile, load_sweep, parse_sweep
 from glide_eval.errors import GlideEvalError
-from glide_eval.png import encode_png
-from glide_eval.seeds import sample_seed
-from glide_eval.sources import FakeSource, GlideSource
-from glide_eval.sweep import run_sweep
+from glide_eval.files.png import encode_png
+from glide_eval.sweep.file.sweep_file import (
+    FakeTable,
+    GeneratorTable,
+    SweepFile,
+    load_sweep,
+    parse_sweep,
+)
+from glide_eval.sweep.run import run_sweep
+from glide_eval.sweep.seeds import sample_seed
+from glide_eval.sweep.sources import FakeSource, GlideSource
 from tests.generator.recipe import with_recipe_weights
 from tests.generator.test_sampling import TINY, TINY_CLIP, TINY_UP
-
-from .sweeps import glide_eval, images_of, manifest_of, sweep_text, write_sweep
+from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, sweep_text, write_sweep
 
 PROMPTS = 'captions = ["a red cube", "a cone", "a blue ball"]'
 INPAINT = """

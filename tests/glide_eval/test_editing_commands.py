@@ -15,11 +15,10 @@ from generator.clip import Clip
 from generator.pipeline import Pipeline
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
-from glide_eval.drawing import slug
+from glide_eval.drawing.draw import slug
 from tests.generator.recipe import with_recipe_weights
 from tests.generator.test_sampling import TINY, TINY_CLIP, TINY_UP
-
-from .sweeps import everything_in, glide_eval
+from tests.glide_eval.sweeps import everything_in, glide_eval
 
 QUICK = ("--steps", "2", "--upsampler-steps", "2", "--sampler", "ddim")
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.config import load_sweep
-from glide_eval.images import read_rgb
-from glide_eval.prompts import load_prompts
-from glide_eval.sources import FakeSource
-from glide_eval.sweep import run_sweep
-
-from .sweeps import write_images
+from glide_eval.files.images import read_rgb
+from glide_eval.sweep.file.prompts import load_prompts
+from glide_eval.sweep.file.sweep_file import load_sweep
+from glide_eval.sweep.run import run_sweep
+from glide_eval.sweep.sources import FakeSource
+from tests.glide_eval.sweeps import write_images
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TABLE_3 = {

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glide_eval import extraction
 from glide_eval.errors import FeatureError, ImageError
-from glide_eval.extraction import BATCH, Picture, Unreadable, extract
 from glide_eval.extractors import FakeExtractor, Features
+from glide_eval.features import one_pass as extraction
+from glide_eval.features.one_pass import BATCH, Picture, Unreadable, extract
 
 
 class Named(FakeExtractor):

@@ -168,7 +168,7 @@ def test_the_extractors_package_loads_no_torch():
     import subprocess
 
     code = (
-        "import sys, glide_eval.extractors, glide_eval.images, glide_eval.cli.metrics;"
+        "import sys, glide_eval.extractors, glide_eval.files.images, glide_eval.cli.metrics;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,8 +17,7 @@ from torch import nn
 from glide_eval import extractors
 from glide_eval.extractors import FakeExtractor
 from glide_eval.extractors.inception import CleanFidInception
-
-from .sweeps import glide_eval
+from tests.glide_eval.sweeps import glide_eval
 
 
 class Counting(FakeExtractor):

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glide_eval.config import load_sweep
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.imported import match_folder
-from glide_eval.png import centre_square, encode_png
-from glide_eval.prompts import load_prompts
-
-from .sweeps import write_images, write_sweep
+from glide_eval.files.png import centre_square, encode_png
+from glide_eval.sweep.file.prompts import load_prompts
+from glide_eval.sweep.file.sweep_file import load_sweep
+from glide_eval.sweep.imported_arms import match_folder
+from tests.glide_eval.sweeps import write_images, write_sweep
 
 IMPORTED = '[[arms]]\nstrategy = "imported"\nname = "mine"\nfolder = "images"\n'
 CAPTIONS = 'captions = ["a cat", "a dog, running"]'

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from glide_eval import extractors, reference_build
+from glide_eval import extractors
 from glide_eval.cli import main
 from glide_eval.extractors import FakeExtractor
-from glide_eval.run_store import RunFolder
+from glide_eval.files.run_store import RunFolder
+from glide_eval.references import build as reference_build
 from tests.fakes import ARMS, make_fake_run
 
 

@@ -18,14 +18,14 @@ from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
 from generator.text_unet import TextUNet
 from generator.weight_files import read_records, sha256, weights_folder
-from glide_eval import download, models
 from glide_eval.cli import main
 from glide_eval.extractors import NAMES
 from glide_eval.extractors import clip as clip_module
 from glide_eval.extractors.published import CLIPS as METRIC_CLIPS
 from glide_eval.extractors.published import DINOV2, INCEPTION, PublishedFile
-
-from .servers import Server
+from glide_eval.files import download
+from glide_eval.models import catalogue as models
+from tests.glide_eval.servers import Server
 
 GOLDEN = Path(__file__).parents[1] / "generator" / "golden"
 TINY = UNetConfig(
@@ -242,5 +242,8 @@ def test_every_published_address_and_digest_is_well_formed():
 
 
 def test_listing_models_loads_no_torch():
-    code = "import sys, glide_eval.models as m; m.known_models(); assert 'torch' not in sys.modules"
+    code = (
+        "import sys, glide_eval.models.catalogue as m; m.known_models(); "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from glide_eval.config import TabletopPromptsTable, load_sweep
 from glide_eval.errors import ConfigError
-from glide_eval.prompts import load_prompts, tabletop_captions
-from glide_eval.records import Prompt
-
-from .sweeps import write_sweep
+from glide_eval.files.records import Prompt
+from glide_eval.sweep.file.prompts import load_prompts, tabletop_captions
+from glide_eval.sweep.file.sweep_file import TabletopPromptsTable, load_sweep
+from tests.glide_eval.sweeps import write_sweep
 
 
 def prompts_from(tmp_path, name: str, content: str):

@@ -9,13 +9,11 @@ import pytest
 from PIL import Image
 
 from generator.tabletop import dataset
-from glide_eval import reference_build as module
-from glide_eval.coco import prompts_csv, read_coco
 from glide_eval.errors import ConfigError, FeatureError, ImageError, UsageError
 from glide_eval.extractors import FakeExtractor
 from glide_eval.metrics.fid import Moments, frechet_distance
-from glide_eval.reference import Reference
-from glide_eval.reference_build import (
+from glide_eval.references import build as module
+from glide_eval.references.build import (
     RealImages,
     build_reference,
     build_references,
@@ -23,6 +21,8 @@ from glide_eval.reference_build import (
     statistics_reference,
     tabletop_reference,
 )
+from glide_eval.references.coco import prompts_csv, read_coco
+from glide_eval.references.reference import Reference
 
 
 def images(n: int, seed: int = 0) -> np.ndarray:

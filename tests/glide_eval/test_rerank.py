@@ -11,21 +11,20 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from glide_eval import run_store
-from glide_eval.config import load_sweep
 from glide_eval.errors import FeatureError, RunError
 from glide_eval.extractors.fake import FakeExtractor
-from glide_eval.images import read_rgb
-from glide_eval.png import encode_png
-from glide_eval.rerank import best_of
-from glide_eval.run_store import RunFolder
-from glide_eval.score import measure
-from glide_eval.scorers import FakeScorer
-from glide_eval.seeds import candidate_seed
-from glide_eval.sources import FakeSource
-from glide_eval.sweep import run_sweep
-
-from .sweeps import RUN, images_of, manifest_of, write_images, write_sweep
+from glide_eval.extractors.scorers import FakeScorer
+from glide_eval.files import run_store
+from glide_eval.files.images import read_rgb
+from glide_eval.files.png import encode_png
+from glide_eval.files.run_store import RunFolder
+from glide_eval.measure.run import measure
+from glide_eval.sweep.file.sweep_file import load_sweep
+from glide_eval.sweep.rerank import best_of
+from glide_eval.sweep.run import run_sweep
+from glide_eval.sweep.seeds import candidate_seed
+from glide_eval.sweep.sources import FakeSource
+from tests.glide_eval.sweeps import RUN, images_of, manifest_of, write_images, write_sweep
 
 CFG = '[[arms]]\nstrategy = "classifier_free"\nscales = [3]\n'
 RERANK = 'rerank = {clip = "fake", best_of = 4}\n'

@@ -7,11 +7,10 @@ from safetensors.torch import save_file
 from generator.tabletop.dataset import reference_images
 from glide_eval.errors import WeightsError
 from glide_eval.extractors import NAMES, clip, load_extractor
+from glide_eval.extractors.scorers import CLIPS, GUIDING_CLIPS, load_scorer
 from glide_eval.metrics.clip_score import clip_scores
-from glide_eval.rerank import best_of
-from glide_eval.scorers import CLIPS, GUIDING_CLIPS, load_scorer
-
-from .stand_ins import CLIP, add_tiny_clip, clip_state, images
+from glide_eval.sweep.rerank import best_of
+from tests.glide_eval.stand_ins import CLIP, add_tiny_clip, clip_state, images
 
 
 def test_no_clip_that_guides_can_be_chosen():

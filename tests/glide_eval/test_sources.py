@@ -11,13 +11,12 @@ import pytest
 from generator.errors import GeneratorWarning
 from generator.options import Sampling
 from glide_eval import cli
-from glide_eval.arm_config import ArmConfig
-from glide_eval.config import FakeTable, load_sweep
 from glide_eval.errors import GlideEvalError
-from glide_eval.seeds import sample_seed
-from glide_eval.sources import FakeSource, GlideSource, SourceOpener
-
-from .sweeps import write_sweep
+from glide_eval.sweep.file.arms import ArmConfig
+from glide_eval.sweep.file.sweep_file import FakeTable, load_sweep
+from glide_eval.sweep.seeds import sample_seed
+from glide_eval.sweep.sources import FakeSource, GlideSource, SourceOpener
+from tests.glide_eval.sweeps import write_sweep
 
 UNGUIDED = ArmConfig("unguided", "unguided", None, "Unguided", "ddim", 25, 10)
 GUIDED = ArmConfig("cfg-3", "classifier_free", 3.0, "Classifier-free, s = 3", "ddpm", 100, 27)

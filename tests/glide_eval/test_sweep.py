@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval import run_store
-from glide_eval.config import load_sweep
-from glide_eval.run_store import RunFolder
-from glide_eval.sources import FakeSource
-from glide_eval.sweep import run_sweep
-
-from .sweeps import ARMS, RUN, images_of, manifest_of, write_images, write_sweep
+from glide_eval.files import run_store
+from glide_eval.files.run_store import RunFolder
+from glide_eval.sweep.file.sweep_file import load_sweep
+from glide_eval.sweep.run import run_sweep
+from glide_eval.sweep.sources import FakeSource
+from tests.glide_eval.sweeps import ARMS, RUN, images_of, manifest_of, write_images, write_sweep
 
 
 def sweep(tmp_path, out: str = "run", **tables: str):
@@ -159,7 +158,7 @@ def test_a_kill_between_the_last_image_and_the_manifest_is_mended(tmp_path, monk
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("glide_eval.sweep._write_manifest", killed)
+        patch.setattr("glide_eval.sweep.run._write_manifest", killed)
         with pytest.raises(Killed):
             sweep(tmp_path)
     made.clear()

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.run_store import RunFolder
-
-from .sweeps import (
+from glide_eval.files.run_store import RunFolder
+from tests.glide_eval.sweeps import (
     ARMS,
     RUN,
     everything_in,
@@ -156,7 +155,9 @@ def test_a_run_made_with_other_weights_is_refused(tmp_path, capsys, monkeypatch)
     glide_eval(capsys, "sweep", config, "--out", out)
     (out / "samples" / "cfg-3" / "p0000-0.png").unlink()
     before = everything_in(out)
-    monkeypatch.setattr("glide_eval.sources.FakeSource.fingerprint", lambda _: {"fake": "0" * 64})
+    monkeypatch.setattr(
+        "glide_eval.sweep.sources.FakeSource.fingerprint", lambda _: {"fake": "0" * 64}
+    )
     error = refused(capsys, 1, "sweep", config, "--out", out)
     assert "`weights.fake` is " in error
     assert everything_in(out) == before

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from .sweeps import images_of, manifest_of, write_sweep
+from tests.glide_eval.sweeps import images_of, manifest_of, write_sweep
 
 REPOSITORY = Path(__file__).parents[2]
 SLOW = 'model = "fake"\nmicro_batch = 4\nfake = {size = 48, seconds = 0.03}'

@@ -9,15 +9,14 @@ import time
 import pytest
 from sqlalchemy import select
 
-from study_app.create import create_study
-from study_app.domain import Rules
-from study_app.export import votes_frame
-from study_app.orm import ImageRow
-from study_app.repository import Repository
-from study_app.services import Study
-
-from .browser import RaterWindow, Seen, chromium
-from .conftest import PASSWORD
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.domain import Rules
+from study_app.store.orm import ImageRow
+from study_app.store.repository import Repository
+from tests.study_app.browser import RaterWindow, Seen, chromium
+from tests.study_app.conftest import PASSWORD
 
 pytestmark = pytest.mark.browser
 

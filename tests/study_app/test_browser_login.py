@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .accessibility import violations
-from .browser import RaterWindow, chromium
-from .conftest import free_port
+from tests.study_app.accessibility import violations
+from tests.study_app.browser import RaterWindow, chromium
+from tests.study_app.conftest import free_port
 
 pytestmark = pytest.mark.browser
 

@@ -7,12 +7,11 @@ import signal
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from study_app.create import create_study
-from study_app.simulate import read_scores, simulate
-
-from .accessibility import violations
-from .browser import VIEWS, RaterWindow, chromium, look_as
-from .conftest import PASSWORD
+from study_app.making.create import create_study
+from study_app.making.simulate import read_scores, simulate
+from tests.study_app.accessibility import violations
+from tests.study_app.browser import VIEWS, RaterWindow, chromium, look_as
+from tests.study_app.conftest import PASSWORD
 
 pytestmark = pytest.mark.browser
 

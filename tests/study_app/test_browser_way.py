@@ -6,14 +6,13 @@ import time
 
 import pytest
 
-from study_app.create import create_from_design
-from study_app.design import StudyDesign
-from study_app.export import votes_frame
-from study_app.services import Study
-
-from .accessibility import violations
-from .browser import RaterWindow, chromium
-from .conftest import PASSWORD
+from study_app.making.create import create_from_design
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.design import StudyDesign
+from tests.study_app.accessibility import violations
+from tests.study_app.browser import RaterWindow, chromium
+from tests.study_app.conftest import PASSWORD
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from glide_eval.cli import main
-
-from .conftest import ROOT
+from tests.study_app.conftest import ROOT
 
 
 @pytest.fixture
@@ -135,8 +134,8 @@ def test_wrong_usage_ends_with_status_2(cli, run):
 
 def test_the_study_commands_never_import_torch():
     code = (
-        "import sys, glide_eval.cli.study, study_app.create, study_app.simulate, study_app.status, "
-        "study_app.views.rate; "
+        "import sys, study_app.commands.study, study_app.making.create, "
+        "study_app.making.simulate, study_app.owner.status, study_app.views.rate; "
         "sys.exit('torch' in sys.modules or 'generator' in sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, stderr=-3)

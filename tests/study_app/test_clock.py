@@ -10,13 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from study_app.create import create_study
-from study_app.domain import Rules
-from study_app.export import votes_frame
-from study_app.overview import of_kind, time_to_finish, votes_per_hour
-from study_app.services import Study
-
-from .browser import RaterWindow, chromium
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.owner.overview import of_kind, time_to_finish, votes_per_hour
+from study_app.rating.study import Study
+from study_app.rules.domain import Rules
+from tests.study_app.browser import RaterWindow, chromium
 
 HOUR = timedelta(hours=1)
 

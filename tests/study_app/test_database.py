@@ -7,13 +7,12 @@ import sqlite3
 import pytest
 from sqlalchemy import URL, event
 
-from study_app.create import create_study
-from study_app.database import open_database
 from study_app.errors import DatabaseError, StudyUsageError
-from study_app.services import Study
-from study_app.settings import database_url
-
-from .conftest import free_port
+from study_app.making.create import create_study
+from study_app.rating.study import Study
+from study_app.store.database import open_database
+from study_app.store.settings import database_url
+from tests.study_app.conftest import free_port
 
 
 def one_paragraph(error: pytest.ExceptionInfo[Exception]) -> str:

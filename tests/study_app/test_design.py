@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glide_eval.run_store import RunFolder
-from study_app.adaptive import Adviser, advise, settled_questions
-from study_app.create import create_from_design
-from study_app.design import (
+from glide_eval.files.run_store import RunFolder
+from study_app.errors import EntryRefused, StudyUsageError
+from study_app.making.create import create_from_design
+from study_app.making.fork import fork_study, require_unedited
+from study_app.making.images import degraded
+from study_app.making.simulate import read_scores, simulate
+from study_app.owner.export import votes_frame
+from study_app.rating.adaptive import Adviser, advise, settled_questions
+from study_app.rating.study import Study
+from study_app.rules.design import (
     EntryTable,
     GoldTable,
     PracticeTable,
@@ -26,20 +32,13 @@ from study_app.design import (
     StudyDesign,
     VotesTable,
 )
-from study_app.domain import Rules
-from study_app.errors import EntryRefused, StudyUsageError
-from study_app.export import votes_frame
-from study_app.fork import fork_study, require_unedited
-from study_app.images import degraded
-from study_app.schedule import slots
-from study_app.services import Study
-from study_app.settings import database_url
-from study_app.simulate import read_scores, simulate
-from study_app.study_file import changed_keys, load_study_file, parse_study
-from study_app.web import headers
+from study_app.rules.domain import Rules
+from study_app.rules.schedule import slots
+from study_app.rules.study_file import changed_keys, load_study_file, parse_study
+from study_app.serving.web import headers
+from study_app.store.settings import database_url
 from tests.fakes import make_fake_run
-
-from .conftest import ROOT
+from tests.study_app.conftest import ROOT
 
 EXAMPLE = ROOT / "examples" / "study.toml"
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from study_app.domain import (
+from study_app.errors import StudyUsageError
+from study_app.rules.domain import (
     DEFAULT_QUESTIONS,
     QUESTION_BLOCK,
     Rules,
@@ -12,7 +13,6 @@ from study_app.domain import (
     preferred_question,
     too_early,
 )
-from study_app.errors import StudyUsageError
 
 
 def test_two_votes_on_a_pair_see_both_orders():

@@ -8,18 +8,18 @@ import json
 import pandas as pd
 import pytest
 
-from study_app.backup import back_up
-from study_app.create import create_from_design, create_study
-from study_app.deletion import delete_rater
-from study_app.design import EntryTable, GoldTable, RatersTable, RepeatsTable, StudyDesign
-from study_app.domain import Rules
 from study_app.errors import DatabaseError, StudyUsageError, UnknownRater
-from study_app.export import to_csv, to_jsonl, to_parquet, votes_frame, write_votes
-from study_app.importing import import_votes
-from study_app.live_elo import live_elo
-from study_app.services import Study
-from study_app.settings import database_url
-from study_app.vote_table import COLUMNS
+from study_app.making.create import create_from_design, create_study
+from study_app.making.importing import import_votes
+from study_app.owner.deletion import delete_rater
+from study_app.owner.export import to_csv, to_jsonl, to_parquet, votes_frame, write_votes
+from study_app.owner.live_elo import live_elo
+from study_app.rating.study import Study
+from study_app.rules.design import EntryTable, GoldTable, RatersTable, RepeatsTable, StudyDesign
+from study_app.rules.domain import Rules
+from study_app.store.backup import back_up
+from study_app.store.settings import database_url
+from study_app.store.vote_table import COLUMNS
 
 PID = "5f0c7d2a9b3e4f1a2b3c4d5e"
 

@@ -7,12 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from study_app.create import create_from_design
-from study_app.design import ExcludeTable, GoldTable, RatersTable, StudyDesign
-from study_app.exclusion import exclusions, repeats_alike
-from study_app.export import votes_frame
-from study_app.live_elo import live_elo
-from study_app.overview import (
+from study_app.making.create import create_from_design
+from study_app.owner.export import votes_frame
+from study_app.owner.live_elo import live_elo
+from study_app.owner.overview import (
     agreement,
     counted,
     gold_accuracy,
@@ -22,8 +20,10 @@ from study_app.overview import (
     scored,
     time_to_finish,
 )
-from study_app.services import Study
-from study_app.status import status_text
+from study_app.owner.status import status_text
+from study_app.rating.study import Study
+from study_app.rules.design import ExcludeTable, GoldTable, RatersTable, StudyDesign
+from study_app.rules.exclusion import exclusions, repeats_alike
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

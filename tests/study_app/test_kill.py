@@ -12,13 +12,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from study_app.create import create_study
-from study_app.domain import Rules
 from study_app.errors import DatabaseError
-from study_app.export import votes_frame
-from study_app.services import Study
-
-from .conftest import ROOT
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.domain import Rules
+from tests.study_app.conftest import ROOT
 
 ACKNOWLEDGED = 150  # `benchmarks/study_kill.py` asks for thousands
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study_app.limits import REMEMBERED, RateLimit
+from study_app.serving.limits import REMEMBERED, RateLimit
 
 
 class Clock:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from study_app.export import votes_frame
-from study_app.live_elo import COLUMNS, live_elo
-from study_app.simulate import read_scores, simulate
-from study_app.status import status_text
+from study_app.making.simulate import read_scores, simulate
+from study_app.owner.export import votes_frame
+from study_app.owner.live_elo import COLUMNS, live_elo
+from study_app.owner.status import status_text
 
 
 def test_live_scores_rank_the_best_arm_first_and_keep_kinds_apart(sqlite_study, run):

@@ -11,13 +11,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
-from study_app.create import create_study
-from study_app.database import open_database, upgrade_database
 from study_app.errors import DatabaseError
-from study_app.export import votes_frame
-from study_app.migrations import _config
-from study_app.orm import Base
-from study_app.services import Study
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.store.database import open_database, upgrade_database
+from study_app.store.migrations import _config
+from study_app.store.orm import Base
 
 OLD = Path(__file__).with_name("data") / "schema_1.sql"  # made by the program of that time
 ORDER = (

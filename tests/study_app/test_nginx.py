@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from study_app.create import create_study
-from study_app.domain import Rules
-from study_app.export import votes_frame
-from study_app.services import Study
-
-from .conftest import PASSWORD, ROOT, StudyServer, free_port
-from .window import Window
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.domain import Rules
+from tests.study_app.conftest import PASSWORD, ROOT, StudyServer, free_port
+from tests.study_app.window import Window
 
 pytestmark = pytest.mark.postgres
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")

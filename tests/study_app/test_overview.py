@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from study_app.export import to_csv, votes_frame, write_votes
-from study_app.overview import rater_table, side_bias, votes_per_hour, wilson
-from study_app.vote_table import COLUMNS
+from study_app.owner.export import to_csv, votes_frame, write_votes
+from study_app.owner.overview import rater_table, side_bias, votes_per_hour, wilson
+from study_app.store.vote_table import COLUMNS
 
 
 @pytest.fixture

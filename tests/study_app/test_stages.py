@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from study_app.create import create_from_design
-from study_app.design import EntryTable, PagesTable, RatersTable, StudyDesign, VotesTable
-from study_app.domain import RaterState, Stages, stage_of
-from study_app.entry import MTurkTask, mturk_task
 from study_app.errors import EntryRefused, StudyError, StudyUsageError, UnknownRater
-from study_app.export import votes_frame
-from study_app.services import Study
-from study_app.settings import database_url
+from study_app.making.create import create_from_design
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.design import EntryTable, PagesTable, RatersTable, StudyDesign, VotesTable
+from study_app.rules.domain import RaterState, Stages, stage_of
+from study_app.rules.entry import MTurkTask, mturk_task
+from study_app.store.settings import database_url
 
 PID = "5f0c7d2a9b3e4f1a2b3c4d5e"
 

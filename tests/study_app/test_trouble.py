@@ -7,13 +7,12 @@ import resource
 
 import pytest
 
-from study_app.create import create_study
-from study_app.domain import Rules
-from study_app.export import votes_frame
-from study_app.services import Study
-
-from .conftest import PASSWORD
-from .window import Window
+from study_app.making.create import create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.domain import Rules
+from tests.study_app.conftest import PASSWORD
+from tests.study_app.window import Window
 
 
 def answers_stored(study: Study) -> int:

@@ -8,7 +8,7 @@ from streamlit import config
 from streamlit.proto.NewSession_pb2 import CustomThemeConfig
 from streamlit.runtime import app_session
 
-from study_app import tuning
+from study_app.serving import tuning
 
 THEME = {"theme.font": "Inter, serif", "theme.dark.primaryColor": "#1a7c81"}
 

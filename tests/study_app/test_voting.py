@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from study_app.create import create_from_design, create_study
-from study_app.design import GoldTable, RatersTable, RepeatsTable, StudyDesign, VotesTable
-from study_app.domain import LEASE, Rules
 from study_app.errors import StudyUsageError, UnknownRater
-from study_app.export import votes_frame
-from study_app.orm import AssignmentRow, VoteRow
-from study_app.services import Study
+from study_app.making.create import create_from_design, create_study
+from study_app.owner.export import votes_frame
+from study_app.rating.study import Study
+from study_app.rules.design import GoldTable, RatersTable, RepeatsTable, StudyDesign, VotesTable
+from study_app.rules.domain import LEASE, Rules
+from study_app.store.orm import AssignmentRow, VoteRow
 
 
 class Clock:

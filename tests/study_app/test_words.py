@@ -7,7 +7,7 @@ import string
 import pytest
 
 from study_app.errors import StudyUsageError
-from study_app.words import languages, words
+from study_app.views.words import languages, words
 
 
 def fields(text: str) -> set[str]:

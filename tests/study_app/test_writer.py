@@ -6,12 +6,12 @@ import threading
 import pytest
 from sqlalchemy import event, func, insert, select
 
-from study_app.database import open_database
 from study_app.errors import DatabaseError
-from study_app.orm import RaterRow
-from study_app.passwords import new_token
-from study_app.services import Study, utc_now
-from study_app.writer import GROUP
+from study_app.rating.study import Study, utc_now
+from study_app.store.database import open_database
+from study_app.store.orm import RaterRow
+from study_app.store.passwords import new_token
+from study_app.store.writer import GROUP
 
 
 def add_rater(session) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from glide_eval.extractors import FakeExtractor
 from glide_eval.extractors.protocol import ClipFeatures, Features
-from glide_eval.metrics import registry
+from glide_eval.measure import registry
+from glide_eval.measure.registry import METRICS, Measured, evaluate
 from glide_eval.metrics.fid import Moments
-from glide_eval.metrics.registry import METRICS, Measured, evaluate
-from glide_eval.reference import Reference
+from glide_eval.references.reference import Reference
 
 N = 110
 

@@ -1,0 +1,1 @@
+"""Votes in: files, typed columns, ballots and win matrices."""

@@ -1,0 +1,148 @@
+"""A CSV of votes in whatever encoding a spreadsheet wrote it, and in little memory."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import union_categoricals
+
+from analysis.errors import VotesError
+
+_CHUNK = 50_000  # votes read at a time
+_FEW_VALUES = (
+    "study", "question", "prompt_id", "replica", "arm_left", "arm_right", "answer", "rater",
+    "rater_kind", "gold", "practice", "revised", "excluded",
+)  # fmt: skip
+_IDS = ("assignment", "repeat_of")
+_NEEDED = (*_FEW_VALUES, *_IDS, "seconds")
+_LARGE = 1 << 30  # bytes of a file of which only what is needed is kept, ids as hashes
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """All columns as text, but seconds as numbers where all are; empty fields missing.
+
+    UTF-8 with or without a byte order mark, UTF-16 with one (Excel's "Unicode text"), or, where
+    the bytes are not UTF-8, Windows-1252 (Excel's "CSV" in Europe and America). Fields are
+    separated by commas, semicolons or tabs, as the header line shows. Columns of few different
+    values are categorical. Of a file above 1 GiB (some 7 million exported votes) only the columns
+    that scores and conduct are made of are kept, ids of assignments as `id_hashes`.
+
+    Raises:
+        VotesError: no such file, or no CSV.
+    """
+    try:
+        encoding = _encoding(path)
+        with path.open(encoding=encoding, newline="") as file:
+            separator = _separator(path, file.readline())
+        return _in_chunks(path, encoding, separator)
+    except FileNotFoundError as error:
+        raise VotesError(
+            f"{path}: no such file. Export a study's votes with `glide-eval study export`, "
+            "or name another CSV."
+        ) from error
+    except pd.errors.EmptyDataError as error:
+        raise VotesError(
+            f"{path}: found an empty file, expected a CSV of votes with a header line. Export the "
+            "votes again."
+        ) from error
+    except (UnicodeError, pd.errors.ParserError, OSError) as error:
+        raise VotesError(
+            f"{path}: expected a UTF-8 CSV of votes with a header line, found something else "
+            f"({str(error).strip()}). Save it as CSV in UTF-8 and try again."
+        ) from error
+
+
+def refuse_doubled(where: str, names: list[str]) -> None:
+    """Raise `VotesError` where two columns have one name; nameless ones are nobody's."""
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise VotesError(
+            f"{where}: found column{'s' * (len(twice) > 1)} {', '.join(twice)} more than once, "
+            "expected each once. Rename or remove one of them."
+        )
+
+
+def id_hashes(column: pd.Series) -> NDArray[np.uint64]:
+    """(N,) 64-bit hashes of text: two of 10 million are alike once in 400,000 such columns."""
+    parts = [np.empty(0, np.uint64)]
+    for start in range(0, len(column), _CHUNK):
+        texts = column.iloc[start : start + _CHUNK].to_numpy(object)
+        parts.append(pd.util.hash_array(texts, categorize=False))
+    return np.concatenate(parts)
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+        for mark, encoding in _BYTE_ORDER_MARKS:
+            if start.startswith(mark):
+                return encoding
+    decoder, is_utf8 = codecs.getincrementaldecoder("utf-8")(), True
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if b"\0" in block:
+                raise UnicodeError("a zero byte: a binary file, or UTF-16 without its mark")
+            try:
+                decoder.decode(block) if is_utf8 else None
+            except UnicodeDecodeError:
+                is_utf8 = False
+    return "utf-8" if is_utf8 else "cp1252"
+
+
+def _separator(path: Path, header: str) -> str:
+    """The mark that parts the header line into most fields, no two of one name."""
+    parted = {mark: next(csv.reader([header], delimiter=mark), []) for mark in ",;\t"}
+    mark = max(parted, key=lambda mark: len(parted[mark]))
+    refuse_doubled(str(path), parted[mark])
+    return mark
+
+
+def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
+    options = {
+        "sep": separator, "encoding": encoding, "keep_default_na": False, "na_values": [""],
+    }  # fmt: skip
+    names = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
+    large = path.stat().st_size > _LARGE
+    if large:
+        names = [name for name in names if name in _NEEDED]
+    parts: dict[str, list[pd.Series]] = {name: [] for name in names}
+    with pd.read_csv(path, dtype=str, chunksize=_CHUNK, **options) as chunks:
+        for chunk in chunks:
+            if not isinstance(chunk.index, pd.RangeIndex):  # pandas takes the first for an index
+                raise pd.errors.ParserError("rows of more fields than the header has")
+            if separator == ";" and "seconds" in names:  # where Excel writes 3,5 for 3.5
+                chunk["seconds"] = chunk["seconds"].str.replace(",", ".")
+            for name in names:
+                parts[name].append(_compact(chunk[name], name, large))
+    whole = {}
+    for name in names:
+        found = parts.pop(name)
+        if name in _FEW_VALUES:
+            whole[name] = union_categoricals([part.array for part in found]) if found else []
+        else:
+            whole[name] = pd.concat(found, ignore_index=True) if found else []
+        del found
+    return pd.DataFrame(whole, copy=False)
+
+
+def _compact(column: pd.Series, name: str, large: bool) -> pd.Series:
+    """A chunk's column in as little memory as what is made of it allows."""
+    if name in _FEW_VALUES:
+        return column.astype("category")
+    if name == "seconds":
+        numbers = pd.to_numeric(column, errors="coerce")
+        return numbers if (numbers.notna() | column.isna()).all() else column
+    if large and name in _IDS:
+        missing = column.isna()
+        return pd.Series(id_hashes(column.fillna("")), dtype="UInt64").mask(missing.to_numpy())
+    return column

@@ -1,0 +1,357 @@
+"""Votes: reading them, refusing bad ones by row, and coding them as integers for counting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from analysis.errors import VotesError
+
+from .csv_file import id_hashes, read_csv, refuse_doubled
+
+ANSWERS = ("left", "right", "tie", "both_bad")
+RATER_KINDS = ("person", "simulated")
+REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
+ASIDE = ("gold", "practice", "revised", "excluded")
+_LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
+_OPTIONAL = ("rater_kind", "prompt_id", "assignment")
+_WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
+_LONG = 200_000  # votes whose columns are coded at the same time
+_EARLY = 10_000  # votes whose labels are often all there are
+_FEW = 256  # labels
+_MANY = 4_000_000  # values from which doubles are looked for by hash
+_NO = ("", "false", "0", "0.0", "nan", "none")
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """The votes on one question by one kind of rater: what one Elo fit is made of.
+
+    Attributes:
+        question: what was asked.
+        rater_kind: `person` or `simulated`; the two are never pooled.
+        arms: K arm names; every code below indexes them.
+        left: (N,) int64, the arm shown on the left.
+        right: (N,) int64, the arm shown on the right, never equal to `left`.
+        left_wins: (N,) float64: 1 left, 0 right, ½ tie or both bad (the paper's protocol, A.1).
+        rater: (N,) int64 in 0 … raters − 1.
+        prompt: (N,) int64 in 0 … prompts − 1, or None when votes carry no prompt ids.
+    """
+
+    question: str
+    rater_kind: str
+    arms: tuple[str, ...]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    left_wins: NDArray[np.float64]
+    rater: NDArray[np.int64]
+    prompt: NDArray[np.int64] | None = None
+
+    @property
+    def votes(self) -> int:
+        """How many votes."""
+        return len(self.left)
+
+    @property
+    def raters(self) -> int:
+        """How many raters gave them."""
+        return int(self.rater.max()) + 1 if self.votes else 0
+
+    @property
+    def simulated(self) -> bool:
+        """Whether simulated raters gave them."""
+        return self.rater_kind == "simulated"
+
+
+def read_votes(
+    source: pd.DataFrame | Path | str, arms: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Votes from a table or a CSV file, checked and ready to count.
+
+    Needed columns: question, arm_left, arm_right, answer (left | right | tie | both_bad), rater.
+    Used when present: study, prompt_id, replica, rater_kind (person | simulated; without it raters
+    are taken to be people), seconds (≥ 0), created_at, assignment (unique but for revised
+    answers), and the columns that set a vote aside (`counted`): gold, practice, revised, excluded.
+    Others are kept as they are. No votes at all is a legal answer.
+
+    Args:
+        source: a DataFrame, left as it is, or the path of a CSV file (`read_csv`).
+        arms: the arms that may occur, in the order to report; None takes those that do, sorted.
+
+    Returns:
+        A new frame with the votes' order and a fresh index, votes set aside among them; label
+        columns are categorical, and `arm_left` and `arm_right` share the categories `arms`. Gold
+        and practice pairs may show what is no arm, or an arm twice: unknown names are NaN there.
+
+    Raises:
+        VotesError: the file is missing or not a CSV, a column is missing, or rows hold an empty
+            or unknown label, an arm against itself, an impossible time or a repeated assignment.
+    """
+    raw = read_csv(Path(source)) if isinstance(source, (str, Path)) else source
+    where = str(source) if isinstance(source, (str, Path)) else "votes"
+    _check_columns(raw, where)
+    columns = {str(name): raw[name].array for name in raw.columns}
+    size = len(raw)
+    del raw
+    for name in _OPTIONAL:  # a column that says nothing is as good as none
+        if name in columns and size and pd.isna(columns[name]).all():
+            del columns[name]
+    set_aside = _set_aside(columns, size, ("gold", "practice"))
+    labels = _categoricals({name: columns.pop(name) for name in _LABELS if name in columns}, size)
+    for name, column in labels.items():
+        _refuse(where, column.codes < 0, f"an empty {name}", "a value in every vote")
+    if "rater_kind" not in labels:
+        labels["rater_kind"] = pd.Categorical(["person"]).repeat(size)
+    _check_labels(labels, where, arms, set_aside)
+    if "assignment" in columns:
+        _refuse_repeats(where, columns["assignment"], _set_aside(columns, size, ("revised",)))
+    if "seconds" in columns:
+        columns["seconds"] = _seconds(where, columns["seconds"])
+    return pd.DataFrame({**labels, **columns}, copy=False)
+
+
+def counted(votes: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,): which votes count for scores: none that the columns `ASIDE` set aside.
+
+    Gold and practice pairs have a known answer, revised votes were answered anew, excluded ones
+    fell under a rule of the study. A column says so by anything but nothing, 0 or false.
+    """
+    return ~_set_aside({name: votes[name].array for name in ASIDE if name in votes}, len(votes))
+
+
+def left_out(votes: pd.DataFrame) -> dict[str, int]:
+    """How many votes each column of `ASIDE` sets aside, the first that does; zeros not listed."""
+    rest, found = np.ones(len(votes), bool), {}
+    for name in ASIDE:
+        if name in votes:
+            aside = rest & _set_aside({name: votes[name].array}, len(votes))
+            if aside.any():
+                found[name] = int(aside.sum())
+            rest &= ~aside
+    return found
+
+
+def ballots(votes: pd.DataFrame) -> list[Ballot]:
+    """One ballot a question and kind of rater, people's first; none when there are no votes.
+
+    Args:
+        votes: what `read_votes` returned; only those that count are taken.
+    """
+    kept = counted(votes)
+    kinds, questions = _codes(votes["rater_kind"]), _codes(votes["question"])
+    found = []
+    for kind, kind_name in enumerate(RATER_KINDS):
+        for question, question_name in enumerate(votes["question"].cat.categories):
+            chosen = kept & (kinds == kind) & (questions == question)
+            if chosen.any():
+                rows = slice(None) if chosen.all() else np.flatnonzero(chosen)
+                found.append(_ballot(votes, rows, question_name, kind_name))
+    return found
+
+
+def _ballot(
+    votes: pd.DataFrame, rows: slice | NDArray[np.int64], question: str, kind: str
+) -> Ballot:
+    has_prompts = "prompt_id" in votes
+    return Ballot(
+        question=question,
+        rater_kind=kind,
+        arms=tuple(votes["arm_left"].cat.categories),
+        left=_codes(votes["arm_left"])[rows].astype(np.int64),
+        right=_codes(votes["arm_right"])[rows].astype(np.int64),
+        left_wins=_WIN_OF_LEFT.take(_codes(votes["answer"])[rows]),
+        rater=_dense(_codes(votes["rater"])[rows]),
+        prompt=_dense(_codes(votes["prompt_id"])[rows]) if has_prompts else None,
+    )
+
+
+def _codes(column: pd.Series) -> NDArray[np.integer]:
+    return np.asarray(column.cat.codes)
+
+
+def _dense(codes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The codes renumbered 0, 1, … without gaps, in their order."""
+    wide = codes.astype(np.int64)
+    present = np.bincount(wide) > 0
+    return wide if present.all() else (np.cumsum(present) - 1)[wide]
+
+
+def _categoricals(columns: dict[str, Any], size: int) -> dict[str, Any]:
+    """Each column's labels; of long ones, several at a time: Arrow codes without Python's lock."""
+    if size < _LONG:
+        return {name: _categorical(column) for name, column in columns.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(columns, pool.map(_categorical, columns.values()), strict=True))
+
+
+def _categorical(column: Any) -> Any:
+    """Labels as text, with sorted categories that all occur; missing ones coded −1."""
+    codes, texts = _coded(column)
+    names, place = np.unique(np.array(texts, object), return_inverse=True)  # 1 and "1" are one
+    return _placed(codes, place, list(names))
+
+
+def _recoded(column: Any, categories: Sequence[str]) -> Any:
+    """With these categories in this order; labels that are none of them become missing."""
+    place = pd.Index(categories).get_indexer(column.categories)
+    return _placed(column.codes, place, categories)
+
+
+def _placed(codes: NDArray[np.integer], place: NDArray, categories: Sequence[str]) -> Any:
+    """Labels of these categories: `place` of each code, −1 staying missing."""
+    names: Any = list(categories)
+    if not np.array_equal(place, np.arange(len(place))):
+        table = np.append(place, -1).astype(np.min_scalar_type(-len(names) - 1))
+        codes = table.take(codes, mode="wrap")  # −1 is the last
+    return pd.Categorical.from_codes(codes, names, validate=False)
+
+
+def _coded(column: Any) -> tuple[NDArray[np.integer], list[str]]:
+    """Codes of a column's values, −1 where missing, and each code's text; all codes occur."""
+    if isinstance(column.dtype, pd.StringDtype):
+        # Arrow codes text twice as fast as pandas, whose own text columns are Arrow's.
+        parts: Any = pa.array(column)
+        parts = parts if isinstance(parts, pa.ChunkedArray) else pa.chunked_array([parts])
+        # To look up a few labels is faster than to collect them: the first votes' may be all.
+        early = parts.slice(0, _EARLY).unique().drop_null()
+        if len(early) <= _FEW:
+            codes = pc.call_function("index_in", [parts], pc.SetLookupOptions(early))
+            if codes.null_count == parts.null_count:
+                return codes.combine_chunks().fill_null(-1).to_numpy(), early.tolist()
+        found = parts.dictionary_encode().combine_chunks()
+        return found.indices.fill_null(-1).to_numpy(zero_copy_only=False), found.dictionary.tolist()
+    found = pd.Categorical(column).remove_unused_categories()
+    return found.codes, list(found.categories.astype(str))
+
+
+def _set_aside(columns: dict[str, Any], size: int, names: Sequence[str] = ASIDE) -> NDArray:
+    aside = np.zeros(size, bool)
+    for name in names:
+        if name in columns:
+            found = pd.Categorical(columns[name])
+            says = ~found.categories.astype(str).str.strip().str.lower().isin(_NO)
+            # The last entry is for codes of −1: a missing value says nothing.
+            aside |= np.append(np.asarray(says, bool), False)[found.codes]
+    return aside
+
+
+def _check_columns(raw: pd.DataFrame, where: str) -> None:
+    names = [str(name) for name in raw.columns]
+    missing = [name for name in REQUIRED_COLUMNS if name not in names]
+    if missing:
+        alike = [name for name in names if name not in missing and name.strip().lower() in missing]
+        hint = " (names are lower case, without spaces)" if alike else ""
+        raise VotesError(
+            f"{where}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
+            f"{', '.join(names) or 'no columns'}{hint}. Votes need "
+            f"{', '.join(REQUIRED_COLUMNS)}; `glide-eval study export` writes them all."
+        )
+    refuse_doubled(where, names)
+
+
+def _check_labels(
+    labels: dict[str, Any],
+    where: str,
+    arms: Sequence[str] | None,
+    set_aside: NDArray[np.bool_],
+) -> None:
+    """Give labels their categories, in place, and refuse what is not among them."""
+    sides = ("arm_left", "arm_right")
+    if arms is None:
+        arms = sorted({arm for name in sides for arm in _occurring(labels[name], ~set_aside)})
+    for name in sides:
+        labels[name] = _known(labels[name], arms, name, where, set_aside)
+    for name, values in (("answer", ANSWERS), ("rater_kind", RATER_KINDS)):
+        labels[name] = _known(labels[name], values, name, where)
+    labels["question"] = _by_appearance(labels["question"])
+    twice = (labels["arm_left"].codes == labels["arm_right"].codes) & ~set_aside
+    _refuse(where, twice, "an arm compared with itself", "two different arms in a vote")
+
+
+def _occurring(column: Any, rows: NDArray[np.bool_]) -> list[str]:
+    """The labels in these rows of a column all of whose categories occur somewhere."""
+    if rows.all():
+        return list(column.categories)
+    return list(
+        column.categories[np.bincount(column.codes[rows], minlength=len(column.categories)) > 0]
+    )
+
+
+def _by_appearance(column: Any) -> Any:
+    """With categories in that order, so tables follow the study rather than the alphabet."""
+    codes, names = column.codes, list(column.categories)
+    first = [int((codes == code).argmax()) for code in range(len(names))]
+    return _recoded(column, [names[code] for code in np.argsort(first)])
+
+
+def _known(
+    column: Any,
+    values: Sequence[str],
+    name: str,
+    where: str,
+    excused: NDArray[np.bool_] | None = None,
+) -> Any:
+    known = _recoded(column, values)
+    unknown = np.asarray(known.codes) < 0
+    if excused is not None:
+        unknown &= ~excused
+    if unknown.any():
+        found = ", ".join(repr(value) for value in sorted(set(column[unknown]))[:5])
+        _refuse(where, unknown, f"unknown {name} {found}", f"one of {_listed(values)}")
+    return known
+
+
+def _refuse_repeats(where: str, assignments: Any, revised: NDArray[np.bool_]) -> None:
+    """An assignment has one vote that stands; answers that were revised may share it."""
+    column = pd.Series(assignments, copy=False)
+    _refuse(where, column.isna(), "an empty assignment", "a value in every vote")
+    standing = column[~revised] if revised.any() else column
+    if not _all_different(standing):
+        again = np.zeros(len(column), bool)
+        again[~revised] = standing.duplicated(keep="first")
+        _refuse(where, again, "an assignment already answered", "one vote an assignment")
+
+
+def _all_different(column: pd.Series) -> bool:
+    if len(column) < _MANY:
+        return column.is_unique
+    # Hashes of many values take a tenth of the memory of the values' own table; where two are
+    # equal the values decide.
+    hashes = column.to_numpy(np.uint64) if column.dtype == "UInt64" else id_hashes(column)
+    hashes = np.sort(hashes)
+    return not (hashes[1:] == hashes[:-1]).any() or column.is_unique
+
+
+def _seconds(where: str, column: Any) -> NDArray[np.float64]:
+    values = pd.Series(column, copy=False)
+    seconds = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    wrong = values.notna().to_numpy() & ~(np.isfinite(seconds) & (seconds >= 0))
+    if wrong.any():
+        found = ", ".join(sorted({repr(value) for value in values[wrong]})[:5])
+        _refuse(where, wrong, f"seconds {found}", "a number ≥ 0")
+    return seconds
+
+
+def _refuse(where: str, wrong: NDArray[np.bool_] | pd.Series, found: str, expected: str) -> None:
+    rows = np.flatnonzero(np.asarray(wrong)) + 1
+    if len(rows):
+        named = ", ".join(map(str, rows[:10]))
+        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+        raise VotesError(
+            f"{where}: row{'s' * (len(rows) > 1)} {named}{more} (the first vote is row 1): "
+            f"found {found}, expected {expected}. Correct or remove them and try again."
+        )
+
+
+def _listed(values: Sequence[str], most: int = 20) -> str:
+    return ", ".join(values[:most]) + (f" and {len(values) - most} more" * (len(values) > most))

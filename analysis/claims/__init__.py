@@ -1,0 +1,1 @@
+"""What may be said of the votes, as numbers and verdicts, without sentences."""

@@ -1,0 +1,1 @@
+"""Metrics against people: do metrics rank arms as raters do?"""

@@ -1,0 +1,224 @@
+"""Do metrics say what people say? Rank correlation, agreement with votes, and the paper's finding.
+
+GLIDE found that CLIP score prefers CLIP guidance and people classifier-free guidance. `finding`
+tests such a disagreement: both halves must hold, so the larger of two one-sided p-values is the
+claim's (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790), with nothing to
+correct for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtr
+
+from analysis.ballots.votes import counted
+from analysis.errors import AnalysisError
+from analysis.scores.curves import draw_scores
+from analysis.scores.intervals import (
+    NO_VARIATION,
+    Interval,
+    Sandwich,
+    clustered_mean,
+    difference_contrast,
+)
+
+from .against_elo import metric_info
+
+
+def rank_agreement(
+    intervals: Sandwich, metrics: pd.DataFrame, draws: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Rank correlation of each metric with Elo across arms.
+
+    The interval is of these arms' true correlation: scores and metric values are redrawn with
+    their own errors. Errors only ever blur an order, so it leans towards zero. How far these arms
+    speak for others `tradeoff.metric_correlations` says.
+
+    Args:
+        intervals: `sandwich(fit, ballot)`.
+        metrics: arm, metric, value, ci_low, ci_high, extractor; 95% intervals of the values,
+            taken as exact where missing.
+        draws: redrawn tables.
+        seed: of the draws.
+
+    Returns:
+        metric, extractor, n (arms with both), spearman (positive where the metric, by its better
+        end, agrees with people), low, high, reason.
+    """
+    fit = intervals.fit
+    index = {arm: i for i, arm in enumerate(fit.arms) if np.isfinite(fit.scores[i])}
+    known = metrics[metrics["arm"].isin(index) & np.isfinite(metrics["value"])]
+    scores = np.where(np.isfinite(fit.scores), fit.scores, 0.0)
+    drawn = draw_scores(intervals, scores, draws, seed)
+    rng = np.random.default_rng(seed)
+    rows = []
+    for (metric, extractor), arms in known.groupby(["metric", "extractor"], sort=False):
+        sign = 1 if metric_info(str(metric)).better == "higher" else -1
+        at = np.array([index[arm] for arm in arms["arm"]])
+        value = sign * arms["value"].to_numpy(np.float64)
+        rho = float(_spearman(value[None], scores[None, at])[0])
+        reason = "" if len(at) > 2 else f"only {len(at)} arms have both"
+        bounds = Interval.undefined(reason or intervals.reason or NO_VARIATION, intervals.level)
+        if len(drawn) and not reason:
+            error = _errors(arms)
+            redrawn = value + error * rng.standard_normal((draws, len(at)))
+            rhos = _spearman(redrawn, drawn[:, at])
+            tail = (1 - intervals.level) / 2
+            low, high = np.quantile(rhos, [tail, 1 - tail])
+            bounds = Interval(float(low), float(high), intervals.level)
+        shown = np.nan if reason else rho
+        rows.append((metric, extractor, len(at), shown, bounds.low, bounds.high, bounds.reason))
+    columns = ["metric", "extractor", "n", "spearman", "low", "high", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def vote_agreement(
+    votes: pd.DataFrame, metrics: pd.DataFrame, samples: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """How often the image, or the arm, with the better metric won its vote.
+
+    Args:
+        votes: on one question by one kind of rater, as `read_votes` returned them; ties and votes
+            set aside are left out.
+        metrics: arm, metric, value, extractor: the arm's metric predicts each vote.
+        samples: arm, prompt_id, replica, metric, value, and extractor where known: the sample's
+            own value predicts.
+
+    Returns:
+        metric, extractor, by (`arm` or `sample`), accuracy, low, high (clustered by rater), n
+        (decided votes where the two values differ), reason. A coin has ½.
+    """
+    kept = votes[counted(votes) & votes["answer"].isin(["left", "right"]).to_numpy()]
+    left_won = (kept["answer"] == "left").to_numpy()
+    raters = np.asarray(kept["rater"].cat.codes, np.int64)
+    sources = [("arm", metrics, ["arm"])]
+    if samples is not None and {"prompt_id", "replica"} <= set(kept.columns):
+        sources.append(("sample", samples, ["arm", "prompt_id", "replica"]))
+    rows = []
+    for by, table, keys in sources:
+        if "extractor" not in table:
+            table = table.assign(extractor="")
+        for (metric, extractor), values in table.groupby(["metric", "extractor"], sort=False):
+            sign = 1 if metric_info(str(metric)).better == "higher" else -1
+            left, right = (_looked_up(kept, values, keys, side) for side in ("left", "right"))
+            gap = sign * (left - right)
+            told = np.isfinite(gap) & (gap != 0)
+            right_ones = ((gap > 0) == left_won)[told].astype(np.float64)
+            bounds = clustered_mean(right_ones, raters[told])
+            accuracy = float(right_ones.mean()) if len(right_ones) else np.nan
+            rows.append(
+                (metric, extractor, by, accuracy, bounds.low, bounds.high, len(right_ones),
+                 bounds.reason)
+            )  # fmt: skip
+    columns = ["metric", "extractor", "by", "accuracy", "low", "high", "n", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a metric prefers one arm and people another.
+
+    Attributes:
+        metric: its name.
+        arm: the arm the metric is said to prefer.
+        against: the arm people are said to prefer.
+        metric_difference: value of `arm` minus that of `against`, in the metric's units, positive
+            where the metric prefers `arm`.
+        metric_interval: of it.
+        elo_difference: score of `arm` minus that of `against`.
+        elo_interval: of it.
+        p: of "no such disagreement"; NaN with a reason.
+        holds: p below 1 − level: metric and people certainly disagree.
+        reason: why there is no test; empty when there is.
+    """
+
+    metric: str
+    arm: str
+    against: str
+    metric_difference: float
+    metric_interval: Interval
+    elo_difference: float
+    elo_interval: Interval
+    p: float
+    holds: bool
+    reason: str = ""
+
+
+def finding(
+    intervals: Sandwich, metrics: pd.DataFrame, metric: str, arm: str, against: str
+) -> Finding:
+    """Test that `metric` prefers `arm` while people prefer `against`.
+
+    Arms usually share prompts and noise; their values' errors are taken as independent, which
+    makes the metric's half of the test stricter than need be.
+
+    Args:
+        intervals: `sandwich(fit, ballot)`.
+        metrics: arm, metric, value, ci_low, ci_high (95%); of one extractor.
+        metric: for example `clip_score`.
+        arm: for example the best arm of CLIP guidance.
+        against: for example the best arm of classifier-free guidance.
+
+    Raises:
+        AnalysisError: an arm is unknown, or has no single value of the metric.
+    """
+    rows = []
+    for name in (arm, against):
+        found = metrics[(metrics["arm"] == name) & (metrics["metric"] == metric)]
+        if len(found) != 1 or name not in intervals.fit.arms:
+            raise AnalysisError(
+                f"{metric} of arm {name}: expected an arm that has votes and one value of it, "
+                f"found {len(found)} values. Name arms of this run and one extractor's metrics."
+            )
+        rows.append(found)
+    sign = 1 if metric_info(metric).better == "higher" else -1
+    values = [float(row["value"].iloc[0]) for row in rows]
+    error = float(np.hypot(*(_errors(row)[0] for row in rows)))
+    gap = sign * (values[0] - values[1])
+    half = float(ndtri((1 + intervals.level) / 2)) * error
+    i, j = intervals.fit.arms.index(arm), intervals.fit.arms.index(against)
+    elo = float(intervals.fit.differences()[i, j])
+    of_elo = intervals.difference(i, j)
+    of_metric = Interval(gap - half, gap + half, intervals.level)
+    reason = of_elo.reason
+    if not error > 0:
+        reason = reason or "the metric's values carry no intervals"
+        of_metric = Interval.undefined("no intervals of its values", intervals.level)
+    p = np.nan
+    if not reason:
+        contrast = difference_contrast(len(intervals.fit.arms), i, j)
+        t = elo / np.sqrt(intervals.covariance.variance(contrast))
+        people = float(stdtr(intervals.covariance.df(contrast), t))
+        p = max(float(stdtr(np.inf, -gap / error)), people)
+    holds = bool(p < 1 - intervals.level)
+    return Finding(metric, arm, against, gap, of_metric, elo, of_elo, p, holds, reason)
+
+
+def _errors(arms: pd.DataFrame) -> NDArray[np.float64]:
+    """(n,) standard errors from 95% intervals; zero where there are none."""
+    width = (arms["ci_high"] - arms["ci_low"]).to_numpy(np.float64)
+    return np.nan_to_num(width / (2 * ndtri(0.975)))
+
+
+def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R,) rank correlations of rows; ties share their mean rank; NaN where all are equal."""
+    ranks = [pd.DataFrame(values.T).rank().to_numpy(np.float64).T for values in (x, y)]
+    a, b = (r - r.mean(axis=1, keepdims=True) for r in ranks)
+    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return (a * b).sum(axis=1) / np.where(scale > 0, scale, np.nan)
+
+
+def _looked_up(
+    votes: pd.DataFrame, values: pd.DataFrame, keys: list[str], side: str
+) -> NDArray[np.float64]:
+    """(N,) the value of each vote's image or arm on one side; NaN where there is none."""
+    wanted = pd.DataFrame({"arm": votes[f"arm_{side}"].astype(str).to_numpy()})
+    for name in keys[1:]:
+        wanted[name] = votes[name].astype(str).to_numpy()
+    table = values[keys].astype(str).assign(value=values["value"].to_numpy(np.float64))
+    merged = wanted.merge(table.drop_duplicates(keys), on=keys, how="left")
+    return merged["value"].to_numpy(np.float64)

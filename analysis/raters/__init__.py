@@ -1,0 +1,1 @@
+"""How raters did: agreement, conduct and the screens that flag careless ones."""

@@ -1,0 +1,135 @@
+"""Figures of Elo: against guidance scale, and arms ranked."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from analysis.report.words.wording import lower_first, question_words, rater_words
+from analysis.scores.series import curves, has_curve
+
+from . import theme
+from .figure import Figure, Panel, base_of, dashed, sized, with_words
+
+RANKING_WIDTH = 290  # beside the arms' names: small enough to be read on a phone
+VARIANTS_APART = " Where a strategy repeats a scale, each variant (in brackets) has its own line."
+
+
+def elo_axis(anchor: str) -> str:
+    """What Elo is measured from; `anchor` is the label of the arm at zero, or empty."""
+    return f"Elo above {lower_first(anchor)}" if anchor else "Elo (mean zero)"
+
+
+def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
+    """Elo against guidance scale, strategies overlaid, a panel a question and kind of rater.
+
+    Args:
+        elo: question, rater_kind, arm, label, strategy, scale, series, variant, anchor (label of
+            the arm Elo is measured from, or empty), elo, low, high.
+
+    Returns:
+        None when no series has two scored scales: `elo_ranking` shows as much then.
+    """
+    drawn = with_words(elo[np.isfinite(elo["elo"])])
+    panels = [
+        Panel(
+            question_words(str(question)),
+            rater_words(str(kind)),
+            _scale_panel(points, elo_axis(points["anchor"].iloc[0])),
+        )
+        for (question, kind), points in drawn.groupby(
+            ["question", "rater_kind"], sort=False, observed=True
+        )
+        if has_curve(points)
+    ]
+    if not panels:
+        return None
+    return Figure(
+        "elo-vs-scale",
+        "Preference against guidance scale",
+        "Elo at each guidance scale, strategies overlaid on the arm they start from; bars are 95% "
+        "intervals. The strategies' scales are different quantities: only heights compare."
+        + (VARIANTS_APART if drawn["variant"].any() else ""),
+        tuple(panels),
+        drawn.drop(columns=["words", "said"]),
+        bool((drawn["rater_kind"] == "simulated").any()),
+        (470, 350),
+    )
+
+
+def elo_ranking(elo: pd.DataFrame) -> Figure | None:
+    """Every scored arm's mean-zero Elo with its interval, best on top, a panel a ballot."""
+    drawn = with_words(elo[np.isfinite(elo["elo"])])
+    if drawn.empty:
+        return None
+    panels = []
+    for (question, kind), points in drawn.groupby(
+        ["question", "rater_kind"], sort=False, observed=True
+    ):
+        base, colour, shape = base_of(points)
+        y = alt.Y("label:N", sort=alt.EncodingSortField("elo", order="descending"), title=None,
+                  axis=alt.Axis(labelColor=theme.INK, labelLimit=220))  # fmt: skip
+        x = alt.X("elo:Q", title="Elo (mean zero)", scale=alt.Scale(nice=True))
+        zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=theme.MUTED).encode(x="x:Q")
+        bars = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", y=y, color=colour)
+        dots = base.mark_point(filled=True, size=80, opacity=1).encode(
+            x=x, y=y, color=colour, shape=shape, description="said:N"
+        )
+        chart = alt.layer(zero, bars, dots).properties(width=RANKING_WIDTH, height=alt.Step(26))
+        panels.append(Panel(question_words(str(question)), rater_words(str(kind)), chart))
+    return Figure(
+        "elo-ranking",
+        "Arms ranked by preference",
+        "Elo with mean zero over the arms; bars are 95% intervals.",
+        tuple(panels),
+        drawn.drop(columns=["words", "said"]),
+        bool((drawn["rater_kind"] == "simulated").any()),
+        None,
+    )
+
+
+def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
+    """Elo over scale: swept strategies as lines, arms without a scale as level rules."""
+    swept, level = points[points["scale"].notna()], points[points["scale"].isna()]
+    _, colour, shape = base_of(points)
+    wide = swept["scale"].max() >= 10 * swept["scale"].clip(lower=1e-9).min()
+    low, high = swept["scale"].min(), swept["scale"].max()
+    pad = 0.06 * (high - low or 1)
+    domain = [low * 0.9, high * 1.1] if wide else [low - pad, high + pad]
+    scale = alt.Scale(type="log" if wide else "linear", base=2 if wide else alt.Undefined,
+                      domain=domain, nice=False)  # fmt: skip
+    x = alt.X("at:Q", title="guidance scale", scale=scale)
+    y = alt.Y("elo:Q", title=axis)
+    swept = swept.assign(at=_side_by_side(swept, high - low, wide))
+    layers = [
+        alt.Chart(level).mark_rule(strokeWidth=1.5, strokeDash=[5, 4]).encode(y=y, color=colour),
+        alt.Chart(level).mark_text(align="right", dx=-2, dy=-7, fontSize=11).encode(
+            x=alt.value("width"), y=y, text="label:N", color=colour
+        ),
+        alt.Chart(swept).mark_rule(strokeWidth=1.5, opacity=0.75).encode(
+            x=x, y=alt.Y("low:Q", title=axis), y2="high:Q", color=colour
+        ),
+        *(
+            alt.Chart(line)
+            .mark_line(strokeWidth=2, **dashed(points, line["variant"].iloc[0]))
+            .encode(x=x, y=y, color=colour)
+            for _, line in curves(swept).groupby("variant")
+        ),
+        alt.Chart(swept).mark_point(filled=True, size=75, opacity=1).encode(
+            x=x, y=y, color=colour, shape=shape, description="said:N"
+        ),
+    ]  # fmt: skip
+    return sized(alt.layer(*layers))
+
+
+def _side_by_side(swept: pd.DataFrame, span: float, log: bool) -> pd.Series:
+    """Scales to draw at: moved a hair apart where two series share one."""
+    shared = swept.groupby("scale")["words"].transform("nunique") > 1
+    places, place = {}, 0
+    for name in theme.STRATEGIES:
+        places[name] = place
+        place += 1 + max(swept.loc[swept["strategy"] == name, "variant"], default=0)
+    nth = swept["strategy"].map(places) + swept["variant"]
+    side = np.where(shared, nth - nth.mean(), 0.0)
+    return swept["scale"] * 1.02**side if log else swept["scale"] + 0.012 * span * side

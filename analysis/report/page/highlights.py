@@ -1,0 +1,184 @@
+"""Best and worst prompts, disputed pairs and the paper's numbers, as the page shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.ballots.votes import counted
+from analysis.claims.highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
+from analysis.metrics.against_elo import metric_info
+from analysis.metrics.published import SOURCE, beside_paper, published_tables
+from analysis.report.contents import Contents, Report
+from analysis.report.figures.gallery import thumbnail
+from analysis.report.figures.theme import strategy_words
+from analysis.report.words.wording import bounds, question_words, rows_of, share, signed, slug
+
+MOST_ARMS = 24  # with pictures of their best and worst prompts; the table has every arm
+KNOWN = {"unguided", "classifier_free", "clip", "classifier"}
+
+
+def prompt_tables(contents: Contents) -> list[tuple[str, str, pd.DataFrame]]:
+    """Question, kind of raters and every arm's prompts; the metric and "" where nobody voted."""
+    votes = contents.inputs.votes
+    if contents.results and votes is not None:
+        kept = votes[counted(votes)]
+        return [
+            (r.ballot.question, r.ballot.rater_kind, prompt_shares(_ballot_votes(kept, r.ballot)))
+            for r in contents.results
+        ]
+    metric, table = prompt_scores(contents.inputs.scores)
+    return [(metric, "", table)] if metric else []
+
+
+def disputed_tables(contents: Contents, most: int = 6) -> list[tuple[str, str, pd.DataFrame]]:
+    """Question, kind of raters and the pairs they split on."""
+    votes = contents.inputs.votes
+    if not contents.results or votes is None:
+        return []
+    kept = votes[counted(votes)]
+    return [
+        (r.ballot.question, r.ballot.rater_kind,
+         disputed_pairs(_ballot_votes(kept, r.ballot), most))
+        for r in contents.results
+    ]  # fmt: skip
+
+
+def prompt_views(contents: Contents) -> list[dict[str, Any]]:
+    """Best and worst prompts of each arm, with pictures where there are samples."""
+    pictures = _Pictures(contents)
+    views = []
+    for question, kind, table in prompt_tables(contents):
+        chosen = best_and_worst(table)
+        order = [arm for arm in contents.inputs.arms["name"] if arm in set(chosen["arm"])]
+        by_arm = dict(list(chosen.groupby("arm")))
+        cards = [
+            {
+                "label": contents.labels[arm],
+                "strategy": contents.strategies[arm],
+                "prompts": [
+                    {**pictures.of(arm, row.prompt_id), "said": _said(row, question, kind),
+                     "place": row.place}
+                    for row in rows_of(by_arm[arm])
+                ],
+            }
+            for arm in order[:MOST_ARMS]
+        ]  # fmt: skip
+        if cards:
+            heading = question_words(question) if kind else metric_info(question).label
+            views.append(
+                {"question": heading, "simulated": kind == "simulated", "cards": cards,
+                 "table": f"{contents.prefix}prompts-{slug(question, kind)}",
+                 "note": _order_words(kind, heading),
+                 "shots": max(len(card["prompts"]) for card in cards),
+                 "headings": [p["place"].capitalize() for p in
+                              max((card["prompts"] for card in cards), key=len)],
+                 "left_out": len(order) - len(cards)}
+            )  # fmt: skip
+    return views
+
+
+def disputed_views(contents: Contents) -> list[dict[str, Any]]:
+    """Pairs that raters split on, most evenly split first."""
+    pictures = _Pictures(contents)
+    views = []
+    for question, kind, table in disputed_tables(contents):
+        pairs = []
+        for row in rows_of(table):
+            sides = [
+                {**pictures.of(arm, row.prompt_id, row.replica), "label": contents.labels[arm],
+                 "strategy": contents.strategies[arm], "votes": f"{votes:,}"}
+                for arm, votes in ((row.arm, row.wins), (row.against, row.losses))
+            ]  # fmt: skip
+            ties = f"{row.ties:,} tie{'s' * (row.ties != 1)}" if row.ties else ""
+            pairs.append({"sides": sides, "ties": ties, "caption": sides[0]["caption"]})
+        if pairs:
+            name = f"{contents.prefix}disputed-{slug(question, kind)}"
+            views.append({"question": question_words(question), "simulated": kind == "simulated",
+                          "pairs": pairs, "table": name})  # fmt: skip
+    return views
+
+
+def published_view(report: Report) -> dict[str, Any] | None:
+    """The paper's tables, with ours beside Tables 1 and 2; None where no arm is guided as there."""
+    if not any(KNOWN & set(part.inputs.arms["strategy"]) for part in report.parts):
+        return None
+    several = len(report.parts) > 1
+    beside, fids = [], []
+    for part in report.parts:
+        name = part.inputs.name if several else ""
+        for row in rows_of(beside_paper(part.elo)):
+            interval = bounds(row.low, row.high)
+            beside.append({
+                "part": name, "question": question_words(row.question),
+                "simulated": row.rater_kind == "simulated",
+                "strategy": row.strategy, "words": strategy_words(row.strategy),
+                "published": signed(row.published, 1), "at": f"s = {row.published_scale:g}",
+                "label": row.label, "elo": signed(row.elo),
+                "interval": "" if interval == "–" else interval,
+            })  # fmt: skip
+        fids += _fids(part, name)
+    tables = [
+        {"name": name, "number": name[-1], "caption": caption, "columns": list(table.columns),
+         "rows": table.to_numpy().tolist(), "ours": fids if name == "published-2" else []}
+        for name, (caption, table) in published_tables().items()
+    ]  # fmt: skip
+    return {"beside": beside, "tables": tables, "source": SOURCE, "several": several}
+
+
+def _fids(part: Contents, name: str) -> list[list[str]]:
+    """Our lowest FID of each extractor, as rows below Table 2."""
+    metrics = part.inputs.metrics
+    if metrics is None:
+        return []
+    of_fid = metrics[(metrics["metric"] == "fid") & np.isfinite(metrics["value"])]
+    rows = []
+    for extractor, values in of_fid.groupby("extractor", sort=False):
+        best = values.sort_values("value", kind="stable").iloc[0]
+        where = ", ".join(filter(None, (name, f"{extractor}, n = {int(best['n']):,}")))
+        rows.append([part.labels[best["arm"]], where, f"{best['value']:.2f}"])
+    return rows
+
+
+def _ballot_votes(votes: pd.DataFrame, ballot: Any) -> pd.DataFrame:
+    return votes[
+        (votes["question"] == ballot.question) & (votes["rater_kind"] == ballot.rater_kind)
+    ]
+
+
+def _order_words(kind: str, heading: str) -> str:
+    if not kind:
+        return f"By {heading}, the mean over a prompt's samples."
+    return (
+        "By the share of votes an arm won on a prompt, ties half; prompts with few votes are drawn "
+        "towards the arm's own share before they are ordered."
+    )
+
+
+def _said(row: Any, metric: str, kind: str) -> str:
+    if kind:
+        return f"won {row.wins:g} of {row.n:,} ({share(row.value)})"
+    return f"{row.value:.{metric_info(metric).decimals}f}"
+
+
+class _Pictures:
+    """Thumbnails and captions of a run's samples, each read when first asked for."""
+
+    def __init__(self, contents: Contents) -> None:
+        self.root = contents.inputs.root
+        self.paths: dict[tuple[str, str], dict[str, str]] = {}
+        self.captions: dict[str, str] = {}
+        samples = contents.inputs.samples
+        for row in rows_of(samples) if samples is not None else ():
+            of_prompt = self.paths.setdefault((str(row.arm), str(row.prompt_id)), {})
+            of_prompt[str(row.replica)] = row.path
+            self.captions[str(row.prompt_id)] = str(row.caption)
+
+    def of(self, arm: str, prompt: str, replica: str = "") -> dict[str, str]:
+        """`uri` (empty without such a sample) and `caption` (the prompt's id without one)."""
+        replicas = self.paths.get((arm, prompt), {})
+        path = replicas.get(replica) or next(iter(replicas.values()), None)
+        uri = thumbnail(self.root / path) if path else ""
+        return {"uri": uri, "caption": self.captions.get(prompt, prompt)}

@@ -1,0 +1,83 @@
+"""The report as a page: one file with styles, figures and images inside, and no requests."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from analysis.report.contents import Contents, Report
+
+from .highlights import published_view
+from .sections import part_view
+from .side_by_side import comparison_view
+
+
+def render_page(report: Report) -> str:
+    """The whole page. Without scripts it is complete; the one it carries only adds comfort."""
+    folder = files("analysis.report.page") / "templates"
+    names = ("report.html.j2", "part.html.j2", "macros.html.j2", "comparison.html.j2")
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({n: (folder / n).read_text(encoding="utf-8") for n in names}),
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    inside = {
+        name: (folder / f"report.{name}").read_text(encoding="utf-8") for name in ("css", "js")
+    }
+    return environment.get_template("report.html.j2").render(_view(report), **inside)
+
+
+def _view(report: Report) -> dict[str, Any]:
+    simulated, every = report.votes("simulated"), report.votes()
+    parts = [part_view(part) for part in report.parts]
+    for number, part in enumerate(report.parts):
+        if any(_same_run(part, other) for other in report.parts[:number]):
+            parts[number] |= {"gallery": [], "metrics": None, "tradeoffs": []}
+    beside = published_view(report)
+    sections = parts[0]["sections"] if len(parts) == 1 else [
+        ("runs", "Side by side"), *((f"{part['prefix']}part", part["name"]) for part in parts)
+    ]  # fmt: skip
+    sections = [*sections, *([("published", "Beside the paper")] if beside else [])]
+    return {
+        "title": report.title,
+        "eyebrow": _eyebrow(report),
+        "command": report.command,
+        "banner": banner_words(report),
+        "all_simulated": bool(every) and simulated == every,
+        "sections": sections,
+        "parts": parts,
+        "comparison": comparison_view(report),
+        "published_view": beside,
+    }
+
+
+def _eyebrow(report: Report) -> str:
+    """What kind of report it is, above the heading."""
+    if len(report.parts) > 1:
+        return f"{len(report.parts)} side by side"
+    guided = set(report.parts[0].inputs.arms["strategy"]) - {"imported"}
+    return "Guidance comparison" if guided else "Comparison"
+
+
+def _same_run(part: Contents, other: Contents) -> bool:
+    """Whether two parts are studies of one run, whose images and metrics need showing once."""
+    return part.inputs.root == other.inputs.root != Path()
+
+
+def banner_words(report: Report) -> str:
+    """How many votes are of simulated raters; empty where none is."""
+    simulated, every = report.votes("simulated"), report.votes()
+    if not simulated:
+        return ""
+    if simulated == every:
+        return (
+            f"All {every:,} votes in this report were cast by simulated raters: programs, not "
+            "people. They show how the toolkit works, not what people prefer."
+        )
+    return (
+        f"{simulated:,} of the {every:,} votes in this report were cast by simulated raters: "
+        "programs, not people. They are analysed apart from people's votes and marked wherever "
+        "they appear."
+    )

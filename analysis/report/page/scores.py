@@ -1,0 +1,102 @@
+"""Scores as the page shows them: leaderboards with whiskers, and who beats whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.of_ballot import Claims
+from analysis.report.contents import Contents
+from analysis.report.figures.elo import elo_axis
+from analysis.report.words.wording import bounds, percent, question_words, rows_of, signed, slug
+from analysis.scores.ballot_result import BallotResult
+
+
+def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str, Any]:
+    """One leaderboard: rows with whiskers as percentages of the board's own range."""
+    ballot = result.ballot
+    elo = contents.elo
+    rows = elo[(elo["question"] == ballot.question) & (elo["rater_kind"] == ballot.rater_kind)]
+    ends = np.concatenate([rows["elo"], rows["low"], rows["high"], [0.0]]).astype(np.float64)
+    ends = ends[np.isfinite(ends)]
+    low, span = ends.min(), max(float(np.ptp(ends)), 1.0)
+
+    def at(value: float) -> float:
+        return round(3 + 94 * (value - low) / span, 2)
+
+    table, ranks = [], claims.rank_sets()
+    for row in rows_of(rows):
+        scored = np.isfinite(row.elo)
+        whisker = {"dot": at(row.elo), "left": 0.0, "width": 0.0} if scored else None
+        if whisker and np.isfinite(row.low) and row.high > row.low:
+            whisker |= {"left": at(row.low), "width": round(at(row.high) - at(row.low), 2)}
+        interval = bounds(row.low, row.high) if whisker and whisker["width"] else "–"
+        table.append(
+            {
+                "rank": row.rank or "–",
+                "ranks": ranks.get(row.arm, "–"),
+                "label": row.label,
+                "strategy": row.strategy,
+                "elo": signed(row.elo),
+                "interval": interval,
+                "whisker": whisker,
+                "reason": row.reason,
+                "votes": f"{row.votes:,}",
+                "won": f"{percent(row.win_share)}%" if row.votes else "–",
+            }
+        )
+    reasons = {row.reason for row in rows_of(rows) if np.isfinite(row.elo) and row.reason}
+    notes = [*result.fit.notes, *(f"No interval: {reason}." for reason in sorted(reasons))]
+    if not reasons:
+        notes.insert(0, f"Whiskers: 95% intervals, {result.intervals.method}.")
+    return {
+        "question": question_words(ballot.question),
+        "simulated": ballot.simulated,
+        "axis": elo_axis(rows["anchor"].iloc[0]),
+        "zero": at(0.0),
+        "rows": table,
+        "note": " ".join(notes),
+        "distinct": claims.distinct_words(),
+        "comparisons": f"{contents.prefix}comparisons-{slug(ballot.question, ballot.rater_kind)}",
+        "table": f"{contents.prefix}elo-{slug(ballot.question, ballot.rater_kind)}",
+    }
+
+
+def heat(result: BallotResult, contents: Contents) -> dict[str, Any]:
+    """Who beats whom, arms in the order of their scores."""
+    ballot = result.ballot
+    order = list(result.relative()["arm"])
+    cells = {(row.arm, row.against): row for row in rows_of(result.win_table())}
+    labels = contents.labels
+    return {
+        "question": question_words(ballot.question),
+        "simulated": ballot.simulated,
+        "columns": [labels[arm] for arm in order],
+        "rows": [
+            {
+                "label": labels[arm],
+                "cells": [_heat_cell(cells.get((arm, other)), labels) for other in order],
+            }
+            for arm in order
+        ],
+        "table": f"{contents.prefix}win-probability-{slug(ballot.question, ballot.rater_kind)}",
+    }
+
+
+def _heat_cell(row: Any, labels: dict[str, str]) -> dict[str, Any]:
+    if row is None:
+        return {"text": "", "title": "", "style": "", "far": False}
+    title = f"{labels[row.arm]} against {labels[row.against]}: "
+    if np.isfinite(row.low):
+        title += f"{percent(row.low)} to {percent(row.high)}% at 95%; "
+    elif row.reason:
+        title += f"{row.reason}; "
+    title += f"won {row.wins:g} of {row.n} votes (ties half)"
+    if np.isnan(row.probability):
+        return {"text": "–", "title": title, "style": "", "far": False}
+    side = "--wins" if row.probability > 0.5 else "--loses"
+    strength = round(200 * abs(row.probability - 0.5))
+    style = f"background:color-mix(in oklab, var({side}) {strength}%, var(--even))"
+    return {"text": percent(row.probability), "title": title, "style": style,
+            "far": strength > 60}  # fmt: skip

@@ -1,0 +1,1 @@
+"""The report's tables, as printed and as CSV and LaTeX files."""

@@ -1,0 +1,240 @@
+"""Tables and text as LaTeX that compiles as it stands, whatever arms and prompts are called."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Iterator
+
+import pandas as pd
+
+from analysis.report.words.wording import strip_control
+
+# Of `article` at 10 pt, in points, tables in \small; widths of text are estimates.
+WIDTH = 338.0
+CHARACTER, GAP = 4.4, 8.0  # of a letter on the mean, and between two columns
+NARROWEST = 72.0  # of a column of wrapped text
+SEP = rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}"
+LENGTH = 44  # lines of one page; longer tables may break across pages
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    '"': r"\textquotedbl{}",
+    "−": "$-$",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "\u00a0": "~",
+    "∞": r"$\infty$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "×": r"$\times$",
+    "½": r"$\frac{1}{2}$",
+    "≈": r"$\approx$",
+    "≥": r"$\ge$",
+    "≤": r"$\le$",
+    "µ": r"$\mu$",
+    "<": "$<$",
+    ">": "$>$",
+    "|": r"\textbar{}",
+    "[": "{[}",  # at the start of a row it would be \\'s argument
+    "]": "{]}",
+}
+
+# Greek letters by their names; capitals that look Latin have no command and no need of one.
+_GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma
+tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"""
+for _name in _GREEK.split():
+    _case = "SMALL" if _name.islower() else "CAPITAL"
+    _letter = {"lambda": "lamda"}.get(_name.lower(), _name)  # as Unicode spells it
+    _LATEX[unicodedata.lookup(f"GREEK {_case} LETTER {_letter.upper()}")] = rf"$\{_name}$"
+
+
+def latex(printed: pd.DataFrame, caption: str, label: str) -> str:
+    """A booktabs table for the text width of `article`; words are set left, numbers right.
+
+    Long texts wrap. A table still too wide for a page is cut into several, each with the columns
+    that name its rows; pieces too long for one page become tables of their own, and a piece longer
+    than a page a `longtable`.
+
+    Args:
+        printed: texts, with headings.
+        caption: above it.
+        label: after `tab:`; letters, digits and hyphens.
+    """
+    pieces = [_Piece(block) for block in _blocks(printed)]
+    long = any(piece.lines > LENGTH for piece in pieces)
+    lines = [rf"% \usepackage{{{', '.join(['array', 'booktabs'] + ['longtable'] * long)}}}"]
+    if not _western(" ".join([caption, *printed.columns, *printed.to_numpy(str).ravel()])):
+        lines.append("% Other scripts than Latin: compile with XeLaTeX or LuaLaTeX.")
+    groups = list(_pages(pieces))
+    for number, group in enumerate(groups):
+        part = f" (part {number + 1} of {len(groups)})" if len(groups) > 1 else ""
+        name = label + f"-{number + 1}" * bool(number)
+        lines += _float(group, caption + part, name, long)
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: object) -> str:
+    """Any text as LaTeX on one line, its special characters escaped."""
+    plain = strip_control(unicodedata.normalize("NFC", str(text)))
+    return "".join(_LATEX.get(character, character) for character in plain)
+
+
+class _Piece:
+    """Columns that stand side by side, how each is set, and how many lines they take."""
+
+    def __init__(self, block: pd.DataFrame) -> None:
+        self.block = block
+        widths = [_width(block, n) for n in range(block.shape[1])]
+        wrapped = _wrapped(widths, block)
+        room = WIDTH - sum(w for n, w in enumerate(widths) if n not in wrapped)
+        each = max(room / max(len(wrapped), 1) - GAP, NARROWEST)
+        share = int(100 * each / WIDTH) / 100
+        self.columns = "".join(
+            rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+            if n in wrapped
+            else "l" if n == 0 or _is_text(block, n) else "r"
+            for n in range(len(widths))
+        )  # fmt: skip
+        fits = max(int(each / CHARACTER), 1)
+        heights = [
+            max((-(-len(str(row[n])) // fits) for n in wrapped), default=1)
+            for row in block.to_numpy()
+        ]
+        self.lines = sum(heights) + 3
+        self.head = "    " + " & ".join(map(self._heading, range(len(widths)))) + r" \\"
+        self.rows = [_row(row) for row in block.to_numpy()]
+
+    def _heading(self, n: int) -> str:
+        """The column's name, broken over lines where it is longer than what stands below."""
+        parts = _broken(self.block, n)
+        if len(parts) == 1:
+            return escape(parts[0])
+        side = "l" if n == 0 or _is_text(self.block, n) else "r"
+        stacked = r" \\ ".join(map(escape, parts))
+        return rf"\shortstack[{side}]{{{stacked}}}"
+
+
+def _blocks(printed: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The table cut into widths that fit, each beginning with what names its rows."""
+    widths = [_width(printed, n) for n in range(printed.shape[1])]
+    least = [min(w, NARROWEST + GAP) if _is_text(printed, n) else w for n, w in enumerate(widths)]
+    named = _names(printed)
+    keys, start = list(printed.columns[:named]), sum(least[:named])
+    chosen, used = [], start
+    for name, width in zip(printed.columns[named:], least[named:], strict=True):
+        if chosen and used + width > WIDTH:
+            yield printed[[*keys, *chosen]]
+            chosen, used = [], start
+        chosen.append(name)
+        used += width
+    yield printed[[*keys, *chosen]]
+
+
+def _names(printed: pd.DataFrame) -> int:
+    """How many leading columns tell the rows apart: one or two."""
+    return 2 if printed.shape[1] > 2 and printed.iloc[:, 0].duplicated().any() else 1
+
+
+def _wrapped(widths: list[float], block: pd.DataFrame) -> set[int]:
+    """Columns of text to wrap, the widest first, until the block fits."""
+    wrapped: set[int] = set()
+    texts = sorted((n for n in range(len(widths)) if _is_text(block, n)), key=lambda n: -widths[n])
+    for n in texts:
+        narrow = len(wrapped) * (NARROWEST + GAP)
+        if sum(w for m, w in enumerate(widths) if m not in wrapped) + narrow <= WIDTH:
+            break
+        if widths[n] > NARROWEST + GAP:
+            wrapped.add(n)
+    return wrapped
+
+
+def _pages(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces that fit below each other on one page."""
+    group: list[_Piece] = []
+    for piece in pieces:
+        if group and sum(p.lines for p in group) + piece.lines > LENGTH:
+            yield group
+            group = []
+        group.append(piece)
+    yield group
+
+
+def _float(pieces: list[_Piece], caption: str, label: str, long: bool) -> list[str]:
+    told = rf"\caption{{{escape(caption)}}}\label{{tab:{label}}}"
+    if long:
+        return [rf"{{\small{SEP}", *(line for p in pieces for line in _longtable(p, told)), "}"]
+    lines = [r"\begin{table}", f"  {told}", rf"  \centering\small{SEP}"]
+    for number, piece in enumerate(pieces):
+        lines += [r"  \par\medskip"] * bool(number) + [
+            rf"  \begin{{tabular}}{{{piece.columns}}}",
+            r"    \toprule", piece.head, r"    \midrule", *piece.rows, r"    \bottomrule",
+            r"  \end{tabular}",
+        ]  # fmt: skip
+    return [*lines, r"\end{table}"]
+
+
+def _longtable(piece: _Piece, told: str) -> list[str]:
+    head = [r"    \toprule", piece.head, r"    \midrule"]
+    return [
+        rf"\begin{{longtable}}{{{piece.columns}}}",
+        rf"  {told} \\",
+        *head,
+        r"    \endfirsthead",
+        *head,
+        r"    \endhead",
+        r"    \bottomrule",
+        r"    \endfoot",
+        *piece.rows,
+        r"\end{longtable}",
+    ]
+
+
+def _is_text(block: pd.DataFrame, n: int) -> bool:
+    """Whether the column holds words rather than numbers and their intervals."""
+    cells = [str(cell) for cell in block.iloc[:, n]]
+    return any(re.search(r"[^\W\d_]{2,}", cell.replace(" to ", " ")) for cell in cells)
+
+
+def _width(block: pd.DataFrame, n: int) -> float:
+    """Of the column in points, with the gap beside it."""
+    cells = [str(cell) for cell in block.iloc[:, n]]
+    return max(map(_points, [*cells, *_broken(block, n)])) + GAP
+
+
+def _points(text: str) -> float:
+    """About how wide the text is set: Computer Modern at 9 pt."""
+    wide = sum(7.2 for c in text if not c.isalnum() and ord(c) > 0x2000)
+    capitals = sum(6.5 for c in text if c.isupper())
+    small = sum(4.65 for c in text if c.islower() or c.isdigit())
+    return wide + capitals + small + sum(3.2 for c in text if not c.isalnum() and ord(c) <= 0x2000)
+
+
+def _broken(block: pd.DataFrame, n: int) -> list[str]:
+    """A heading over as many lines as make it no wider than the cells, but for whole words."""
+    longest = max((len(str(cell)) for cell in block.iloc[:, n]), default=0)
+    name = strip_control(str(block.columns[n]))
+    return textwrap.wrap(name, max(longest, 10), break_long_words=False) or [""]
+
+
+def _row(cells: object) -> str:
+    return "    " + " & ".join(map(escape, cells)) + r" \\"  # type: ignore[call-overload]
+
+
+def _western(text: str) -> bool:
+    """Whether pdfLaTeX knows every character: Latin letters, and those replaced above."""
+    return all(ord(c) < 0x180 or c in _LATEX for c in strip_control(text))

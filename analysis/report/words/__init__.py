@@ -1,0 +1,1 @@
+"""The report's sentences and the way it prints numbers and names."""

@@ -1,0 +1,1 @@
+"""Ballots to scores with intervals: Elo, ties and sides, curves, comparisons, leaderboards."""

@@ -1,0 +1,235 @@
+"""Elo scores by the paper's objective, and plain answers where the votes can't give one.
+
+Nichol et al. 2021, appendix A.1, minimise
+
+    L(σ) = −Σ_ij A_ij log P(i beats j),   P(i beats j) = 1 / (1 + 10^((σ_j − σ_i) / 400)),
+
+with A_ij the times i beat j, ties half each, and σ of mean zero. The paper prints σ_i − σ_j in
+the exponent, which taken literally ranks losers first; docs/decisions/elo-sign-and-scale.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from analysis.ballots.win_matrix import one_group, reachable, strong_groups
+from analysis.errors import AnalysisError
+
+ELO_PER_NAT = 400 / np.log(10)
+"""Elo points in one unit of log-odds: 173.7."""
+
+_CACHED = 1 << 16  # counts fitted together, so that what is made of them stays in the cache
+
+
+@dataclass(frozen=True)
+class EloFit:
+    """Scores of K arms, and where the votes leave them without one.
+
+    Attributes:
+        arms: K names.
+        scores: (K,) float64 in Elo points, mean zero within each group of several arms; +inf for
+            an arm that only won, −inf for one that only lost, NaN where not even that is known.
+        groups: (K,) int64; only arms of one group have finite differences.
+        reasons: K sentences, empty where the score is finite.
+        notes: how the groups relate, one sentence each; empty when all arms share one group.
+        wins: (K, K) float64, the counts fitted.
+    """
+
+    arms: tuple[str, ...]
+    scores: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    wins: NDArray[np.float64]
+
+    @property
+    def comparisons(self) -> NDArray[np.float64]:
+        """(K, K) votes between each two arms."""
+        return self.wins + self.wins.T
+
+    def differences(self) -> NDArray[np.float64]:
+        """(K, K) σ_i − σ_j: ±inf where wins lead one way only, NaN where no chain links the two."""
+        finite = np.where(np.isfinite(self.scores), self.scores, 0.0)
+        gaps = finite[:, None] - finite[None, :]
+        apart = self.groups[:, None] != self.groups[None, :]
+        down = reachable(self.wins)
+        gaps[apart] = np.nan
+        gaps[apart & down] = np.inf
+        gaps[apart & down.T] = -np.inf
+        return gaps
+
+    def win_probabilities(self) -> NDArray[np.float64]:
+        """(K, K) P(i beats j) on a vote without ties; NaN where the two can't be compared."""
+        return win_probability(self.differences())
+
+
+def win_probability(difference: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """P(winning) = 1 / (1 + 10^(−difference / 400)), elementwise; difference in Elo points."""
+    return expit(np.asarray(difference, np.float64) / ELO_PER_NAT)
+
+
+def with_prior(wins: NDArray[np.float64], votes: float) -> NDArray[np.float64]:
+    """The counts, and for each arm `votes` comparisons more, all tied, spread over the others.
+
+    Pseudo-comparisons are the conjugate prior of the Bradley–Terry model (Davidson & Solomon
+    1973, doi:10.1093/biomet/60.3.477). They link all arms and keep every score finite; one vote
+    an arm pulls an arm of 100 votes by about 1%.
+
+    Args:
+        wins: (K, K) counts.
+        votes: ≥ 0.
+    """
+    K = len(wins)
+    each = votes / (2 * max(K - 1, 1))
+    return wins + each * (1 - np.eye(K))
+
+
+def fit_elo(
+    wins: NDArray[np.float64], arms: Sequence[str] | None = None, prior: float = 0.0
+) -> EloFit:
+    """Minimise the paper's loss, each group of arms that the votes link on a scale of its own.
+
+    Arms of different groups are only ordered (one always beat the other, directly or through
+    others) or not comparable at all; their votes don't move scores within a group, exactly as in
+    the limit of the loss.
+
+    Args:
+        wins: (K, K) counts, entry (i, j) how often i beat j; finite, ≥ 0, zero diagonal.
+        arms: K names; `0`, `1`, … by default.
+        prior: tied votes each arm is taken to have had beforehand (`with_prior`), for small
+            studies; 0, the default, is the paper's objective. The fit's `wins` hold them too.
+
+    Raises:
+        AnalysisError: `wins` is not such a matrix, or `prior` is negative.
+    """
+    wins = np.asarray(wins, np.float64)
+    names = tuple(arms) if arms is not None else tuple(map(str, range(len(wins))))
+    _check_counts(wins, len(names))
+    if not 0 <= prior < np.inf:
+        raise AnalysisError(f"prior: expected a number of votes ≥ 0, found {prior}.")
+    if prior:
+        wins = with_prior(wins, prior)
+    groups = strong_groups(wins)
+    scores = np.full(len(wins), np.nan)
+    reasons = [""] * len(wins)
+    for group in range(groups.max(initial=-1) + 1):
+        members = np.flatnonzero(groups == group)
+        if len(members) > 1:
+            scores[members] = fit_batch(wins[None, members][:, :, members])[0]
+        else:
+            (i,) = members
+            scores[i], reasons[i] = _unbounded(wins[i].sum(), wins[:, i].sum())
+    return EloFit(names, scores, groups, tuple(reasons), _group_notes(wins, groups, names), wins)
+
+
+def fit_batch(
+    wins: NDArray[np.float64], start: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Mean-zero Elo scores of many win matrices at once; NaN rows where no finite fit exists.
+
+    Newton's method with the step ln(1 + d)/d, d the largest change of a difference: the loss is
+    generalised self-concordant, so each such step lowers it and the last ones are full steps
+    (Sun & Tran-Dinh 2019, doi:10.1007/s10107-018-1282-4).
+
+    Args:
+        wins: (R, K, K) counts.
+        start: (K,) scores to begin at, where they are known about; zeros by default.
+
+    Returns:
+        (R, K) float64.
+    """
+    R, K, _ = wins.shape
+    scores = np.full((R, K), np.nan)
+    begin = np.zeros(K) if start is None else start / ELO_PER_NAT
+    finite = np.flatnonzero(one_group(wins))
+    together = max(1, _CACHED // (K * K))
+    for first in range(0, len(finite), together):
+        rows = finite[first : first + together]
+        scores[rows] = _newton(wins[rows], begin) * ELO_PER_NAT
+    return scores
+
+
+def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, K) minimisers in log-odds for (R, K, K) counts known to have one."""
+    R, K, _ = wins.shape
+    counts = wins + wins.transpose(0, 2, 1)
+    won = wins.sum(axis=2)
+    theta = np.tile(start, (R, 1))
+    diagonal = np.arange(K)
+    for _ in range(200):
+        p = expit(theta[:, :, None] - theta[:, None, :])
+        expected = counts * p
+        gradient = won - expected.sum(axis=2)
+        hessian = -expected * (1 - p)
+        curvature = -hessian.sum(axis=2)
+        hessian[:, diagonal, diagonal] = curvature
+        # The loss is flat along (1, …, 1); this term keeps the mean where it is.
+        hessian += curvature.mean(axis=1)[:, None, None] / K
+        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+        largest = np.ptp(step, axis=1)
+        theta += step * (np.log1p(largest) / np.maximum(largest, 1e-300))[:, None]
+        if largest.max(initial=0.0) < 1e-9:
+            return theta - theta.mean(axis=1, keepdims=True)
+    raise AnalysisError(  # unreachable for counts that pass `one_group`, but never a silent number
+        "The Elo fit did not settle in 200 steps: the counts are too lopsided for float64. "
+        "Leave out arms that win or lose nearly every vote."
+    )
+
+
+def _check_counts(wins: NDArray[np.float64], arms: int) -> None:
+    if wins.ndim != 2 or wins.shape != (arms, arms):
+        raise AnalysisError(
+            f"Expected a square matrix of wins for {arms} arms, found shape {wins.shape}."
+        )
+    if not np.isfinite(wins).all() or (wins < 0).any() or np.diagonal(wins).any():
+        raise AnalysisError(
+            "Expected finite counts of wins, none negative and none of an arm against itself."
+        )
+
+
+def _unbounded(won: float, lost: float) -> tuple[float, str]:
+    """Score and reason of an arm that no chain of wins leads back to."""
+    if won == lost == 0:
+        return np.nan, "no votes"
+    if lost == 0:
+        return np.inf, f"won {_all_of(won)}: its score has no upper bound"
+    if won == 0:
+        return -np.inf, f"lost {_all_of(lost)}: its score has no lower bound"
+    return np.nan, (
+        "always beat the arms below it and always lost to those above: its distance to them has "
+        "no bound"
+    )
+
+
+def _all_of(comparisons: float) -> str:
+    return "its only comparison" if comparisons == 1 else f"all of its {comparisons:g} comparisons"
+
+
+def _group_notes(
+    wins: NDArray[np.float64], groups: NDArray[np.int64], arms: tuple[str, ...]
+) -> tuple[str, ...]:
+    """How each two groups with several arms relate; single arms have their own reasons."""
+    several = [g for g in range(groups.max(initial=-1) + 1) if (groups == g).sum() > 1]
+    reach = reachable(wins)
+    named = {g: ", ".join(arms[i] for i in np.flatnonzero(groups == g)) for g in several}
+    notes = []
+    for a, first in enumerate(several):
+        for second in several[a + 1 :]:
+            i, j = int(np.argmax(groups == first)), int(np.argmax(groups == second))
+            if reach[i, j] or reach[j, i]:
+                above, below = (first, second) if reach[i, j] else (second, first)
+                notes.append(
+                    f"{named[above]} never lost, directly or through others, to {named[below]}: "
+                    "scored apart, the distance between the two groups has no bound."
+                )
+            else:
+                notes.append(
+                    f"No chain of wins links {named[first]} with {named[second]}: scored apart, "
+                    "their scores can't be compared."
+                )
+    return tuple(notes)

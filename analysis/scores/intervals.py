@@ -1,0 +1,319 @@
+"""Intervals that hold when raters differ and prompts repeat.
+
+`sandwich` clusters votes by rater, and by prompt too where prompts repeat
+(`analysis.scores.covariance`):
+
+- the variance by rater and prompt is rater + prompt − both (Cameron, Gelbach & Miller 2011), never
+  below the mean of the two one-way variances. The true one can't be below that, its estimate can;
+- the quantile is t's with G* − 1 degrees of freedom, G* the effective number of clusters behind
+  the contrast, the smaller of the two.
+
+`analysis.scores.bootstrap` resamples raters instead. docs/statistics.md has the simulations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from analysis.ballots.votes import Ballot
+
+from .covariance import Column, Concentration, Linearised
+from .elo import ELO_PER_NAT, EloFit, win_probability
+
+Clustering = Literal["auto", "two-way", "rater", "vote"]
+
+ROUNDING = 1e-9
+"""A half-width below this is nothing but rounding errors."""
+
+NO_VARIATION = "raters show no variation to estimate it from"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval; both ends NaN, with a reason, where none can be given.
+
+    Attributes:
+        low: lower end.
+        high: upper end.
+        level: the share of such intervals meant to hold the true value.
+        reason: why there is none; empty when there is.
+    """
+
+    low: float
+    high: float
+    level: float = 0.95
+    reason: str = ""
+
+    @classmethod
+    def undefined(cls, reason: str, level: float = 0.95) -> Interval:
+        """No interval, and why."""
+        return cls(float("nan"), float("nan"), level, reason)
+
+
+class EloIntervals(Protocol):
+    """What both methods give: intervals of scores and of differences, in Elo points."""
+
+    @property
+    def method(self) -> str:
+        """How they were made, in words."""
+        ...
+
+    def score(self, arm: int) -> Interval:
+        """Of the arm's score, on its group's mean-zero scale."""
+        ...
+
+    def difference(self, arm: int, against: int) -> Interval:
+        """Of σ_arm − σ_against."""
+        ...
+
+
+def probability_interval(difference: Interval) -> Interval:
+    """The interval of P(winning) that belongs to one of a difference in Elo points."""
+    low, high = win_probability(np.array([difference.low, difference.high]))
+    return Interval(float(low), float(high), difference.level, difference.reason)
+
+
+@dataclass(frozen=True)
+class RobustCovariance:
+    """Covariance of P parameters, clustered one way or two.
+
+    Attributes:
+        covariances: (1, P, P) of one clustering, or (3, P, P): rater, prompt, both at once.
+        concentrations: of each clustering (not of both at once).
+        method: how votes were clustered, in words.
+        reason: why there is none; empty when there is.
+    """
+
+    covariances: NDArray[np.float64]
+    concentrations: tuple[Concentration, ...]
+    method: str
+    reason: str = ""
+
+    def variance(self, contrast: NDArray[np.float64]) -> float:
+        """Of Σ_p contrast_p · parameter_p."""
+        return float(self.matrix(contrast[None])[0, 0])
+
+    def matrix(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean."""
+        each = contrasts @ self.covariances @ contrasts.T
+        if len(each) == 1:
+            return each[0]
+        mean = (each[0] + each[1]) / 2
+        excess = mean - each[2]  # rater + prompt − both, over the mean of rater and prompt
+        if len(contrasts) == 1:
+            return mean + np.maximum(excess, 0.0)
+        values, vectors = np.linalg.eigh((excess + excess.T) / 2)
+        return mean + (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+    def df(self, contrast: NDArray[np.float64]) -> float:
+        """Degrees of freedom of the contrast's t: G* − 1, the smaller where there are two."""
+        return min(c.effective_clusters(contrast) for c in self.concentrations) - 1
+
+    def interval(self, value: float, contrast: NDArray[np.float64], level: float) -> Interval:
+        """Of a contrast whose estimate is `value`."""
+        if self.reason:
+            return Interval.undefined(self.reason, level)
+        df = self.df(contrast)
+        if df < 0.5:
+            return Interval.undefined(
+                "nearly all its votes come from one rater or prompt: nothing shows how they differ",
+                level,
+            )
+        half = float(stdtrit(df, (1 + level) / 2) * np.sqrt(self.variance(contrast)))
+        if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
+            return Interval.undefined(NO_VARIATION, level)
+        return Interval(value - half, value + half, level)
+
+
+def robust_covariance(
+    at: Linearised, ballot: Ballot, clustering: Clustering, votes: NDArray[np.int64] | None = None
+) -> RobustCovariance:
+    """Clusters of a ballot's votes brought to a linearised fit.
+
+    Args:
+        at: of the ballot's votes, or of those in `votes`.
+        ballot: gives raters and prompts.
+        clustering: as for `sandwich`.
+        votes: indices of the ballot's votes that `at` holds; None for all.
+    """
+    chosen = slice(None) if votes is None else votes
+    raters, prompts = ballot.rater, ballot.prompt
+    several = prompts is not None and ballot.votes > 0 and int(prompts.max()) > 0
+    if clustering == "auto":
+        clustering = "two-way" if several else "rater"
+    nothing = np.zeros((1, len(at.bread), len(at.bread)))
+    if clustering == "vote" and at.residual.shape[1] > 1:
+        covariance, spread = at.independent()
+        return RobustCovariance(covariance[None], (spread,), "votes taken as independent")
+    clusters, method = [raters], "clustered by rater"
+    if clustering == "two-way":
+        method = "clustered by rater and prompt"
+        if prompts is None or not several:
+            reason = "two-way clustering needs votes on two or more prompts with ids"
+            return RobustCovariance(nothing, (), method, reason)
+        clusters = [raters, prompts]
+    counts = [int(c.max(initial=-1)) + 1 for c in clusters]
+    if min(counts) < 2:
+        one = {0: "no votes", 1: "one rater: nothing shows how much raters differ"}[min(counts)]
+        return RobustCovariance(nothing, (), method, one)
+    found = [at.covariance(c[chosen], n) for c, n in zip(clusters, counts, strict=True)]
+    covariances = [covariance for covariance, _ in found]
+    if clustering == "two-way":
+        both = (clusters[0][chosen], clusters[1][chosen])
+        covariances.append(at.crossed(*both, (counts[0], counts[1])))
+    return RobustCovariance(np.stack(covariances), tuple(c for _, c in found), method)
+
+
+@dataclass(frozen=True)
+class Sandwich:
+    """Cluster-robust intervals of one Elo fit.
+
+    Attributes:
+        fit: the scores.
+        covariance: of the scores, Elo points²; mean zero within each group.
+        level: confidence level.
+    """
+
+    fit: EloFit
+    covariance: RobustCovariance
+    level: float
+
+    @property
+    def method(self) -> str:
+        """How votes were clustered, in words."""
+        return self.covariance.method
+
+    @property
+    def reason(self) -> str:
+        """Why there are no intervals; empty when there are."""
+        return self.covariance.reason
+
+    @property
+    def df(self) -> int:
+        """The fewest degrees of freedom behind any arm's interval, rounded down; 0 without one."""
+        if self.reason:
+            return 0
+        scored = np.flatnonzero(np.isfinite(self.fit.scores))
+        each = [self.covariance.df(np.eye(len(self.fit.arms))[arm]) for arm in scored]
+        return int(min(each, default=0.0))
+
+    def score(self, arm: int) -> Interval:
+        """Of the arm's score, on its group's mean-zero scale."""
+        if self.fit.reasons[arm]:
+            return Interval.undefined(self.fit.reasons[arm], self.level)
+        return self.contrast(np.eye(len(self.fit.arms))[arm])
+
+    def difference(self, arm: int, against: int) -> Interval:
+        """Of σ_arm − σ_against."""
+        if arm == against:
+            return Interval(0.0, 0.0, self.level)
+        if reason := no_difference(self.fit, arm, against):
+            return Interval.undefined(reason, self.level)
+        return self.contrast(difference_contrast(len(self.fit.arms), arm, against))
+
+    def contrast(self, weights: NDArray[np.float64]) -> Interval:
+        """Of Σ weights_i σ_i, (K,) weights that are zero for arms without a finite score."""
+        finite = np.where(np.isfinite(self.fit.scores), self.fit.scores, 0.0)
+        return self.covariance.interval(float(weights @ finite), weights, self.level)
+
+
+def difference_contrast(arms: int, arm: int, against: int) -> NDArray[np.float64]:
+    """(K,) weights of σ_arm − σ_against."""
+    weights = np.zeros(arms)
+    weights[arm], weights[against] = 1.0, -1.0
+    return weights
+
+
+def no_difference(fit: EloFit, arm: int, against: int) -> str:
+    """Why two arms have no finite difference; empty where they have."""
+    if fit.groups[arm] == fit.groups[against]:
+        return ""
+    return (
+        fit.reasons[arm]
+        or fit.reasons[against]
+        or "no chain of wins and losses links the two arms in both directions"
+    )
+
+
+def sandwich(
+    fit: EloFit, ballot: Ballot, clustering: Clustering = "auto", level: float = 0.95
+) -> Sandwich:
+    """Cluster-robust intervals for a fit of this ballot.
+
+    Args:
+        fit: `fit_elo(win_matrix(ballot), ballot.arms)`, with or without a prior.
+        ballot: the votes it was made of.
+        clustering: `rater`; `two-way` by rater and prompt; `auto` two-way where two or more
+            prompts have ids, else by rater; `vote` treats votes as independent (for comparison:
+            too narrow whenever raters differ).
+        level: confidence level, between 0 and 1.
+    """
+    gaps = fit.differences()
+    kept = _within_groups(fit, ballot)
+    chosen = slice(None) if kept is None else kept
+    left, right = ballot.left[chosen], ballot.right[chosen]
+    p = win_probability(np.where(np.isfinite(gaps), gaps, 0.0))
+    cell = left * len(p) + right
+    at = Linearised(
+        (Column(left), Column(right, -1.0)),
+        (ballot.left_wins[chosen] - p.ravel().take(cell))[None],
+        (p * (1 - p)).ravel().take(cell)[None, None],
+        inverse_information(fit),
+        ELO_PER_NAT,
+    )
+    return Sandwich(fit, robust_covariance(at, ballot, clustering, kept), level)
+
+
+def _within_groups(fit: EloFit, ballot: Ballot) -> NDArray[np.int64] | None:
+    """Votes between arms of one group, None for all; others don't move finite scores."""
+    if (fit.groups == fit.groups[:1]).all():
+        return None
+    return np.flatnonzero(fit.groups[ballot.left] == fit.groups[ballot.right])
+
+
+def inverse_information(fit: EloFit) -> NDArray[np.float64]:
+    """(K, K) pseudo-inverse of the loss's Hessian (log-odds), groups apart, mean zero in each."""
+    together = fit.groups[:, None] == fit.groups[None, :]
+    p = win_probability(np.where(together, fit.differences(), 0.0))
+    laplacian = np.where(together, -fit.comparisons * p * (1 - p), 0.0)
+    np.fill_diagonal(laplacian, 0.0)
+    np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
+    inverse = np.zeros_like(laplacian)
+    for group in range(fit.groups.max(initial=-1) + 1):
+        members = np.flatnonzero(fit.groups == group)
+        if len(members) > 1:
+            # Flat along (1, …, 1): raised there for the inverse, and lowered again.
+            own, flat = np.ix_(members, members), np.full((len(members),) * 2, 1 / len(members))
+            height = np.trace(laplacian[own]) / len(members)
+            inverse[own] = np.linalg.inv(laplacian[own] + height * flat) - flat / height
+    return inverse
+
+
+def clustered_mean(
+    values: NDArray[np.float64], clusters: NDArray[np.int64], level: float = 0.95
+) -> Interval:
+    """The interval of a mean of (N,) values whose clusters, (N,) codes, share something.
+
+    The cluster jackknife with t(G* − 1), like `sandwich`.
+    """
+    if not len(values):
+        return Interval.undefined("no votes", level)
+    sizes = np.bincount(clusters).astype(np.float64)
+    sizes, used = sizes[sizes > 0], sizes > 0
+    G = len(sizes)
+    if G < 2:
+        return Interval.undefined("one rater: nothing shows how much raters differ", level)
+    mean = float(values.mean())
+    sums = np.bincount(clusters, values - mean)[used]
+    pulls = sums / (len(values) - sizes)  # how far leaving the cluster out moves the mean
+    error = np.sqrt((G - 1) / G * (pulls**2).sum())
+    if not error > ROUNDING:
+        return Interval.undefined("no variation to estimate it from", level)
+    df = max(sizes.sum() ** 2 / (sizes**2).sum() - 1, 0.5)
+    half = float(stdtrit(df, (1 + level) / 2) * error)
+    return Interval(mean - half, mean + half, level)

@@ -1,0 +1,1 @@
+"""Single pictures on request: sampled, inpainted, edited."""

@@ -1,0 +1,1 @@
+"""One pass over images for all extractors, and the cache of what it gave."""

@@ -1,0 +1,1 @@
+"""Reading and writing files: images, TOML, tables, run folders, downloads."""

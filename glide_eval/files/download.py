@@ -1,0 +1,272 @@
+"""One large file over HTTP, into place only when it is whole; goes on where it stopped.
+
+While it comes in, `NAME.part` holds the bytes and `NAME.part.json` says of which version of which
+URL they are. A killed or cut download resumes by an HTTP range of that version; where the server
+has another version by now, or ignores ranges, it starts anew. The finished file is recorded in the
+folder's `weights.json`, then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import http.client
+import json
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from tqdm import tqdm
+
+from generator.weight_files import Record, read_records, sha256, write_record
+from glide_eval.errors import DownloadError, StorageError
+
+CHUNK = 1 << 20  # bytes
+TIMEOUT = 30.0  # seconds without a byte
+ATTEMPTS = 5  # in a row that bring nothing
+BACKOFF = 2.0  # seconds before the second of them; doubles
+_BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What a partial file is part of.
+
+    Attributes:
+        url: where from.
+        validator: the server's ETag or date of that version; None if it gives none.
+        size: bytes of the whole; None if the server doesn't say.
+    """
+
+    url: str
+    validator: str | None
+    size: int | None
+
+
+def download(
+    url: str,
+    path: Path,
+    expected_sha256: str | None = None,
+    wait: Callable[[float], None] = time.sleep,
+) -> Record:
+    """Bring a file to disk, or the rest of it.
+
+    Args:
+        url: http or https.
+        path: where the whole file goes; its folder is made.
+        expected_sha256: hex digest, where it is known; else the one recorded at an earlier download
+            of this file, if any.
+        wait: sleeps between attempts.
+
+    Returns:
+        What was recorded of the file.
+
+    Raises:
+        DownloadError: no network, the server refuses, or what came is not the expected file.
+        StorageError: the disk is full or can't be written to; what came so far is kept.
+    """
+    part = path.with_name(path.name + ".part")
+    with _held(part) as file:
+        known = _read_note(part)
+        if not (known and known.url == url and known.size == file.tell()):  # killed at the very end
+            _receive(url, file, part, wait)
+            os.fsync(file.fileno())
+        digest, size = sha256(part), part.stat().st_size
+        earlier = read_records(path.parent).get(path.name)
+        expected = expected_sha256 or (earlier.sha256 if earlier else digest)
+        if digest != expected:
+            _forget(part)
+            raise DownloadError(
+                f"{url} is not the file it should be: expected sha256 {expected[:12]}…, found "
+                f"{digest[:12]}… in {size:,} bytes, which were deleted. Try again later"
+                + ("." if expected_sha256 else _accept(path))
+            )
+        record = Record(digest, size, url)
+        write_record(path.parent, path.name, record)
+        part.replace(path)
+        _note(part).unlink(missing_ok=True)
+    return record
+
+
+def _accept(path: Path) -> str:
+    return (
+        f"; if the publisher replaced it, delete {path.parent / 'weights.json'}, which remembers "
+        "the first download."
+    )
+
+
+def _receive(url: str, file: BinaryIO, part: Path, wait: Callable[[float], None]) -> None:
+    """Append to the part until it is whole, through as many connections as it takes."""
+    with tqdm(desc=part.stem, unit="B", unit_scale=True, unit_divisor=1000, disable=None) as bar:
+        fruitless = 0
+        while True:
+            before = file.tell()
+            try:
+                with _opened(url, file, part) as (response, version):
+                    bar.total, bar.n = version.size, file.tell()
+                    bar.refresh()
+                    _copy(response, file, part, bar)
+                if version.size is None or file.tell() == version.size:
+                    return
+                trouble = f"the connection ended after {file.tell():,} of {version.size:,} bytes"
+            except _BROKEN as error:
+                trouble = _refusal(url, error)
+            fruitless = 0 if file.tell() > before else fruitless + 1
+            if fruitless == ATTEMPTS:
+                kept = f"{file.tell():,} bytes are kept in {part}. " if file.tell() else ""
+                raise DownloadError(
+                    f"{url} can't be fetched: {trouble}, and {ATTEMPTS} attempts brought nothing "
+                    f"more. {kept}Check the network and run the same command again."
+                )
+            wait(min(BACKOFF * 2 ** (fruitless - 1), 30.0) if fruitless else 0.0)
+
+
+@contextlib.contextmanager
+def _opened(
+    url: str, file: BinaryIO, part: Path
+) -> Iterator[tuple[http.client.HTTPResponse, _Version]]:
+    """A response whose body goes on where the file ends; the file is emptied if it has to be."""
+    have, known = file.tell(), _read_note(part)
+    headers = {"Accept-Encoding": "identity", "User-Agent": "glide-eval"}
+    if have and known and known.url == url and known.validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": known.validator}
+    try:
+        response = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=TIMEOUT
+        )
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != 416:
+            raise
+        _empty(file)  # there are no such bytes: what we hold is of something else
+        raise ConnectionError("the server has fewer bytes than were received") from error
+    with response:
+        version = _version(url, response)
+        if response.status == 206 and _range_start(response) == have and known == version:
+            yield response, version
+            return
+        if response.status == 206:  # not the bytes that were asked for
+            _empty(file)
+            raise ConnectionError("the server sent another part of the file than was asked for")
+        _empty(file)
+        _must_fit(part, version)
+        _note(part).write_text(json.dumps(asdict(version)), encoding="utf-8")
+        yield response, version
+
+
+def _version(url: str, response: http.client.HTTPResponse) -> _Version:
+    """Which version of the file a response is about."""
+    tag = response.headers.get("ETag")
+    strong = tag if tag and not tag.startswith("W/") else None
+    length = response.headers.get("Content-Length")
+    whole = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
+    size = int(whole[1]) if whole else int(length) if length and length.isdigit() else None
+    if size is None and response.status == 200 and not response.chunked:
+        raise DownloadError(
+            f"{url}: the server does not say how long the file is, so nobody could tell a whole "
+            "one from half of it. Fetch it by other means and put it into the folder by hand."
+        )
+    return _Version(url, strong or response.headers.get("Last-Modified"), size)
+
+
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, part: Path, bar: tqdm) -> None:
+    while chunk := response.read(CHUNK):
+        rest = memoryview(chunk)
+        try:
+            while rest:  # a disk that fills up takes a piece, then fails
+                rest = rest[file.write(rest) :]
+        except OSError as error:
+            raise _unwritable(part, error) from error
+        bar.update(len(chunk))
+
+
+def _refusal(url: str, error: Exception) -> str:
+    """What went wrong, for the last line of many attempts; some answers are final at once."""
+    if isinstance(error, urllib.error.HTTPError):
+        if error.code < 500 and error.code not in (408, 429):
+            raise DownloadError(
+                f"{url} can't be fetched: the server answered {error.code} {error.reason}, "
+                "expected the file. It may have moved, or a proxy stands between; try the address "
+                "in a browser."
+            ) from error
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"no connection ({error.reason})"
+    return f"the connection broke ({error or type(error).__name__})"
+
+
+def _range_start(response: http.client.HTTPResponse) -> int | None:
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
+
+
+@contextlib.contextmanager
+def _held(part: Path) -> Iterator[BinaryIO]:
+    """The partial file, open at its end, ours alone until the block (or the process) ends."""
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        file = part.open("ab", buffering=0)
+    except OSError as error:
+        raise _unwritable(part, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DownloadError(
+                f"{part}: another process is downloading this file now. Wait for it."
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        file.seek(0, os.SEEK_END)
+        try:
+            yield file
+        finally:
+            if file.tell() == 0:
+                _forget(part)
+
+
+def _must_fit(part: Path, version: _Version) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if version.size and free < version.size:
+        raise StorageError(
+            f"{part.parent} has too little room: expected {version.size:,} bytes for {part.stem}, "
+            f"found {free:,} free. Make room, or set GLIDE_EVAL_WEIGHTS to a folder elsewhere."
+        )
+
+
+def _unwritable(part: Path, error: OSError) -> StorageError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError(
+        f"{part} can't be written: {'the disk is full' if full else error.strerror}. "
+        f"{'Make room and run the same command again' if full else 'Check the folder'}, or set "
+        "GLIDE_EVAL_WEIGHTS to a folder elsewhere."
+    )
+
+
+def _empty(file: BinaryIO) -> None:
+    file.truncate(0)
+    file.seek(0)
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _read_note(part: Path) -> _Version | None:
+    try:
+        return _Version(**json.loads(_note(part).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

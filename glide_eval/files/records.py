@@ -1,0 +1,122 @@
+"""The records every part of the toolkit shares; plain data, no torch, no pandas.
+
+A *prompt* is a caption with a stable id; an *arm* one way of making images; a *sample* one image:
+(arm, prompt, replica). DESIGN §2 fixes these words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from glide_eval.errors import RunError
+
+Strategy = Literal["unguided", "classifier_free", "clip", "classifier", "imported"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A caption with a stable id.
+
+    Attributes:
+        id: letters, digits, `_` and `.`; unique in a run, stable across runs (`p0007`).
+        caption: the text given to the generator and to caption-based metrics.
+    """
+
+    id: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way of making images, as a report needs to know it.
+
+    Attributes:
+        name: unique in a run, safe as a folder name (`cfg-3`).
+        strategy: the guidance strategy; `imported` for a folder of images.
+        scale: guidance scale; None when unguided or imported.
+        label: what tables and figures print (`Classifier-free, s = 3`).
+        sampler: such as `ddpm` or `dpm++2m`; None when imported.
+        steps: base model's denoising steps, a count or a respacing string; None when imported.
+        reranked_by: the CLIP that chose its images among candidates; None if nobody did.
+        degraded_by: what made its images worse in the end (`blur 1.5`); None if nothing did.
+    """
+
+    name: str
+    strategy: Strategy
+    scale: float | None
+    label: str
+    sampler: str | None = None
+    steps: int | str | None = None
+    reranked_by: str | None = None
+    degraded_by: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arm as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The arm that `to_dict` wrote."""
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a run: a line of `manifest.jsonl`.
+
+    Attributes:
+        arm: the arm's name.
+        prompt_id: the prompt's id.
+        caption: the prompt's caption, repeated so the manifest stands alone.
+        replica: 0, 1, … when a prompt is drawn several times.
+        seed: the sample's own noise seed, equal in every arm for one (prompt, replica);
+            None if imported. In a reranked arm, that of the candidate that was kept.
+        path: PNG file, relative to the run folder, with forward slashes.
+        sha256: of the file's bytes, hex.
+        seconds: this sample's share of its batch's wall time. Not part of a sample's identity.
+        candidate_scores: in a reranked arm, every candidate's score; the first highest was kept.
+            Left out of the manifest's line elsewhere.
+    """
+
+    arm: str
+    prompt_id: str
+    caption: str
+    replica: int
+    seed: int | None
+    path: str
+    sha256: str
+    seconds: float
+    candidate_scores: tuple[float, ...] | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """(arm, prompt_id, replica): unique in a run."""
+        return (self.arm, self.prompt_id, self.replica)
+
+    def to_json(self) -> str:
+        """One manifest line, without the newline."""
+        values = dataclasses.asdict(self)
+        if self.candidate_scores is None:
+            del values["candidate_scores"]
+        return json.dumps(values, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str, where: str = "manifest.jsonl") -> Self:
+        """The sample of one manifest line.
+
+        Raises:
+            RunError: the line is not a sample; `where` is named in the message.
+        """
+        try:
+            values = json.loads(line)
+            if "candidate_scores" in values:
+                values["candidate_scores"] = tuple(values["candidate_scores"])
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise RunError(
+                f"{where}: expected one sample a line, found {line[:80]!r} ({error}). "
+                "The manifest was edited or cut; run the sweep again to rebuild it."
+            ) from error

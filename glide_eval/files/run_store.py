@@ -1,0 +1,173 @@
+"""A run folder on disk (DESIGN §4): where things lie, and writes that can't be seen half done."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glide_eval.errors import RunError, StorageError
+
+from .records import Arm, Sample
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and plain readers of one run; holds no state of its own."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path | str) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            RunError: there is no run at `root`.
+        """
+        run = cls(Path(root))
+        if not run.provenance_path.is_file():
+            raise RunError(
+                f"{run.root} is not a run folder: expected a run.json in it. "
+                "Make one with `glide-eval sweep CONFIG.toml --out DIR`, or name another folder."
+            )
+        return run
+
+    @property
+    def config_path(self) -> Path:
+        """The sweep file as it ran."""
+        return self.root / "sweep.toml"
+
+    @property
+    def provenance_path(self) -> Path:
+        """`run.json`: versions, seeds, weights, arms, command line."""
+        return self.root / "run.json"
+
+    @property
+    def manifest_path(self) -> Path:
+        """`manifest.jsonl`: one sample a line."""
+        return self.root / "manifest.jsonl"
+
+    @property
+    def samples_dir(self) -> Path:
+        """`samples/<arm>/<prompt>-<replica>.png`."""
+        return self.root / "samples"
+
+    @property
+    def features_dir(self) -> Path:
+        """`features/<extractor>/<arm>.npz`."""
+        return self.root / "features"
+
+    @property
+    def metrics_path(self) -> Path:
+        """`metrics.csv`: arm, metric, value, ci_low, ci_high, n, extractor, note."""
+        return self.root / "metrics.csv"
+
+    @property
+    def scores_path(self) -> Path:
+        """`scores.csv`: arm, prompt_id, replica, metric, value: metrics that exist per sample."""
+        return self.root / "scores.csv"
+
+    @property
+    def study_path(self) -> Path:
+        """The study's SQLite database, unless its owner chose another."""
+        return self.root / "study.db"
+
+    @property
+    def votes_path(self) -> Path:
+        """`votes.csv`: exported votes."""
+        return self.root / "votes.csv"
+
+    @property
+    def report_dir(self) -> Path:
+        """`report/index.html` and its figures and tables."""
+        return self.root / "report"
+
+    def sample_path(self, arm: str, prompt_id: str, replica: int) -> Path:
+        """Where a sample's PNG lies."""
+        return self.samples_dir / arm / f"{prompt_id}-{replica}.png"
+
+    def provenance(self) -> dict[str, Any]:
+        """The whole of `run.json`.
+
+        Raises:
+            RunError: it is missing or not JSON.
+        """
+        try:
+            return json.loads(self.provenance_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{self.provenance_path}: expected the JSON a sweep writes, found none ({error}). "
+                "Run the sweep again with the same command; samples already made are kept."
+            ) from error
+
+    def arms(self) -> list[Arm]:
+        """The run's arms, in the order of its config."""
+        return [Arm.from_dict(values) for values in self.provenance()["arms"]]
+
+    def samples(self) -> list[Sample]:
+        """Every sample in the manifest, in its order.
+
+        Raises:
+            RunError: no manifest, or a line that is not a sample.
+        """
+        if not self.manifest_path.is_file():
+            raise RunError(
+                f"{self.manifest_path} is missing: the sweep has not finished. "
+                "Run it again with the same command to resume."
+            )
+        with self.manifest_path.open(encoding="utf-8") as lines:
+            return [
+                Sample.from_json(line, f"{self.manifest_path}:{number}")
+                for number, line in enumerate(lines, 1)
+                if line.strip()
+            ]
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed onto it when the block succeeds.
+
+    Readers see the old file or the whole new one, whatever kills us in between.
+
+    Raises:
+        StorageError: the disk is full, read-only or gone; `path` is as it was.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StorageError(
+                f"Could not write {path}: {error.strerror}. Everything made before it is kept. "
+                "Free space or choose another place, then run the same command again."
+            ) from error
+        raise
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file atomically (see `replacing`)."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a whole UTF-8 text file atomically (see `replacing`)."""
+    write_bytes(path, content.encode("utf-8"))

@@ -1,0 +1,293 @@
+"""Measuring plain folders of images, without a run: one or several against real images.
+
+What could move a value without anybody meaning it is said in notes: mixed sizes, folders of another
+file format or size, files that were not used and why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from glide_eval.errors import ConfigError, ImageError, UsageError
+from glide_eval.extractors import Extractor
+from glide_eval.extractors.cache import cache_key
+from glide_eval.features.of_folder import SQUARE, FolderFeatures, folder_features
+from glide_eval.features.of_run import size_in_words
+from glide_eval.features.one_pass import Unreadable, read_picture
+from glide_eval.files.images import list_images
+from glide_eval.files.tables import read_table
+from glide_eval.files.words import count
+from glide_eval.metrics.difference import Observed
+from glide_eval.references.build import folder_references
+from glide_eval.references.reference import Reference
+from glide_eval.sweep.imported_arms import CAPTION_FILES
+
+from .differences import difference_rows, pairs_to_compare
+from .registry import Measured
+from .run import Subject, choose_for
+from .tables import DifferenceRow, MetricRow
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class FoldersMeasured:
+    """What came of measuring folders.
+
+    Attributes:
+        rows: as in a run's `metrics.csv`; the arm is the folder's name.
+        differences: each folder but the first less the first.
+        notes: what to know before believing them.
+        not_used: files that were not measured, with the reason.
+        facts: of the extractors, by fingerprint.
+    """
+
+    rows: list[MetricRow]
+    differences: list[DifferenceRow]
+    notes: list[str]
+    not_used: list[Unreadable[Path]]
+    facts: dict[str, dict[str, str]]
+
+
+@dataclass(eq=False)
+class _Account:
+    """Notes and unused files as they come up."""
+
+    notes: list[str] = field(default_factory=list)
+    not_used: list[Unreadable[Path]] = field(default_factory=list)
+    kinds: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+def measure_folders(
+    fakes: Sequence[Path],
+    real: Path | Callable[[Extractor], Reference] | None,
+    extractors: Sequence[Extractor],
+    metrics: Sequence[str] | None = None,
+    *,
+    captions: Path | None = None,
+    crop: bool = False,
+    skip_unreadable: bool = False,
+) -> FoldersMeasured:
+    """Measure folders of generated images.
+
+    Args:
+        fakes: the folders, images at any depth.
+        real: a folder of real images, or what finds a reference for an extractor; None leaves out
+            the metrics that compare with real images.
+        extractors: who looks at the images.
+        metrics: names; None means all that each extractor can give.
+        captions: `.csv` or `.jsonl` with columns `file` and `caption`; None looks for one of that
+            name in each folder, and for a text file beside each image.
+        crop: cut each image to its central square first, real ones too.
+        skip_unreadable: leave out images that can't be read; else they are refused, all named.
+
+    Raises:
+        UsageError: metrics that can't be given.
+        ImageError: no such folder, no image in it, or images that can't be read.
+        ConfigError: a captions file that can't be read.
+        FeatureError: features that are not finite, or a reference of another extractor.
+    """
+    chosen = choose_for(extractors, metrics)
+    if real is None:
+        for name, given in chosen.items():
+            if metrics is not None and (needing := [m.name for m in given if m.needs_reference]):
+                raise UsageError(
+                    f"{', '.join(needing)} compare with real images: name them with --real."
+                )
+            chosen[name] = [metric for metric in given if not metric.needs_reference]
+    account = _Account()
+    listings = {name: list_images(folder) for name, folder in _named(fakes).items()}
+    cropped = SQUARE if crop else ""
+    references: Mapping[str, Reference] = {}
+    if isinstance(real, Path):
+        references, seen = _real(real, extractors, cropped, skip_unreadable, account)
+        account.kinds["real"] = _kinds(seen)
+    elif real is not None:
+        references = {extractor.name: real(extractor) for extractor in extractors}
+    rows: list[MetricRow] = []
+    observed: dict[str, list[Observed]] = {extractor.name: [] for extractor in extractors}
+    for (name, listing), folder in zip(listings.items(), fakes, strict=True):
+        table = captions or _captions_file(folder)
+        texts, why_not = _captions(folder, listing.images, table, skip_unreadable)
+        found = folder_features(
+            folder,
+            listing.images,
+            extractors,
+            crop=cropped,
+            captions=texts,
+            skip_unreadable=skip_unreadable,
+        )
+        account.kinds[name] = _kinds(found)
+        used = {table, *(path.with_suffix(".txt") for path in texts or ())}
+        account.not_used += not_images(path for path in listing.others if path not in used)
+        account.not_used += found.left_out
+        digests = [image.sha256 for image in found.seen]
+        spoken = None if texts is None else [texts[image.item] for image in found.seen]
+        # Without captions no image of one folder is known to be like one of another.
+        keys = numbered(spoken or [str(image.item) for image in found.seen])
+        for extractor in extractors:
+            subject = Subject(
+                name,
+                Measured(
+                    found.features[extractor.name],
+                    [prompt for prompt, _ in keys],
+                    references.get(extractor.name),
+                ),
+                cache_key(cropped, digests, spoken)[:12],
+                extractor,
+                no_captions=why_not,
+            )
+            for metric in chosen[extractor.name]:
+                value, _ = subject.evaluate(metric)
+                if value is not None:
+                    rows.append(subject.row(value, metric))
+                    observed[extractor.name].append(Observed(name, value, keys))
+    account.notes += _format_notes(account.kinds)
+    for reference in references.values():
+        account.notes += _crop_notes(reference, account.kinds)
+    pairs = pairs_to_compare(list(listings), next(iter(listings)))
+    gaps = [
+        row for e in extractors for row in difference_rows(observed[e.name], rows, pairs, e.name)
+    ]
+    facts = {extractor.fingerprint: extractor.facts for extractor in extractors}
+    return FoldersMeasured(rows, gaps, account.notes, account.not_used, facts)
+
+
+def numbered(prompts: Sequence[str]) -> list[tuple[str, int]]:
+    """Each prompt with how often it came before: its replica."""
+    before: Counter[str] = Counter()
+    keys = []
+    for prompt in prompts:
+        keys.append((prompt, before[prompt]))
+        before[prompt] += 1
+    return keys
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Each folder by the shortest name that tells it from the others."""
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        raise UsageError("--fake names the same folder twice: give each once.")
+    return dict(zip(names, folders, strict=True))
+
+
+def _real(
+    folder: Path,
+    extractors: Sequence[Extractor],
+    crop: str,
+    skip_unreadable: bool,
+    account: _Account,
+) -> tuple[dict[str, Reference], FolderFeatures]:
+    others = list_images(folder).others
+    references, seen = folder_references(
+        extractors, folder, crop=crop, skip_unreadable=skip_unreadable
+    )
+    account.not_used += not_images(others)
+    account.not_used += seen.left_out
+    return references, seen
+
+
+def not_images(paths: Iterable[Path]) -> list[Unreadable[Path]]:
+    """Files whose names don't say that they are images, with that as the reason."""
+    return [
+        Unreadable(path, f"not an image by its name ({path.suffix or 'no ending'})")
+        for path in paths
+    ]
+
+
+def _captions_file(folder: Path) -> Path | None:
+    return next((folder / n for n in CAPTION_FILES if (folder / n).is_file()), None)
+
+
+def _captions(
+    folder: Path, images: Sequence[Path], table: Path | None, skip_unreadable: bool
+) -> tuple[dict[Path, str] | None, str]:
+    """Every image's caption, or None and why not; what is left out as unreadable needs none."""
+    if table is None:
+        beside = {path: path.with_suffix(".txt") for path in images}
+        found = {
+            path: " ".join(text.read_text(encoding="utf-8").split())
+            for path, text in beside.items()
+            if text.is_file()
+        }
+        if not found:
+            return None, "no captions were given (--captions FILE)"
+    else:
+        rows = read_table(table, "file")
+        if not any(row.get("caption") for row in rows):
+            raise ConfigError(
+                f"{table}: expected columns `file` and `caption`, found no caption. Add them."
+            )
+        texts = {row["file"]: row.get("caption", "") for row in rows}
+        found = {
+            path: text
+            for path in images
+            if (text := texts.get(path.relative_to(folder).as_posix()) or texts.get(path.name))
+        }
+    lacking = [
+        path.name
+        for path in images
+        if path not in found and not (skip_unreadable and _unreadable(path))
+    ]
+    if lacking:
+        more = f" and {len(lacking) - SHOWN:,} more" if len(lacking) > SHOWN else ""
+        return None, (
+            f"{len(lacking):,} of {count(len(images), 'image')} have no caption "
+            f"({', '.join(lacking[:SHOWN])}{more})"
+        )
+    return found, ""
+
+
+def _unreadable(path: Path) -> bool:
+    try:
+        read_picture(path)
+    except ImageError:
+        return True
+    return False
+
+
+def _kinds(found: FolderFeatures) -> Counter[str]:
+    """How many images there are of each format and size: `JPEG 256 × 256`."""
+    return Counter(f"{image.kind} {size_in_words(image.shape)}" for image in found.seen)
+
+
+def _format_notes(kinds: Mapping[str, Counter[str]]) -> list[str]:
+    notes = []
+    for name, counted in kinds.items():
+        sizes = {kind.split(" ", 1)[1] for kind in counted}
+        if len(sizes) > 1:
+            notes.append(
+                f"{name} mixes sizes ({_in_words(counted)}): each image is resized by the "
+                "extractor's rule, so part of a difference may be that of sizes."
+            )
+    first, *others = kinds.items()
+    for name, counted in others:
+        if set(counted) != set(first[1]):
+            notes.append(
+                f"{first[0]} is {_in_words(first[1])}, {name} is {_in_words(counted)}: FID and "
+                "other comparisons measure that difference too."
+            )
+    return notes
+
+
+def _crop_notes(reference: Reference, kinds: Mapping[str, Counter[str]]) -> list[str]:
+    """What to say where the real images were cropped and the generated ones are not square."""
+    if reference.crop != SQUARE:
+        return []
+    return [
+        f"{name} holds images that are not square, while the reference {reference.source!r} was "
+        "cropped to squares: crop both (--crop) or neither."
+        for name, counted in kinds.items()
+        if any(w != h for w, h in (kind.split(" ", 1)[1].split(" × ") for kind in counted))
+    ]
+
+
+def _in_words(counted: Counter[str]) -> str:
+    shown = [kind for kind, _ in counted.most_common(SHOWN)]
+    more = f" and {len(counted) - SHOWN} other kinds" if len(counted) > SHOWN else ""
+    return ", ".join(shown) + more

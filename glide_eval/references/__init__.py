@@ -1,0 +1,1 @@
+"""The real images that distribution metrics compare with: built, merged, published."""

@@ -1,0 +1,79 @@
+"""The reference a user named, for each extractor: a folder of real images, or reference files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from glide_eval.errors import UsageError
+from glide_eval.extractors import Extractor
+from glide_eval.features.of_folder import SQUARE, FolderFeatures
+
+from .build import folder_references
+from .reference import Reference
+
+
+class NamedReferences:
+    """Finds an extractor's reference among what was named; folders are measured when needed.
+
+    Args:
+        paths: reference files, and at most one folder of real images.
+        extractors: all that will ask, so that one pass over a folder serves them all.
+        crop: for a folder, see `folder_references`.
+        skip_unreadable: likewise.
+
+    Raises:
+        UsageError: two folders, or a path that is not there.
+        FeatureError: a file that is no reference.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        extractors: Sequence[Extractor],
+        *,
+        crop: str = SQUARE,
+        skip_unreadable: bool = False,
+    ) -> None:
+        if missing := [path for path in paths if not path.exists()]:
+            raise UsageError(
+                f"{missing[0]} is not there: expected a folder of real images, or a file that "
+                "`glide-eval reference build` wrote."
+            )
+        folders = [path for path in paths if path.is_dir()]
+        if len(folders) > 1:
+            raise UsageError(
+                f"Two folders of real images were named ({folders[0]}, {folders[1]}): name one, or "
+                "build references of each and merge them (glide-eval reference merge)."
+            )
+        self._extractors = extractors
+        self._crop = crop
+        self._skip_unreadable = skip_unreadable
+        self._files = {path: Reference.read(path) for path in paths if path not in folders}
+        self.folder = folders[0] if folders else None
+        self.seen: FolderFeatures | None = None  # what the folder held, once it was looked at
+        self._of_folder: dict[str, Reference] = {}
+
+    def __call__(self, extractor: Extractor) -> Reference:
+        """The reference for this extractor.
+
+        Raises:
+            FeatureError: there is none; says how those that were named differ.
+            ImageError: a folder without images, or with some that can't be read.
+        """
+        for reference in self._files.values():
+            if reference.fingerprint == extractor.fingerprint:
+                return reference
+        if self.folder is not None:
+            return self._measured(self.folder)[extractor.name]
+        # An older version of the same extractor explains more than quite another one.
+        path, nearest = min(self._files.items(), key=lambda f: f[1].extractor != extractor.name)
+        nearest.refuse_other_extractor(extractor, path)
+        return nearest
+
+    def _measured(self, folder: Path) -> dict[str, Reference]:
+        if not self._of_folder:
+            self._of_folder, self.seen = folder_references(
+                self._extractors, folder, crop=self._crop, skip_unreadable=self._skip_unreadable
+            )
+        return self._of_folder

@@ -1,0 +1,1 @@
+"""A sweep: shards of every arm's images, into a run folder that can always be resumed."""

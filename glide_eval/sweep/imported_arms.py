@@ -1,0 +1,192 @@
+"""An arm from a folder: images that exist already, matched to a sweep's prompts by caption."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glide_eval.errors import ConfigError, ImageError
+from glide_eval.files.images import IMAGE_SUFFIXES, read_rgb
+from glide_eval.files.records import Prompt
+from glide_eval.files.tables import read_lines, read_table
+
+from .file.arms import ArmConfig
+from .file.sweep_file import SweepFile
+
+CAPTION_FILES = ("captions.csv", "captions.jsonl")
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFolder:
+    """A folder's images, each matched to a prompt and checked.
+
+    Attributes:
+        files: (prompt id, replica) → its image file; several candidates in a reranked arm.
+        sha256: over all of them, so that a changed image is a changed config.
+        sides: the shorter side of each, in pixels.
+        spare: how many captioned images match no prompt and are left out.
+    """
+
+    files: dict[tuple[str, int], tuple[Path, ...]]
+    sha256: str
+    sides: tuple[int, ...]
+    spare: int
+
+    def notes(self, size: int) -> list[str]:
+        """What the owner should know, if samples are to be `size` pixels wide."""
+        notes: list[str] = []
+        small = sum(side < size for side in self.sides)
+        if self.spare:
+            notes.append(f"{self.spare} images match no prompt and are left out.")
+        if small:
+            notes.append(
+                f"{small} images are smaller than {size} px and are enlarged; that alone can "
+                "decide what raters and FID prefer."
+            )
+        return notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Captioned:
+    file: Path
+    caption: str
+    prompt_id: str
+
+
+def match_folder(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) -> ImportedFolder:
+    """Find each prompt's images in an imported arm's folder, and decode every one of them.
+
+    An image belongs to a prompt if its caption is the prompt's (capitals and spaces aside), or its
+    row in the captions file names the prompt's id. With several replicas, images of one caption
+    are taken in the order of the captions file, or of their names: first one for each replica,
+    then, in a reranked arm, a second candidate for each, and so on.
+
+    Args:
+        sweep: the sweep file; paths are relative to it.
+        arm: the imported arm.
+        prompts: of the sweep.
+
+    Raises:
+        ConfigError: the folder or captions file is missing.
+        ImageError: no captions, no image for some prompt, or images that can't be read.
+    """
+    folder = sweep.resolve(arm.folder or "")
+    where = f"{sweep.path}: arm `{arm.name}`, folder {folder}"
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{where}: no such folder. Paths in a sweep file are relative to that file."
+        )
+    captioned = _captioned(sweep, arm, folder, where)
+    files = _match(captioned, prompts, sweep.config.run.replicas, arm.candidates, where)
+    digest, sides = _check(files, where)
+    return ImportedFolder(files, digest, sides, len(captioned) - len(sides))
+
+
+def _captioned(sweep: SweepFile, arm: ArmConfig, folder: Path, where: str) -> list[_Captioned]:
+    """Every image with a caption: from a table, else from text files beside the images."""
+    if arm.captions is not None:
+        return _from_table(sweep.resolve(arm.captions), folder, where)
+    for name in CAPTION_FILES:
+        if (folder / name).is_file():
+            return _from_table(folder / name, folder, where)
+    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    sidecars = [path.with_suffix(".txt") for path in images]
+    if not images or not any(path.is_file() for path in sidecars):
+        raise ImageError(
+            f"{where}: found {len(images)} images and no captions, expected captions.csv or "
+            "captions.jsonl with columns `file` and `caption`, or a text file beside each image "
+            "(cat.png and cat.txt). Add one, or name it with `captions`."
+        )
+    return [
+        _Captioned(image, " ".join(read_lines(text)), "")
+        for image, text in zip(images, sidecars, strict=True)
+        if text.is_file()
+    ]
+
+
+def _from_table(table: Path, folder: Path, where: str) -> list[_Captioned]:
+    rows = read_table(table, "file")
+    if not rows or not any(row.get("caption") or row.get("prompt_id") for row in rows):
+        raise ImageError(
+            f"{where}: {table} has no captions, expected a column `caption` (or `prompt_id`) "
+            "beside `file`. Add one."
+        )
+    return [
+        _Captioned(folder / row["file"], row.get("caption", ""), row.get("prompt_id", ""))
+        for row in rows
+    ]
+
+
+def _match(
+    captioned: Sequence[_Captioned],
+    prompts: Sequence[Prompt],
+    replicas: int,
+    candidates: int,
+    where: str,
+) -> dict[tuple[str, int], tuple[Path, ...]]:
+    by_id: defaultdict[str, deque[Path]] = defaultdict(deque)
+    by_caption: defaultdict[str, deque[Path]] = defaultdict(deque)
+    for image in captioned:
+        if image.prompt_id:
+            by_id[image.prompt_id].append(image.file)
+        else:
+            by_caption[_plain(image.caption)].append(image.file)
+    files: dict[tuple[str, int], tuple[Path, ...]] = {}
+    lacking: list[Prompt] = []
+    needed = replicas * candidates
+    for prompt in prompts:
+        queue = by_id.get(prompt.id) or by_caption[_plain(prompt.caption)]
+        if len(queue) < needed:
+            lacking.append(prompt)
+            continue
+        taken = [queue.popleft() for _ in range(needed)]
+        for replica in range(replicas):
+            files[prompt.id, replica] = tuple(taken[replica::replicas])
+    if lacking:
+        factors = ["`run.replicas`"] * (replicas > 1) + ["`rerank.best_of`"] * (candidates > 1)
+        each = f"{needed} images ({' × '.join(factors)})" if factors else "an image"
+        raise ImageError(
+            f"{where}: {len(lacking)} of {len(prompts)} prompts have not {each} here: "
+            f"{_some([f'{p.id} {p.caption!r}' for p in lacking])}. The folder has "
+            f"{len(captioned)} captioned images; captions must equal the prompts' word for word. "
+            "Add images, or take the prompts from the folder's own captions (`prompts.file`)."
+        )
+    return files
+
+
+def _check(
+    files: dict[tuple[str, int], tuple[Path, ...]], where: str
+) -> tuple[str, tuple[int, ...]]:
+    """Decode every image; the digest of all bytes, and each one's shorter side."""
+    digest = hashlib.sha256()
+    sides: list[int] = []
+    bad: list[str] = []
+    listed = [(key, path) for key, paths in files.items() for path in paths]
+    for (prompt_id, replica), path in listed:
+        try:
+            sides.append(min(read_rgb(path).shape[:2]))
+            content = path.read_bytes()
+        except ImageError as error:
+            reason = (error.__cause__ or error) if path.exists() else "missing"
+            bad.append(f"{path.name} ({reason})")
+            continue
+        digest.update(f"{prompt_id}\0{replica}\0".encode() + hashlib.sha256(content).digest())
+    if bad:
+        raise ImageError(
+            f"{where}: {len(bad)} of {len(listed)} images are missing or can't be decoded: "
+            f"{_some(bad)}. Put whole images there and run the command again."
+        )
+    return digest.hexdigest(), tuple(sides)
+
+
+def _plain(caption: str) -> str:
+    return " ".join(caption.casefold().split())
+
+
+def _some(items: Sequence[str]) -> str:
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more

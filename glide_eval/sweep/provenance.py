@@ -1,0 +1,189 @@
+"""`run.json`: how a run came to be, written when it starts and completed when it ends.
+
+name, seed, replicas, image_size    from the sweep file and the generator
+arms                                each as `Arm.to_dict()`, in order
+config_sha256                       of the run folder's sweep.toml
+command, started, ended             of the first and the last session; `ended` null until done
+sessions                            one entry a start: when, how far, with which command
+versions, commit, device, threads   what computed it
+weights                             SHA-256 of each weights file, by name
+identity                            what must not change on resuming (see `identity`)
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glide_eval import __version__
+from glide_eval.errors import RunError
+from glide_eval.files.run_store import RunFolder, write_text
+
+from .file.sweep_file import SweepFile
+from .identity import Identity
+from .sources import ImageSource
+
+PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scipy", "tiktoken")
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def read_provenance(run: RunFolder) -> dict[str, Any] | None:
+    """An earlier start's `run.json`, or None if this folder has never held a run.
+
+    Raises:
+        RunError: the file is there but no sweep wrote it.
+    """
+    if not run.provenance_path.exists():
+        return None
+    try:
+        values = json.loads(run.provenance_path.read_text(encoding="utf-8"))
+        if isinstance(values["identity"], dict) and isinstance(values["sessions"], list):
+            return values
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise RunError(
+        f"{run.provenance_path}: expected the record a sweep writes, found something else, so "
+        "nobody can tell which config made the images beside it. Nothing was changed. Choose "
+        "another --out, or put the file back."
+    )
+
+
+def config_fields(sweep: SweepFile) -> dict[str, Any]:
+    """What a sweep file may change in a run without changing its images, as `run.json` holds it."""
+    return {
+        "name": sweep.config.run.name,
+        "arms": [arm.record.to_dict() for arm in sweep.config.expand()],
+        "config_sha256": hashlib.sha256(sweep.text.encode()).hexdigest(),
+    }
+
+
+def begin(
+    previous: dict[str, Any] | None,
+    sweep: SweepFile,
+    identity: Identity,
+    source: ImageSource | None,
+    weights: Mapping[str, str],
+    size: int,
+    command: str,
+) -> dict[str, Any]:
+    """`run.json` of a run that starts or resumes now.
+
+    Args:
+        previous: an earlier start's, whose first command, start and sessions are kept.
+        sweep: what runs.
+        identity: all of it.
+        source: the opened image source; None if every arm is imported.
+        weights: SHA-256 of every weights file that takes part, by name.
+        size: side of the samples in pixels.
+        command: as typed.
+    """
+    time = now()
+    first = previous or {"command": command, "started": time, "sessions": []}
+    session = {"command": command, "started": time, "ended": None, "images": None}
+    return {
+        **config_fields(sweep),
+        "seed": sweep.config.run.seed,
+        "replicas": sweep.config.run.replicas,
+        "image_size": size,
+        "command": first["command"],
+        "started": first["started"],
+        "ended": None,
+        "sessions": [*first["sessions"], session],
+        **environment(source),
+        "weights": dict(weights),
+        "identity": identity,
+    }
+
+
+def end(values: dict[str, Any], images: int) -> dict[str, Any]:
+    """`run.json` of a run whose last session made `images` images and finished it just now."""
+    time = now()
+    last = {**values["sessions"][-1], "ended": time, "images": images}
+    return {**values, "ended": time, "sessions": [*values["sessions"][:-1], last]}
+
+
+def changes(previous: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    """What differs between two sessions' machines and could move the last bits of an image."""
+    before, after = previous.get("versions", {}), current["versions"]
+    found = [
+        f"{name} {before.get(name)} → {after.get(name)}"
+        for name in after
+        if name != "glide-eval" and before.get(name) != after.get(name)
+    ]
+    for key in ("device", "threads"):
+        if previous.get(key) != current[key]:
+            found.append(f"{key} {previous.get(key)} → {current[key]}")
+    return found
+
+
+def write_provenance(run: RunFolder, values: dict[str, Any]) -> None:
+    """Replace `run.json`."""
+    write_text(run.provenance_path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def environment(source: ImageSource | None) -> dict[str, Any]:
+    """Versions, commit, device and thread count of this process."""
+    return {
+        "versions": _versions(),
+        "commit": commit(),
+        "device": _device(source.device if source else "cpu"),
+        "threads": _threads(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"glide-eval": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def commit() -> str | None:
+    """The checkout's commit, `-dirty` if files differ from it; None outside a checkout."""
+    home = Path(__file__).resolve().parents[2]
+    if not (home / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(home), "describe", "--always", "--dirty", "--abbrev=40"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _device(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({_processor()})"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _threads() -> int:
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else os.cpu_count() or 1

@@ -1,0 +1,224 @@
+"""A sweep cut into shards: independent, idempotent pieces of work, each one micro-batch of one arm.
+
+A shard depends on nothing but itself, so any executor may run it anywhere, in any order, again and
+again; docs/decisions/micro-batches.md says why its membership must come from the config alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glide_eval.errors import GlideEvalError
+from glide_eval.extractors.scorers import CaptionScorer, load_scorer
+from glide_eval.files.images import read_rgb
+from glide_eval.files.png import centre_square, encode_png
+from glide_eval.files.records import Prompt, Sample
+from glide_eval.files.run_store import RunFolder, write_bytes, write_text
+
+from .degrade import degraded
+from .edited_arms import EditedPictures, EditFiles, read_batch
+from .file.arms import ArmConfig
+from .file.sweep_file import SweepConfig
+from .imported_arms import ImportedFolder
+from .rerank import Ranked, best_of
+from .seeds import candidate_seed, sample_seed
+from .sources import Images, ImageSource
+
+RECORDS = ".shards"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to make.
+
+    Attributes:
+        prompt: whose image.
+        replica: 0, 1, …
+        seed: of its (first candidate's) noise; None if imported.
+        files: the image to import, or the candidates in a reranked arm; empty if generated.
+        edit: the picture it starts from; None unless the arm edits.
+    """
+
+    prompt: Prompt
+    replica: int
+    seed: int | None
+    files: tuple[Path, ...] = ()
+    edit: EditFiles | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One micro-batch of one arm.
+
+    Attributes:
+        arm: whose images.
+        number: 0, 1, … within the arm.
+        items: at most `micro_batch` of them; the arm's last shard may hold fewer.
+        micro_batch: how many images the source makes at once, always.
+    """
+
+    arm: ArmConfig
+    number: int
+    items: tuple[Item, ...]
+    micro_batch: int
+
+    @property
+    def id(self) -> str:
+        """Unique in a run, safe as a file name."""
+        return f"{self.arm.name}-{self.number:05d}"
+
+    def sample_keys(self) -> list[tuple[str, str, int]]:
+        """(arm, prompt id, replica) of each item."""
+        return [(self.arm.name, item.prompt.id, item.replica) for item in self.items]
+
+    def batch(self) -> list[Item]:
+        """The items as they go through networks: padded to full size by repeating the last."""
+        return [*self.items, *[self.items[-1]] * (self.micro_batch - len(self.items))]
+
+
+def plan_shards(
+    config: SweepConfig,
+    prompts: Sequence[Prompt],
+    imports: Mapping[str, ImportedFolder],
+    edits: Mapping[str, EditedPictures],
+) -> list[Shard]:
+    """Every shard of a sweep, in the order of its manifest: arms, then prompts, then replicas.
+
+    Args:
+        config: the sweep.
+        prompts: in order.
+        imports: by name, the folder of each imported arm.
+        edits: by name, the pictures of each editing arm.
+    """
+    size = config.generator.micro_batch
+    pairs = [(prompt, r) for prompt in prompts for r in range(config.run.replicas)]
+    shards: list[Shard] = []
+    for arm in config.expand():
+        if arm.imported:
+            files = imports[arm.name].files
+            items = [Item(p, r, None, files[p.id, r]) for p, r in pairs]
+        else:
+            starts = edits[arm.name].files if arm.editing else {}
+            items = [
+                Item(p, r, sample_seed(config.run.seed, p.id, r), edit=starts.get(p.id))
+                for p, r in pairs
+            ]
+        for number, first in enumerate(range(0, len(items), size)):
+            shards.append(Shard(arm, number, tuple(items[first : first + size]), size))
+    return shards
+
+
+@dataclass
+class ShardWorker:
+    """Runs shards into a run folder. Picklable: a copy elsewhere opens its own models.
+
+    Attributes:
+        root: the run folder.
+        size: side of every sample in pixels.
+        open_source: loads the generator; called once, when the first generated shard comes.
+        source: the generator, if it is loaded already; copies leave it behind.
+        open_scorer: loads a CLIP by its name, for arms that rerank.
+        scorers: those loaded already; copies leave them behind.
+    """
+
+    root: Path
+    size: int
+    open_source: Callable[[], ImageSource]
+    source: ImageSource | None = None
+    open_scorer: Callable[[str], CaptionScorer] = load_scorer
+    scorers: dict[str, CaptionScorer] = field(default_factory=dict[str, CaptionScorer])
+
+    def __call__(self, shard: Shard) -> list[Sample]:
+        """Make a shard's images, write each PNG, then the shard's record; its samples.
+
+        Raises:
+            GlideEvalError: the source failed, or returned other than was asked.
+            StorageError: the disk is full; images already written stay.
+        """
+        started = time.perf_counter()
+        made = self._make(shard)
+        seconds = (time.perf_counter() - started) / len(shard.items)
+        samples = [
+            self._save(shard.arm.name, item, picture, seconds)
+            for item, picture in zip(shard.items, made, strict=True)
+        ]
+        lines = "".join(sample.to_json() + "\n" for sample in samples)
+        write_text(self.root / RECORDS / f"{shard.id}.jsonl", lines)
+        return samples
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "source": None, "scorers": {}}
+
+    def _make(self, shard: Shard) -> list[_Made]:
+        """A finished picture for each item: the only or the best candidate, degraded if asked."""
+        arm, batch = shard.arm, shard.batch()
+        candidates = (self._candidate(arm, batch, number) for number in range(arm.candidates))
+        if arm.rerank is None:
+            ranked = Ranked.unrivalled(next(candidates))
+        else:
+            captions = [item.prompt.caption for item in batch]
+            ranked = best_of(candidates, captions, self._scorer(arm.rerank.clip))
+        images = ranked.images[: len(shard.items)]
+        if arm.degrade is not None:
+            images = degraded(images, arm.degrade)
+        return [
+            _Made(pixels, int(chosen), tuple(scores.tolist()) or None)
+            for pixels, chosen, scores in zip(images, ranked.chosen, ranked.scores, strict=False)
+        ]
+
+    def _scorer(self, name: str) -> CaptionScorer:
+        if name not in self.scorers:
+            self.scorers[name] = self.open_scorer(name)
+        return self.scorers[name]
+
+    def _candidate(self, arm: ArmConfig, batch: Sequence[Item], number: int) -> Images:
+        """Candidate `number` of every item of a padded batch."""
+        if arm.imported:
+            files = [item.files[number] for item in batch]
+            return np.stack([centre_square(read_rgb(file), self.size) for file in files])
+        if self.source is None:
+            self.source = self.open_source()
+        captions = [item.prompt.caption for item in batch]
+        seeds = [candidate_seed(item.seed or 0, number) for item in batch]
+        files = [item.edit for item in batch if item.edit is not None]
+        start = (read_batch(arm, files, self.size),) if files else ()
+        images = self.source.generate(arm, captions, seeds, *start)
+        expected = (len(batch), self.size, self.size, 3)
+        if images.shape != expected or images.dtype != np.uint8:
+            raise GlideEvalError(
+                f"{arm.name}: the generator returned {images.dtype} {images.shape}, expected "
+                f"uint8 {expected}. This is a fault in the generator's adapter, not in the config."
+            )
+        return images
+
+    def _save(self, arm: str, item: Item, made: _Made, seconds: float) -> Sample:
+        path = RunFolder(self.root).sample_path(arm, item.prompt.id, item.replica)
+        content = encode_png(made.pixels)
+        write_bytes(path, content)
+        return Sample(
+            arm=arm,
+            prompt_id=item.prompt.id,
+            caption=item.prompt.caption,
+            replica=item.replica,
+            seed=None if item.seed is None else candidate_seed(item.seed, made.candidate),
+            path=path.relative_to(self.root).as_posix(),
+            sha256=hashlib.sha256(content).hexdigest(),
+            seconds=round(seconds, 4),
+            candidate_scores=made.scores,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A finished picture: which candidate it was, and every candidate's score if several were."""
+
+    pixels: Images
+    candidate: int
+    scores: tuple[float, ...] | None

@@ -1,0 +1,47 @@
+"""What the commands of `glide-eval study` share: their arguments, and how a study is opened."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from glide_eval.files.run_store import RunFolder
+from study_app.store.settings import database_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+    from study_app.rating.study import Study
+
+RUN = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+run_argument = click.argument("run", type=RUN, required=False)
+db_option = click.option(
+    "--db", metavar="URL", help="Database instead of RUN/study.db: a path or a PostgreSQL URL."
+)
+
+
+def study_url(run: Path | None, db: str | None) -> URL:
+    """Where the study is, from what was typed."""
+    if db is not None:
+        return database_url(db)
+    if run is None:
+        raise click.UsageError("Name the run folder, or its study's database with --db.")
+    return database_url(str(RunFolder.open(run).study_path))
+
+
+@contextlib.contextmanager
+def opened(run: Path | None, db: str | None, *, writable: bool = False) -> Iterator[Study]:
+    """The study, closed after."""
+    from study_app.rating.study import Study
+
+    study = Study.open(study_url(run, db), writable=writable)
+    try:
+        yield study
+    finally:
+        study.close()

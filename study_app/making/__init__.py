@@ -1,0 +1,1 @@
+"""Making a study: from runs, from another study, from votes, with simulated raters."""

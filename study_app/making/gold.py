@@ -1,0 +1,116 @@
+"""Pairs with a known answer: a sample against its degraded twin, or against another prompt's.
+
+Gold pairs tell who looks; practice pairs, made the same way, show what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from glide_eval.files.records import Sample
+from study_app.errors import StudyUsageError
+from study_app.rules.design import GoldTable, PracticeTable
+from study_app.rules.domain import Question
+
+from .images import Picture
+
+WRONG_CAPTION = "wrong caption"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPair:
+    """A pair whose answer is known.
+
+    Attributes:
+        question: its key.
+        right: the answer.
+        wrong: the other picture.
+        right_first: the right one stands on the left the first time.
+    """
+
+    question: str
+    right: Picture
+    wrong: Picture
+    right_first: bool
+
+
+def plan_gold(
+    samples: Sequence[Sample], questions: Sequence[Question], gold: GoldTable, seed: int
+) -> list[KnownPair]:
+    """The study's gold pairs; none when none are shown.
+
+    A question that shows captions gets wrong captions (unless the design says otherwise): a
+    blurred image matches its caption as well as before. Others get degraded twins in turn. Half of
+    a question's pairs have the right one first.
+
+    Raises:
+        StudyUsageError: an unknown arm, or nothing to make them of.
+    """
+    if not gold.per_rater:
+        return []
+    trusted = [sample for sample in samples if gold.arms is None or sample.arm in gold.arms]
+    if not trusted:
+        raise StudyUsageError(
+            f"`gold.arms` names {', '.join(gold.arms or ())}, but no such arm takes part; expected "
+            f"some of {', '.join(sorted({s.arm for s in samples}))}. Mend the study file."
+        )
+    planned: list[KnownPair] = []
+    for index, question in enumerate(questions):
+        rng = np.random.default_rng([seed, 2, index])
+        order = rng.permutation(len(trusted))
+        first = bool(rng.integers(2))
+        for number in range(min(gold.count, len(trusted))):
+            sample = trusted[order[number]]
+            by_caption = question.shows_caption and gold.wrong_caption
+            how = WRONG_CAPTION if by_caption else gold.twins[number % len(gold.twins)]
+            wrong = _wrong(sample, how, trusted, rng)
+            planned.append(
+                KnownPair(question.key, Picture(sample), wrong, first == (number % 2 == 0))
+            )
+    if gold.per_rater > len(planned):
+        raise StudyUsageError(
+            f"`gold.per_rater` is {gold.per_rater}, but only {len(planned)} gold pairs can be "
+            "made, and a rater meets each once. Raise `gold.count` or lower `gold.per_rater`."
+        )
+    return planned
+
+
+def plan_practice(
+    samples: Sequence[Sample], items: Sequence[PracticeTable], seed: int
+) -> list[KnownPair]:
+    """The practice pairs, in their order.
+
+    Raises:
+        StudyUsageError: a prompt or arm that is not there.
+    """
+    planned: list[KnownPair] = []
+    for index, item in enumerate(items):
+        rng = np.random.default_rng([seed, 3, index])
+        found = next(
+            (s for s in samples if s.prompt_id == item.prompt and item.arm in (None, s.arm)), None
+        )
+        if found is None:
+            raise StudyUsageError(
+                f"`practice[{index}]` asks for a sample of {item.arm or 'any arm'} for the prompt "
+                f"{item.prompt!r}, which takes no part. Name an arm and a prompt of this study."
+            )
+        wrong = _wrong(found, item.twin, samples, rng)
+        planned.append(KnownPair(item.question, Picture(found), wrong, bool(rng.integers(2))))
+    return planned
+
+
+def _wrong(
+    sample: Sample, how: str, samples: Sequence[Sample], rng: np.random.Generator
+) -> Picture:
+    if how != WRONG_CAPTION:
+        return Picture(sample, how)
+    others = [s for s in samples if s.arm == sample.arm and s.caption != sample.caption]
+    if not others:
+        raise StudyUsageError(
+            f"The arm {sample.arm} has one caption alone, so no sample can be shown under a wrong "
+            "one. Add prompts, or set `gold.wrong_caption = false`."
+        )
+    return Picture(others[rng.integers(len(others))])

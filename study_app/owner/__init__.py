@@ -1,0 +1,1 @@
+"""What an owner sees and takes away: overview, live Elo, status, export, deletion."""

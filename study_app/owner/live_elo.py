@@ -1,0 +1,55 @@
+"""The one seam to `analysis`: live Elo scores of the votes so far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from study_app.errors import StudyError
+from study_app.rules.domain import RaterKind
+
+from .overview import of_kind, scored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("arm", "elo", "ci_low", "ci_high", "votes", "note")
+
+
+def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.DataFrame:
+    """Elo scores of one question from one kind of rater, never mixed; best first.
+
+    Made of the votes that `overview.scored` keeps.
+
+    Args:
+        votes: the columns of votes.csv.
+        question: its key.
+        rater_kind: `person` or `simulated`.
+
+    Returns:
+        Columns `COLUMNS`; scores and 95% bounds in Elo points, NaN where `note` says why. Empty
+        without votes.
+    """
+    import pandas as pd
+
+    from analysis import (
+        AnalysisError,
+        ballots,
+        elo_table,
+        fit_elo,
+        read_votes,
+        sandwich,
+        win_matrix,
+    )
+
+    mine = scored(of_kind(votes, rater_kind))
+    mine = mine.loc[mine["question"] == question]
+    if mine.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    try:
+        (ballot,) = ballots(read_votes(mine))
+        fit = fit_elo(win_matrix(ballot), ballot.arms)
+        table = elo_table(fit, sandwich(fit, ballot))
+    except AnalysisError as error:
+        raise StudyError(str(error)) from error
+    names = {"low": "ci_low", "high": "ci_high", "reason": "note"}
+    return table.rename(columns=names).loc[:, list(COLUMNS)]

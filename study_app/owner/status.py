@@ -1,0 +1,112 @@
+"""A study's state as text for a terminal."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from study_app.rating.study import Progress, Study
+from study_app.rules.domain import RATER_KINDS, RaterKind
+
+from .export import votes_frame
+from .live_elo import live_elo
+from .overview import (
+    agreement,
+    gold_accuracy,
+    of_kind,
+    rater_table,
+    repeat_agreement,
+    time_to_finish,
+    votes_by_question,
+)
+
+_TITLES: dict[RaterKind, str] = {"person": "people", "simulated": "SIMULATED raters"}
+
+
+def status_text(study: Study) -> str:
+    """Progress, raters, conduct and, for each question and kind of rater, the live Elo table."""
+    votes, progress = votes_frame(study), study.progress()
+    arms = ", ".join(study.info.arms)
+    state = "" if study.state == "open" else f", {study.state.upper()}"
+    lines = [f"Study {study.info.name!r} at {study.database.shown_url}{state}", f"Arms: {arms}", ""]
+    for kind in RATER_KINDS:
+        lines += _progress_lines(of_kind(votes, kind), progress, kind)
+    if study.state == "open":
+        lines += _forecast_lines(votes, progress, study)
+    for kind in RATER_KINDS:
+        lines += _conduct_lines(of_kind(votes, kind), kind)
+    for kind in RATER_KINDS:
+        for question in study.info.questions.values():
+            lines += _elo_lines(live_elo(votes, question.key, kind), question.key, kind)
+    return "\n".join(lines).rstrip()
+
+
+def _progress_lines(votes: pd.DataFrame, progress: Progress, kind: RaterKind) -> list[str]:
+    raters = progress.raters.get(kind, 0)
+    if kind == "simulated" and not raters:
+        return []
+    wanted = sum(progress.wanted.values())
+    done = votes_by_question(votes)
+    votes_done = sum(done.values())
+    share = f" of {wanted:,} votes ({votes_done / wanted:.0%})" if wanted else " votes"
+    lines = [f"{raters:,} {_TITLES[kind]}: {votes_done:,}{share}"]
+    width = max(len(question) for question in progress.wanted)
+    for question, goal in progress.wanted.items():
+        lines.append(f"  {question:<{width}}  {done[question]:>7,} of {goal:,}")
+    return [*lines, ""]
+
+
+def _forecast_lines(votes: pd.DataFrame, progress: Progress, study: Study) -> list[str]:
+    forecast = time_to_finish(votes, progress.wanted, study.now())
+    if forecast.remaining is None or not forecast.votes:
+        return []
+    hours = forecast.remaining.total_seconds() / 3600
+    left = f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+    return [f"At {forecast.per_hour:,.0f} votes an hour, done in about {left}.", ""]
+
+
+def _conduct_lines(votes: pd.DataFrame, kind: RaterKind) -> list[str]:
+    """Gold, repeats, agreement and who is left out, as far as there is any of it."""
+    lines = [
+        f"  gold, {row['question']}: {row['right']:,} of {row['n']:,} right ({row['accuracy']:.0%})"
+        for row in gold_accuracy(votes).to_dict("records")
+    ]
+    lines += [
+        f"  repeated pairs: {row['alike']:,} of {row['n']:,} answered alike ({row['share']:.0%})"
+        for row in repeat_agreement(votes).to_dict("records")
+    ]
+    lines += [
+        f"  agreement, {row['question']}: Krippendorff's alpha {row['value']:.2f} on "
+        f"{row['n']:,} pairs"
+        for row in agreement(votes).to_dict("records")
+        if row["measure"] == "krippendorff_alpha" and not row["reason"]
+    ]
+    raters = rater_table(votes)
+    lines += [
+        f"  excluded: {row['rater']}, {row['excluded']}; votes kept, flagged"
+        for row in raters.to_dict("records")
+        if row["excluded"]
+    ]
+    return [f"Conduct, {_TITLES[kind]}", *lines, ""] if lines else []
+
+
+def _elo_lines(table: pd.DataFrame, question: str, kind: RaterKind) -> list[str]:
+    if table.empty:
+        return []
+    width = max(3, *(len(arm) for arm in table["arm"]))
+    lines = [
+        f"Live Elo, {question}, {_TITLES[kind]}",
+        f"  {'arm':<{width}} {'Elo':>7}  {'95% interval':^15} {'votes':>7}",
+    ]
+    for row in table.to_dict("records"):
+        interval = f"[{_number(row['ci_low'])}, {_number(row['ci_high'])}]"
+        line = (
+            f"  {row['arm']:<{width}} {_number(row['elo']):>7}  {interval:^15} {row['votes']:>7,}"
+        )
+        lines.append(f"{line}  {row['note']}".rstrip())
+    return [*lines, ""]
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.0f}"

@@ -1,0 +1,464 @@
+"""What pages and the command line do with a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
+
+from study_app.errors import StudyUsageError, UnknownRater
+from study_app.rules.domain import Feedback, StudyState, Turn, VoteOutcome, check_answer
+from study_app.rules.entry import read_claim
+from study_app.store.database import Database, open_database
+from study_app.store.info import StudyInfo, read_info
+from study_app.store.owner_repository import OwnerRepository
+from study_app.store.passwords import hash_token, is_token, new_token, verify_password
+from study_app.store.repository import Repository
+from study_app.store.secret import secret_key
+
+from .adaptive import Adviser
+from .admission import Admission
+from .assignment import Assigned, Recipient
+from .turns import Turns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study_app.store.repository import AnyRow
+
+Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+LONGEST_SECONDS = 1e6
+"""No look at a pair takes so long (eleven days); a time beyond it is a mistake."""
+
+
+def utc_now() -> datetime:
+    """The time that votes are stamped with."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        wanted: votes wanted of people, by question key; as many again of simulated raters.
+        raters: raters who joined, by kind.
+    """
+
+    wanted: dict[str, int]
+    raters: dict[str, int]
+
+
+class Study:
+    """An open study; safe to use from many threads.
+
+    Args:
+        database: one that holds a study.
+        clock: stamps joins, assignments and votes.
+    """
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        self.database = database
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: URL, clock: Clock = utc_now, *, writable: bool = False) -> Study:
+        """The study in a database.
+
+        Raises:
+            DatabaseError: missing, locked, foreign or out of reach.
+        """
+        study = cls(open_database(url, writable=writable), clock)
+        _ = study.info  # whatever is wrong shows now
+        if writable:
+            _ = study._turns  # read before raters wait for it
+        return study
+
+    def now(self) -> datetime:
+        """The time by this study's clock."""
+        return self._clock()
+
+    def close(self) -> None:
+        """Finish what is being written, then disconnect."""
+        self.database.close()
+
+    @cached_property
+    def info(self) -> StudyInfo:
+        """Design, questions and arms."""
+        with self.database.reading() as session:
+            return read_info(Repository(session), self.database.folder or Path())
+
+    # ------------------------------------------------------------------ coming in
+
+    def join(self) -> str:
+        """A new person's token; they are who knows it, so it is stored hashed.
+
+        Raises:
+            DatabaseError: it could not be stored.
+        """
+        return self.write(lambda session: self._admission.join(Repository(session)))
+
+    def admit(self, parameters: Mapping[str, str]) -> str:
+        """The token of who comes by a link; the same person gets the same place again.
+
+        Whoever is known elsewhere (Prolific, MTurk) or has a personal invite is one rater on
+        every device: the token is new, and opens what the old one opened.
+
+        Args:
+            parameters: the address's query parameters.
+
+        Raises:
+            EntryRefused: the link does not lead into this study, and why.
+            DatabaseError: it could not be stored.
+        """
+        claim = read_claim(parameters, self.info.entry, self.info.design.entry.study_id)
+        return self.write(lambda session: self._admission.admit(Repository(session), claim))
+
+    def outside_hash(self, who: str) -> str:
+        """The keyed hash by which someone known elsewhere (`prolific:5f…`) is stored."""
+        return self._admission.outside_hash(who)
+
+    def invite(self, count: int) -> list[str]:
+        """Tokens of new personal links, told here and nowhere else: `/?invite=TOKEN`.
+
+        Raises:
+            StudyUsageError: this study is not entered by invitation.
+        """
+        if self.info.entry not in ("open", "invite"):
+            raise StudyUsageError(
+                f"People come to this study by {self.info.entry} alone, so no invitation would "
+                'open it. Expected `[entry] by = "invite"` or "open" when it was created; to '
+                "begin one like it, fork it: `glide-eval study fork`."
+            )
+        tokens = [new_token() for _ in range(count)]
+        hashes = [hash_token(token) for token in tokens]
+        self.write(lambda session: Repository(session).add_invites(hashes, self._clock()))
+        return tokens
+
+    @cached_property
+    def _admission(self) -> Admission:
+        return Admission(self.info, self._clock, lambda: self._key)
+
+    @cached_property
+    def _key(self) -> bytes:
+        with self.database.reading() as session:
+            return secret_key(Repository(session).study().secret)
+
+    def agree(self, token: str) -> None:
+        """The rater agreed to take part; the time is stored, once."""
+        self._pass(token, "consented_at")
+
+    def instructed(self, token: str) -> None:
+        """The rater has read the instructions; the time is stored, once."""
+        self._pass(token, "instructed_at")
+
+    def rested(self, token: str) -> None:
+        """The rater's break is over."""
+
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            repository.set_rater(rater.id, rested=rater.done)
+
+        self.write(work)
+
+    def _pass(self, token: str, column: str) -> None:
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            if getattr(rater, column) is None:
+                repository.set_rater(rater.id, **{column: self._clock()})
+
+        self.write(work)
+
+    def practise(self, token: str, pair: str, answer: str) -> Feedback:
+        """Answer a practice pair; stored as a try, never as a vote.
+
+        Args:
+            token: the rater's.
+            pair: `ShownPair.assignment` of the practice pair.
+            answer: one of those offered.
+
+        Raises:
+            UnknownRater: the token or the pair is not this study's.
+            StudyUsageError: not an answer.
+        """
+        checked = check_answer(answer, self.info.rules.answers)
+        items = self.info.practice
+        number = next((n for n, item in enumerate(items) if item.shown.assignment == pair), None)
+        if number is None:
+            raise UnknownRater("This practice pair is not of this study. Reload the page to go on.")
+        item = items[number]
+        right = checked in item.expected
+
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            if rater.practised != number:
+                return  # a second click on one passed already
+            repository.add_practice_answer(rater.id, item.id, checked, right, self._clock())
+            if right:
+                repository.set_rater(rater.id, practised=number + 1)
+
+        self.write(work)
+        return Feedback(right, item.expected, item.explanation)
+
+    # ------------------------------------------------------------------ a rater's way
+
+    def turn(self, token: str) -> Turn:
+        """What this rater sees now; the same pair until it is answered.
+
+        Raises:
+            UnknownRater: nobody was given this token.
+            DatabaseError: the database can't answer.
+        """
+        with self.database.reading() as session:
+            repository = Repository(session)
+            turn, complete = self._turns.turn(repository, self._rater(repository, token))
+        if complete:
+            return turn
+
+        def work(session: Session) -> Turn:
+            repository = Repository(session)
+            repository.lock()
+            rater = self._rater(repository, token)
+            waiting = repository.open_assignments(rater.token_hash)
+            return self._turns.next_turn(repository, rater, waiting)
+
+        return self.write(work, pipelined=True)
+
+    def vote(self, token: str, assignment: str, answer: str, seconds: float | None) -> VoteOutcome:
+        """Store an answer; returns after it is durable.
+
+        Args:
+            token: the rater's.
+            assignment: `ShownPair.assignment` of the pair that was clicked.
+            answer: one of those offered.
+            seconds: from the pair's appearance to the click; None when not known.
+
+        Returns:
+            `accepted`, or why nothing was stored (see `VoteOutcome`).
+
+        Raises:
+            UnknownRater: the token or the assignment is not this study's, or not this rater's.
+            StudyUsageError: not an answer.
+            DatabaseError: it could not be stored.
+        """
+        return self.vote_and_turn(token, assignment, answer, seconds)[0]
+
+    def vote_and_turn(
+        self, token: str, assignment: str, answer: str, seconds: float | None
+    ) -> tuple[VoteOutcome, Turn | None]:
+        """As `vote`, and what the rater sees next where the answer was accepted.
+
+        The turn is of the vote's own transaction, which knows it without asking again.
+        """
+        checked = check_answer(answer, self.info.rules.answers)
+        if seconds is not None and not 0 <= seconds < LONGEST_SECONDS:
+            seconds = None  # a clock that jumped, or no number at all: nobody knows
+
+        def work(session: Session) -> tuple[VoteOutcome, Turn | None]:
+            repository = Repository(session)
+            repository.lock()
+            rater, row, waiting = self._voter(repository, token, assignment)
+            return self._turns.answer(repository, rater, row, waiting, checked, seconds)
+
+        return self.write(work, pipelined=True)
+
+    def undo(self, token: str) -> bool:
+        """Take the last answer back: its pair is shown again and answered anew.
+
+        The answer stays in the data, marked as revised. Once a pair: undoing an undo, or nothing,
+        changes nothing and returns False.
+        """
+
+        def work(session: Session) -> bool:
+            repository = Repository(session)
+            repository.lock()
+            rater = self._rater(repository, token)
+            if not self._turns.can_undo(rater):
+                return False
+            repository.add_undo(rater.undoable_id, self._clock(), self._turns.lease)
+            repository.count_answer(rater.id, -1, None)
+            return True
+
+        return self.write(work)
+
+    def set_aside(self, token: str, assignment: str, reason: str) -> None:
+        """Pass over a pair that can't be shown; another takes its place.
+
+        Where one of its images is truly missing, no pair with that image is handed out any more
+        until the owner has put it back (see `resume`). Nothing answered is touched.
+        """
+
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            repository.lock()
+            rater, row, _ = self._voter(repository, token, assignment)
+            if row.state not in ("open", "lapsed"):
+                return
+            if row.state == "open" and row.expires_at is not None:
+                repository.give_back(row.pair_id, rater.kind)
+            repository.set_aside(row.id, _plain(reason), self._clock())
+            repository.count_given(rater.id, -1)
+            sides = (row.left_image_id, row.right_image_id)
+            missing = [image for image in sides if not self._file(image).is_file()]
+            if missing:
+                repository.withdraw(missing)
+
+        self.write(work)
+
+    def assign(
+        self, repository: Repository, to: Recipient, uid: str, now: datetime
+    ) -> Assigned | None:
+        """Hand one more pair to a rater (see `assignment.hand_out`)."""
+        return self._turns.assign(repository, to, uid, now)
+
+    def completion_code(self, public_id: str) -> str:
+        """The code of one rater, where each has their own."""
+        return self._turns.completion_code(public_id)
+
+    @cached_property
+    def _turns(self) -> Turns:
+        with self.database.reading() as session:
+            pairs = Repository(session).captions()
+        return Turns(
+            self.info, self._clock, lambda: self._key, pairs, self._image_names, self._adviser
+        )
+
+    @cached_property
+    def _adviser(self) -> Adviser | None:
+        """What chooses arm pairs in an adaptive study; None in a balanced one."""
+        votes = self.info.design.votes
+        if votes.scheduling == "balanced":
+            return None
+        return Adviser(list(self.info.arms), self._read, self._settle, votes.stop, self._all_votes)
+
+    def _read(self, work: Callable[[Session], T]) -> T:
+        with self.database.reading() as session:
+            return work(session)
+
+    def _settle(self, reasons: dict[str, str]) -> None:
+        self.write(lambda session: Repository(session).settle(reasons))
+
+    def _all_votes(self) -> pd.DataFrame:
+        from study_app.store.vote_table import (
+            vote_table,  # pandas, which only adaptive studies need here
+        )
+
+        return vote_table(self.database, self.info)
+
+    def _rater(self, repository: Repository, token: str) -> AnyRow:
+        rater = repository.rater(hash_token(token)) if is_token(token) else None
+        if rater is None:
+            raise _unknown_rater()
+        return rater
+
+    def _voter(
+        self, repository: Repository, token: str, uid: str
+    ) -> tuple[AnyRow, AnyRow, Sequence[AnyRow]]:
+        """The rater, the assignment they speak of, and all they have before them."""
+        if not is_token(token):
+            raise _unknown_rater()
+        rater, row, waiting = repository.voter(hash_token(token), uid if is_token(uid) else "")
+        if rater is None:
+            raise _unknown_rater()
+        if row is None:
+            raise UnknownRater("This pair was not given to this rater. Reload the page to go on.")
+        return rater, row, waiting
+
+    def write(self, work: Callable[[Session], T], *, pipelined: bool = False) -> T:
+        """The result of `work` in a transaction of its own, once it is durable (see `Writer`)."""
+        with self.database.explaining():
+            return self.database.writer.run(work, pipelined=pipelined)
+
+    # ------------------------------------------------------------------ images
+
+    @cached_property
+    def _image_names(self) -> dict[int, str]:
+        with self.database.reading() as session:
+            return Repository(session).names_by_image()
+
+    @cached_property
+    def _known_names(self) -> frozenset[str]:
+        return frozenset(self._image_names.values())
+
+    def image_path(self, name: str) -> Path | None:
+        """The file of an opaque name; None when there is no such image."""
+        return self.info.image_root / f"{name}.png" if name in self._known_names else None
+
+    def _file(self, image: int) -> Path:
+        return self.info.image_root / f"{self._image_names[image]}.png"
+
+    # ------------------------------------------------------------------ for the owner
+
+    def is_owner(self, password: str) -> bool:
+        """Whether this is the owner's password."""
+        return verify_password(password, self.info.password_hash)
+
+    @property
+    def state(self) -> StudyState:
+        """`open`, `paused` or `closed`, as it is now."""
+        with self.database.reading() as session:
+            return Repository(session).state()  # pyright: ignore[reportReturnType]
+
+    def pause(self) -> None:
+        """Hand out nothing for now; answers to pairs already shown still count."""
+        self._set_state("paused")
+
+    def resume(self) -> None:
+        """Go on after a pause; pairs whose images are all there again are handed out again."""
+        self._set_state("open")
+        present = [image for image in self._image_names if self._file(image).is_file()]
+        self.write(lambda session: Repository(session).restore(present))
+
+    def close_voting(self) -> None:
+        """End the study: no vote is taken any more."""
+        self._set_state("closed")
+
+    def _set_state(self, state: StudyState) -> None:
+        def work(session: Session) -> None:
+            repository = Repository(session)
+            repository.lock()
+            if repository.state() == "closed" and state != "closed":
+                raise StudyUsageError(
+                    "This study is closed, and closed studies stay so: their votes may have been "
+                    "analysed. To ask for more, fork it: `glide-eval study fork`."
+                )
+            repository.set_state(state)
+
+        self.write(work)
+
+    def completion_codes(self) -> dict[str, str]:
+        """The completion code of each person who is done, by their id in votes.csv."""
+        with self.database.reading() as session:
+            raters = OwnerRepository(session).raters()
+        fixed = self.info.design.completion.code if self.info.design.completion else None
+        return {
+            row.rater: fixed or self.completion_code(row.rater)
+            for row in raters
+            if row.rater_kind == "person" and row.done >= row.share
+        }
+
+    def progress(self) -> Progress:
+        """Votes wanted and raters so far."""
+        with self.database.reading() as session:
+            repository = OwnerRepository(session)
+            return Progress(repository.wanted_by_question(), repository.rater_counts())
+
+
+def _unknown_rater() -> UnknownRater:
+    return UnknownRater("This link is not of this study. Start again to get a new one.")
+
+
+def _plain(text: str) -> str:
+    """A text any database takes: at most 200 characters, none of them a control or half of one."""
+    return "".join(letter for letter in text[:200] if letter.isprintable())

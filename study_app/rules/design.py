@@ -1,0 +1,323 @@
+"""The design of a study: what an owner decides before it begins, as written in TOML.
+
+Stored with the study as JSON and never changed after; `docs/study-files.md` lists every key.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .domain import DEFAULT_QUESTIONS, Entry, Question, Rules
+
+Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+TWIN = r"^(blur|jpeg|downsample) \d+(\.\d+)?$"
+PRACTICE_TWIN = r"^((blur|jpeg|downsample) \d+(\.\d+)?|wrong caption)$"
+Twin = Annotated[str, Field(pattern=TWIN)]
+Origin = Annotated[str, Field(pattern=r"^https://[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table of a study file; unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunTable(Table):
+    """`[[runs]]`: a run whose arms take part.
+
+    Attributes:
+        path: the run folder, relative to the study file.
+        arms: names of arms that take part; all when None.
+        prefix: put before the arms' names, for runs that share names.
+    """
+
+    path: Text
+    arms: Annotated[list[Text], Field(min_length=1)] | None = None
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,40}$")] = ""
+
+
+class PromptsTable(Table):
+    """`[prompts]`: which prompts take part.
+
+    Attributes:
+        ids: these; all that two arms share when None.
+        count: so many of them, drawn by the study's seed; all when None.
+    """
+
+    ids: Annotated[list[Text], Field(min_length=1)] | None = None
+    count: Annotated[int, Field(ge=1)] | None = None
+
+
+class QuestionTable(Table):
+    """`[[questions]]`: what raters are asked.
+
+    Attributes:
+        key: what votes.csv says.
+        text: what raters read; may be left out for the paper's two questions.
+        shows_caption: the caption stands above the images.
+        pairs: how many pairs; all there are when None.
+    """
+
+    key: Key
+    text: str = ""
+    shows_caption: bool | None = None
+    pairs: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _has_words(self) -> QuestionTable:
+        known = {question.key for question in DEFAULT_QUESTIONS}
+        if not self.text.strip() and self.key not in known:
+            raise ValueError(f"`{self.key}` is a question of your own and needs a `text`")
+        return self
+
+    def question(self) -> Question:
+        """The question, completed by the default one of its key."""
+        default = {q.key: q for q in DEFAULT_QUESTIONS}.get(self.key)
+        shown = self.shows_caption
+        if shown is None:
+            shown = default.shows_caption if default else True
+        text = self.text.strip() or (default.text if default else "")
+        return Question(self.key, text, shown)
+
+
+class OverlapTable(Table):
+    """`overlap`: a share of the pairs that gets more votes, to measure agreement.
+
+    Attributes:
+        share: of the pairs of each question, 0 to 1.
+        votes: wanted on each of them.
+    """
+
+    share: Share
+    votes: Annotated[int, Field(ge=2)]
+
+
+class StopTable(Table):
+    """`[votes.stop]`: when an adaptive question is settled (see `analysis.planning.adaptive.stop`).
+
+    Every two arms are told apart, or known to lie within `precision` of each other.
+
+    Attributes:
+        precision: Elo points.
+        level: of all intervals at all looks together.
+        typical: Elo points; the size of differences the intervals are made tightest for.
+        min_raters: no decision before so many people.
+    """
+
+    precision: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    typical: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 50.0
+    min_raters: Annotated[int, Field(ge=2)] = 10
+
+
+class VotesTable(Table):
+    """`[votes]`: how many, of which kind, and how pairs are chosen.
+
+    Attributes:
+        per_pair: wanted on each pair.
+        overlap: pairs that get more than that.
+        both_bad: offer "both bad" as a fourth answer.
+        min_seconds: sooner clicks were meant for the pair before.
+        scheduling: `balanced`, or `adaptive`: next pairs go where they narrow the Elo intervals
+            most.
+        stop: an adaptive study's rule to end.
+    """
+
+    per_pair: Annotated[int, Field(ge=1)] = 2
+    overlap: OverlapTable | None = None
+    both_bad: bool = False
+    min_seconds: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.6
+    scheduling: Literal["balanced", "adaptive"] = "balanced"
+    stop: StopTable | None = None
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> VotesTable:
+        if self.overlap is not None and self.overlap.votes <= self.per_pair:
+            raise ValueError(
+                f"`overlap.votes` is {self.overlap.votes}, expected more than `per_pair`, "
+                f"{self.per_pair}"
+            )
+        if self.stop is not None and self.scheduling != "adaptive":
+            raise ValueError('`stop` needs `scheduling = "adaptive"`')
+        return self
+
+
+class RatersTable(Table):
+    """`[raters]`: what is asked of one person, and of how many.
+
+    Attributes:
+        pairs: asked of each, gold and repeated ones not counted.
+        max: people admitted; those who left within the lease without finishing make room.
+        break_every: a break after so many answers; 0 for none.
+        lease_minutes: an unanswered pair goes back to the others after this.
+    """
+
+    pairs: Annotated[int, Field(ge=1)] = 40
+    max: Annotated[int, Field(ge=1)] | None = None
+    break_every: Annotated[int, Field(ge=0)] = 0
+    lease_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = 60.0
+
+
+class GoldTable(Table):
+    """`[gold]`: pairs with a known answer, to tell who looks.
+
+    Attributes:
+        per_rater: shown to each.
+        count: made for each question.
+        twins: what makes the worse twin: `blur S` (pixels at 256), `jpeg Q` (quality), or
+            `downsample F`.
+        wrong_caption: questions that show captions pair a sample with another prompt's instead.
+        arms: whose samples are good enough to be the right answer; all when None.
+    """
+
+    per_rater: Annotated[int, Field(ge=0)] = 0
+    count: Annotated[int, Field(ge=1)] = 10
+    twins: Annotated[list[Twin], Field(min_length=1)] = Field(
+        default_factory=lambda: ["blur 6", "jpeg 3"]
+    )
+    wrong_caption: bool = True
+    arms: Annotated[list[Text], Field(min_length=1)] | None = None
+
+
+class RepeatsTable(Table):
+    """`[repeats]`: pairs asked of the same rater again, sides swapped.
+
+    Attributes:
+        per_rater: for each.
+    """
+
+    per_rater: Annotated[int, Field(ge=0)] = 0
+
+
+class PracticeTable(Table):
+    """`[[practice]]`: a pair with feedback, before the first that counts.
+
+    Attributes:
+        question: its key.
+        prompt: the prompt's id.
+        arm: whose sample is the right answer; the first that has the prompt when None.
+        twin: how the other image is made worse (see `gold.twins`), or `wrong caption`.
+        tie_is_right: "no difference" is right as well.
+        explanation: told after the answer.
+    """
+
+    question: Key
+    prompt: Text
+    arm: Text | None = None
+    twin: Annotated[str, Field(pattern=PRACTICE_TWIN)] = "blur 6"
+    tie_is_right: bool = False
+    explanation: str = ""
+
+
+class EntryTable(Table):
+    """`[entry]`: who may take part.
+
+    Attributes:
+        by: `open` to anybody with the address; by personal `invite`; from `prolific` or `mturk`.
+        study_id: Prolific's id of this study; another one in the link is refused.
+        framed_by: origins of sites, such as `https://panel.example.org`, that may show the study
+            inside their own page. Mechanical Turk's always may where `by` is `mturk`.
+    """
+
+    by: Entry = "open"
+    study_id: Text | None = None
+    framed_by: list[Origin] = Field(default_factory=list)
+
+
+class PagesTable(Table):
+    """`[pages]`: what raters read beside the pairs.
+
+    Attributes:
+        language: of the app's own words.
+        consent: asked for before anything else; empty for none.
+        instructions: shown next; empty for none.
+    """
+
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
+    consent: str = ""
+    instructions: str = ""
+
+
+class CompletionTable(Table):
+    """`[completion]`: what a rater takes home.
+
+    Attributes:
+        code: one for all; each rater's own when None.
+        redirect: where they are sent; `{code}` in it becomes the code.
+    """
+
+    code: Text | None = None
+    redirect: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+
+
+class ExcludeTable(Table):
+    """`[exclude]`: rules, set before the first vote, by which raters are left out.
+
+    They look at conduct alone, never at which arm won. Votes of excluded raters stay, flagged.
+
+    Attributes:
+        gold_accuracy_below: share of gold pairs answered rightly.
+        median_seconds_below: the median time an answer took.
+        one_side_above: share of the side chosen more often, ties aside; of ten answers or more.
+        repeat_agreement_below: share of repeated pairs answered alike.
+        min_answers: of the kind a rule looks at; with fewer it does not apply.
+    """
+
+    gold_accuracy_below: Share | None = None
+    median_seconds_below: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    one_side_above: Share | None = None
+    repeat_agreement_below: Share | None = None
+    min_answers: Annotated[int, Field(ge=1)] = 3
+
+
+class StudyDesign(Table):
+    """A whole study file.
+
+    Attributes:
+        name: what votes.csv calls the study; the study file's or run folder's name when None.
+        seed: of the pairs' choice, order and sides.
+    """
+
+    name: Text | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    runs: list[RunTable] = Field(default_factory=list)
+    prompts: PromptsTable = PromptsTable()
+    questions: Annotated[list[QuestionTable], Field(min_length=1)] = Field(
+        default_factory=lambda: [QuestionTable(key=q.key) for q in DEFAULT_QUESTIONS]
+    )
+    votes: VotesTable = VotesTable()
+    raters: RatersTable = RatersTable()
+    gold: GoldTable = GoldTable()
+    repeats: RepeatsTable = RepeatsTable()
+    practice: list[PracticeTable] = Field(default_factory=list)
+    entry: EntryTable = EntryTable()
+    pages: PagesTable = PagesTable()
+    completion: CompletionTable | None = None
+    exclude: ExcludeTable = ExcludeTable()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> StudyDesign:
+        keys = [question.key for question in self.questions]
+        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"found two questions `{repeated}`; keep one")
+        for item in self.practice:
+            if item.question not in keys:
+                raise ValueError(f"`practice.question` is `{item.question}`, which is not asked")
+        return self
+
+    def rules(self) -> Rules:
+        """How votes are collected."""
+        return Rules(
+            votes_per_pair=self.votes.per_pair,
+            pairs_per_rater=self.raters.pairs,
+            min_seconds=self.votes.min_seconds,
+            break_every=self.raters.break_every,
+            gold_per_rater=self.gold.per_rater,
+            repeats_per_rater=self.repeats.per_rater,
+            both_bad=self.votes.both_bad,
+        )

@@ -1,0 +1,310 @@
+"""The rules of a study, without a database: questions, sides, turns and when a click counts.
+
+A rater's way has stages: consent, instructions, practice, pairs with breaks, done. The stage is a
+function of what is stored with the rater (`stage_of`), so a reload, a restarted server or another
+device comes back to it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, get_args
+
+from study_app.errors import StudyUsageError
+
+Answer = Literal["left", "right", "tie", "both_bad"]
+RaterKind = Literal["person", "simulated"]
+Stage = Literal["consent", "instructions", "practice", "pairs", "break", "done", "paused", "closed"]
+StudyState = Literal["open", "paused", "closed"]
+Entry = Literal["open", "invite", "prolific", "mturk"]
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+USUAL_ANSWERS: tuple[Answer, ...] = ("left", "right", "tie")
+RATER_KINDS: tuple[RaterKind, ...] = get_args(RaterKind)
+
+LEASE = timedelta(hours=1)
+"""A pair handed out and not answered for this long goes back to the others."""
+
+QUESTION_BLOCK = 10
+"""A rater answers this many pairs for one question before the question changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What raters are asked about a pair.
+
+    Attributes:
+        key: letters, digits, `_`; what votes.csv says (`photorealism`).
+        text: what raters read.
+        shows_caption: the caption stands above the images. GLIDE's raters saw it for caption
+            similarity only (arXiv 2112.10741, A.1): a caption shown invites judging the match.
+    """
+
+    key: str
+    text: str
+    shows_caption: bool = True
+
+
+DEFAULT_QUESTIONS = (
+    Question("photorealism", "Which image looks more photorealistic?", shows_caption=False),
+    Question("caption_similarity", "Which image matches the caption better?"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a study collects votes; fixed when it is created.
+
+    Attributes:
+        votes_per_pair: votes wanted on each pair, from people and, separately, from simulated
+            raters.
+        pairs_per_rater: a person's fair share, after which they are thanked.
+        min_seconds: a click sooner than this after the pair appeared is not an answer: it was
+            meant for the pair before (a double click, a held key).
+        break_every: a rater is offered a break after each so many answers; 0 for never.
+        gold_per_rater: pairs with a known answer, handed out beside the share.
+        repeats_per_rater: pairs asked of the same rater again, sides swapped, beside the share.
+        both_bad: `both_bad` is offered as a fourth answer.
+    """
+
+    votes_per_pair: int = 2
+    pairs_per_rater: int = 40
+    min_seconds: float = 0.6
+    break_every: int = 0
+    gold_per_rater: int = 0
+    repeats_per_rater: int = 0
+    both_bad: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("votes_per_pair", "pairs_per_rater"):
+            if getattr(self, name) < 1:
+                raise StudyUsageError(
+                    f"{name} is {getattr(self, name)}; expected at least 1. "
+                    f"Give a larger --{name.replace('_', '-')}."
+                )
+        for name in ("break_every", "gold_per_rater", "repeats_per_rater"):
+            if getattr(self, name) < 0:
+                raise StudyUsageError(f"{name} is {getattr(self, name)}; expected 0 or more.")
+        if not (math.isfinite(self.min_seconds) and 0 <= self.min_seconds <= 60):
+            raise StudyUsageError(
+                f"min_seconds is {self.min_seconds}; expected 0 to 60 seconds. "
+                "Give another --min-seconds."
+            )
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """What raters are offered."""
+        return ANSWERS if self.both_bad else USUAL_ANSWERS
+
+    @property
+    def share(self) -> int:
+        """Answers asked of one rater, gold and repeated pairs included."""
+        return self.pairs_per_rater + self.gold_per_rater + self.repeats_per_rater
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPair:
+    """A pair as its rater sees it: nothing in it tells the arms, nor whether it is gold.
+
+    Attributes:
+        assignment: the assignment's unguessable id, 32 hex digits.
+        question: what is asked.
+        caption: the prompt's caption; empty when the question hides it.
+        left: opaque name of the image on the left, 32 hex digits.
+        right: opaque name of the image on the right.
+        answers: what this study offers.
+        practice: goes to `Study.practise`, never to `Study.vote`.
+        again: its answer was taken back; this is its one other chance.
+    """
+
+    assignment: str
+    question: Question
+    caption: str
+    left: str
+    right: str
+    answers: tuple[Answer, ...] = USUAL_ANSWERS
+    practice: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a rater takes home at the end.
+
+    Attributes:
+        code: shows the recruiting site that they are done.
+        redirect: where they are sent; None for nowhere.
+    """
+
+    code: str
+    redirect: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a rater hears of an answer to a practice pair.
+
+    Attributes:
+        right: it is among `expected`; the practice goes on to its next pair.
+        expected: the answers that are right.
+        explanation: why, in the owner's words; may be empty.
+    """
+
+    right: bool
+    expected: tuple[Answer, ...]
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where a rater stands.
+
+    Attributes:
+        current: the pair to answer now (a practice pair in that stage); None in stages without.
+        upcoming: the pair after it, so that its images can be loaded ahead; None at the end. In
+            a break, the pair that follows it.
+        done: answers so far; practice does not count.
+        total: answers asked of this rater; less than their share when the study runs out of pairs.
+        stage: what the page shows.
+        can_undo: the last answer can be taken back.
+        completion: set when the stage is `done`, or `closed` after some answers, if the study has
+            one.
+    """
+
+    current: ShownPair | None
+    upcoming: ShownPair | None
+    done: int
+    total: int
+    stage: Stage = "pairs"
+    can_undo: bool = False
+    completion: Completion | None = None
+
+
+VoteOutcome = Literal["accepted", "repeated", "too_early", "lapsed", "closed"]
+"""Only `accepted` stored something. `repeated`: this assignment had its answer before; that one
+stands. `lapsed`: the rater was away so long that the pair went to somebody else. `closed`: the
+study's owner has closed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RaterState:
+    """What is stored of a rater that decides their stage.
+
+    Attributes:
+        consented: agreed to take part.
+        instructed: has read the instructions.
+        practised: practice pairs answered rightly.
+        rested: answers at the last break; 0 before the first.
+        done: answers that stand.
+    """
+
+    consented: bool
+    instructed: bool
+    practised: int
+    rested: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Which stages a study has.
+
+    Attributes:
+        consent: asks for consent.
+        instructions: shows instructions.
+        practice: practice pairs.
+        break_every: answers between breaks; 0 for none.
+    """
+
+    consent: bool = False
+    instructions: bool = False
+    practice: int = 0
+    break_every: int = 0
+
+
+def stage_of(rater: RaterState, stages: Stages, state: StudyState) -> Stage:
+    """The stage a rater is in, as long as there are pairs for them."""
+    if state != "open":
+        return state
+    if stages.consent and not rater.consented:
+        return "consent"
+    if stages.instructions and not rater.instructed:
+        return "instructions"
+    if rater.practised < stages.practice:
+        return "practice"
+    if stages.break_every and rater.done // stages.break_every > rater.rested // stages.break_every:
+        return "break"
+    return "pairs"
+
+
+def check_answer(answer: str, offered: tuple[Answer, ...] = USUAL_ANSWERS) -> Answer:
+    """The answer itself, if it is one of those offered.
+
+    Raises:
+        StudyUsageError: it is not.
+    """
+    for known in offered:
+        if answer == known:
+            return known
+    shown = answer if len(answer) <= 40 else f"{answer[:40]}…"
+    raise StudyUsageError(f"{shown!r} is not an answer; expected one of {', '.join(offered)}.")
+
+
+def too_early(seconds: float | None, rules: Rules) -> bool:
+    """Whether a click came too soon after its pair appeared to be meant for it.
+
+    `seconds` is None when the server can't know (it was restarted between): then it counts.
+    """
+    return seconds is not None and seconds < rules.min_seconds
+
+
+def a_on_left(a_first: bool, draw: int) -> bool:
+    """Whether a pair's first arm stands on the left in its `draw`-th assignment (0, 1, …).
+
+    The plan draws `a_first` at random, half of each arm pair either way; later assignments of the
+    same pair alternate, so every two votes on a pair see both orders.
+    """
+    return a_first == (draw % 2 == 0)
+
+
+def preferred_question(rater_number: int, given: int, questions: int) -> int:
+    """Index of the question a rater should get next.
+
+    Questions come in blocks, since switching at each pair invites answering the wrong one;
+    raters start with different questions.
+    """
+    return (rater_number + given // QUESTION_BLOCK) % questions
+
+
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def parse_questions(specs: tuple[str, ...]) -> tuple[Question, ...]:
+    """Questions from `KEY` (a default one) or `KEY=What raters read` (the owner's own).
+
+    Raises:
+        StudyUsageError: an unknown key without a text, a malformed or repeated key.
+    """
+    if not specs:
+        return DEFAULT_QUESTIONS
+    known = {question.key: question for question in DEFAULT_QUESTIONS}
+    questions: list[Question] = []
+    for spec in specs:
+        key, _, text = (part.strip() for part in spec.partition("="))
+        if not _KEY.fullmatch(key):
+            raise StudyUsageError(
+                f"Question {spec!r}: expected KEY or KEY=TEXT, the key in lower-case letters, "
+                "digits and _, at most 40."
+            )
+        if not text and key not in known:
+            raise StudyUsageError(
+                f"Question {key!r} is not one of {', '.join(known)}, so it needs its words: "
+                f"--question '{key}=Which image …?'."
+            )
+        if key in (question.key for question in questions):
+            raise StudyUsageError(f"Question {key!r} is given twice; name it once.")
+        shows_caption = known[key].shows_caption if key in known else True
+        questions.append(Question(key, text, shows_caption) if text else known[key])
+    return tuple(questions)

@@ -1,0 +1,66 @@
+"""Reading a study file: TOML, checked whole before anything is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from glide_eval.files.toml import parsed, read_text
+from study_app.errors import StudyUsageError
+
+from .design import StudyDesign
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFile:
+    """A study file that was read and understood; paths in it are relative to its folder."""
+
+    path: Path
+    design: StudyDesign
+
+
+def load_study_file(path: Path) -> StudyFile:
+    """Read a study file.
+
+    Raises:
+        StudyUsageError: it is missing, not TOML, or says something no study can do.
+    """
+    text = read_text(path, "study file", "examples/study.toml", StudyUsageError)
+    return StudyFile(path, parse_study(text, str(path)))
+
+
+def parse_study(text: str, where: str) -> StudyDesign:
+    """Understand the content of a study file; `where` names it in messages.
+
+    Raises:
+        StudyUsageError: it is not TOML, or says something no study can do.
+    """
+    return parsed(text, StudyDesign, where, "study file", StudyUsageError)
+
+
+def changed_keys(old: StudyDesign, new: StudyDesign) -> list[str]:
+    """What differs between two designs, as `votes.per_pair: 2 → 3`; empty when they are equal."""
+    before, after = _flat(old.model_dump()), _flat(new.model_dump())
+    return [
+        f"{key}: {_short(before.get(key))} → {_short(after.get(key))}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(values: object, path: str = "") -> dict[str, object]:
+    if isinstance(values, dict):
+        found: dict[str, object] = {}
+        for key, value in values.items():
+            found |= _flat(value, f"{path}.{key}" if path else str(key))
+        return found
+    if isinstance(values, list):
+        return {
+            key: v for n, one in enumerate(values) for key, v in _flat(one, f"{path}[{n}]").items()
+        }
+    return {path: values}
+
+
+def _short(value: object) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,0 +1,1 @@
+"""Serving a study over HTTP: the web application, its limits and host names."""

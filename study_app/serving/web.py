@@ -1,0 +1,274 @@
+"""What is answered over HTTP: Streamlit's pages, images by opaque names, and nothing else.
+
+Every request passes, from the outside in: headers that give nothing away, the hosts this study
+answers to, the paths that are open at all, and how often one address may ask. Images and the page's
+own files are then answered at once; the rest is Streamlit's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import mimetypes
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from study_app.rating.study import Study
+from study_app.rules.entry import MTURK_SUBMIT
+from study_app.store.info import StudyInfo
+
+from .hosts import KnownHosts
+from .limits import RateLimit, connections, requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SCRIPT = Path(__file__).parents[1] / "views" / "app.py"
+PAGE_FILES = SCRIPT.with_name("static") / "page"
+
+HEADERS = {
+    "Referrer-Policy": "no-referrer",  # a rater's address holds their token
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Robots-Tag": "noindex, nofollow",
+    # Streamlit's own scripts need inline code, and its charts evaluate expressions; `headers` says
+    # which sites stand for {forms} and {frames}
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        "connect-src 'self' ws: wss: data: blob:; worker-src 'self' blob:; object-src 'none'; "
+        "base-uri 'self'; form-action 'self'{forms}; frame-ancestors 'self'{frames}"
+    ),
+}
+
+OPEN_PATHS = frozenset({
+    "/", "/rate", "/owner", "/favicon.png", "/favicon.ico",
+    "/_stcore/health", "/_stcore/host-config", "/_stcore/stream",
+})  # fmt: skip
+OPEN_FOLDERS = ("/static/", "/media/", "/image/", "/page/")
+LOGIN_PATHS = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
+
+KEPT_BYTES = 128 * 2**20  # of images in memory
+MESSAGES_PER_SECOND = 20.0  # of one browser window; a held key is stopped in the page already
+MESSAGES_AT_ONCE = 60.0
+
+
+def build_app(study: Callable[[], Study], hosts: list[str], *, login: bool = False) -> ASGIApp:
+    """The ASGI app of a study's pages.
+
+    Args:
+        study: gives the study that is served.
+        hosts: names this study answers to (see `hosts.allowed_hosts`).
+        login: the owner signs in with OpenID Connect, so its routes are open.
+    """
+    import streamlit
+
+    app: ASGIApp = streamlit.App(SCRIPT)
+    app = _Discreet(app)
+    app = _Files(app, study)
+    app = _PolitePace(app)
+    app = _OpenPathsOnly(app, login=login)
+    app = KnownHosts(app, hosts)
+    return _CarefulHeaders(app, headers(study().info))
+
+
+def headers(info: StudyInfo) -> dict[str, str]:
+    """`HEADERS`, with the sites that may show this study inside their page or be handed a task."""
+    forms = MTURK_SUBMIT if info.entry == "mturk" else ()
+    said = {
+        name: value.format(
+            forms="".join(f" {site}" for site in forms),
+            frames="".join(f" {site}" for site in info.framed_by),
+        )
+        for name, value in HEADERS.items()
+    }
+    return said if info.framed_by else said | {"X-Frame-Options": "SAMEORIGIN"}
+
+
+class _Files:
+    """Images by their opaque names, and the rater page's own script and style.
+
+    Images are the same bytes for everybody, without a date that could tell arms apart; those asked
+    for lately are kept in memory, so that neither size nor disk shows in the time an answer takes.
+    """
+
+    def __init__(self, app: ASGIApp, study: Callable[[], Study]) -> None:
+        self._app = app
+        self._study = study
+        self._kept: dict[str, bytes] = {}  # by name, oldest first
+        self._room = KEPT_BYTES
+        self._page = {file.name: file.read_bytes() for file in PAGE_FILES.iterdir()}
+        self._tags = {
+            name: f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+            for name, content in self._page.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(("/image/", "/page/")):
+            await self._app(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await _refuse(scope, receive, send, 405)
+        else:
+            folder, name = path[1:].split("/", 1)
+            answer = await self._image(name) if folder == "image" else self._file(name, scope)
+            await answer(scope, receive, send)
+
+    async def _image(self, name: str) -> Response:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import Response
+
+        content = self._kept.get(name)
+        if content is None:
+            content = await run_in_threadpool(self._read, name)
+        if content is None:
+            return Response(status_code=404, headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+        return Response(content, media_type="image/png", headers=headers)
+
+    def _read(self, name: str) -> bytes | None:
+        path = (
+            self._study().image_path(name.removesuffix(".png")) if name.endswith(".png") else None
+        )
+        try:
+            content = None if path is None else path.read_bytes()
+        except OSError:
+            return None
+        if content is not None:
+            self._keep(name, content)
+        return content
+
+    def _keep(self, name: str, content: bytes) -> None:
+        self._kept[name] = content
+        self._room -= len(content)
+        while self._room < 0 and len(self._kept) > 1:
+            self._room += len(self._kept.pop(next(iter(self._kept))))
+
+    def _file(self, name: str, scope: Scope) -> Response:
+        from starlette.responses import Response
+
+        if name not in self._page:
+            return Response(status_code=404)
+        headers = {"Cache-Control": "no-cache", "ETag": self._tags[name]}
+        if (b"if-none-match", self._tags[name].encode()) in scope["headers"]:
+            return Response(status_code=304, headers=headers)
+        kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
+        return Response(self._page[name], media_type=kind, headers=headers)
+
+
+class _CarefulHeaders:
+    """Adds the same headers to every response; messages of a window's socket have none."""
+
+    def __init__(self, app: ASGIApp, said: dict[str, str]) -> None:
+        self._app = app
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in said.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class _OpenPathsOnly:
+    """Answers 404 to whatever the pages do not need: metrics, uploads, agents, other components."""
+
+    def __init__(self, app: ASGIApp, *, login: bool) -> None:
+        self._app = app
+        self._open = OPEN_PATHS | LOGIN_PATHS if login else OPEN_PATHS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        is_open = scope["type"] == "lifespan" or path in self._open
+        if is_open or (path.startswith(OPEN_FOLDERS) and ".." not in path):
+            await self._app(scope, receive, send)
+        else:
+            await _refuse(scope, receive, send, 404)
+
+
+class _PolitePace:
+    """Limits how often one address asks, and how fast one window talks."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind, address = scope["type"], (scope.get("client") or ("unknown",))[0]
+        if kind == "websocket":
+            if not connections.allow(address):
+                await _refuse(scope, receive, send, 429)
+                return
+            receive = _paced(receive)
+        elif kind == "http" and not (
+            scope["path"].startswith("/static/") or requests.allow(address)
+        ):
+            await _refuse(scope, receive, send, 429)
+            return
+        await self._app(scope, receive, send)
+
+
+def _paced(receive: Receive) -> Receive:
+    """The same messages, not faster than a person makes them: a flood waits in its own socket."""
+    pace = RateLimit(MESSAGES_AT_ONCE, MESSAGES_PER_SECOND * 60, time.monotonic)
+
+    async def receive_slowly() -> Message:
+        message = await receive()
+        while not pace.allow(""):
+            await asyncio.sleep(1 / MESSAGES_PER_SECOND)
+        return message
+
+    return receive_slowly
+
+
+class _Discreet:
+    """Takes this machine's paths and versions out of what Streamlit tells each new window."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._mark = str(SCRIPT).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_discreetly(message: Message) -> None:
+            if self._mark in (message.get("bytes") or b""):
+                message["bytes"] = discreet(message["bytes"])
+            await send(message)
+
+        await self._app(scope, receive, send_discreetly)
+
+
+def discreet(content: bytes) -> bytes:
+    """A message of Streamlit's without paths, versions and ids of this installation."""
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    message = ForwardMsg.FromString(content)
+    if message.WhichOneof("type") == "new_session":
+        session = message.new_session
+        session.main_script_path = ""
+        session.initialize.user_info.Clear()
+        session.initialize.environment_info.Clear()
+    return message.SerializeToString()
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
+    from starlette.responses import Response
+
+    headers = {"Retry-After": "10"} if status == 429 else {}
+    if scope["type"] == "http":
+        await Response(status_code=status, headers=headers)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1008})

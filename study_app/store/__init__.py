@@ -1,0 +1,1 @@
+"""A study's database: tables, statements, migrations, the writer, backups."""
