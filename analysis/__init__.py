@@ -14,24 +14,58 @@ through it, docs/statistics.md says what is computed and how well it holds.
 
 from __future__ import annotations
 
-from .ballots.votes import Ballot, ballots, counted, left_out, read_votes
-from .ballots.win_matrix import strong_groups, win_matrix
-from .claims.sensitivity import Sensitivity, sensitivity
+from analysis.ballots import (
+    Ballot,
+    ballots,
+    counted,
+    left_out,
+    read_votes,
+    strong_groups,
+    win_matrix,
+)
+from analysis.claims import Sensitivity, sensitivity
+from analysis.metrics import (
+    Finding,
+    finding,
+    join_metrics,
+    metric_correlations,
+    rank_agreement,
+    vote_agreement,
+)
+from analysis.planning import StopDecision, always_valid, pair_gains, stop
+from analysis.raters import (
+    agreement,
+    gold_accuracy,
+    rater_screens,
+    repeat_consistency,
+    study_conduct,
+)
+from analysis.scores import (
+    Bootstrap,
+    CategoryScores,
+    Comparisons,
+    CrowdFit,
+    EloFit,
+    Interval,
+    OutcomeFit,
+    Sandwich,
+    ScaleCurves,
+    bootstrap,
+    by_category,
+    compare_arms,
+    crowd_bt,
+    elo_table,
+    fit_elo,
+    fit_outcomes,
+    sandwich,
+    scale_curves,
+    simultaneous,
+    win_probability,
+    win_table,
+    with_prior,
+)
+
 from .errors import AnalysisError, ReportError, VotesError
-from .metrics.against_elo import join_metrics, metric_correlations
-from .metrics.against_votes import Finding, finding, rank_agreement, vote_agreement
-from .planning.adaptive import StopDecision, always_valid, pair_gains, stop
-from .raters.agreement import agreement, gold_accuracy, repeat_consistency
-from .raters.conduct import rater_screens, study_conduct
-from .scores.all_pairs import Comparisons, compare_arms, simultaneous
-from .scores.bootstrap import Bootstrap, bootstrap
-from .scores.categories import CategoryScores, by_category
-from .scores.crowd import CrowdFit, crowd_bt
-from .scores.curves import ScaleCurves, scale_curves
-from .scores.davidson import OutcomeFit, fit_outcomes
-from .scores.elo import EloFit, fit_elo, win_probability, with_prior
-from .scores.intervals import Interval, Sandwich, sandwich
-from .scores.leaderboard import elo_table, win_table
 
 __all__ = [
     "AnalysisError",

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.scores.elo import ELO_PER_NAT, fit_elo, win_probability
+from analysis.scores import ELO_PER_NAT, fit_elo, win_probability
 from study_app.rating.adaptive import Advice, renewal_due
 
 FIELDS: dict[str, list[float]] = {

@@ -17,12 +17,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import win_matrix
-from analysis.scores.all_pairs import simultaneous
-from analysis.scores.davidson import OutcomeFit, fit_outcomes
-from analysis.scores.elo import fit_elo, win_probability
-from analysis.scores.intervals import Clustering, Sandwich, difference_contrast, sandwich
+from analysis.ballots import Ballot, win_matrix
+from analysis.scores import (
+    OutcomeFit,
+    Sandwich,
+    difference_contrast,
+    fit_elo,
+    fit_outcomes,
+    sandwich,
+    simultaneous,
+    win_probability,
+)
+from analysis.scores.intervals import Clustering
 
 FOUR_ARMS = (-120.0, -20.0, 30.0, 110.0)
 TABLE_1 = {"photorealism": (-88.6, -73.2, 82.7), "caption similarity": (-106.2, 29.3, 110.9)}

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from analysis.ballots.votes import read_votes
+from analysis.ballots import read_votes
 from analysis.report.contents import ReportInputs
 from analysis.report.write import write_report
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from glide_eval.files.records import Arm, Sample
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import Arm, RunFolder, Sample
 
 ARMS = [
     Arm("unguided", "unguided", None, "Unguided", "ddim", 25),

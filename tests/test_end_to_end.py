@@ -11,8 +11,7 @@ import pytest
 
 from generator.tabletop.dataset import scene
 from generator.tabletop.render import render
-from glide_eval.files.png import encode_png
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import RunFolder, encode_png
 
 CAPTIONS = ["a red sphere", "a large blue cube", "a green cone and a red cube", "a cyan cone"]
 SWEEP = """

@@ -1,1 +1,23 @@
 """Votes in: files, typed columns, ballots and win matrices."""
+
+from __future__ import annotations
+
+from .rows import rows_of
+from .votes import ANSWERS, ASIDE, Ballot, ballots, counted, left_out, read_votes
+from .win_matrix import cluster_wins, one_group, reachable, strong_groups, win_matrix
+
+__all__ = [
+    "ANSWERS",
+    "ASIDE",
+    "Ballot",
+    "ballots",
+    "cluster_wins",
+    "counted",
+    "left_out",
+    "one_group",
+    "reachable",
+    "read_votes",
+    "rows_of",
+    "strong_groups",
+    "win_matrix",
+]

@@ -1,1 +1,24 @@
 """What may be said of the votes, as numbers and verdicts, without sentences."""
+
+from __future__ import annotations
+
+from .highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
+from .of_ballot import Claims, claims_of
+from .of_metrics import MetricClaims, metric_claims_of
+from .robustness import REPORTED, Robustness
+from .sensitivity import Sensitivity, sensitivity
+
+__all__ = [
+    "REPORTED",
+    "Claims",
+    "MetricClaims",
+    "Robustness",
+    "Sensitivity",
+    "best_and_worst",
+    "claims_of",
+    "disputed_pairs",
+    "metric_claims_of",
+    "prompt_scores",
+    "prompt_shares",
+    "sensitivity",
+]

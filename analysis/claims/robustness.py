@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots.votes import counted
+from analysis.ballots import counted, rows_of
 from analysis.errors import AnalysisError
-from analysis.report.words.wording import bounds, p_words, rows_of, share, signed
-from analysis.scores.ballot_result import BallotResult
-from analysis.scores.categories import CategoryScores, by_category
-from analysis.scores.crowd import crowd_bt
-from analysis.scores.davidson import OutcomeFit, fit_outcomes
+from analysis.scores import (
+    BallotResult,
+    CategoryScores,
+    OutcomeFit,
+    by_category,
+    crowd_bt,
+    fit_outcomes,
+)
 
 from .sensitivity import order_change, sensitivity
 
@@ -87,104 +89,6 @@ def robustness_of(
         rows.append((name, ballot.votes, ballot.raters, tau, best, change, reason or note))
     columns = ["analysis", "votes", "raters", "kendall_tau", "best", "largest_change", "note"]
     return Robustness(pd.DataFrame(rows, columns=columns), fitted, of_categories)
-
-
-def verdict(found: Robustness, labels: Mapping[str, str]) -> str:
-    """What follows for the ranking, in a sentence; empty without another analysis."""
-    others = found.others
-    if others.empty:
-        return ""
-    first = labels.get(found.table["best"].iloc[0], "")
-    many = "the one other analysis" if len(others) == 1 else f"all {len(others)} other analyses"
-    if len(found.leaders):
-        return f"Who leads hangs on the analysis: {first} as reported, {leaders(found, labels)}."
-    changed = others[others["kendall_tau"] < 1 - 1e-9]
-    if changed.empty:
-        return f"The ranking is the same in {many} of these votes."
-    least = changed.sort_values("kendall_tau", kind="stable").iloc[0]
-    tau = f"Kendall's τ\u00a0=\u00a0{signed(least['kendall_tau'], 2)}"
-    order = f"order{'s' * (len(changed) == 1)} other arms differently"
-    how = f"which {order} ({tau})"
-    if not first:
-        return f"Of {len(others)} other analyses of these votes, {len(changed)} {order} ({tau})."
-    if len(others) > 1:
-        how = f"{len(changed)} of which {order} (least alike: {least['analysis']}, {tau})"
-    return f"{first} stays first in {many} of these votes, {how}."
-
-
-def unsettled(found: Robustness, labels: Mapping[str, str]) -> list[str]:
-    """A sentence for the report's beginning where another analysis puts another arm first."""
-    told = leaders(found, labels)
-    return [f"But who leads hangs on the analysis: {told}."] if told else []
-
-
-def leaders(found: Robustness, labels: Mapping[str, str]) -> str:
-    """Other arms that lead, and where: `CLIP, s = 2 with a side term`; empty where none does."""
-    told = []
-    for best, rows in found.leaders.groupby("best", sort=False):
-        told.append(f"{labels.get(str(best), best)} {'; '.join(rows['analysis'])}")
-    return "; ".join(told)
-
-
-def side_and_ties(found: Robustness) -> str:
-    """What standing on the left is worth and how readily raters tie; empty without a fit."""
-    fitted = found.outcomes
-    if fitted is None:
-        return ""
-    side = fitted.side_interval()
-    told = f"Standing on the left is worth {signed(fitted.side)} Elo"
-    if not side.reason:
-        nothing = side.low <= 0 <= side.high
-        told += f" ({bounds(side.low, side.high)}), {'nothing certain' if nothing else 'a bias'}"
-    if np.isnan(fitted.log_ties):
-        return told + "."
-    return f"{told}; two equal arms would tie in {share(fitted.tie_share)} of votes."
-
-
-def printed_robustness(found: Robustness, labels: Mapping[str, str]) -> pd.DataFrame:
-    """The table as printed; without notes where there is none."""
-    rows = [
-        (row.analysis, f"{row.votes:,}", f"{row.raters:,}", signed(row.kendall_tau, 2),
-         labels.get(row.best, "–"), signed(row.largest_change), row.note)
-        for row in rows_of(found.table)
-    ]  # fmt: skip
-    heads = ["Analysis", "Votes", "Raters", "Kendall's τ", "First", "Largest change in Elo", "Note"]
-    table = pd.DataFrame(rows, columns=heads)
-    return table if (table["Note"] != "").any() else table.drop(columns="Note")
-
-
-def categories_words(found: Robustness) -> str:
-    """Whether categories of prompts differ, in a sentence; empty without categories."""
-    scores = found.categories
-    if scores is None:
-        return ""
-    if np.isnan(scores.p):
-        return f"No test of whether the categories differ: {scores.reason}."
-    told = f"F({scores.df1}, {scores.df2:.0f}) = {scores.f:.2f}, {p_words(scores.p)}"
-    if scores.p < 0.05:
-        return f"How the arms compare depends on the category ({told})."
-    return f"Nothing shows that the arms compare differently from category to category ({told})."
-
-
-def printed_categories(found: Robustness, labels: Mapping[str, str]) -> pd.DataFrame:
-    """Scores by category as printed: a row an arm, best on top, a column a category."""
-    if found.categories is None:
-        return pd.DataFrame()
-    table = found.categories.table
-    cells = {(row.arm, row.category): _score(row) for row in rows_of(table)}
-    finite = table.assign(elo=table["elo"].where(np.isfinite(table["elo"])))
-    arms = finite.groupby("arm", sort=False)["elo"].mean().sort_values(ascending=False).index
-    columns: dict[str, list[str]] = {"Arm": [labels.get(arm, arm) for arm in arms]}
-    for category, rows in table.groupby("category"):
-        votes = int(rows["votes"].sum()) // 2
-        heading = f"{category} ({votes:,} votes)"
-        columns[heading] = [cells[arm, category] for arm in arms]
-    return pd.DataFrame(columns)
-
-
-def _score(row: Any) -> str:
-    interval = bounds(row.low, row.high)
-    return signed(row.elo) + ("" if interval == "–" else f" ({interval})")
 
 
 def _models(

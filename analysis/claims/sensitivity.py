@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots.votes import ASIDE, Ballot, ballots, counted
-from analysis.ballots.win_matrix import cluster_wins, win_matrix
-from analysis.raters.conduct import TOO_FAST, rater_screens
-from analysis.scores.elo import EloFit, fit_elo
+from analysis.ballots import ASIDE, Ballot, ballots, cluster_wins, counted, win_matrix
+from analysis.raters import TOO_FAST, rater_screens
+from analysis.scores import EloFit, fit_elo
 
 Rule = Callable[[pd.DataFrame], NDArray[np.bool_]]
 """From the votes (`read_votes`) to (N,): which to count."""

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from analysis.scores.intervals import Interval
+from analysis.scores import Interval
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr
 
-from analysis.ballots.votes import counted
+from analysis.ballots import counted
 from analysis.errors import AnalysisError
-from analysis.scores.curves import draw_scores
-from analysis.scores.intervals import (
+from analysis.scores import (
     NO_VARIATION,
     Interval,
     Sandwich,
     clustered_mean,
     difference_contrast,
+    draw_scores,
 )
 
 from .against_elo import metric_info

@@ -23,11 +23,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
-from analysis.scores.elo import ELO_PER_NAT, fit_elo, with_prior
-from analysis.scores.intervals import Sandwich, difference_contrast, sandwich
+from analysis.scores import (
+    ELO_PER_NAT,
+    Sandwich,
+    difference_contrast,
+    fit_elo,
+    sandwich,
+    with_prior,
+)
 
 
 def pair_gains(

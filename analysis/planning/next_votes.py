@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from analysis.scores.ballot_result import BallotResult
-from analysis.scores.intervals import difference_contrast
+from analysis.scores import BallotResult, difference_contrast
 
 _POWER = 0.8
 _FEWEST = 9  # degrees of freedom, below which an error is too rough to plan by
-_MOST = 50  # times the votes so far; more is as good as never
+LIMIT = 50  # times the votes so far; more is as good as never
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class NextVotes:
 
     Attributes:
         votes: that it has.
-        halved: for intervals of differences half as wide; NaN where `_MOST` times as many on the
+        halved: for intervals of differences half as wide; NaN where `LIMIT` times as many on the
             same prompts are not enough.
         gap: Elo points between the first and the second arm.
         found: to find that gap in 80% of studies, were it the true one; NaN as for `halved`.
@@ -69,30 +68,6 @@ def next_votes(result: BallotResult) -> NextVotes | None:
     )
 
 
-def next_votes_words(found: NextVotes | None, labels: tuple[str, str]) -> str:
-    """The answer in a sentence or two; empty without one.
-
-    Args:
-        found: what `next_votes` returned.
-        labels: of the first and the second arm.
-    """
-    if found is None:
-        return ""
-    told = "With more raters like these, intervals half as wide need "
-    if np.isnan(found.halved):
-        told += "more prompts: more votes on the same ones are not enough"
-    else:
-        told += f"about {_round(found.halved)} votes in all (now {found.votes:,})"
-    if found.settled or found.gap <= 0:
-        return told + "."
-    pair = f"{labels[0]} from {labels[1]}, {found.gap:.0f} Elo apart"
-    if np.isnan(found.found):
-        return f"{told}. Even {_MOST} times the votes would not tell {pair}, on the same prompts."
-    if found.found <= found.votes:
-        return f"{told}."
-    return f"{told}; to tell {pair}, about {_round(found.found)}."
-
-
 def _parts(result: BallotResult, contrast: np.ndarray) -> np.ndarray:
     """(2,) variance that shrinks with votes, and that of the prompts."""
     covariance = result.intervals.covariance
@@ -104,15 +79,9 @@ def _parts(result: BallotResult, contrast: np.ndarray) -> np.ndarray:
 
 
 def _needed(votes: int, parts: np.ndarray, variance: float) -> float:
-    """Votes in all for that variance; NaN where `_MOST` times those given are not enough."""
+    """Votes in all for that variance; NaN where `LIMIT` times those given are not enough."""
     shrinking, fixed = parts
     if variance <= fixed:
         return np.nan
     needed = votes * shrinking / (variance - fixed)
-    return float(needed) if needed <= _MOST * votes else np.nan
-
-
-def _round(votes: float) -> str:
-    """Two digits are all there is to know: `4,300`."""
-    digits = max(int(np.floor(np.log10(votes))) - 1, 0)
-    return f"{round(votes / 10**digits) * 10**digits:,}"
+    return float(needed) if needed <= LIMIT * votes else np.nan

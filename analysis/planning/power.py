@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
-from analysis.scores.elo import ELO_PER_NAT, fit_elo, win_probability
-from analysis.scores.intervals import sandwich
+from analysis.scores import ELO_PER_NAT, fit_elo, sandwich, win_probability
 
 _MOST_VOTES = 1_000_000
 _MOST_TIES = 0.95

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots.votes import ANSWERS, counted
-from analysis.scores.intervals import Interval, clustered_mean
+from analysis.ballots import ANSWERS, counted
+from analysis.scores import Interval, clustered_mean
 
 _OUTCOMES = len(ANSWERS)
 _BLOCK = 4_000_000  # resampled units held at once

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots.votes import counted
-from analysis.scores.intervals import Interval, clustered_mean
+from analysis.ballots import counted
+from analysis.scores import Interval, clustered_mean
 
 from .agreement import Measure, agreement, gold_accuracy, repeat_consistency
 

@@ -1,1 +1,16 @@
 """The comparison report: computed once, then written as a page, figures and tables."""
+
+from __future__ import annotations
+
+from .contents import ReportInputs
+from .figures.power import power_figure
+from .figures.theme import render, spec
+from .write import write_report
+
+__all__ = [
+    "ReportInputs",
+    "power_figure",
+    "render",
+    "spec",
+    "write_report",
+]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.ballots.votes import read_votes
+from analysis.ballots import read_votes
 from analysis.errors import ReportError
-from analysis.metrics.versions import tell_versions
-from analysis.scores.series import variant_of, with_series
+from analysis.metrics import tell_versions
+from analysis.scores import variant_of, with_series
 
 from .contents import ReportInputs
 from .words.wording import strip_control

@@ -7,12 +7,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from analysis.claims.of_ballot import Claims, claims_of
-from analysis.claims.of_metrics import MetricClaims, metric_claims_of
-from analysis.metrics.against_elo import join_metrics, metric_correlations
-from analysis.raters.conduct import study_conduct
-from analysis.scores.ballot_result import BallotResult, analyse
-from analysis.scores.series import COLUMNS
+from analysis.claims import Claims, MetricClaims, claims_of, metric_claims_of
+from analysis.metrics import join_metrics, metric_correlations
+from analysis.raters import numbered_screens, study_conduct
+from analysis.scores import COLUMNS, BallotResult, analyse
 
 from .check import METRIC_COLUMNS, table_of
 from .contents import Contents, ReportInputs
@@ -21,7 +19,6 @@ from .figures.figure import Figure
 from .figures.metrics import TRADEOFFS, metric_tradeoff, metrics_against_elo
 from .figures.wins import win_heatmap
 from .progress import Progress, between, quiet
-from .words.raters import numbered_screens
 
 ROUNDS = 1000
 DESCRIBED = ["arm", "label", "strategy", "scale", *COLUMNS]  # of an arm, beside its numbers

@@ -9,9 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims.of_ballot import Claims
-from analysis.claims.of_metrics import MetricClaims
-from analysis.scores.ballot_result import BallotResult
+from analysis.claims import Claims, MetricClaims
+from analysis.scores import BallotResult
 
 from .figures.figure import Figure
 

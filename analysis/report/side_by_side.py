@@ -7,9 +7,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.against_elo import rank_correlation
-from analysis.metrics.versions import tell_versions
-from analysis.scores.series import COLUMNS
+from analysis.metrics import rank_correlation, tell_versions
+from analysis.scores import COLUMNS
 
 from .contents import Comparison, Contents
 from .figures import side_by_side as compare_figures

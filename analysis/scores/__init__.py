@@ -1,1 +1,60 @@
 """Ballots to scores with intervals: Elo, ties and sides, curves, comparisons, leaderboards."""
+
+from __future__ import annotations
+
+from .all_pairs import Comparisons, compare_arms, simultaneous
+from .ballot_result import BallotResult, analyse
+from .bootstrap import Bootstrap, bootstrap
+from .categories import CategoryScores, by_category
+from .crowd import CrowdFit, crowd_bt
+from .curves import ScaleCurves, draw_scores, scale_curves
+from .davidson import OutcomeFit, fit_outcomes
+from .elo import ELO_PER_NAT, EloFit, fit_elo, win_probability, with_prior
+from .intervals import (
+    NO_VARIATION,
+    Interval,
+    Sandwich,
+    clustered_mean,
+    difference_contrast,
+    sandwich,
+)
+from .leaderboard import elo_table, win_table
+from .series import COLUMNS, curves, has_curve, variant_in, variant_of, with_series
+
+__all__ = [
+    "COLUMNS",
+    "ELO_PER_NAT",
+    "NO_VARIATION",
+    "BallotResult",
+    "Bootstrap",
+    "CategoryScores",
+    "Comparisons",
+    "CrowdFit",
+    "EloFit",
+    "Interval",
+    "OutcomeFit",
+    "Sandwich",
+    "ScaleCurves",
+    "analyse",
+    "bootstrap",
+    "by_category",
+    "clustered_mean",
+    "compare_arms",
+    "crowd_bt",
+    "curves",
+    "difference_contrast",
+    "draw_scores",
+    "elo_table",
+    "fit_elo",
+    "fit_outcomes",
+    "has_curve",
+    "sandwich",
+    "scale_curves",
+    "simultaneous",
+    "variant_in",
+    "variant_of",
+    "win_probability",
+    "win_table",
+    "with_prior",
+    "with_series",
+]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.ballots.votes import Ballot, ballots
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import Ballot, ballots, win_matrix
 
 from .bootstrap import Bootstrap, bootstrap
 from .elo import EloFit, fit_elo

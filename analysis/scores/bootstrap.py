@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import cluster_wins
+from analysis.ballots import Ballot, cluster_wins
 
 from .elo import EloFit, fit_batch
 from .intervals import NO_VARIATION, ROUNDING, Interval, no_difference

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from analysis.ballots.votes import ballots, counted
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import ballots, counted, win_matrix
 from analysis.errors import AnalysisError
 
 from .curves import NO_TEST, wald

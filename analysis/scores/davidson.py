@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
 
 from .covariance import Column, Linearised

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from analysis.ballots.win_matrix import one_group, reachable, strong_groups
+from analysis.ballots import one_group, reachable, strong_groups
 from analysis.errors import AnalysisError
 
 ELO_PER_NAT = 400 / np.log(10)

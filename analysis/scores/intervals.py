@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from analysis.ballots.votes import Ballot
+from analysis.ballots import Ballot
 
 from .covariance import Column, Concentration, Linearised
 from .elo import ELO_PER_NAT, EloFit, win_probability

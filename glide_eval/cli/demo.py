@@ -13,8 +13,7 @@ from pathlib import Path
 
 import click
 
-from glide_eval.files.run_store import RunFolder
-from glide_eval.files.words import duration
+from glide_eval.files import RunFolder, duration
 
 from .invocation import from_here, next_command
 

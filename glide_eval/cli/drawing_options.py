@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from glide_eval.errors import UsageError
-from glide_eval.files.words import count as counted
-from glide_eval.sweep.file.arm_tables import Sampler
-from glide_eval.sweep.file.arms import STRATEGY_NAMES
-from glide_eval.sweep.file.prompt_notes import prompt_notes
+from glide_eval.files import count as counted
+from glide_eval.sweep import STRATEGY_NAMES, Sampler, prompt_notes
 
 from .invocation import from_here, typed_command
 
 if TYPE_CHECKING:
     from generator.options import Sampling
-    from glide_eval.drawing.draw import Images, Make, Request
-    from glide_eval.sweep.sources import GlideSource
+    from glide_eval.drawing import Images, Make, Request
+    from glide_eval.sweep import GlideSource
 
 CPU_BATCH, GPU_BATCH = 1, 8
 DEFAULT_SCALE = 3.0
@@ -93,7 +91,7 @@ class Options:
                 f"--device is {self.device!r}, expected auto, cpu, mps, cuda or cuda:1."
             )
 
-        from glide_eval.sweep.sources import GlideSource
+        from glide_eval.sweep import GlideSource
 
         guide = (self.strategy,) if self.strategy in ("clip", "classifier") else ()
         return GlideSource.load(
@@ -140,7 +138,7 @@ def run(
         first: pictures at the head of the sheet's rows, such as the source.
         stage_names: ending of each stage's files.
     """
-    from glide_eval.drawing.draw import check_free, draw, save, sheet
+    from glide_eval.drawing import check_free, draw, save, sheet
 
     names = [request.name + stage for request in requests for stage in stage_names]
     several = len(names) > 1

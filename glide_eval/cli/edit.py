@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from glide_eval.files.pictures import fit_picture, read_picture
-from glide_eval.sweep.file.prompt_notes import check_prompts
+from glide_eval.files import fit_picture, read_picture
+from glide_eval.sweep import check_prompts
 
 from .drawing_options import Options, drawing_options, run
 
@@ -43,7 +43,7 @@ def command(sketch: Path, prompts: tuple[str, ...], strength: float, options: Op
     sampling = options.sampling()
 
     from generator.editing import check_strength, from_sketch
-    from glide_eval.drawing.draw import batch_of, plan, sampling_story
+    from glide_eval.drawing import batch_of, plan, sampling_story
 
     check_strength(strength)
     pixels = read_picture(sketch)

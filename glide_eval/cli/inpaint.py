@@ -9,9 +9,9 @@ from typing import Any
 import click
 import numpy as np
 
-from glide_eval.drawing.scene_file import SceneFile, load_scene
+from glide_eval.drawing import SceneFile, load_scene
 from glide_eval.errors import UsageError
-from glide_eval.files.pictures import (
+from glide_eval.files import (
     Picture,
     box_mask,
     check_box,
@@ -21,7 +21,7 @@ from glide_eval.files.pictures import (
     read_mask,
     read_picture,
 )
-from glide_eval.sweep.file.prompt_notes import check_prompts
+from glide_eval.sweep import check_prompts
 
 from .drawing_options import Options, drawing_options, run
 
@@ -99,7 +99,7 @@ def _once(
     sampling = options.sampling()
 
     from generator.editing import inpaint
-    from glide_eval.drawing.draw import batch_of, plan, sampling_story
+    from glide_eval.drawing import batch_of, plan, sampling_story
 
     pixels = read_picture(image)
     paint = None if mask is None else read_mask(mask, pixels.shape, invert)
@@ -143,7 +143,7 @@ def _scene(scene: SceneFile, image: Path | None, context: str, options: Options)
     start = image or scene.source
 
     from generator.editing import SceneStep, build_scene
-    from glide_eval.drawing.draw import plan, sampling_story
+    from glide_eval.drawing import plan, sampling_story
 
     pixels = None if start is None else read_picture(start)
     source = options.load(_networks(context))

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from glide_eval.extractors.comparable import difference_in_words
+from glide_eval.extractors import difference_in_words
 
 if TYPE_CHECKING:
-    from glide_eval.measure.tables import DifferenceRow, MetricRow
+    from glide_eval.measure import DifferenceRow, MetricRow
 
 NARROWEST, WIDEST, USUAL = 72, 160, 100  # characters a line
 DEPEND_ON_N = ("fid", "fd_dinov2", "inception_score")  # biased by an amount that n decides

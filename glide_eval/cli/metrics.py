@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glide_eval.errors import UsageError
-from glide_eval.files.run_store import RunFolder, write_text
+from glide_eval.files import RunFolder, write_text
 
 from .metric_table import (
     comparable_tables,
@@ -25,9 +25,9 @@ from .metric_table import (
 
 if TYPE_CHECKING:
     from glide_eval.extractors import Extractor
-    from glide_eval.features.one_pass import Unreadable
-    from glide_eval.measure.tables import DifferenceRow, MetricRow
-    from glide_eval.references.named import NamedReferences
+    from glide_eval.features import Unreadable
+    from glide_eval.measure import DifferenceRow, MetricRow
+    from glide_eval.references import NamedReferences
 
 FOR_RUNS, FOR_FOLDERS = "tabletop", "inception-clean"  # extractors where none is named
 SHOWN = 20  # files not used, on the screen; --json has them all
@@ -182,7 +182,7 @@ def command(
         result = _print_runs(runs) if no_measure else _measure_runs(runs, request)
     _show(result)
     if csv_out is not None:
-        from glide_eval.measure.tables import MetricRow, rows_csv
+        from glide_eval.measure import MetricRow, rows_csv
 
         write_text(csv_out, rows_csv(MetricRow, result.rows))
     if json_out is not None:
@@ -210,7 +210,7 @@ def _load(request: _Request, default: str) -> list[Extractor]:
 
 
 def _named(request: _Request, extractors: Sequence[Extractor], crop: str) -> NamedReferences:
-    from glide_eval.references.named import NamedReferences
+    from glide_eval.references import NamedReferences
 
     return NamedReferences(
         request.references, extractors, crop=crop, skip_unreadable=request.skip_corrupt
@@ -218,8 +218,8 @@ def _named(request: _Request, extractors: Sequence[Extractor], crop: str) -> Nam
 
 
 def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
-    from glide_eval.features.of_folder import SQUARE
-    from glide_eval.measure.folders import measure_folders
+    from glide_eval.features import SQUARE
+    from glide_eval.measure import measure_folders
 
     extractors = _load(request, FOR_FOLDERS)
     named = _named(request, extractors, SQUARE if request.crop else "")
@@ -245,12 +245,10 @@ def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
 
 
 def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
-    from glide_eval.features.of_folder import SQUARE
-    from glide_eval.files.images import list_images
-    from glide_eval.measure.folders import not_images
-    from glide_eval.measure.run import measure
-    from glide_eval.measure.tables import read_differences
-    from glide_eval.references.build import tabletop_reference
+    from glide_eval.features import SQUARE
+    from glide_eval.files import list_images
+    from glide_eval.measure import measure, not_images, read_differences
+    from glide_eval.references import tabletop_reference
 
     extractors = _load(request, FOR_RUNS)
     named = _named(request, extractors, SQUARE) if request.references else None
@@ -273,7 +271,7 @@ def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
 
 
 def _print_runs(runs: Sequence[RunFolder]) -> _Result:
-    from glide_eval.measure.tables import read_rows
+    from glide_eval.measure import read_rows
 
     for run in runs:
         if not read_rows(run):
@@ -285,7 +283,7 @@ def _of_runs(
     runs: Sequence[RunFolder], current: list[str], not_used: list[Unreadable[Path]]
 ) -> _Result:
     """All rows of the runs; where there are several, an arm carries its run's name."""
-    from glide_eval.measure.tables import known_facts, read_rows
+    from glide_eval.measure import known_facts, read_rows
 
     rows: list[MetricRow] = []
     labels: dict[str, str] = {}

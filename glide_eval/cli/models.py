@@ -8,14 +8,7 @@ import click
 
 from generator.errors import GeneratorError
 from glide_eval.errors import GlideEvalError
-from glide_eval.models.catalogue import (
-    Model,
-    ModelFile,
-    fetch_file,
-    find_model,
-    known_models,
-    verify_file,
-)
+from glide_eval.models import Model, ModelFile, fetch_file, find_model, known_models, verify_file
 
 from .train import command as train
 

@@ -9,11 +9,11 @@ import click
 from tqdm import tqdm
 
 from glide_eval.errors import UsageError
-from glide_eval.files.run_store import write_text
+from glide_eval.files import write_text
 
 if TYPE_CHECKING:
-    from analysis.ballots.votes import Ballot
-    from analysis.planning.power import PowerCurve, Variation
+    from analysis.ballots import Ballot
+    from analysis.planning import PowerCurve, Variation
 
 BAR = 24  # characters of a full bar
 FEW_RATERS = 20
@@ -85,7 +85,7 @@ def command(
     place of the defaults, and options given here that of both.
     """
     from analysis.errors import AnalysisError
-    from analysis.planning.power import Design, plan_study
+    from analysis.planning import Design, plan_study
 
     if out is not None and out.suffix not in (".csv", ".svg", ".png", ".pdf"):
         raise UsageError(f"--out {out}: expected a name ending in .csv, .svg, .png or .pdf.")
@@ -114,8 +114,8 @@ def _variation(
     prompt_effect: float | None,
     ties: float | None,
 ) -> Variation:
-    from analysis.ballots.votes import ballots, read_votes
-    from analysis.planning.power import Variation, variation_of
+    from analysis.ballots import ballots, read_votes
+    from analysis.planning import Variation, variation_of
 
     found = Variation()
     if pilot is not None:
@@ -169,6 +169,6 @@ def _write(plan: PowerCurve, out: Path) -> None:
     if out.suffix == ".csv":
         write_text(out, plan.table.to_csv(index=False))
         return
-    from analysis.report.figures.power import power_figure
+    from analysis.report import power_figure
 
     out.write_bytes(power_figure(plan, out.suffix[1:]))

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from glide_eval.errors import UsageError
-from glide_eval.files.run_store import write_text
-from glide_eval.files.words import count
+from glide_eval.files import count, write_text
 
 if TYPE_CHECKING:
     from glide_eval.extractors import Extractor
-    from glide_eval.features.one_pass import Unreadable
-    from glide_eval.references.build import RealImages
-    from glide_eval.references.reference import Reference
+    from glide_eval.features import Unreadable
+    from glide_eval.references import RealImages, Reference
 
 PATH = click.Path(path_type=Path)
 TABLETOP = "tabletop"  # as SOURCE
@@ -134,7 +132,7 @@ def build(
     share = _share(shard)
     # Everything below needs NumPy or torch, so mistakes above fail at once.
     from glide_eval.extractors import load_extractor
-    from glide_eval.references.build import build_references, statistics_reference
+    from glide_eval.references import build_references, statistics_reference
 
     left_out: list[Unreadable] = []
     real = None
@@ -172,7 +170,7 @@ def merge(files: tuple[Path, ...], out: Path) -> None:
     Parts add up to what one machine would have built. Refused are references of different
     extractors, and ones that hold the same image, which would count twice.
     """
-    from glide_eval.references.reference import Reference
+    from glide_eval.references import Reference
 
     merged = Reference.merge([Reference.read(path) for path in files])
     merged.save(out)
@@ -189,8 +187,7 @@ def merge(files: tuple[Path, ...], out: Path) -> None:
 )
 def info(file: Path, captions: Path | None) -> None:
     """Show what a reference holds: images, extractor with its facts, captions."""
-    from glide_eval.references.coco import prompts_csv
-    from glide_eval.references.reference import Reference
+    from glide_eval.references import Reference, prompts_csv
 
     reference = Reference.read(file)
     click.echo(_summary(reference))
@@ -213,9 +210,8 @@ def _real_images(
     no_crop: bool,
 ) -> RealImages:
     """The images on disk that a build is of."""
-    from glide_eval.features.of_folder import SQUARE
-    from glide_eval.references.build import RealImages
-    from glide_eval.references.coco import PAPER_CAPTIONS, read_coco
+    from glide_eval.features import SQUARE
+    from glide_eval.references import PAPER_CAPTIONS, RealImages, read_coco
 
     crop = "" if no_crop else SQUARE
     if kind == "folder":
@@ -231,9 +227,8 @@ def _real_images(
 
 def _tabletop_scenes(count: int | None, seed: int | None, prompts: Path | None) -> RealImages:
     """The scenes that a build is of."""
-    from glide_eval.references.build import TABLETOP_COUNT, TABLETOP_SEED, RealImages
-    from glide_eval.sweep.file.prompts import load_prompts
-    from glide_eval.sweep.file.sweep_file import load_sweep
+    from glide_eval.references import TABLETOP_COUNT, TABLETOP_SEED, RealImages
+    from glide_eval.sweep import load_prompts, load_sweep
 
     captions = [] if prompts is None else [p.caption for p in load_prompts(load_sweep(prompts))]
     return RealImages.of_tabletop(
@@ -287,8 +282,8 @@ def _path(out: Path, extractor: Extractor, extractors: int) -> Path:
 
 
 def _say_not_images(folder: Path) -> None:
-    from glide_eval.files.images import list_images
-    from glide_eval.measure.folders import not_images
+    from glide_eval.files import list_images
+    from glide_eval.measure import not_images
 
     for file in not_images(list_images(folder).others):
         click.echo(f"Not used: {file.item}: {file.reason}", err=True)

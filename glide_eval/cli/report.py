@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import RunFolder
 
 from .report_inputs import Source, report_inputs
 
@@ -118,7 +118,7 @@ def make_report(
         RunError: a run's folder is missing or damaged.
         analysis.AnalysisError: votes that can't be counted, or a report that can't be written.
     """
-    from analysis.report.write import write_report
+    from analysis.report import write_report
 
     options = {"--arms": arms, "--categories": categories, "--out": out, "--title": title,
                "--seed": seed or None}  # fmt: skip

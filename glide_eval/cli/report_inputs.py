@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glide_eval.extractors.comparable import difference_in_words
-from glide_eval.files.records import Arm
-from glide_eval.files.run_store import RunFolder
-from glide_eval.measure.tables import known_facts
+from glide_eval.extractors import difference_in_words
+from glide_eval.files import Arm, RunFolder
+from glide_eval.measure import known_facts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.report.contents import ReportInputs
+    from analysis.report import ReportInputs
 
 ARM_COLUMNS = ("name", "strategy", "scale", "label")
 CATEGORY_COLUMNS = ("prompt_id", "category")
@@ -89,8 +88,8 @@ def report_inputs(
 
 
 def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
-    from analysis.ballots.votes import read_votes
-    from analysis.report.contents import ReportInputs
+    from analysis.ballots import read_votes
+    from analysis.report import ReportInputs
 
     run, path = source.run, source.votes_file()
     arms = _arms(source, arms_file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from glide_eval.sweep.file.prompt_notes import check_prompts
+from glide_eval.sweep import check_prompts
 
 from .drawing_options import Options, drawing_options, run
 
@@ -24,7 +24,7 @@ def command(prompts: tuple[str, ...], options: Options) -> None:
     captions = check_prompts(prompts)
     sampling = options.sampling()
 
-    from glide_eval.drawing.draw import plan, sampling_story
+    from glide_eval.drawing import plan, sampling_story
 
     source = options.load()
     run(

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from glide_eval.files.words import count, duration
-from glide_eval.sweep.file.sweep_file import load_sweep
-from glide_eval.sweep.run import run_sweep
+from glide_eval.files import count, duration
+from glide_eval.sweep import load_sweep, run_sweep
 
 from .invocation import next_command, typed_command
 

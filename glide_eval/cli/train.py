@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from glide_eval.errors import UsageError
-from glide_eval.files.words import count
+from glide_eval.files import count
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -35,9 +35,8 @@ def command(config: Path, device: str, out: Path | None) -> None:
         raise UsageError(f"--device is {device!r}, expected auto, cpu, mps, cuda or cuda:1.")
     from generator.training.processes import joined
     from generator.training.run import CURVE, train_model
-    from glide_eval.models.loss_curve import draw_loss_curve
-    from glide_eval.models.train_config import load_training
-    from glide_eval.sweep.provenance import commit
+    from glide_eval.sweep import commit
+    from glide_eval.training import draw_loss_curve, load_training
 
     training = load_training(config)
     folder = out or Path(training.output.folder)

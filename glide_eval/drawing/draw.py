@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from glide_eval.errors import GlideEvalError, UsageError
-from glide_eval.files.png import encode_png
-from glide_eval.files.run_store import write_bytes, write_text
-from glide_eval.sweep.provenance import environment, now
-from glide_eval.sweep.sources import GlideSource
+from glide_eval.files import encode_png, write_bytes, write_text
+from glide_eval.sweep import GlideSource, environment, now
 
 Images = NDArray[np.uint8]
 OnStep = Callable[[int, Any], None]

@@ -22,9 +22,17 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 
 from glide_eval.errors import ConfigError, UsageError
-from glide_eval.files.pictures import Mask, box_mask, check_box, fit_mask, known_from, read_mask
-from glide_eval.files.toml_messages import describe
-from glide_eval.files.toml_table import Table, Text
+from glide_eval.files import (
+    Mask,
+    Table,
+    Text,
+    box_mask,
+    check_box,
+    describe,
+    fit_mask,
+    known_from,
+    read_mask,
+)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

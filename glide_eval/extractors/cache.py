@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glide_eval.files.run_store import replacing
+from glide_eval.files import replacing
 
 from .protocol import Features
 

@@ -23,7 +23,7 @@ from glide_eval.errors import UsageError, WeightsError
 
 from .network import choose_device, inference, stacks
 from .protocol import ClipFeatures, Extractor, Features
-from .published import CLIPS, file_digest, foreign
+from .published import CLIP_WEIGHTS, file_digest, foreign
 
 _ARCHITECTURES = {
     "clip-vit-b-16": "ViT-B-16-quickgelu",
@@ -95,7 +95,7 @@ class OpenClip(Extractor):
         Raises:
             WeightsError: it is missing, or holds another network.
         """
-        path = path or CLIPS[name].find()
+        path = path or CLIP_WEIGHTS[name].find()
         model, digest = _open(_ARCHITECTURES[name], path, published=published)
         return cls(name, _ARCHITECTURES[name], model, digest, device)
 

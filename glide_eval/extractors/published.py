@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import WeightsError
-from glide_eval.files.user_files import find_weights
+from glide_eval.files import find_weights
 
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 _META = "https://dl.fbaipublicfiles.com/dinov2"
@@ -113,7 +113,7 @@ def _openai_clip(
     )  # fmt: skip
 
 
-CLIPS = {
+CLIP_WEIGHTS = {
     clip.model: clip
     for clip in (
         _openai_clip(

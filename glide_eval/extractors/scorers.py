@@ -11,8 +11,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from glide_eval.extractors import Extractor
-from glide_eval.files.images import center_crop
+from glide_eval.files import center_crop
+
+from .protocol import Extractor
 
 Images = NDArray[np.uint8]
 
@@ -41,7 +42,7 @@ class CaptionScorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NamedClip:
-    """An entry of `CLIPS`.
+    """An entry of `SCORERS`.
 
     Attributes:
         load: opens it, with its weights.
@@ -53,13 +54,13 @@ class NamedClip:
 
 
 def load_scorer(name: str) -> CaptionScorer:
-    """The CLIP of that name in `CLIPS`, with its weights.
+    """The CLIP of that name in `SCORERS`, with its weights.
 
     Raises:
         WeightsError: its weights are not on disk or not its own.
         generator.errors.CheckpointError: the same of a bundled one.
     """
-    return CLIPS[name].load()
+    return SCORERS[name].load()
 
 
 class FakeScorer:
@@ -138,7 +139,7 @@ def _products(images: Any, texts: Any, scale: float) -> NDArray[np.float64]:
     return scale * np.sum(images.astype(np.float64) * texts.astype(np.float64), axis=1)
 
 
-CLIPS: dict[str, NamedClip] = {
+SCORERS: dict[str, NamedClip] = {
     "tabletop-clean": NamedClip(TabletopScorer.load, "tabletop"),
     "vit-b-16": NamedClip(partial(OpenClipScorer.load, "clip-vit-b-16"), "clip-vit-b-16"),
     "fake": NamedClip(FakeScorer, "fake"),

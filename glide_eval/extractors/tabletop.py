@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from glide_eval.files.images import center_crop
-from glide_eval.metrics.caption_accuracy import PARTS
+from glide_eval.files import center_crop
+from glide_eval.metrics import PARTS
 
 from .protocol import ClipFeatures, Extractor, Features
 from .texture import texture_statistics

@@ -16,11 +16,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from glide_eval.errors import ImageError
-from glide_eval.extractors import Extractor, Features
-from glide_eval.extractors.cache import cache_key, load_features, save_features
-from glide_eval.files.images import center_crop
-from glide_eval.files.run_store import write_text
-from glide_eval.files.user_files import cache_dir
+from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
+from glide_eval.files import cache_dir, center_crop, write_text
 
 from .one_pass import THREADS, Picture, Seen, Unreadable, extract, read_picture, refuse
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from glide_eval.errors import ImageError, RunError
-from glide_eval.extractors import Extractor, Features
-from glide_eval.extractors.cache import cache_key, load_features, save_features
-from glide_eval.files.records import Sample
-from glide_eval.files.run_store import RunFolder
+from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
+from glide_eval.files import RunFolder, Sample
 
 from .one_pass import Batch, Picture, extract, read_picture
 

@@ -25,9 +25,8 @@ from PIL import Image
 
 from glide_eval.errors import FeatureError, ImageError
 from glide_eval.extractors import Extractor, Features
-from glide_eval.files.images import decode_rgb, read_file
-from glide_eval.files.words import count
-from glide_eval.metrics.value import nonfinite_rows
+from glide_eval.files import count, decode_rgb, read_file
+from glide_eval.metrics import nonfinite_rows
 
 BATCH = 32
 AHEAD = 3 * BATCH  # images read but not yet embedded; about 100 MB at Inception's input size

@@ -1,1 +1,19 @@
 """Which metrics of which arms: one pass over a run or over folders, and its tables."""
+
+from __future__ import annotations
+
+from .folders import measure_folders, not_images
+from .run import measure
+from .tables import DifferenceRow, MetricRow, known_facts, read_differences, read_rows, rows_csv
+
+__all__ = [
+    "DifferenceRow",
+    "MetricRow",
+    "known_facts",
+    "measure",
+    "measure_folders",
+    "not_images",
+    "read_differences",
+    "read_rows",
+    "rows_csv",
+]

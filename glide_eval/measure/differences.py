@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glide_eval.errors import UsageError
-from glide_eval.metrics.difference import Observed, differences
+from glide_eval.metrics import Observed, differences
 
 from .tables import DifferenceRow, MetricRow
 

@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError, UsageError
-from glide_eval.extractors import Extractor
-from glide_eval.extractors.cache import cache_key
-from glide_eval.features.of_folder import SQUARE, FolderFeatures, folder_features
-from glide_eval.features.of_run import size_in_words
-from glide_eval.features.one_pass import Unreadable, read_picture
-from glide_eval.files.images import list_images
-from glide_eval.files.tables import read_table
-from glide_eval.files.words import count
-from glide_eval.metrics.difference import Observed
-from glide_eval.references.build import folder_references
-from glide_eval.references.reference import Reference
-from glide_eval.sweep.imported_arms import CAPTION_FILES
+from glide_eval.extractors import Extractor, cache_key
+from glide_eval.features import (
+    SQUARE,
+    FolderFeatures,
+    Unreadable,
+    folder_features,
+    read_picture,
+    size_in_words,
+)
+from glide_eval.files import count, list_images, read_table
+from glide_eval.metrics import Observed
+from glide_eval.references import Reference, folder_references
+from glide_eval.sweep import CAPTION_FILES
 
 from .differences import difference_rows, pairs_to_compare
 from .registry import Measured

@@ -11,18 +11,29 @@ from typing import Any
 import numpy as np
 
 from glide_eval.extractors import Features
-from glide_eval.metrics.caption_accuracy import PARTS, accuracy
-from glide_eval.metrics.clip_score import clip_score, clip_scores
-from glide_eval.metrics.cmmd import cmmd
-from glide_eval.metrics.fid import fid, fid_infinity
-from glide_eval.metrics.image_quality import image_quality
-from glide_eval.metrics.inception_score import inception_score
-from glide_eval.metrics.kid import kid
-from glide_eval.metrics.precision_recall import Neighbourhoods, coverage, density, precision, recall
-from glide_eval.metrics.r_precision import r_precision, r_precisions
-from glide_eval.metrics.value import MetricValue, undefined
-from glide_eval.metrics.vendi import vendi
-from glide_eval.references.reference import Reference
+from glide_eval.metrics import (
+    PARTS,
+    MetricValue,
+    Neighbourhoods,
+    accuracy,
+    clip_score,
+    clip_scores,
+    cmmd,
+    coverage,
+    density,
+    fid,
+    fid_infinity,
+    image_quality,
+    inception_score,
+    kid,
+    precision,
+    r_precision,
+    r_precisions,
+    recall,
+    undefined,
+    vendi,
+)
+from glide_eval.references import Reference
 
 
 @dataclass(frozen=True, eq=False)

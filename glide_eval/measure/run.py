@@ -14,15 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from glide_eval.errors import FeatureError, UsageError
-from glide_eval.extractors import Extractor
-from glide_eval.extractors.scorers import CLIPS
-from glide_eval.features.of_run import extract_run, images_digest, samples_by_arm
-from glide_eval.files.records import Sample
-from glide_eval.files.run_store import RunFolder
-from glide_eval.metrics.difference import Observed
-from glide_eval.metrics.value import MetricValue, undefined
-from glide_eval.references.build import tabletop_reference
-from glide_eval.references.reference import Reference
+from glide_eval.extractors import SCORERS, Extractor
+from glide_eval.features import extract_run, images_digest, samples_by_arm
+from glide_eval.files import RunFolder, Sample
+from glide_eval.metrics import MetricValue, Observed, undefined
+from glide_eval.references import Reference, tabletop_reference
 
 from .differences import difference_rows, pairs_to_compare
 from .registry import METRICS, Measured, Metric, evaluate
@@ -218,7 +214,7 @@ def _score_rows(
 
 def _reranked_by_itself(reranked_by: str | None, extractor: Extractor) -> str:
     """What to hold against a CLIP that judges images it chose itself."""
-    clip = CLIPS.get(reranked_by or "")
+    clip = SCORERS.get(reranked_by or "")
     if clip is None or clip.extractor != extractor.name:
         return ""
     return "this CLIP also chose the images among candidates, so it is optimised, not measured"

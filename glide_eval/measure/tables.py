@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from glide_eval.files.run_store import RunFolder, replacing, write_text
+from glide_eval.files import RunFolder, replacing, write_text
 
 from .registry import METRICS
 

@@ -1,1 +1,14 @@
-"""The models known by name, their weights, and the files that train new ones."""
+"""The models known by name, and their weights on disk."""
+
+from __future__ import annotations
+
+from .catalogue import Model, ModelFile, fetch_file, find_model, known_models, verify_file
+
+__all__ = [
+    "Model",
+    "ModelFile",
+    "fetch_file",
+    "find_model",
+    "known_models",
+    "verify_file",
+]

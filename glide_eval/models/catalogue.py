@@ -22,8 +22,9 @@ from generator.weight_files import (
     write_record,
 )
 from glide_eval.errors import UsageError, WeightsError
-from glide_eval.extractors.published import CLIPS, DINOV2, INCEPTION, PublishedFile
-from glide_eval.files.download import download
+from glide_eval.extractors import CLIP_WEIGHTS, DINOV2, INCEPTION, PublishedFile
+
+from .downloads import download
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,9 @@ def _metric_networks() -> list[Model]:
             f"no archive that OpenAI did not publish is opened. {metric} is defined with it.",
             (file,),
         )
-        for (name, file), metric in zip(CLIPS.items(), ("GLIDE's CLIP score", "CMMD"), strict=True)
+        for (name, file), metric in zip(
+            CLIP_WEIGHTS.items(), ("GLIDE's CLIP score", "CMMD"), strict=True
+        )
     ]
     dinov2 = [
         _metric_network(

@@ -19,12 +19,19 @@ from tqdm import tqdm
 
 from glide_eval.errors import FeatureError, UsageError
 from glide_eval.extractors import Extractor, Features
-from glide_eval.features.of_folder import ADVICE, SQUARE, FolderFeatures, folder_features, reader
-from glide_eval.features.one_pass import Picture, Unreadable, extract
-from glide_eval.files.images import list_images
-from glide_eval.files.user_files import cache_dir
-from glide_eval.files.words import count as counted
-from glide_eval.metrics.fid import Moments
+from glide_eval.features import (
+    ADVICE,
+    SQUARE,
+    FolderFeatures,
+    Picture,
+    Unreadable,
+    extract,
+    folder_features,
+    reader,
+)
+from glide_eval.files import cache_dir, list_images
+from glide_eval.files import count as counted
+from glide_eval.metrics import Moments
 
 from .coco import CocoCaptions
 from .reference import Caption, Part, Reference, image_id

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files.words import count
+from glide_eval.files import count
 
 from .reference import Caption
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glide_eval.errors import UsageError
 from glide_eval.extractors import Extractor
-from glide_eval.features.of_folder import SQUARE, FolderFeatures
+from glide_eval.features import SQUARE, FolderFeatures
 
 from .build import folder_references
 from .reference import Reference

@@ -20,16 +20,16 @@ from typing import Any, Self
 import numpy as np
 
 from glide_eval.errors import FeatureError
-from glide_eval.extractors import Extractor
-from glide_eval.extractors.comparable import difference_in_words
-from glide_eval.files.run_store import replacing
-from glide_eval.files.words import count
-from glide_eval.metrics.cmmd import cmmd_reference_term
-from glide_eval.metrics.fid import Moments
-from glide_eval.metrics.image_quality import Texture
-from glide_eval.metrics.kid import kid_reference_term
-from glide_eval.metrics.neighbours import Manifold
-from glide_eval.metrics.value import as_matrix
+from glide_eval.extractors import Extractor, difference_in_words
+from glide_eval.files import count, replacing
+from glide_eval.metrics import (
+    Manifold,
+    Moments,
+    Texture,
+    as_matrix,
+    cmmd_reference_term,
+    kid_reference_term,
+)
 
 ID_BYTES = 16  # of an image's SHA-256 that tell it from others
 

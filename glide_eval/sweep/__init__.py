@@ -1,1 +1,28 @@
 """A sweep: shards of every arm's images, into a run folder that can always be resumed."""
+
+from __future__ import annotations
+
+from .file.arm_tables import Sampler
+from .file.arms import STRATEGY_NAMES
+from .file.prompt_notes import check_prompts, prompt_notes
+from .file.prompts import load_prompts
+from .file.sweep_file import load_sweep
+from .imported_arms import CAPTION_FILES
+from .provenance import commit, environment, now
+from .run import run_sweep
+from .sources import GlideSource
+
+__all__ = [
+    "CAPTION_FILES",
+    "STRATEGY_NAMES",
+    "GlideSource",
+    "Sampler",
+    "check_prompts",
+    "commit",
+    "environment",
+    "load_prompts",
+    "load_sweep",
+    "now",
+    "prompt_notes",
+    "run_sweep",
+]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from glide_eval.extractors.scorers import Images
+from glide_eval.extractors import Images
 
 from .file.arm_options import DegradeTable
 

@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files.images import IMAGE_SUFFIXES
-from glide_eval.files.pictures import (
+from glide_eval.files import (
+    IMAGE_SUFFIXES,
+    Prompt,
     box_mask,
     fit_mask,
     fit_picture,
     known_from,
     read_mask,
     read_picture,
+    read_table,
 )
-from glide_eval.files.records import Prompt
-from glide_eval.files.tables import read_table
 
 from .file.arms import ArmConfig
 from .file.edit_options import InpaintTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from glide_eval.files.records import Sample
+from glide_eval.files import Sample
 
 from .shards import Shard
 

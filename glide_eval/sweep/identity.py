@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from glide_eval.errors import RunError
-from glide_eval.files.records import Prompt
+from glide_eval.files import Prompt
 
 from .edited_arms import EditedPictures
 from .file.sweep_file import SweepConfig

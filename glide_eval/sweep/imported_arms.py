@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files.images import IMAGE_SUFFIXES, read_rgb
-from glide_eval.files.records import Prompt
-from glide_eval.files.tables import read_lines, read_table
+from glide_eval.files import IMAGE_SUFFIXES, Prompt, read_lines, read_rgb, read_table
 
 from .file.arms import ArmConfig
 from .file.sweep_file import SweepFile

@@ -26,7 +26,7 @@ from typing import Any
 
 from glide_eval import __version__
 from glide_eval.errors import RunError
-from glide_eval.files.run_store import RunFolder, write_text
+from glide_eval.files import RunFolder, write_text
 
 from .file.sweep_file import SweepFile
 from .identity import Identity

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glide_eval.errors import FeatureError
-from glide_eval.extractors.scorers import CaptionScorer, Images
+from glide_eval.extractors import CaptionScorer, Images
 
 DIGITS = 5  # of a score
 

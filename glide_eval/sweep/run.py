@@ -22,10 +22,8 @@ from typing import Any
 from tqdm import tqdm
 
 from glide_eval.errors import ConfigError, RunError, StorageError
-from glide_eval.extractors.scorers import CLIPS, CaptionScorer, load_scorer
-from glide_eval.files.records import Prompt, Sample
-from glide_eval.files.run_store import RunFolder, write_text
-from glide_eval.files.words import count
+from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
+from glide_eval.files import Prompt, RunFolder, Sample, count, write_text
 
 from . import provenance
 from .degrade import degrading_weights
@@ -294,7 +292,7 @@ def _weights(
 
 def _flattered(arm: ArmConfig) -> str:
     """A warning, if the CLIP that reranks also scores."""
-    extractor = CLIPS[arm.rerank.clip].extractor if arm.rerank else ""
+    extractor = SCORERS[arm.rerank.clip].extractor if arm.rerank else ""
     return extractor and (
         f"the CLIP that chooses its images also gives the `clip_score` of `--extractor {extractor}`"
         ", which will be optimised rather than measured."

@@ -16,11 +16,17 @@ from typing import Any
 import numpy as np
 
 from glide_eval.errors import GlideEvalError
-from glide_eval.extractors.scorers import CaptionScorer, load_scorer
-from glide_eval.files.images import read_rgb
-from glide_eval.files.png import centre_square, encode_png
-from glide_eval.files.records import Prompt, Sample
-from glide_eval.files.run_store import RunFolder, write_bytes, write_text
+from glide_eval.extractors import CaptionScorer, load_scorer
+from glide_eval.files import (
+    Prompt,
+    RunFolder,
+    Sample,
+    centre_square,
+    encode_png,
+    read_rgb,
+    write_bytes,
+    write_text,
+)
 
 from .degrade import degraded
 from .edited_arms import EditedPictures, EditFiles, read_batch

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glide_eval.files.run_store import RunFolder
-from study_app.store.settings import PASSWORD_VARIABLE, database_url
+from glide_eval.files import RunFolder
+from study_app.store import PASSWORD_VARIABLE, database_url
 
 from .options import FILE, db_option, opened, run_argument, study_url
 
 if TYPE_CHECKING:
-    from study_app.owner.export import Format
+    from study_app.owner import Format
 
 
 @click.command()
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 def export(run: Path | None, db: str | None, format_: Format, out: Path | None) -> None:
     """Write every vote to a file; those taken back or of excluded raters are there, flagged."""
-    from study_app.owner.export import write_votes
+    from study_app.owner import write_votes
 
     default = RunFolder(run).votes_path if run else Path("votes.csv")
     out = out or default.with_suffix(f".{format_}")
@@ -71,7 +71,7 @@ def import_(
     password: str | None,
 ) -> None:
     """Make a closed study of a CSV of votes made elsewhere, for status, owner's page and report."""
-    from study_app.making.importing import import_votes, parse_pairs
+    from study_app.making import import_votes, parse_pairs
 
     made = import_votes(
         votes,
@@ -100,7 +100,7 @@ def backup(run: Path | None, db: str | None, out: str) -> None:
 
     Also moves a study from SQLite to PostgreSQL, or back.
     """
-    from study_app.store.backup import back_up
+    from study_app.store import back_up
 
     made = back_up(study_url(run, db), database_url(out))
     click.echo(f"Copied the study with {made.votes:,} votes. Its images stay in {made.images}.")
@@ -121,7 +121,7 @@ def backup(run: Path | None, db: str | None, out: str) -> None:
 @click.confirmation_option(prompt="This can't be undone. Delete?")
 def delete_rater(run: Path | None, db: str | None, rater: str, keep_votes: bool) -> None:
     """Delete all that is stored of a rater who asks for it; copies of the study are not touched."""
-    from study_app.owner.deletion import delete_rater as delete
+    from study_app.owner import delete_rater as delete
 
     with opened(run, db, writable=True) as study:
         deleted = delete(study, rater, keep_votes=keep_votes)
@@ -134,7 +134,7 @@ def delete_rater(run: Path | None, db: str | None, rater: str, keep_votes: bool)
 @db_option
 def upgrade(run: Path | None, db: str | None) -> None:
     """Bring a study made by an earlier version up to date; every vote is kept."""
-    from study_app.store.database import upgrade_database
+    from study_app.store import upgrade_database
 
     before, after = upgrade_database(study_url(run, db))
     if before == after:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glide_eval.files.run_store import RunFolder
-from study_app.store.settings import database_url
+from glide_eval.files import RunFolder
+from study_app.store import database_url
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-    from study_app.rating.study import Study
+    from study_app.rating import Study
 
 RUN = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -38,7 +38,7 @@ def study_url(run: Path | None, db: str | None) -> URL:
 @contextlib.contextmanager
 def opened(run: Path | None, db: str | None, *, writable: bool = False) -> Iterator[Study]:
     """The study, closed after."""
-    from study_app.rating.study import Study
+    from study_app.rating import Study
 
     study = Study.open(study_url(run, db), writable=writable)
     try:

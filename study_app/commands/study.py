@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glide_eval.files.run_store import RunFolder
-from study_app.store.settings import PASSWORD_VARIABLE
+from glide_eval.files import RunFolder
+from study_app.store import PASSWORD_VARIABLE
 
 from . import data as study_data
 from .options import FILE, RUN, db_option, opened, run_argument, study_url
@@ -16,8 +16,8 @@ from .options import FILE, RUN, db_option, opened, run_argument, study_url
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-    from study_app.making.create import CreatedStudy
-    from study_app.rules.study_file import StudyFile
+    from study_app.making import CreatedStudy
+    from study_app.rules import StudyFile
 
 
 @click.group("study")
@@ -101,8 +101,8 @@ def create(
     password: str | None,
 ) -> None:
     """Plan pairs of RUN's images, or of the study file's runs, and make them ready for raters."""
-    from study_app.making.create import create_study
-    from study_app.rules.domain import Rules, parse_questions
+    from study_app.making import create_study
+    from study_app.rules import Rules, parse_questions
 
     if study_file is not None:
         _refuse_both(context)
@@ -136,8 +136,8 @@ def _refuse_both(context: click.Context) -> None:
 def _create_from_file(
     study_file: Path, run: Path | None, db: str | None, password: str | None
 ) -> None:
-    from study_app.making.create import create_from_design
-    from study_app.rules.study_file import load_study_file
+    from study_app.making import create_from_design
+    from study_app.rules import load_study_file
 
     read = load_study_file(study_file)
     url, where = _place(read, run, db)
@@ -155,7 +155,7 @@ def _create_from_file(
 
 def _place(read: StudyFile, run: Path | None, db: str | None) -> tuple[URL, str | None]:
     """The database of a study file, and how the next command names it: without --db, as RUN."""
-    from study_app.store.settings import database_url
+    from study_app.store import database_url
 
     if db is not None:
         return database_url(db), None
@@ -197,8 +197,8 @@ def fork(
     A study that began is never changed: its votes were given under its rules. The fork starts
     without votes; the old study stays as it is.
     """
-    from study_app.making.fork import fork_study
-    from study_app.store.settings import database_url
+    from study_app.making import fork_study
+    from study_app.store import database_url
 
     url = database_url(out)
     with opened(run, db) as study:
@@ -221,8 +221,8 @@ def fork(
 @click.option("--public-url", metavar="URL", help="Where raters reach it through a proxy.")
 def serve(run: Path | None, db: str | None, host: str, port: int, public_url: str | None) -> None:
     """Serve the rating page and the owner's page until Ctrl-C."""
-    from study_app.making.fork import require_unedited
-    from study_app.serving.server import serve as serve_study
+    from study_app.making import require_unedited
+    from study_app.serving import serve as serve_study
 
     url = study_url(run, db)
     with opened(run, db) as study:
@@ -236,7 +236,7 @@ def serve(run: Path | None, db: str | None, host: str, port: int, public_url: st
 @db_option
 def status(run: Path | None, db: str | None) -> None:
     """Show progress, raters and the live Elo table."""
-    from study_app.owner.status import status_text
+    from study_app.owner import status_text
 
     with opened(run, db) as study:
         click.echo(status_text(study))
@@ -318,8 +318,8 @@ def simulate(run: Path, db: str | None, raters: int, votes: int | None, seed: in
     Their votes are kept apart from people's everywhere and use up none of what people are asked
     for. The same seed gives the same votes; run again, it adds only what is missing.
     """
-    from study_app.making.simulate import read_scores
-    from study_app.making.simulate import simulate as add_simulated
+    from study_app.making import read_scores
+    from study_app.making import simulate as add_simulated
 
     scores = read_scores(RunFolder.open(run).scores_path)
     with opened(run, db, writable=True) as study:

@@ -13,25 +13,37 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
-from glide_eval.files.records import Sample
-from glide_eval.files.run_store import RunFolder
-from study_app.rating.study import Clock, utc_now
-from study_app.rules.design import QuestionTable, RatersTable, RunTable, StudyDesign, VotesTable
-from study_app.rules.domain import DEFAULT_QUESTIONS, RATER_KINDS, Question, Rules
-from study_app.rules.pairing import PlannedPair, plan_pairs
-from study_app.store.database import Database, require_empty
-from study_app.store.migrations import make_tables
-from study_app.store.orm import (
+from glide_eval.files import RunFolder, Sample
+from study_app.rating import Clock, utc_now
+from study_app.rules import (
+    DEFAULT_QUESTIONS,
+    RATER_KINDS,
+    PlannedPair,
+    Question,
+    QuestionTable,
+    RatersTable,
+    Rules,
+    RunTable,
+    StudyDesign,
+    VotesTable,
+    plan_pairs,
+)
+from study_app.store import (
     ArmRow,
+    Database,
     ImageRow,
     PairRow,
     PracticeRow,
     QuestionRow,
     QuotaRow,
     StudyRow,
+    hash_password,
+    make_tables,
+    new_password,
+    new_secret,
+    new_token,
+    require_empty,
 )
-from study_app.store.passwords import hash_password, new_password, new_token
-from study_app.store.secret import new_secret
 
 from .gold import KnownPair, plan_gold, plan_practice
 from .images import Picture, blind_copies, common_size

@@ -7,9 +7,8 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from study_app.errors import StudyUsageError
-from study_app.rating.study import Study
-from study_app.rules.design import StudyDesign
-from study_app.rules.study_file import changed_keys, load_study_file
+from study_app.rating import Study
+from study_app.rules import StudyDesign, changed_keys, load_study_file
 
 from .create import CreatedStudy, create_from_design, with_full_paths
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glide_eval.files.records import Sample
+from glide_eval.files import Sample
 from study_app.errors import StudyUsageError
-from study_app.rules.design import GoldTable, PracticeTable
-from study_app.rules.domain import Question
+from study_app.rules import GoldTable, PracticeTable, Question
 
 from .images import Picture
 

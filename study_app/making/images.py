@@ -10,10 +10,9 @@ from pathlib import Path
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from glide_eval.errors import ImageError
-from glide_eval.files.records import Sample
-from glide_eval.files.run_store import write_bytes
+from glide_eval.files import Sample, write_bytes
 from study_app.errors import StudyError
-from study_app.store.passwords import new_token
+from study_app.store import new_token
 
 
 @dataclass(frozen=True, slots=True)

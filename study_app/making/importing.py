@@ -13,14 +13,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from study_app.errors import StudyUsageError
-from study_app.rating.study import utc_now
-from study_app.rules.design import StudyDesign
-from study_app.rules.domain import RATER_KINDS
-from study_app.store.database import Database, require_empty
-from study_app.store.migrations import make_tables
-from study_app.store.orm import (
+from study_app.rating import utc_now
+from study_app.rules import RATER_KINDS, StudyDesign
+from study_app.store import (
     ArmRow,
     AssignmentRow,
+    Database,
     ImageRow,
     PairRow,
     QuestionRow,
@@ -29,9 +27,14 @@ from study_app.store.orm import (
     StudyRow,
     UndoRow,
     VoteRow,
+    hash_password,
+    hash_token,
+    make_tables,
+    new_password,
+    new_secret,
+    new_token,
+    require_empty,
 )
-from study_app.store.passwords import hash_password, hash_token, new_password, new_token
-from study_app.store.secret import new_secret
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

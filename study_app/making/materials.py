@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from glide_eval.files.records import Arm, Sample
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import Arm, RunFolder, Sample
 from study_app.errors import StudyUsageError
-from study_app.rules.design import PromptsTable, RunTable, StudyDesign
+from study_app.rules import PromptsTable, RunTable, StudyDesign
 
 from .images import require_samples
 

@@ -26,10 +26,9 @@ from sqlalchemy.orm import Session
 from tqdm import tqdm
 
 from study_app.errors import StudyError, StudyUsageError
-from study_app.rating.assignment import Assigned, Recipient
-from study_app.rating.study import Study
-from study_app.rules.domain import Answer, RaterKind
-from study_app.store.repository import Repository
+from study_app.rating import Assigned, Recipient, Study
+from study_app.rules import Answer, RaterKind
+from study_app.store import Repository
 
 SIMULATED: RaterKind = "simulated"
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # nobody takes these times for a person's

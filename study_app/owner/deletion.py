@@ -8,20 +8,21 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from study_app.errors import StudyUsageError
-from study_app.rating.study import Study
-from study_app.store.orm import (
+from study_app.rating import Study
+from study_app.store import (
     AssignmentRow,
     DeletionRow,
     PairRow,
     PracticeAnswerRow,
     QuotaRow,
     RaterRow,
+    Repository,
     SetAsideRow,
     UndoRow,
     VoteRow,
+    hash_token,
+    new_token,
 )
-from study_app.store.passwords import hash_token, new_token
-from study_app.store.repository import Repository
 
 PLACES = ("prolific", "mturk", "invite")
 

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from glide_eval.files.run_store import replacing
-from study_app.rating.study import Study
-from study_app.store.vote_table import vote_table
+from glide_eval.files import replacing
+from study_app.rating import Study
+from study_app.store import vote_table
 
 Format = Literal["csv", "parquet", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)

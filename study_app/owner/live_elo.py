@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from study_app.errors import StudyError
-from study_app.rules.domain import RaterKind
-
-from .overview import of_kind, scored
+from study_app.rules import RaterKind, of_kind, scored
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,36 +15,16 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from study_app.rules.domain import RATER_KINDS, USUAL_ANSWERS, RaterKind
-from study_app.rules.exclusion import repeats_alike
-
-
-def of_kind(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:
-    """The votes of people, or of simulated raters."""
-    return votes.loc[votes["rater_kind"] == rater_kind]
-
-
-def standing(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes that stand: those taken back left out."""
-    return votes.loc[~votes["revised"].astype(bool)] if "revised" in votes else votes
-
-
-def counted(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes that count towards those wanted: standing, neither gold nor repeated."""
-    votes = standing(votes)
-    for name in ("gold", "repeat_of"):
-        if name in votes:
-            votes = votes.loc[votes[name] == ""]
-    return votes
-
-
-def scored(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes that scores are made of: standing ones, neither gold nor of excluded raters."""
-    votes = standing(votes)
-    for name in ("gold", "excluded"):
-        if name in votes:
-            votes = votes.loc[votes[name] == ""]
-    return votes
+from study_app.rules import (
+    RATER_KINDS,
+    USUAL_ANSWERS,
+    RaterKind,
+    counted,
+    of_kind,
+    repeats_alike,
+    scored,
+    standing,
+)
 
 
 def votes_by_question(votes: pd.DataFrame) -> Counter[str]:
@@ -178,7 +158,7 @@ def agreement(votes: pd.DataFrame) -> pd.DataFrame:
         `krippendorff_alpha`: `value`, NaN with a `reason`; `n` pairs.
     """
     from analysis import read_votes
-    from analysis.raters.conduct import agreement as measures_of
+    from analysis.raters import agreement as measures_of
 
     rows = []
     for (kind, question), own in scored(votes).groupby(["rater_kind", "question"]):

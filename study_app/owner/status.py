@@ -6,15 +6,14 @@ import math
 
 import pandas as pd
 
-from study_app.rating.study import Progress, Study
-from study_app.rules.domain import RATER_KINDS, RaterKind
+from study_app.rating import Progress, Study
+from study_app.rules import RATER_KINDS, RaterKind, of_kind
 
 from .export import votes_frame
 from .live_elo import live_elo
 from .overview import (
     agreement,
     gold_accuracy,
-    of_kind,
     rater_table,
     repeat_agreement,
     time_to_finish,

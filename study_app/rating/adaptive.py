@@ -17,9 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from study_app.rules.design import StopTable
-from study_app.rules.domain import RaterKind
-from study_app.store.owner_repository import OwnerRepository
+from study_app.rules import RaterKind, StopTable
+from study_app.store import OwnerRepository
 
 RENEW_EVERY, RENEW_SHARE = 20, 0.05
 """Advice is renewed after so many more pairs, or this share of those handed out, if more."""
@@ -155,7 +154,7 @@ def renewal_due(handed: int) -> int:
 def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
     """The questions whose stopping rule holds for people's votes, each with the reason."""
     from analysis import ballots, read_votes, stop
-    from study_app.owner.overview import of_kind, scored
+    from study_app.rules import of_kind, scored
 
     mine = scored(of_kind(votes, "person"))
     if mine.empty:

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from study_app.errors import EntryRefused
-from study_app.rules.entry import Claim, forged
-from study_app.store.info import StudyInfo
-from study_app.store.passwords import hash_token, new_token
-from study_app.store.repository import Repository
-from study_app.store.secret import keyed_hash
+from study_app.rules import Claim, forged
+from study_app.store import Repository, StudyInfo, hash_token, keyed_hash, new_token
 
 
 class Admission:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from study_app.rules.domain import RaterKind, a_on_left, preferred_question
-from study_app.rules.schedule import Slot
-from study_app.store.repository import Repository
+from study_app.rules import RaterKind, Slot, a_on_left, preferred_question
+from study_app.store import Repository
 
 if TYPE_CHECKING:
-    from study_app.store.repository import AnyRow
+    from study_app.store import AnyRow
 
 
 ArmPairs = Callable[[int], list[int]]

@@ -13,14 +13,20 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from study_app.errors import StudyUsageError, UnknownRater
-from study_app.rules.domain import Feedback, StudyState, Turn, VoteOutcome, check_answer
-from study_app.rules.entry import read_claim
-from study_app.store.database import Database, open_database
-from study_app.store.info import StudyInfo, read_info
-from study_app.store.owner_repository import OwnerRepository
-from study_app.store.passwords import hash_token, is_token, new_token, verify_password
-from study_app.store.repository import Repository
-from study_app.store.secret import secret_key
+from study_app.rules import Feedback, StudyState, Turn, VoteOutcome, check_answer, read_claim
+from study_app.store import (
+    Database,
+    OwnerRepository,
+    Repository,
+    StudyInfo,
+    hash_token,
+    is_token,
+    new_token,
+    open_database,
+    read_info,
+    secret_key,
+    verify_password,
+)
 
 from .adaptive import Adviser
 from .admission import Admission
@@ -30,7 +36,7 @@ from .turns import Turns
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study_app.store.repository import AnyRow
+    from study_app.store import AnyRow
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -350,9 +356,7 @@ class Study:
         self.write(lambda session: Repository(session).settle(reasons))
 
     def _all_votes(self) -> pd.DataFrame:
-        from study_app.store.vote_table import (
-            vote_table,  # pandas, which only adaptive studies need here
-        )
+        from study_app.store import vote_table
 
         return vote_table(self.database, self.info)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from study_app.rules.domain import (
+from study_app.rules import (
     Answer,
     Completion,
     RaterState,
@@ -17,20 +17,17 @@ from study_app.rules.domain import (
     Stage,
     Turn,
     VoteOutcome,
+    slots,
     stage_of,
     too_early,
 )
-from study_app.rules.schedule import slots
-from study_app.store.info import StudyInfo
-from study_app.store.passwords import new_token
-from study_app.store.repository import Repository
-from study_app.store.secret import keyed_hash
+from study_app.store import Repository, StudyInfo, keyed_hash, new_token
 
 from .adaptive import Adviser
 from .assignment import ArmPairs, Assigned, Recipient, hand_out
 
 if TYPE_CHECKING:
-    from study_app.store.repository import AnyRow
+    from study_app.store import AnyRow
 
 
 class Turns:

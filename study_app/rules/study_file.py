@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from glide_eval.files.toml import parsed, read_text
+from glide_eval.files import parsed, read_text
 from study_app.errors import StudyUsageError
 
 from .design import StudyDesign

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL
 
 from study_app.errors import ServerError, StudyUsageError
-from study_app.rating.study import Study
-from study_app.store.settings import DATABASE_VARIABLE, owner_emails, url_from_environment
+from study_app.rating import Study
+from study_app.store import DATABASE_VARIABLE, owner_emails, url_from_environment
 
 from .hosts import EVERYWHERE, allowed_hosts, reachable_host
 

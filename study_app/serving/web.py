@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study_app.rating.study import Study
-from study_app.rules.entry import MTURK_SUBMIT
-from study_app.store.info import StudyInfo
+from study_app.rating import Study
+from study_app.rules import MTURK_SUBMIT
+from study_app.store import StudyInfo
 
 from .hosts import KnownHosts
 from .limits import RateLimit, connections, requests

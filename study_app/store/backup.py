@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from glide_eval.files.run_store import replacing
+from glide_eval.files import replacing
 from study_app.errors import DatabaseError
 
 from .database import Database, open_database, require_empty

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from study_app.rules.design import ExcludeTable, StudyDesign
-from study_app.rules.domain import (
+from study_app.rules import (
     ANSWERS,
+    MTURK_FRAMES,
     Answer,
     Entry,
+    ExcludeTable,
     Question,
     Rules,
     ShownPair,
     Stages,
+    StudyDesign,
     check_answer,
 )
-from study_app.rules.entry import MTURK_FRAMES
 
 from .repository import Repository
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from study_app.rules.domain import ANSWERS, RATER_KINDS
+from study_app.rules import ANSWERS, RATER_KINDS
 
 APPLICATION = "glide-eval study"
 SCHEMA_VERSION = 2

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Row, case, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from study_app.rules.domain import RaterKind
+from study_app.rules import RaterKind
 
 from . import statements
 from .orm import (
@@ -32,8 +32,7 @@ from .orm import (
     UndoRow,
 )
 
-if TYPE_CHECKING:
-    AnyRow = Row[*tuple[Any, ...]]
+AnyRow = Row[*tuple[Any, ...]]
 
 
 class Repository:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from study_app.rules.exclusion import exclusions
+from study_app.rules import exclusions
 
 from .database import Database
 from .info import StudyInfo

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from study_app.serving.tuning import settle
+from study_app.serving import settle
 
 from . import rate
 

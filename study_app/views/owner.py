@@ -15,11 +15,10 @@ from pathlib import Path
 import streamlit as st
 
 from study_app.errors import StudyError
-from study_app.owner.export import to_csv, to_jsonl, to_parquet, votes_frame
-from study_app.rating.study import Study
-from study_app.serving.limits import guesses
-from study_app.serving.server import current_study
-from study_app.store.settings import owner_emails
+from study_app.owner import to_csv, to_jsonl, to_parquet, votes_frame
+from study_app.rating import Study
+from study_app.serving import current_study, guesses
+from study_app.store import owner_emails
 
 from .owner_live import live
 

@@ -15,24 +15,22 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from study_app.owner.export import votes_frame
-from study_app.owner.live_elo import live_elo
-from study_app.owner.overview import (
+from study_app.owner import (
     agreement,
-    counted,
     gold_accuracy,
+    live_elo,
     median_seconds,
-    of_kind,
     rater_table,
     repeat_agreement,
     response_times,
     side_bias,
     time_to_finish,
     votes_by_question,
+    votes_frame,
     votes_per_hour,
 )
-from study_app.rating.study import Progress, Study
-from study_app.rules.domain import RATER_KINDS, RaterKind
+from study_app.rating import Progress, Study
+from study_app.rules import RATER_KINDS, RaterKind, counted, of_kind
 
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.

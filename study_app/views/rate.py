@@ -19,11 +19,9 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from study_app.errors import DatabaseError, EntryRefused, StudyError, UnknownRater
-from study_app.rating.study import Study
-from study_app.rules.domain import Feedback, ShownPair, Turn
-from study_app.rules.entry import mturk_task
-from study_app.serving.limits import joins
-from study_app.serving.server import current_study
+from study_app.rating import Study
+from study_app.rules import Feedback, ShownPair, Turn, mturk_task
+from study_app.serving import current_study, joins
 
 from . import stages
 from .words import Words, words

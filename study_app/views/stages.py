@@ -9,9 +9,8 @@ from __future__ import annotations
 import html
 from urllib.parse import urlsplit
 
-from study_app.rating.study import Study
-from study_app.rules.domain import Answer, Completion, Feedback, Turn
-from study_app.rules.entry import MTurkTask
+from study_app.rating import Study
+from study_app.rules import Answer, Completion, Feedback, MTurkTask, Turn
 
 from .words import Words
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.report.write import write_report
+from analysis.report import write_report
 from tests.analysis.reports import draw_votes, fake_inputs
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.report.contents import ReportInputs
+from analysis.report import ReportInputs
 from analysis.report.page.render import render_page
 from analysis.report.write import build
 from tests.fakes import ARMS, make_fake_run

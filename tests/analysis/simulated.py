@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots.votes import Ballot
-from analysis.scores.elo import win_probability
+from analysis.ballots import Ballot
+from analysis.scores import win_probability
 
 
 def draw_ballot(

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
-from analysis.planning.adaptive import always_valid, pair_gains, stop
-from analysis.scores.elo import ELO_PER_NAT, fit_elo, win_probability, with_prior
+from analysis.planning import always_valid, pair_gains, stop
+from analysis.scores import ELO_PER_NAT, fit_elo, win_probability, with_prior
 from tests.analysis.simulated import draw_ballot
 
 

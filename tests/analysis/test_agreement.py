@@ -7,10 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ballots.votes import read_votes
-from analysis.claims.sensitivity import sensitivity
-from analysis.raters.agreement import agreement, gold_accuracy, repeat_consistency
-from analysis.raters.conduct import rater_screens, study_conduct
+from analysis.ballots import read_votes
+from analysis.claims import sensitivity
+from analysis.raters import (
+    agreement,
+    gold_accuracy,
+    rater_screens,
+    repeat_consistency,
+    study_conduct,
+)
 from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 ANSWERS = np.array(["left", "right", "tie"])

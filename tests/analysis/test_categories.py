@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ballots.votes import ballots, read_votes
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import ballots, read_votes, win_matrix
 from analysis.errors import AnalysisError
-from analysis.scores.categories import by_category
-from analysis.scores.elo import fit_elo
+from analysis.scores import by_category, fit_elo
 from tests.analysis.simulated import ballot_frame, draw_ballot
 
 CATEGORIES = {f"p{i:04d}": ("people" if i % 2 else "places") for i in range(40)}

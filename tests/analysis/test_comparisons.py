@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.ballots.votes import Ballot, ballots, read_votes
-from analysis.ballots.win_matrix import win_matrix
-from analysis.scores.all_pairs import compare_arms, simultaneous
-from analysis.scores.elo import fit_elo
-from analysis.scores.intervals import sandwich
+from analysis.ballots import Ballot, ballots, read_votes, win_matrix
+from analysis.scores import compare_arms, fit_elo, sandwich, simultaneous
 from tests.analysis.simulated import draw_ballot, votes_of
 
 

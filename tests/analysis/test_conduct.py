@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ballots.votes import read_votes
-from analysis.raters.conduct import study_conduct
+from analysis.ballots import read_votes
+from analysis.raters import study_conduct
 from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 

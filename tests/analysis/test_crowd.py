@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
-from analysis.scores.crowd import crowd_bt
-from analysis.scores.elo import fit_elo
+from analysis.scores import crowd_bt, fit_elo
 from tests.analysis.simulated import draw_ballot
 
 SCORES = np.array([-250.0, -50, 50, 250])

@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ballots.votes import ballots, read_votes
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import ballots, read_votes, win_matrix
 from analysis.errors import AnalysisError
-from analysis.scores.curves import scale_curves
-from analysis.scores.elo import fit_elo
-from analysis.scores.intervals import sandwich
+from analysis.scores import fit_elo, sandwich, scale_curves
 from tests.analysis.simulated import draw_ballot, votes_of
 
 SCALES = np.array([1.0, 2, 4, 8, 16])

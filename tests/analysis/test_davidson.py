@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from analysis.ballots.votes import Ballot, ballots, read_votes
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import Ballot, ballots, read_votes, win_matrix
 from analysis.errors import AnalysisError
-from analysis.scores.davidson import fit_outcomes
-from analysis.scores.elo import ELO_PER_NAT, fit_elo
-from analysis.scores.intervals import sandwich
+from analysis.scores import ELO_PER_NAT, fit_elo, fit_outcomes, sandwich
 from tests.analysis.simulated import draw_ballot, votes_of
 
 SCORES = np.array([-120.0, -20.0, 30.0, 110.0])

@@ -7,10 +7,10 @@ import evalica
 import numpy as np
 import pytest
 
-from analysis.ballots.votes import ballots, read_votes
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import ballots, read_votes, win_matrix
 from analysis.errors import AnalysisError
-from analysis.scores.elo import ELO_PER_NAT, fit_batch, fit_elo, win_probability
+from analysis.scores import ELO_PER_NAT, fit_elo, win_probability
+from analysis.scores.elo import fit_batch
 from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 

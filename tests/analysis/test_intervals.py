@@ -5,17 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.ballots.votes import Ballot
-from analysis.ballots.win_matrix import cluster_wins, win_matrix
-from analysis.scores.bootstrap import bootstrap
-from analysis.scores.elo import fit_elo, win_probability
-from analysis.scores.intervals import (
-    Interval,
-    clustered_mean,
-    inverse_information,
-    probability_interval,
-    sandwich,
-)
+from analysis.ballots import Ballot, cluster_wins, win_matrix
+from analysis.scores import Interval, bootstrap, clustered_mean, fit_elo, sandwich, win_probability
+from analysis.scores.intervals import inverse_information, probability_interval
 from tests.analysis.simulated import draw_ballot
 
 SCORES = np.array([-120.0, -20.0, 30.0, 110.0])

@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from analysis.ballots.votes import read_votes
-from analysis.ballots.win_matrix import win_matrix
+from analysis.ballots import read_votes, win_matrix
 from analysis.errors import AnalysisError
-from analysis.metrics.against_votes import finding, rank_agreement, vote_agreement
-from analysis.scores.elo import fit_elo
-from analysis.scores.intervals import sandwich
+from analysis.metrics import finding, rank_agreement, vote_agreement
+from analysis.scores import fit_elo, sandwich
 from tests.analysis.simulated import ballot_frame, draw_ballot, votes_of
 
 SCORES = np.array([-150.0, -50, 0, 60, 140])

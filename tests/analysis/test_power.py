@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import norm
 
 from analysis.errors import AnalysisError
-from analysis.planning.power import Design, Variation, plan_study, variation_of
-from analysis.scores.elo import win_probability
+from analysis.planning import Design, Variation, plan_study, variation_of
+from analysis.scores import win_probability
 from tests.analysis.simulated import draw_ballot
 
 NONE = Variation(0, 0, 0)

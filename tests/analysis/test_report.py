@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from analysis.errors import ReportError, VotesError
-from analysis.report.contents import Contents, ReportInputs
+from analysis.report import ReportInputs, write_report
+from analysis.report.contents import Contents
 from analysis.report.page.render import render_page
-from analysis.report.write import build, write_report
+from analysis.report.write import build
 from tests.analysis.reports import draw_votes, fake_inputs, fewer_metrics, page_of
 from tests.analysis.simulated import votes_of
 from tests.fakes import ARMS

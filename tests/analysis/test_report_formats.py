@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from analysis.errors import ReportError
-from analysis.report.contents import ReportInputs
+from analysis.report import ReportInputs, write_report
 from analysis.report.formats import pdf as printing
 from analysis.report.formats.markdown import render_markdown
 from analysis.report.page.render import render_page
-from analysis.report.write import build, write_report
+from analysis.report.write import build
 from tests.analysis.reports import NAMES, draw_votes, fake_inputs, fewer_metrics, page_of
 from tests.analysis.simulated import votes_of
 

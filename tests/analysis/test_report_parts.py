@@ -8,18 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.claims.highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
+from analysis.claims import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
+from analysis.metrics import beside_paper, published_tables, tell_versions
 from analysis.metrics.against_elo import METRICS
-from analysis.metrics.published import (
-    TABLE_1,
-    TABLE_2,
-    TABLE_3,
-    TABLE_4,
-    beside_paper,
-    published_tables,
-)
-from analysis.metrics.versions import tell_versions
-from analysis.report.contents import ReportInputs
+from analysis.metrics.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4
+from analysis.report import ReportInputs
 from analysis.report.figures.metrics import TRADEOFFS, metric_tradeoff
 from analysis.report.tables.latex import escape, latex
 from analysis.report.words.methods import methods_paragraph

@@ -8,29 +8,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ballots.votes import ballots, read_votes
-from analysis.ballots.win_matrix import win_matrix
-from analysis.claims.robustness import (
+from analysis.ballots import ballots, read_votes, win_matrix
+from analysis.claims.robustness import robustness_of
+from analysis.errors import ReportError
+from analysis.planning import NextVotes, next_votes
+from analysis.raters import numbered_screens, study_conduct
+from analysis.report import ReportInputs
+from analysis.report.words.next_votes import next_votes_words
+from analysis.report.words.raters import conduct_words, printed_screens, screens_words
+from analysis.report.words.robustness import (
     categories_words,
     printed_categories,
-    robustness_of,
     side_and_ties,
     unsettled,
     verdict,
 )
-from analysis.errors import ReportError
-from analysis.planning.next_votes import NextVotes, next_votes, next_votes_words
-from analysis.raters.conduct import study_conduct
-from analysis.report.contents import ReportInputs
-from analysis.report.words.raters import (
-    conduct_words,
-    numbered_screens,
-    printed_screens,
-    screens_words,
-)
 from analysis.report.write import build
-from analysis.scores.ballot_result import analyse
-from analysis.scores.elo import fit_elo, win_probability
+from analysis.scores import analyse, fit_elo, win_probability
 from tests.analysis.reports import NAMES, draw_votes, page_of
 from tests.analysis.simulated import votes_of
 

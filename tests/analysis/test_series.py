@@ -10,15 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ballots.win_matrix import win_matrix
-from analysis.report.contents import Contents, ReportInputs
+from analysis.ballots import win_matrix
+from analysis.report import ReportInputs
+from analysis.report.contents import Contents
 from analysis.report.side_by_side import compare
 from analysis.report.words.methods import methods_paragraph
 from analysis.report.write import build
-from analysis.scores.curves import scale_curves
-from analysis.scores.elo import fit_elo
-from analysis.scores.intervals import Sandwich, sandwich
-from analysis.scores.series import with_series
+from analysis.scores import Sandwich, fit_elo, sandwich, scale_curves, with_series
 from tests.analysis.reports import page_of
 from tests.analysis.simulated import draw_ballot
 

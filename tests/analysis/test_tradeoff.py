@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.metrics.against_elo import join_metrics, metric_correlations, spearman_interval
+from analysis.metrics import join_metrics, metric_correlations
+from analysis.metrics.against_elo import spearman_interval
 
 
 def tables(values, elo) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -9,13 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from analysis.ballots import ballots, counted, left_out, read_votes, win_matrix
 from analysis.ballots import csv_file as votes_file
 from analysis.ballots import votes as votes_module
-from analysis.ballots.votes import ballots, counted, left_out, read_votes
-from analysis.ballots.win_matrix import win_matrix
 from analysis.errors import VotesError
-from analysis.scores.elo import fit_elo
-from analysis.scores.intervals import sandwich
+from analysis.scores import fit_elo, sandwich
 from tests.analysis.simulated import votes_of
 
 GOOD = [("a", "b", "left"), ("b", "a", "tie"), ("a", "c", "right")]

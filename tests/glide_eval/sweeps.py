@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from glide_eval.cli import main
-from glide_eval.files.png import encode_png
+from glide_eval.files import encode_png
 
 RUN = 'name = "small"\nseed = 3'
 GENERATOR = 'model = "fake"\nmicro_batch = 4\nfake = {size = 32}'

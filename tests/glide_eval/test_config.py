@@ -6,6 +6,7 @@ import pytest
 
 from generator.options import Sampling
 from glide_eval.errors import ConfigError
+from glide_eval.sweep import load_sweep
 from glide_eval.sweep.file.arm_options import DegradeTable, RerankTable
 from glide_eval.sweep.file.arm_tables import ClassifierFreeTable, ImportedTable
 from glide_eval.sweep.file.edit_options import EditTable, InpaintTable
@@ -14,7 +15,6 @@ from glide_eval.sweep.file.sweep_file import (
     PromptsTable,
     RunTable,
     TabletopPromptsTable,
-    load_sweep,
     parse_sweep,
 )
 from tests.glide_eval.sweeps import ARMS, GENERATOR, PROMPTS, RUN, sweep_text

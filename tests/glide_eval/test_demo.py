@@ -4,7 +4,7 @@ import pytest
 
 from glide_eval.cli import COMMANDS, demo
 from glide_eval.errors import StorageError
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import RunFolder
 from tests.glide_eval.sweeps import glide_eval, write_sweep
 
 

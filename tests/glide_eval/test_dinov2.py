@@ -15,10 +15,9 @@ from torch.nn import functional as F
 from torchvision import transforms
 
 from glide_eval.errors import UsageError, WeightsError
-from glide_eval.extractors import load_extractor
+from glide_eval.extractors import DINOV2, load_extractor
 from glide_eval.extractors.dinov2 import DinoV2
-from glide_eval.extractors.published import DINOV2
-from glide_eval.files.images import read_rgb
+from glide_eval.files import read_rgb
 from tests.glide_eval.stand_ins import dinov2_state, images
 
 SMALL = "vit_small_patch14_dinov2"

@@ -14,8 +14,8 @@ import pytest
 
 from generator.weight_files import read_records
 from glide_eval.errors import DownloadError, StorageError
-from glide_eval.files import download as module
-from glide_eval.files.download import download
+from glide_eval.models import downloads as module
+from glide_eval.models.downloads import download
 from tests.glide_eval.servers import CONTENT, DIGEST, Server
 
 
@@ -49,7 +49,7 @@ def test_cut_connections_are_resumed_where_they_ended(server, path):
 
 def test_a_killed_download_resumes_in_the_next_process(server, path):
     server.pause = 0.05
-    code = "import sys, pathlib; from glide_eval.files.download import download; "
+    code = "import sys, pathlib; from glide_eval.models.downloads import download; "
     code += "download(sys.argv[1], pathlib.Path(sys.argv[2]))"
     process = subprocess.Popen([sys.executable, "-c", code, server.url, str(path)])
     part = path.with_name("base.pt.part")
@@ -190,7 +190,7 @@ def test_a_full_disk_stops_before_the_first_byte(server, path, monkeypatch):
 def test_a_disk_that_fills_up_keeps_what_came(server, path):
     # A process may write files of one megabyte: as a full disk, with another errno.
     code = (
-        "import resource, signal, sys, pathlib; from glide_eval.files.download import download;"
+        "import resource, signal, sys, pathlib; from glide_eval.models.downloads import download;"
         "from glide_eval.errors import StorageError;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000,) * 2)\n"

@@ -17,17 +17,11 @@ from generator.pipeline import Pipeline
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from glide_eval.errors import GlideEvalError
-from glide_eval.files.png import encode_png
-from glide_eval.sweep.file.sweep_file import (
-    FakeTable,
-    GeneratorTable,
-    SweepFile,
-    load_sweep,
-    parse_sweep,
-)
-from glide_eval.sweep.run import run_sweep
+from glide_eval.files import encode_png
+from glide_eval.sweep import GlideSource, load_sweep, run_sweep
+from glide_eval.sweep.file.sweep_file import FakeTable, GeneratorTable, SweepFile, parse_sweep
 from glide_eval.sweep.seeds import sample_seed
-from glide_eval.sweep.sources import FakeSource, GlideSource
+from glide_eval.sweep.sources import FakeSource
 from tests.generator.recipe import with_recipe_weights
 from tests.generator.test_sampling import TINY, TINY_CLIP, TINY_UP
 from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, sweep_text, write_sweep

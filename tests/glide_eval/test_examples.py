@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.files.images import read_rgb
-from glide_eval.sweep.file.prompts import load_prompts
-from glide_eval.sweep.file.sweep_file import load_sweep
-from glide_eval.sweep.run import run_sweep
+from glide_eval.files import read_rgb
+from glide_eval.sweep import load_prompts, load_sweep, run_sweep
 from glide_eval.sweep.sources import FakeSource
 from tests.glide_eval.sweeps import write_images
 

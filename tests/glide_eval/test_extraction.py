@@ -9,8 +9,9 @@ import pytest
 
 from glide_eval.errors import FeatureError, ImageError
 from glide_eval.extractors import FakeExtractor, Features
+from glide_eval.features import Picture, Unreadable, extract
 from glide_eval.features import one_pass as extraction
-from glide_eval.features.one_pass import BATCH, Picture, Unreadable, extract
+from glide_eval.features.one_pass import BATCH
 
 
 class Named(FakeExtractor):

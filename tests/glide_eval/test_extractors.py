@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 
 from glide_eval.errors import UsageError
-from glide_eval.extractors import ClipFeatures, FakeExtractor, Features, fingerprint, load_extractor
-from glide_eval.extractors.cache import cache_key, load_features, save_features
+from glide_eval.extractors import (
+    ClipFeatures,
+    FakeExtractor,
+    Features,
+    cache_key,
+    fingerprint,
+    load_extractor,
+    load_features,
+    save_features,
+)
 from glide_eval.extractors.tabletop import TabletopExtractor
-from glide_eval.metrics.clip_score import clip_scores
+from glide_eval.metrics import clip_scores
 
 
 def images(n: int, size: int = 16, seed: int = 0) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageFile
 
 from glide_eval.errors import ImageError
-from glide_eval.files.images import center_crop, decode_rgb, list_images, read_many, read_rgb
+from glide_eval.files import center_crop, decode_rgb, list_images, read_rgb
+from glide_eval.files.images import read_many
 
 
 def pixels(height: int = 24, width: int = 16, channels: int = 3, seed: int = 0) -> np.ndarray:

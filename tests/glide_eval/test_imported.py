@@ -5,9 +5,8 @@ import pytest
 from PIL import Image
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files.png import centre_square, encode_png
-from glide_eval.sweep.file.prompts import load_prompts
-from glide_eval.sweep.file.sweep_file import load_sweep
+from glide_eval.files import centre_square, encode_png
+from glide_eval.sweep import load_prompts, load_sweep
 from glide_eval.sweep.imported_arms import match_folder
 from tests.glide_eval.sweeps import write_images, write_sweep
 

@@ -27,9 +27,8 @@ from glide_eval.extractors.inception import (
 )
 from glide_eval.extractors.network import choose_device
 from glide_eval.extractors.published import INCEPTION_STATE_DICT, INCEPTION_TORCHSCRIPT
-from glide_eval.files.images import read_rgb
-from glide_eval.metrics.fid import Moments, fid
-from glide_eval.metrics.inception_score import inception_score
+from glide_eval.files import read_rgb
+from glide_eval.metrics import Moments, fid, inception_score
 from tests.glide_eval.stand_ins import (
     Layers,
     TorchScriptForm,

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from glide_eval.cli.metric_table import comparable_tables, format_table
-from glide_eval.extractors.comparable import difference_in_words
-from glide_eval.measure.tables import MetricRow
+from glide_eval.extractors import difference_in_words
+from glide_eval.measure import MetricRow
 
 REAL = "40 images of real (0123456789ab)"
 NAN = float("nan")

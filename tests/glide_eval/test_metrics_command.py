@@ -13,7 +13,7 @@ from PIL import Image
 from glide_eval import extractors
 from glide_eval.cli import main
 from glide_eval.extractors import FakeExtractor
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import RunFolder
 from glide_eval.references import build as reference_build
 from tests.fakes import ARMS, make_fake_run
 

@@ -19,12 +19,11 @@ from generator.config import ClipConfig, UNetConfig
 from generator.text_unet import TextUNet
 from generator.weight_files import read_records, sha256, weights_folder
 from glide_eval.cli import main
-from glide_eval.extractors import NAMES
+from glide_eval.extractors import CLIP_WEIGHTS as METRIC_CLIPS
+from glide_eval.extractors import DINOV2, INCEPTION, NAMES, PublishedFile
 from glide_eval.extractors import clip as clip_module
-from glide_eval.extractors.published import CLIPS as METRIC_CLIPS
-from glide_eval.extractors.published import DINOV2, INCEPTION, PublishedFile
-from glide_eval.files import download
 from glide_eval.models import catalogue as models
+from glide_eval.models import downloads
 from tests.glide_eval.servers import Server
 
 GOLDEN = Path(__file__).parents[1] / "generator" / "golden"
@@ -42,7 +41,7 @@ TINY_CLIP = ClipConfig(
 def published(server: Server, tmp_path, monkeypatch) -> dict[str, bytes]:
     """The released files at a size for tests, on a server of this machine."""
     monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(download, "BACKOFF", 0)
+    monkeypatch.setattr(downloads, "BACKOFF", 0)
     files, small = {}, []
     for known in released.CHECKPOINTS:
         if isinstance(known.config, UNetConfig):
@@ -150,7 +149,7 @@ def test_files_put_there_by_hand_are_recorded_and_checked(published, server, cap
 
 
 def test_a_cut_download_is_kept_and_said_to_be_begun(published, server, capsys):
-    server.cut = [100, *[0] * download.ATTEMPTS]
+    server.cut = [100, *[0] * downloads.ATTEMPTS]
     assert run("fetch", "glide", "--only", "base") == 1
     assert "100 bytes are kept" in capsys.readouterr().err
     assert run("info", "glide") == 0
@@ -179,7 +178,7 @@ def test_wrong_names_are_wrong_usage(published, capsys, arguments, said):
 def metric_networks(server: Server, tmp_path, monkeypatch) -> dict[str, bytes]:
     """The networks of metrics as short files on a server of this machine."""
     monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(download, "BACKOFF", 0)
+    monkeypatch.setattr(downloads, "BACKOFF", 0)
     files = {f.file: f.name.encode() * 50 for f in (*INCEPTION, DINOV2["dinov2-vit-l-14"])}
 
     def small(file: PublishedFile) -> PublishedFile:

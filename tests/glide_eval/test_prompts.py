@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from glide_eval.errors import ConfigError
-from glide_eval.files.records import Prompt
-from glide_eval.sweep.file.prompts import load_prompts, tabletop_captions
-from glide_eval.sweep.file.sweep_file import TabletopPromptsTable, load_sweep
+from glide_eval.files import Prompt
+from glide_eval.sweep import load_prompts, load_sweep
+from glide_eval.sweep.file.prompts import tabletop_captions
+from glide_eval.sweep.file.sweep_file import TabletopPromptsTable
 from tests.glide_eval.sweeps import write_sweep
 
 

@@ -11,18 +11,20 @@ from PIL import Image
 from generator.tabletop import dataset
 from glide_eval.errors import ConfigError, FeatureError, ImageError, UsageError
 from glide_eval.extractors import FakeExtractor
-from glide_eval.metrics.fid import Moments, frechet_distance
-from glide_eval.references import build as module
-from glide_eval.references.build import (
+from glide_eval.metrics import Moments
+from glide_eval.metrics.fid import frechet_distance
+from glide_eval.references import (
     RealImages,
-    build_reference,
+    Reference,
     build_references,
     folder_references,
+    prompts_csv,
+    read_coco,
     statistics_reference,
     tabletop_reference,
 )
-from glide_eval.references.coco import prompts_csv, read_coco
-from glide_eval.references.reference import Reference
+from glide_eval.references import build as module
+from glide_eval.references.build import build_reference
 
 
 def images(n: int, seed: int = 0) -> np.ndarray:

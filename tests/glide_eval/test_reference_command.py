@@ -14,7 +14,7 @@ from PIL import Image
 from generator.tabletop.evaluator import CLASSES, Evaluator
 from glide_eval import extractors
 from glide_eval.extractors import FakeExtractor
-from glide_eval.references.reference import Reference
+from glide_eval.references import Reference
 from tests.glide_eval.sweeps import everything_in, glide_eval
 
 

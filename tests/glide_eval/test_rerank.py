@@ -14,14 +14,10 @@ import pytest
 from glide_eval.errors import FeatureError, RunError
 from glide_eval.extractors.fake import FakeExtractor
 from glide_eval.extractors.scorers import FakeScorer
-from glide_eval.files import run_store
-from glide_eval.files.images import read_rgb
-from glide_eval.files.png import encode_png
-from glide_eval.files.run_store import RunFolder
-from glide_eval.measure.run import measure
-from glide_eval.sweep.file.sweep_file import load_sweep
+from glide_eval.files import RunFolder, encode_png, read_rgb, run_store
+from glide_eval.measure import measure
+from glide_eval.sweep import load_sweep, run_sweep
 from glide_eval.sweep.rerank import best_of
-from glide_eval.sweep.run import run_sweep
 from glide_eval.sweep.seeds import candidate_seed
 from glide_eval.sweep.sources import FakeSource
 from tests.glide_eval.sweeps import RUN, images_of, manifest_of, write_images, write_sweep

@@ -14,12 +14,12 @@ from scipy import stats
 from glide_eval.errors import FeatureError, ImageError, RunError, UsageError
 from glide_eval.extractors import Extractor, FakeExtractor, Features
 from glide_eval.features import one_pass as extraction
-from glide_eval.files.images import read_file
-from glide_eval.files.run_store import RunFolder
-from glide_eval.measure.run import measure
-from glide_eval.metrics.fid import Moments, frechet_distance
+from glide_eval.files import RunFolder, read_file
+from glide_eval.measure import measure
+from glide_eval.metrics import Moments
+from glide_eval.metrics.fid import frechet_distance
+from glide_eval.references import Reference
 from glide_eval.references.build import build_reference
-from glide_eval.references.reference import Reference
 from tests.fakes import ARMS, make_fake_run
 
 PROMPTS = 6

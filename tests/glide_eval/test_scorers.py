@@ -6,17 +6,16 @@ from safetensors.torch import save_file
 
 from generator.tabletop.dataset import reference_images
 from glide_eval.errors import WeightsError
-from glide_eval.extractors import NAMES, clip, load_extractor
-from glide_eval.extractors.scorers import CLIPS, GUIDING_CLIPS, load_scorer
-from glide_eval.metrics.clip_score import clip_scores
+from glide_eval.extractors import GUIDING_CLIPS, NAMES, SCORERS, clip, load_extractor, load_scorer
+from glide_eval.metrics import clip_scores
 from glide_eval.sweep.rerank import best_of
 from tests.glide_eval.stand_ins import CLIP, add_tiny_clip, clip_state, images
 
 
 def test_no_clip_that_guides_can_be_chosen():
-    assert not set(GUIDING_CLIPS) & set(CLIPS)
-    assert {clip.extractor for clip in CLIPS.values()} <= {*NAMES, "fake"}
-    assert CLIPS["vit-b-16"].extractor == "clip-vit-b-16"
+    assert not set(GUIDING_CLIPS) & set(SCORERS)
+    assert {clip.extractor for clip in SCORERS.values()} <= {*NAMES, "fake"}
+    assert SCORERS["vit-b-16"].extractor == "clip-vit-b-16"
 
 
 def test_the_bundled_clip_prefers_a_pictures_own_caption():
@@ -49,7 +48,7 @@ def vit_b_16(tmp_path, monkeypatch):
 
 
 def test_reranking_and_the_clip_score_of_that_name_use_the_same_clip(vit_b_16):
-    scorer, extractor = load_scorer("vit-b-16"), load_extractor(CLIPS["vit-b-16"].extractor)
+    scorer, extractor = load_scorer("vit-b-16"), load_extractor(SCORERS["vit-b-16"].extractor)
     assert scorer.fingerprint() == {"clip-vit-b-16": extractor.facts["weights"]}
     pictures, captions = np.stack(images(3, 48, 48)), ["a cat", "a dog", "a cat"]
     scores = scorer.scores(pictures, captions)

@@ -12,10 +12,11 @@ from generator.errors import GeneratorWarning
 from generator.options import Sampling
 from glide_eval import cli
 from glide_eval.errors import GlideEvalError
+from glide_eval.sweep import GlideSource, load_sweep
 from glide_eval.sweep.file.arms import ArmConfig
-from glide_eval.sweep.file.sweep_file import FakeTable, load_sweep
+from glide_eval.sweep.file.sweep_file import FakeTable
 from glide_eval.sweep.seeds import sample_seed
-from glide_eval.sweep.sources import FakeSource, GlideSource, SourceOpener
+from glide_eval.sweep.sources import FakeSource, SourceOpener
 from tests.glide_eval.sweeps import write_sweep
 
 UNGUIDED = ArmConfig("unguided", "unguided", None, "Unguided", "ddim", 25, 10)

@@ -13,10 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.files import run_store
-from glide_eval.files.run_store import RunFolder
-from glide_eval.sweep.file.sweep_file import load_sweep
-from glide_eval.sweep.run import run_sweep
+from glide_eval.files import RunFolder, run_store
+from glide_eval.sweep import load_sweep, run_sweep
 from glide_eval.sweep.sources import FakeSource
 from tests.glide_eval.sweeps import ARMS, RUN, images_of, manifest_of, write_images, write_sweep
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import RunFolder
 from tests.glide_eval.sweeps import (
     ARMS,
     RUN,

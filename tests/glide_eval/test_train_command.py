@@ -17,7 +17,7 @@ from generator.checkpoints import load_unet
 from generator.training.state import read_state
 from glide_eval.cli import cli
 from glide_eval.errors import ConfigError
-from glide_eval.models.train_config import load_training
+from glide_eval.training import load_training
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/train/captioned-folder.toml"

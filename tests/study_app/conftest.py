@@ -19,11 +19,11 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL
 
-from glide_eval.files.run_store import RunFolder
-from study_app.making.create import create_study
-from study_app.rating.study import Study
-from study_app.rules.domain import Rules
-from study_app.store.settings import database_url
+from glide_eval.files import RunFolder
+from study_app.making import create_study
+from study_app.rating import Study
+from study_app.rules import Rules
+from study_app.store import database_url
 from tests.fakes import make_fake_run
 
 PASSWORD = "open sesame"

@@ -15,10 +15,10 @@ from PIL import Image, PngImagePlugin
 from scipy.stats import kruskal
 
 from glide_eval.errors import ImageError
-from glide_eval.files.run_store import RunFolder
-from study_app.making.create import create_study
-from study_app.rating.study import Study
-from study_app.store.repository import Repository
+from glide_eval.files import RunFolder
+from study_app.making import create_study
+from study_app.rating import Study
+from study_app.store import Repository
 
 
 def pixels(source) -> np.ndarray:

@@ -9,12 +9,11 @@ import time
 import pytest
 from sqlalchemy import select
 
-from study_app.making.create import create_study
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.rules.domain import Rules
-from study_app.store.orm import ImageRow
-from study_app.store.repository import Repository
+from study_app.making import create_study
+from study_app.owner import votes_frame
+from study_app.rating import Study
+from study_app.rules import Rules
+from study_app.store import ImageRow, Repository
 from tests.study_app.browser import RaterWindow, Seen, chromium
 from tests.study_app.conftest import PASSWORD
 

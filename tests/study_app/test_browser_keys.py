@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.files.run_store import RunFolder
-from study_app.making.create import create_study
-from study_app.rules.domain import QUESTION_BLOCK, Rules
-from study_app.store.settings import database_url
+from glide_eval.files import RunFolder
+from study_app.making import create_study
+from study_app.rules import Rules
+from study_app.rules.domain import QUESTION_BLOCK
+from study_app.store import database_url
 from tests.study_app.accessibility import violations
 from tests.study_app.browser import VIEWS, RaterWindow, chromium, look_as
 from tests.study_app.conftest import PASSWORD, StudyServer, free_port

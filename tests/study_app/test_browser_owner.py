@@ -7,8 +7,7 @@ import signal
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from study_app.making.create import create_study
-from study_app.making.simulate import read_scores, simulate
+from study_app.making import create_study, read_scores, simulate
 from tests.study_app.accessibility import violations
 from tests.study_app.browser import VIEWS, RaterWindow, chromium, look_as
 from tests.study_app.conftest import PASSWORD

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from study_app.making.create import create_from_design
-from study_app.owner.deletion import delete_rater
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.rules.design import StudyDesign
+from study_app.making import create_from_design
+from study_app.owner import delete_rater, votes_frame
+from study_app.rating import Study
+from study_app.rules import StudyDesign
 from tests.study_app.accessibility import violations
 from tests.study_app.browser import VIEWS, RaterWindow, Seen, chromium, look_as
 from tests.study_app.conftest import PASSWORD

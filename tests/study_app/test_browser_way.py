@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from study_app.making.create import create_from_design
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.rules.design import StudyDesign
+from study_app.making import create_from_design
+from study_app.owner import votes_frame
+from study_app.rating import Study
+from study_app.rules import StudyDesign
 from tests.study_app.accessibility import violations
 from tests.study_app.browser import RaterWindow, chromium
 from tests.study_app.conftest import PASSWORD

@@ -10,11 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from study_app.making.create import create_study
-from study_app.owner.export import votes_frame
-from study_app.owner.overview import of_kind, time_to_finish, votes_per_hour
-from study_app.rating.study import Study
-from study_app.rules.domain import Rules
+from study_app.making import create_study
+from study_app.owner import time_to_finish, votes_frame, votes_per_hour
+from study_app.rating import Study
+from study_app.rules import Rules, of_kind
 from tests.study_app.browser import RaterWindow, chromium
 
 HOUR = timedelta(hours=1)

@@ -8,10 +8,9 @@ import pytest
 from sqlalchemy import URL, event
 
 from study_app.errors import DatabaseError, StudyUsageError
-from study_app.making.create import create_study
-from study_app.rating.study import Study
-from study_app.store.database import open_database
-from study_app.store.settings import database_url
+from study_app.making import create_study
+from study_app.rating import Study
+from study_app.store import database_url, open_database
 from tests.study_app.conftest import free_port
 
 

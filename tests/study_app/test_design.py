@@ -11,32 +11,31 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glide_eval.files.run_store import RunFolder
+from glide_eval.files import RunFolder
 from study_app.errors import EntryRefused, StudyUsageError
-from study_app.making.create import create_from_design
-from study_app.making.fork import fork_study, require_unedited
+from study_app.making import create_from_design, fork_study, read_scores, require_unedited, simulate
 from study_app.making.images import degraded
-from study_app.making.simulate import read_scores, simulate
-from study_app.owner.export import votes_frame
+from study_app.owner import votes_frame
+from study_app.rating import Study
 from study_app.rating.adaptive import Adviser, advise, settled_questions
-from study_app.rating.study import Study
-from study_app.rules.design import (
-    EntryTable,
+from study_app.rules import (
     GoldTable,
     PracticeTable,
     QuestionTable,
     RatersTable,
-    RepeatsTable,
+    Rules,
     RunTable,
     StopTable,
     StudyDesign,
     VotesTable,
+    changed_keys,
+    load_study_file,
+    slots,
 )
-from study_app.rules.domain import Rules
-from study_app.rules.schedule import slots
-from study_app.rules.study_file import changed_keys, load_study_file, parse_study
+from study_app.rules.design import EntryTable, RepeatsTable
+from study_app.rules.study_file import parse_study
 from study_app.serving.web import headers
-from study_app.store.settings import database_url
+from study_app.store import database_url
 from tests.fakes import make_fake_run
 from tests.study_app.conftest import ROOT
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from study_app.errors import StudyUsageError
-from study_app.rules.domain import (
+from study_app.rules import (
     DEFAULT_QUESTIONS,
-    QUESTION_BLOCK,
     Rules,
     a_on_left,
     check_answer,
@@ -13,6 +12,7 @@ from study_app.rules.domain import (
     preferred_question,
     too_early,
 )
+from study_app.rules.domain import QUESTION_BLOCK
 
 
 def test_two_votes_on_a_pair_see_both_orders():

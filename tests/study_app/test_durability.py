@@ -9,16 +9,20 @@ import pandas as pd
 import pytest
 
 from study_app.errors import DatabaseError, StudyUsageError, UnknownRater
-from study_app.making.create import create_from_design, create_study
-from study_app.making.importing import import_votes
-from study_app.owner.deletion import delete_rater
-from study_app.owner.export import to_csv, to_jsonl, to_parquet, votes_frame, write_votes
-from study_app.owner.live_elo import live_elo
-from study_app.rating.study import Study
-from study_app.rules.design import EntryTable, GoldTable, RatersTable, RepeatsTable, StudyDesign
-from study_app.rules.domain import Rules
-from study_app.store.backup import back_up
-from study_app.store.settings import database_url
+from study_app.making import create_from_design, create_study, import_votes
+from study_app.owner import (
+    delete_rater,
+    live_elo,
+    to_csv,
+    to_jsonl,
+    to_parquet,
+    votes_frame,
+    write_votes,
+)
+from study_app.rating import Study
+from study_app.rules import GoldTable, RatersTable, Rules, StudyDesign
+from study_app.rules.design import EntryTable, RepeatsTable
+from study_app.store import back_up, database_url
 from study_app.store.vote_table import COLUMNS
 
 PID = "5f0c7d2a9b3e4f1a2b3c4d5e"

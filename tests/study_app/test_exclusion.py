@@ -7,23 +7,29 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from study_app.making.create import create_from_design
-from study_app.owner.export import votes_frame
-from study_app.owner.live_elo import live_elo
-from study_app.owner.overview import (
+from study_app.making import create_from_design
+from study_app.owner import (
     agreement,
-    counted,
     gold_accuracy,
+    live_elo,
     rater_table,
     repeat_agreement,
     response_times,
-    scored,
+    status_text,
     time_to_finish,
+    votes_frame,
 )
-from study_app.owner.status import status_text
-from study_app.rating.study import Study
-from study_app.rules.design import ExcludeTable, GoldTable, RatersTable, StudyDesign
-from study_app.rules.exclusion import exclusions, repeats_alike
+from study_app.rating import Study
+from study_app.rules import (
+    ExcludeTable,
+    GoldTable,
+    RatersTable,
+    StudyDesign,
+    counted,
+    exclusions,
+    repeats_alike,
+    scored,
+)
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from study_app.making.simulate import read_scores, simulate
-from study_app.owner.export import votes_frame
-from study_app.owner.live_elo import COLUMNS, live_elo
-from study_app.owner.status import status_text
+from study_app.making import read_scores, simulate
+from study_app.owner import live_elo, status_text, votes_frame
+from study_app.owner.live_elo import COLUMNS
 
 
 def test_live_scores_rank_the_best_arm_first_and_keep_kinds_apart(sqlite_study, run):

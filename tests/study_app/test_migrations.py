@@ -12,10 +12,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from study_app.errors import DatabaseError
-from study_app.making.create import create_study
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.store.database import open_database, upgrade_database
+from study_app.making import create_study
+from study_app.owner import votes_frame
+from study_app.rating import Study
+from study_app.store import open_database, upgrade_database
 from study_app.store.migrations import _config
 from study_app.store.orm import Base
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from study_app.owner.export import to_csv, votes_frame, write_votes
-from study_app.owner.overview import rater_table, side_bias, votes_per_hour, wilson
+from study_app.owner import rater_table, side_bias, to_csv, votes_frame, votes_per_hour, write_votes
+from study_app.owner.overview import wilson
 from study_app.store.vote_table import COLUMNS
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study_app.errors import StudyUsageError
-from study_app.rules.pairing import plan_pairs
+from study_app.rules import plan_pairs
 
 
 def grid(arms: int, prompts: int) -> list[tuple[str, str, int]]:

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from study_app.errors import ServerError, StudyUsageError
-from study_app.serving.server import serve
+from study_app.serving import serve
 
 
 def get(url: str) -> tuple[int, dict[str, str], bytes]:

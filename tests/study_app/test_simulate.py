@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 
 from study_app.errors import StudyError, StudyUsageError, UnknownRater
-from study_app.making.create import create_from_design, create_study
-from study_app.making.simulate import SimulatedRater, read_scores, simulate, simulated_answer
-from study_app.owner.export import to_csv, votes_frame
-from study_app.owner.overview import gold_accuracy
-from study_app.rating.study import Study
-from study_app.rules.design import GoldTable, StudyDesign
-from study_app.store.settings import database_url
+from study_app.making import create_from_design, create_study, read_scores, simulate
+from study_app.making.simulate import SimulatedRater, simulated_answer
+from study_app.owner import gold_accuracy, to_csv, votes_frame
+from study_app.rating import Study
+from study_app.rules import GoldTable, StudyDesign
+from study_app.store import database_url
 
 
 @pytest.fixture

@@ -5,13 +5,21 @@ from __future__ import annotations
 import pytest
 
 from study_app.errors import EntryRefused, StudyError, StudyUsageError, UnknownRater
-from study_app.making.create import create_from_design
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.rules.design import EntryTable, PagesTable, RatersTable, StudyDesign, VotesTable
-from study_app.rules.domain import RaterState, Stages, stage_of
-from study_app.rules.entry import MTurkTask, mturk_task
-from study_app.store.settings import database_url
+from study_app.making import create_from_design
+from study_app.owner import votes_frame
+from study_app.rating import Study
+from study_app.rules import (
+    MTurkTask,
+    RatersTable,
+    RaterState,
+    Stages,
+    StudyDesign,
+    VotesTable,
+    mturk_task,
+    stage_of,
+)
+from study_app.rules.design import EntryTable, PagesTable
+from study_app.store import database_url
 
 PID = "5f0c7d2a9b3e4f1a2b3c4d5e"
 

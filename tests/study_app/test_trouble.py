@@ -7,10 +7,10 @@ import resource
 
 import pytest
 
-from study_app.making.create import create_study
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.rules.domain import Rules
+from study_app.making import create_study
+from study_app.owner import votes_frame
+from study_app.rating import Study
+from study_app.rules import Rules
 from tests.study_app.conftest import PASSWORD
 from tests.study_app.window import Window
 

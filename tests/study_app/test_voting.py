@@ -11,12 +11,13 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from study_app.errors import StudyUsageError, UnknownRater
-from study_app.making.create import create_from_design, create_study
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.rules.design import GoldTable, RatersTable, RepeatsTable, StudyDesign, VotesTable
-from study_app.rules.domain import LEASE, Rules
-from study_app.store.orm import AssignmentRow, VoteRow
+from study_app.making import create_from_design, create_study
+from study_app.owner import votes_frame
+from study_app.rating import Study
+from study_app.rules import GoldTable, RatersTable, Rules, StudyDesign, VotesTable
+from study_app.rules.design import RepeatsTable
+from study_app.rules.domain import LEASE
+from study_app.store import AssignmentRow, VoteRow
 
 
 class Clock:

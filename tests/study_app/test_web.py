@@ -16,13 +16,13 @@ import pytest
 import websockets
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from glide_eval.files.run_store import RunFolder
-from study_app.making.create import create_study
-from study_app.owner.export import votes_frame
-from study_app.rating.study import Study
-from study_app.rules.domain import Rules
+from glide_eval.files import RunFolder
+from study_app.making import create_study
+from study_app.owner import votes_frame
+from study_app.rating import Study
+from study_app.rules import Rules
 from study_app.serving.hosts import ADDRESSES, allowed_hosts
-from study_app.store.settings import database_url
+from study_app.store import database_url
 from tests.study_app.conftest import PASSWORD, ROOT, StudyServer, free_port
 from tests.study_app.window import Window
 

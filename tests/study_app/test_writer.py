@@ -7,10 +7,8 @@ import pytest
 from sqlalchemy import event, func, insert, select
 
 from study_app.errors import DatabaseError
-from study_app.rating.study import Study, utc_now
-from study_app.store.database import open_database
-from study_app.store.orm import RaterRow
-from study_app.store.passwords import new_token
+from study_app.rating import Study, utc_now
+from study_app.store import RaterRow, new_token, open_database
 from study_app.store.writer import GROUP
 
 

@@ -12,8 +12,8 @@ import os
 import sys
 import threading
 
-from study_app.rating.study import Study
-from study_app.store.settings import database_url
+from study_app.rating import Study
+from study_app.store import database_url
 
 
 def main(url: str, threads: int, raters: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.words.wording import lower_first, question_words, rater_words
-from analysis.scores.series import curves, has_curve
+from analysis.scores import curves, has_curve
 
 from . import theme
 from .figure import Figure, Panel, base_of, dashed, sized, with_words

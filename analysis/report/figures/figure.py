@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.report.words.wording import SIMULATED, signed
-from analysis.scores.series import COLUMNS
+from analysis.scores import COLUMNS
 
 from . import theme
 

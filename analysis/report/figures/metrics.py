@@ -8,9 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.against_elo import DRAWN, metric_info
+from analysis.metrics import DRAWN, metric_info
 from analysis.report.words.wording import ballot_words, correlation_words, slug
-from analysis.scores.series import COLUMNS, curves
+from analysis.scores import COLUMNS, curves
 
 from .elo import VARIANTS_APART
 from .figure import Figure, Panel, base_of, dashed, in_words, sized, with_words

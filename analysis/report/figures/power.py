@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from analysis.planning.power import PowerCurve
+from analysis.planning import PowerCurve
 
 from .theme import INK, MUTED, STRATEGIES, render, spec
 

@@ -8,9 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.against_elo import metric_info
+from analysis.metrics import metric_info
 from analysis.report.words.wording import lower_first, question_words, signed
-from analysis.scores.series import curves, has_curve, variant_in
+from analysis.scores import curves, has_curve, variant_in
 
 from . import theme
 from .figure import Figure, Panel, sized

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.claims.highlights import best_and_worst
-from analysis.claims.of_ballot import curve_sentences, printed_best_scales
-from analysis.claims.of_metrics import finding_words, printed_metric_claims
-from analysis.claims.robustness import (
-    categories_words,
-    printed_categories,
-    printed_robustness,
-    side_and_ties,
-    verdict,
-)
-from analysis.metrics.against_elo import metric_info
-from analysis.metrics.published import SOURCE, published_tables
+from analysis.claims import best_and_worst
+from analysis.metrics import SOURCE, metric_info, published_tables
 from analysis.report.check import METRIC_COLUMNS, table_of
 from analysis.report.contents import Contents, Report
 from analysis.report.figures.figure import Figure
@@ -25,8 +15,17 @@ from analysis.report.page.sections import findings_view, provenance_rows
 from analysis.report.page.side_by_side import elo_questions, incomparable
 from analysis.report.page.trust import conduct_view, more_words
 from analysis.report.tables import printed as tables
+from analysis.report.words.claims import curve_sentences, printed_best_scales
 from analysis.report.words.methods import methods_notes, methods_paragraph
+from analysis.report.words.metric_claims import finding_words, printed_metric_claims
 from analysis.report.words.raters import printed_screens
+from analysis.report.words.robustness import (
+    categories_words,
+    printed_categories,
+    printed_robustness,
+    side_and_ties,
+    verdict,
+)
 from analysis.report.words.wording import ballot_words, question_words, strip_control
 
 

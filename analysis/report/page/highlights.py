@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ballots.votes import counted
-from analysis.claims.highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
-from analysis.metrics.against_elo import metric_info
-from analysis.metrics.published import SOURCE, beside_paper, published_tables
+from analysis.ballots import counted, rows_of
+from analysis.claims import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
+from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.contents import Contents, Report
 from analysis.report.figures.gallery import thumbnail
 from analysis.report.figures.theme import strategy_words
-from analysis.report.words.wording import bounds, question_words, rows_of, share, signed, slug
+from analysis.report.words.wording import bounds, question_words, share, signed, slug
 
 MOST_ARMS = 24  # with pictures of their best and worst prompts; the table has every arm
 KNOWN = {"unguided", "classifier_free", "clip", "classifier"}

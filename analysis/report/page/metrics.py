@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.metrics.against_elo import metric_info
+from analysis.ballots import rows_of
+from analysis.metrics import metric_info
 from analysis.report.contents import Contents
 from analysis.report.tables.printed import column_decimals, defined, metric_columns, metric_parts
-from analysis.report.words.wording import rows_of
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 COLUMNS = 8  # metrics side by side; more go below

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.of_ballot import Claims
+from analysis.ballots import rows_of
+from analysis.claims import Claims
 from analysis.report.contents import Contents
 from analysis.report.figures.elo import elo_axis
-from analysis.report.words.wording import bounds, percent, question_words, rows_of, signed, slug
-from analysis.scores.ballot_result import BallotResult
+from analysis.report.words.claims import distinct_words, rank_sets
+from analysis.report.words.wording import bounds, percent, question_words, signed, slug
+from analysis.scores import BallotResult
 
 
 def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str,
     def at(value: float) -> float:
         return round(3 + 94 * (value - low) / span, 2)
 
-    table, ranks = [], claims.rank_sets()
+    table, ranks = [], rank_sets(claims)
     for row in rows_of(rows):
         scored = np.isfinite(row.elo)
         whisker = {"dot": at(row.elo), "left": 0.0, "width": 0.0} if scored else None
@@ -57,7 +59,7 @@ def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str,
         "zero": at(0.0),
         "rows": table,
         "note": " ".join(notes),
-        "distinct": claims.distinct_words(),
+        "distinct": distinct_words(claims),
         "comparisons": f"{contents.prefix}comparisons-{slug(ballot.question, ballot.rater_kind)}",
         "table": f"{contents.prefix}elo-{slug(ballot.question, ballot.rater_kind)}",
     }

@@ -7,20 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.claims.of_ballot import curve_sentences, printed_best_scales
-from analysis.claims.of_metrics import finding_words, printed_metric_claims
-from analysis.claims.robustness import unsettled
+from analysis.ballots import rows_of
 from analysis.report.contents import Contents
 from analysis.report.figures.figure import Figure
 from analysis.report.figures.gallery import gallery
 from analysis.report.figures.metrics import TRADEOFFS
 from analysis.report.figures.theme import MARKERS, STRATEGIES, series_dashes, series_marker
 from analysis.report.tables.printed import grid
+from analysis.report.words.claims import curve_sentences, printed_best_scales
 from analysis.report.words.findings import ballot_findings, metric_findings
 from analysis.report.words.methods import methods_notes, methods_paragraph, nothing_counts
-from analysis.report.words.wording import heading_words, question_words, rows_of, slug
-from analysis.scores.ballot_result import BallotResult
-from analysis.scores.series import curves, has_curve, variant_in
+from analysis.report.words.metric_claims import finding_words, printed_metric_claims
+from analysis.report.words.robustness import unsettled
+from analysis.report.words.wording import heading_words, question_words, slug
+from analysis.scores import BallotResult, curves, has_curve, variant_in
 
 from .highlights import disputed_views, prompt_views
 from .metrics import metric_view

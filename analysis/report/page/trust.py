@@ -6,28 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.of_ballot import Claims
-from analysis.claims.robustness import (
-    REPORTED,
+from analysis.ballots import rows_of
+from analysis.claims import REPORTED, Claims
+from analysis.report.contents import Contents
+from analysis.report.tables.printed import conduct_cell, grid
+from analysis.report.words.next_votes import next_votes_words
+from analysis.report.words.raters import MOST, conduct_words, printed_screens, screens_words
+from analysis.report.words.robustness import (
     categories_words,
     printed_categories,
     side_and_ties,
     verdict,
 )
-from analysis.planning.next_votes import next_votes_words
-from analysis.report.contents import Contents
-from analysis.report.tables.printed import conduct_cell, grid
-from analysis.report.words.raters import MOST, conduct_words, printed_screens, screens_words
 from analysis.report.words.wording import (
     asked,
     heading_words,
     measure_words,
     question_words,
-    rows_of,
     signed,
     slug,
 )
-from analysis.scores.ballot_result import BallotResult
+from analysis.scores import BallotResult
 
 
 def holds_view(contents: Contents) -> dict[str, Any] | None:

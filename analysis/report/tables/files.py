@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.claims.highlights import best_and_worst
-from analysis.claims.of_ballot import Claims, printed_best_scales, printed_comparisons
-from analysis.claims.of_metrics import printed_metric_claims
-from analysis.claims.robustness import printed_categories, printed_robustness
-from analysis.metrics.against_elo import metric_info
-from analysis.metrics.published import SOURCE, beside_paper, published_tables
+from analysis.claims import Claims, best_and_worst
+from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.check import METRIC_COLUMNS, table_of
 from analysis.report.compute import labelled
 from analysis.report.contents import Comparison, Contents
 from analysis.report.figures.theme import strategy_words
 from analysis.report.page.highlights import disputed_tables, prompt_tables
 from analysis.report.page.side_by_side import elo_questions
+from analysis.report.words.claims import printed_best_scales, printed_comparisons
 from analysis.report.words.methods import methods_paragraph
+from analysis.report.words.metric_claims import printed_metric_claims
 from analysis.report.words.raters import printed_screens
+from analysis.report.words.robustness import printed_categories, printed_robustness
 from analysis.report.words.wording import ballot_words, bounds, question_words, signed, slug
 
 from . import printed as tables

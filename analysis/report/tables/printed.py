@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.against_elo import metric_info
+from analysis.ballots import rows_of
+from analysis.metrics import metric_info
 from analysis.report.words.wording import (
     ballot_words,
     bounds,
     lower_first,
     measure_words,
     question_words,
-    rows_of,
     signed,
     voters,
 )
-from analysis.scores.series import COLUMNS
+from analysis.scores import COLUMNS
 
 from .latex import latex
 

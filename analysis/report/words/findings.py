@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.against_elo import metric_info
+from analysis.metrics import metric_info
 from analysis.report.figures.theme import strategy_words
-from analysis.scores.ballot_result import BallotResult
-from analysis.scores.elo import win_probability
-from analysis.scores.intervals import Interval
+from analysis.scores import BallotResult, Interval, win_probability
 
 from .wording import bounds, lower_first, percent, question_words, signed
 

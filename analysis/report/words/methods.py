@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots.votes import counted, left_out
-from analysis.metrics.against_elo import metric_info
+from analysis.ballots import counted, left_out
+from analysis.metrics import metric_info
 from analysis.report.contents import Contents
 from analysis.report.figures.theme import series_words
 from analysis.report.tables.printed import defined
-from analysis.scores.ballot_result import BallotResult
+from analysis.scores import BallotResult
 
 from .wording import SIMULATED, asked, ballot_words, lower_first, share, strip_control
 

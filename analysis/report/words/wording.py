@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,11 +111,6 @@ def bounds(low: float, high: float, decimals: int = 0) -> str:
     if np.isnan(low) or np.isnan(high):
         return "–"
     return f"{signed(low, decimals)} to {signed(high, decimals)}"
-
-
-def rows_of(table: pd.DataFrame) -> Iterator[Any]:
-    """The table's rows as named tuples, without the index."""
-    return table.itertuples(index=False)
 
 
 def lower_first(words: str) -> str:

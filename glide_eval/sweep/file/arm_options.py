@@ -13,16 +13,15 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from glide_eval.extractors.scorers import CLIPS, GUIDING_CLIPS
-from glide_eval.files.toml_messages import nearest
-from glide_eval.files.toml_table import Table, Text
+from glide_eval.extractors import GUIDING_CLIPS, SCORERS
+from glide_eval.files import Table, Text, nearest
 
 
 class RerankTable(Table):
     """`rerank = {...}`: of several candidates for each sample, keep the one a CLIP scores highest.
 
     Attributes:
-        clip: a name in `scorers.CLIPS`, never of a CLIP that guides.
+        clip: a name in `scorers.SCORERS`, never of a CLIP that guides.
         best_of: how many candidates.
     """
 
@@ -32,14 +31,14 @@ class RerankTable(Table):
     @field_validator("clip")
     @classmethod
     def _known_and_not_guiding(cls, name: str) -> str:
-        known = ", ".join(f"`{clip}`" for clip in CLIPS)
+        known = ", ".join(f"`{clip}`" for clip in SCORERS)
         if name in GUIDING_CLIPS:
             raise ValueError(
                 f"found {name!r}, the CLIP that guides, whose faults guidance has already learned "
                 f"to please; expected one that takes no part in making images: {known}"
             )
-        if name not in CLIPS:
-            near = nearest(name, list(CLIPS))
+        if name not in SCORERS:
+            near = nearest(name, list(SCORERS))
             hint = f"; did you mean {near!r}?" if near else ""
             raise ValueError(f"found {name!r}, expected one of {known}{hint}")
         return name

@@ -9,7 +9,7 @@ from pydantic import Field, PlainValidator, field_validator, model_validator
 
 from generator.errors import OptionError
 from generator.schedules import kept_steps
-from glide_eval.files.toml_table import Name, Table, Text
+from glide_eval.files import Name, Table, Text
 
 from .arm_options import DegradeTable, RerankTable
 from .edit_options import EditTable, InpaintTable

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from glide_eval.files.records import Arm, Strategy
+from glide_eval.files import Arm, Strategy
 
 from .arm_options import DegradeTable, RerankTable
 from .arm_tables import ArmTable, ImportedTable, Sampler, UnguidedTable

@@ -14,8 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from glide_eval.errors import UsageError
-from glide_eval.files.pictures import check_box
-from glide_eval.files.toml_table import Table, Text
+from glide_eval.files import Table, Text, check_box
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Settings = dict[str, str | int | float]

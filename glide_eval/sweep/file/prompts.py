@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from glide_eval.errors import ConfigError
-from glide_eval.files.records import Prompt
-from glide_eval.files.tables import read_lines, read_table
+from glide_eval.files import Prompt, read_lines, read_table
 
 from .sweep_file import SweepFile, TabletopPromptsTable
 

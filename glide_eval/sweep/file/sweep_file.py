@@ -22,8 +22,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from glide_eval.errors import ConfigError
-from glide_eval.files.toml import parsed, read_text
-from glide_eval.files.toml_table import Name, Table, Text
+from glide_eval.files import Name, Table, Text, parsed, read_text
 
 from .arm_tables import ArmTable
 from .arms import ArmConfig, alike, expand

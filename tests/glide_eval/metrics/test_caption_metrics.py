@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics.caption_accuracy import accuracy
-from glide_eval.metrics.clip_score import clip_score, clip_scores
+from glide_eval.metrics import accuracy, clip_score, clip_scores
 from glide_eval.metrics.value import clustered_se, share_interval, t_interval
 
 

@@ -6,16 +6,24 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from glide_eval.metrics.caption_accuracy import accuracy
-from glide_eval.metrics.clip_score import clip_score
-from glide_eval.metrics.difference import Observed, difference, differences
-from glide_eval.metrics.fid import Moments, fid
-from glide_eval.metrics.inception_score import inception_score
-from glide_eval.metrics.kid import kid, kid_reference_term
-from glide_eval.metrics.neighbours import Manifold
-from glide_eval.metrics.precision_recall import Neighbourhoods, precision, recall
-from glide_eval.metrics.value import undefined
-from glide_eval.metrics.vendi import vendi
+from glide_eval.metrics import (
+    Manifold,
+    Moments,
+    Neighbourhoods,
+    Observed,
+    accuracy,
+    clip_score,
+    differences,
+    fid,
+    inception_score,
+    kid,
+    kid_reference_term,
+    precision,
+    recall,
+    undefined,
+    vendi,
+)
+from glide_eval.metrics.difference import difference
 
 
 def keys(n: int, replicas: int = 1, first: int = 0) -> list[tuple[str, int]]:

@@ -7,7 +7,8 @@ from cleanfid.fid import frechet_distance as cleanfid_distance
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics.fid import Moments, fid, fid_infinity, frechet_distance
+from glide_eval.metrics import Moments, fid, fid_infinity
+from glide_eval.metrics.fid import frechet_distance
 
 
 def spread(n: int, d: int, seed: int = 0) -> np.ndarray:

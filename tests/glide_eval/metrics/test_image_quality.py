@@ -6,8 +6,8 @@ from PIL import Image, ImageFilter
 
 from glide_eval.errors import FeatureError
 from glide_eval.extractors.texture import WIDTH, texture_statistics
-from glide_eval.metrics.image_quality import Texture, content_score, image_quality
-from glide_eval.metrics.neighbours import Manifold
+from glide_eval.metrics import Manifold, Texture, image_quality
+from glide_eval.metrics.image_quality import content_score
 
 
 def line(*places: float) -> np.ndarray:

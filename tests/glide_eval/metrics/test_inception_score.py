@@ -5,7 +5,7 @@ import pytest
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics.inception_score import inception_score
+from glide_eval.metrics import inception_score
 
 
 def logits(n: int, k: int = 10, seed: int = 0) -> np.ndarray:

@@ -8,9 +8,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics import mmd
-from glide_eval.metrics.cmmd import cmmd, cmmd_reference_term
-from glide_eval.metrics.kid import kid, kid_reference_term
+from glide_eval.metrics import cmmd, cmmd_reference_term, kid, kid_reference_term, mmd
 
 
 def spread(n: int, d: int = 12, seed: int = 0, shift: float = 0.0) -> np.ndarray:

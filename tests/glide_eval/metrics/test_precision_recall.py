@@ -9,12 +9,12 @@ from scipy.spatial.distance import cdist
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics import neighbours
-from glide_eval.metrics.neighbours import Manifold
-from glide_eval.metrics.precision_recall import (
+from glide_eval.metrics import (
+    Manifold,
     Neighbourhoods,
     coverage,
     density,
+    neighbours,
     precision,
     recall,
 )

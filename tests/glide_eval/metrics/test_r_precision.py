@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics.r_precision import DISTRACTORS, r_precision, r_precisions
+from glide_eval.metrics import r_precision, r_precisions
+from glide_eval.metrics.r_precision import DISTRACTORS
 
 
 def unit(n: int, e: int = 64, seed: int = 0) -> np.ndarray:

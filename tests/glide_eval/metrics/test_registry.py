@@ -9,8 +9,8 @@ from glide_eval.extractors import FakeExtractor
 from glide_eval.extractors.protocol import ClipFeatures, Features
 from glide_eval.measure import registry
 from glide_eval.measure.registry import METRICS, Measured, evaluate
-from glide_eval.metrics.fid import Moments
-from glide_eval.references.reference import Reference
+from glide_eval.metrics import Moments
+from glide_eval.references import Reference
 
 N = 110
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glide_eval.errors import FeatureError
-from glide_eval.metrics.vendi import vendi
+from glide_eval.metrics import vendi
 
 
 def features(n: int, d: int = 8, seed: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
-from analysis.report.figures.theme import render, spec
+from analysis.report import render, spec
 
 
 def draw_loss_curve(table: Path, picture: Path) -> None:

@@ -26,7 +26,7 @@ from generator.training.sources import Tabletop, coco, folder
 from generator.training.tabletop import BASE, NOISED_CLIP, UPSAMPLE
 from generator.training.tars import Tars
 from glide_eval.errors import ConfigError
-from glide_eval.files.toml_messages import describe, nearest
+from glide_eval.files import describe, nearest
 
 _LIKE: dict[str, dict[str, UNetConfig | ClipConfig]] = {
     "tabletop": {"upsampler": UPSAMPLE, "noised_clip": NOISED_CLIP, "": BASE},

@@ -1,0 +1,80 @@
+"""Rankings and best scales as the report prints them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.ballots import rows_of
+from analysis.claims import Claims
+from analysis.report.figures.theme import series_words
+
+from .wording import bounds, lower_first, p_words, probability_words, signed
+
+_EDGES = {"the largest scale tried": " or more", "the smallest scale tried": " or less"}
+
+
+def printed_comparisons(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
+    """Every pair of arms as printed."""
+    rows = [
+        (labels[row.arm], labels[row.against], signed(row.difference), bounds(row.low, row.high),
+         probability_words(row.p_adjusted), row.reason or ("yes" if row.distinct else "no"))
+        for row in rows_of(claims.comparisons.table)
+    ]  # fmt: skip
+    heads = ["Arm", "Against", "Elo difference", "95% interval", "p", "Apart"]
+    return pd.DataFrame(rows, columns=heads)
+
+
+def printed_best_scales(claims: Claims) -> pd.DataFrame:
+    """Each series' best scale as printed: `6 or more` where it is the largest one tried."""
+    rows = []
+    for row in rows_of(claims.curves.best):
+        reach = "–" if np.isnan(row.low) else f"{row.low:.3g} to {row.high:.3g}"
+        reach = f"{row.low:.3g}" if row.low == row.high else reach
+        edge = next((words for start, words in _EDGES.items() if row.reason.startswith(start)), "")
+        rows.append(
+            (series_words(row.strategy), f"{row.scale:.3g}{edge}", reach, signed(row.elo),
+             bounds(row.elo_low, row.elo_high), "" if edge else row.reason)
+        )  # fmt: skip
+    heads = ["Strategy", "Best scale", "95% interval", "Elo there", "95% interval of it", "Note"]
+    table = pd.DataFrame(rows, columns=heads)
+    return table if (table["Note"] != "").any() else table.drop(columns="Note")
+
+
+def curve_sentences(claims: Claims) -> list[str]:
+    """Whether two series' curves differ, a sentence a pair."""
+    sentences = []
+    for row in rows_of(claims.curves.tests):
+        first, second = series_words(row.strategy), lower_first(series_words(row.against))
+        gap = f"{signed(row.best_difference)} Elo ({bounds(row.low, row.high)})"
+        if np.isnan(row.f):
+            test = f"no test of the curves: {row.reason}"
+        else:
+            test = f"F({row.df1:g}, {row.df2:.0f}) = {row.f:.2f}, {p_words(row.p)} for equal curves"
+        sentences.append(f"{first} against {second}, each at its best scale: {gap}; {test}.")
+    return sentences
+
+
+def rank_sets(claims: Claims) -> dict[str, str]:
+    """Arm → `1 to 3`; a dash where it has no score."""
+    return {
+        row.arm: "–" if not row.rank
+        else f"{row.best}" if row.best == row.worst
+        else f"{row.best} to {row.worst}"
+        for row in rows_of(claims.comparisons.ranks)
+    }  # fmt: skip
+
+
+def distinct_words(claims: Claims) -> str:
+    """How many pairs of arms are apart for certain."""
+    table = claims.comparisons.table
+    known = int((table["reason"] == "").sum())
+    apart = int(table["distinct"].sum())
+    if not known:
+        return ""
+    pairs = f"{known:,} pairs" if known > 1 else "1 pair"
+    found = f"{apart:,} {'is' if apart == 1 else 'are'}" if apart else "none is"
+    return (
+        f"Of {pairs} of arms, {found} apart with 95% confidence over all pairs together; a "
+        "rank set holds every rank an arm may then have."
+    )
