@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from .answers import ANSWERS, DECIDED, Answer, AnswerName
 from .rows import rows_of
-from .votes import ANSWERS, ASIDE, Ballot, ballots, counted, left_out, read_votes
+from .votes import ASIDE, Ballot, ballots, counted, left_out, read_votes
 from .win_matrix import cluster_wins, one_group, reachable, strong_groups, win_matrix
 
 __all__ = [
     "ANSWERS",
     "ASIDE",
+    "DECIDED",
+    "Answer",
+    "AnswerName",
     "Ballot",
     "ballots",
     "cluster_wins",

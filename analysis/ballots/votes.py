@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from analysis.errors import VotesError
 
+from .answers import ANSWERS
 from .csv_file import id_hashes, read_csv, refuse_doubled
 
-ANSWERS = ("left", "right", "tie", "both_bad")
 RATER_KINDS = ("person", "simulated")
 REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
 ASIDE = ("gold", "practice", "revised", "excluded")
 _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
 _OPTIONAL = ("rater_kind", "prompt_id", "assignment")
-_WIN_OF_LEFT = np.array([1.0, 0.0, 0.5, 0.5])  # in the order of ANSWERS
+_WIN_OF_LEFT = np.array([answer.left_wins for answer in ANSWERS.values()])
 _LONG = 200_000  # votes whose columns are coded at the same time
 _EARLY = 10_000  # votes whose labels are often all there are
 _FEW = 256  # labels
@@ -271,7 +271,7 @@ def _check_labels(
         arms = sorted({arm for name in sides for arm in _occurring(labels[name], ~set_aside)})
     for name in sides:
         labels[name] = _known(labels[name], arms, name, where, set_aside)
-    for name, values in (("answer", ANSWERS), ("rater_kind", RATER_KINDS)):
+    for name, values in (("answer", tuple(ANSWERS)), ("rater_kind", RATER_KINDS)):
         labels[name] = _known(labels[name], values, name, where)
     labels["question"] = _by_appearance(labels["question"])
     twice = (labels["arm_left"].codes == labels["arm_right"].codes) & ~set_aside

@@ -1,0 +1,55 @@
+"""The answers a rater can give to a pair: one record each, everything else is derived from them.
+
+To offer another answer, add a record here and its words in `study_app/views/languages`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+AnswerName = Literal["left", "right", "tie", "both_bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one answer means.
+
+    Attributes:
+        name: as in votes.csv.
+        left_wins: the share of a win that it gives the arm on the left: 1, 0, or ½ where neither
+            is better (Nichol et al. 2021, appendix A.1).
+        mirrored: the answer that says the same once the two sides are exchanged.
+        label: what a report calls it.
+        key: the key that gives it, by its `KeyboardEvent.key`.
+        sign: how a page prints that key.
+        usual: offered in every study; others only where the study's design asks for them.
+    """
+
+    name: AnswerName
+    left_wins: float
+    mirrored: AnswerName
+    label: str
+    key: str
+    sign: str
+    usual: bool = True
+
+    @property
+    def decided(self) -> bool:
+        """Whether the answer names a winner."""
+        return self.left_wins != 0.5
+
+
+ANSWERS: dict[AnswerName, Answer] = {
+    answer.name: answer
+    for answer in (
+        Answer("left", 1.0, "right", "Left", key="ArrowLeft", sign="←"),
+        Answer("right", 0.0, "left", "Right", key="ArrowRight", sign="→"),
+        Answer("tie", 0.5, "tie", "Tie", key=" ", sign="␣"),
+        Answer("both_bad", 0.5, "both_bad", "Both bad", key="ArrowDown", sign="↓", usual=False),
+    )
+}
+"""Every answer by its name, in the order in which votes are coded."""
+
+assert tuple(ANSWERS) == get_args(AnswerName)
+DECIDED = tuple(name for name, answer in ANSWERS.items() if answer.decided)
