@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .answers import ANSWERS, DECIDED, Answer, AnswerName
-from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold
+from .answers import ANSWERS, DECIDED, TIED, Answer, AnswerName
+from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold, tied
 from .rows import rows_of
 from .votes import Ballot, ballots, read_votes
 from .win_matrix import cluster_wins, one_group, reachable, strong_groups, win_matrix
@@ -12,6 +12,7 @@ __all__ = [
     "ANSWERS",
     "ASIDE",
     "DECIDED",
+    "TIED",
     "Answer",
     "AnswerName",
     "Ballot",
@@ -27,5 +28,6 @@ __all__ = [
     "read_votes",
     "rows_of",
     "strong_groups",
+    "tied",
     "win_matrix",
 ]
