@@ -17,7 +17,6 @@ import pandas as pd
 
 from study_app.rules import (
     RATER_KINDS,
-    USUAL_ANSWERS,
     RaterKind,
     counted,
     of_kind,
@@ -109,7 +108,7 @@ def side_bias(votes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for kind in RATER_KINDS:
         for question in sorted(set(votes["question"])):
-            left, right, tie = (counts[kind, question, answer] for answer in USUAL_ANSWERS)
+            left, right, tie = (counts[kind, question, answer] for answer in ("left", "right", "tie"))
             tie += counts[kind, question, "both_bad"]
             if left + right + tie:
                 share = left / (left + right) if left + right else math.nan

@@ -16,11 +16,8 @@ from .design import (
     VotesTable,
 )
 from .domain import (
-    ANSWERS,
     DEFAULT_QUESTIONS,
     RATER_KINDS,
-    USUAL_ANSWERS,
-    Answer,
     Completion,
     Entry,
     Feedback,
@@ -36,6 +33,7 @@ from .domain import (
     VoteOutcome,
     a_on_left,
     check_answer,
+    offered_answers,
     parse_questions,
     preferred_question,
     stage_of,
@@ -48,13 +46,10 @@ from .schedule import Slot, slots
 from .study_file import StudyFile, changed_keys, load_study_file
 
 __all__ = [
-    "ANSWERS",
     "DEFAULT_QUESTIONS",
     "MTURK_FRAMES",
     "MTURK_SUBMIT",
     "RATER_KINDS",
-    "USUAL_ANSWERS",
-    "Answer",
     "Claim",
     "Completion",
     "Entry",
@@ -92,6 +87,7 @@ __all__ = [
     "load_study_file",
     "mturk_task",
     "of_kind",
+    "offered_answers",
     "parse_questions",
     "plan_pairs",
     "preferred_question",
