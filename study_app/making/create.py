@@ -13,11 +13,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
+from analysis.ballots import RATER_KINDS
 from glide_eval.files import RunFolder, Sample
 from study_app.rating import Clock, utc_now
 from study_app.rules import (
     DEFAULT_QUESTIONS,
-    RATER_KINDS,
     PlannedPair,
     Question,
     QuestionTable,

@@ -12,9 +12,10 @@ from sqlalchemy import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from analysis.ballots import RATER_KINDS
 from study_app.errors import StudyUsageError
 from study_app.rating import utc_now
-from study_app.rules import RATER_KINDS, StudyDesign
+from study_app.rules import StudyDesign
 from study_app.store import (
     ArmRow,
     AssignmentRow,

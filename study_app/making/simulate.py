@@ -25,10 +25,9 @@ import numpy as np
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
-from analysis.ballots import AnswerName
+from analysis.ballots import AnswerName, RaterKind
 from study_app.errors import StudyError, StudyUsageError
 from study_app.rating import Assigned, Recipient, Study
-from study_app.rules import RaterKind
 from study_app.store import Repository
 
 SIMULATED: RaterKind = "simulated"

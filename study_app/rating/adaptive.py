@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from analysis.ballots import ANSWERS
-from study_app.rules import RaterKind, StopTable
+from analysis.ballots import ANSWERS, RaterKind
+from study_app.rules import StopTable
 from study_app.store import OwnerRepository
 
 RENEW_EVERY, RENEW_SHARE = 20, 0.05

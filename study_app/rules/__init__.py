@@ -17,12 +17,10 @@ from .design import (
 )
 from .domain import (
     DEFAULT_QUESTIONS,
-    RATER_KINDS,
     Completion,
     Entry,
     Feedback,
     Question,
-    RaterKind,
     RaterState,
     Rules,
     ShownPair,
@@ -49,7 +47,6 @@ __all__ = [
     "DEFAULT_QUESTIONS",
     "MTURK_FRAMES",
     "MTURK_SUBMIT",
-    "RATER_KINDS",
     "Claim",
     "Completion",
     "Entry",
@@ -62,7 +59,6 @@ __all__ = [
     "PromptsTable",
     "Question",
     "QuestionTable",
-    "RaterKind",
     "RaterState",
     "RatersTable",
     "Rules",

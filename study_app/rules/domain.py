@@ -12,16 +12,14 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Literal
 
 from analysis.ballots import ANSWERS, AnswerName
 from study_app.errors import StudyUsageError
 
-RaterKind = Literal["person", "simulated"]
 Stage = Literal["consent", "instructions", "practice", "pairs", "break", "done", "paused", "closed"]
 StudyState = Literal["open", "paused", "closed"]
 Entry = Literal["open", "invite", "prolific", "mturk"]
-RATER_KINDS: tuple[RaterKind, ...] = get_args(RaterKind)
 
 LEASE = timedelta(hours=1)
 """A pair handed out and not answered for this long goes back to the others."""

@@ -23,8 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from analysis.ballots import ANSWERS
-from study_app.rules import RATER_KINDS
+from analysis.ballots import ANSWERS, RATER_KINDS
 
 APPLICATION = "glide-eval study"
 SCHEMA_VERSION = len(list(Path(__file__).with_name("migrations").glob("versions/v*.py")))
