@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from .answers import ANSWERS, DECIDED, TIED, Answer, AnswerName
+from .columns import (
+    COLUMNS,
+    EXPORTED,
+    RATER_KINDS,
+    Column,
+    RaterKind,
+    csv_text,
+    times_as_text,
+    typed,
+)
 from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold, tied
 from .rows import rows_of
 from .votes import Ballot, ballots, read_votes
@@ -11,14 +21,20 @@ from .win_matrix import cluster_wins, one_group, reachable, strong_groups, win_m
 __all__ = [
     "ANSWERS",
     "ASIDE",
+    "COLUMNS",
     "DECIDED",
+    "EXPORTED",
+    "RATER_KINDS",
     "TIED",
     "Answer",
     "AnswerName",
     "Ballot",
+    "Column",
+    "RaterKind",
     "ballots",
     "cluster_wins",
     "counted",
+    "csv_text",
     "exclusions",
     "left_out",
     "left_wins",
@@ -29,5 +45,7 @@ __all__ = [
     "rows_of",
     "strong_groups",
     "tied",
+    "times_as_text",
+    "typed",
     "win_matrix",
 ]

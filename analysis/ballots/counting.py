@@ -19,8 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .answers import ANSWERS, TIED
+from .columns import COLUMNS
 
-ASIDE = ("gold", "practice", "revised", "excluded")
+ASIDE = tuple(
+    column.name for column in sorted(COLUMNS, key=lambda column: column.aside) if column.aside
+)
 """The columns that set a vote aside, in the order in which `left_out` looks at them."""
 
 WINS_OF_LEFT = np.array([answer.left_wins for answer in ANSWERS.values()])

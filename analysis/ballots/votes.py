@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from analysis.errors import VotesError
 
 from .answers import ANSWERS, TIED
+from .columns import COLUMNS, RATER_KINDS
 from .counting import WINS_OF_LEFT, counted, set_aside
 from .csv_file import id_hashes, read_csv, refuse_doubled
 
-RATER_KINDS = ("person", "simulated")
-REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
-_LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
+REQUIRED_COLUMNS = tuple(column.name for column in COLUMNS if column.needed)
+_LABELS = tuple(column.name for column in COLUMNS if column.kind == "label")
 _OPTIONAL = ("rater_kind", "prompt_id", "assignment")
 _LONG = 200_000  # votes whose columns are coded at the same time
 _EARLY = 10_000  # votes whose labels are often all there are

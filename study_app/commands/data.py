@@ -58,7 +58,7 @@ def export(run: Path | None, db: str | None, format_: Format, out: Path | None) 
     "answers",
     multiple=True,
     metavar="THEIRS=OURS",
-    help="What the file says for left, right, tie or both_bad; repeat for several.",
+    help="What the file says for an answer of ours, such as 1=left; repeat for several.",
 )
 @click.option("--password", envvar=PASSWORD_VARIABLE, help="The owner's; default: a generated one.")
 def import_(

@@ -13,11 +13,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
+from analysis.ballots import RATER_KINDS
 from glide_eval.files import RunFolder, Sample
 from study_app.rating import Clock, utc_now
 from study_app.rules import (
     DEFAULT_QUESTIONS,
-    RATER_KINDS,
     PlannedPair,
     Question,
     QuestionTable,
@@ -116,7 +116,9 @@ def create_study(
         for question in questions
     ]
     votes = VotesTable(
-        per_pair=rules.votes_per_pair, min_seconds=rules.min_seconds, both_bad=rules.both_bad
+        per_pair=rules.votes_per_pair,
+        min_seconds=rules.min_seconds,
+        extra_answers=list(rules.extra_answers),
     )
     raters = RatersTable(pairs=rules.pairs_per_rater, break_every=rules.break_every)
     design = StudyDesign(name=name, seed=seed, questions=tables, votes=votes, raters=raters)

@@ -12,9 +12,10 @@ from sqlalchemy import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from analysis.ballots import RATER_KINDS
 from study_app.errors import StudyUsageError
 from study_app.rating import utc_now
-from study_app.rules import RATER_KINDS, StudyDesign
+from study_app.rules import StudyDesign
 from study_app.store import (
     ArmRow,
     AssignmentRow,
@@ -65,7 +66,7 @@ def import_votes(
             assignment, gold, repeat_of, revised. Other columns are ignored.
         url: an SQLite file that isn't there yet, or an empty database.
         columns: our name → the name in the file.
-        answers: what the file says → left, right, tie or both_bad.
+        answers: what the file says → a name in `analysis.ballots.ANSWERS`.
         question: asked in every vote, when the file has no such column.
         name: of the study; the file's stem by default.
         password: the owner's; generated when None.

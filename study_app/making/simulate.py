@@ -25,9 +25,9 @@ import numpy as np
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
+from analysis.ballots import AnswerName, RaterKind
 from study_app.errors import StudyError, StudyUsageError
 from study_app.rating import Assigned, Recipient, Study
-from study_app.rules import Answer, RaterKind
 from study_app.store import Repository
 
 SIMULATED: RaterKind = "simulated"
@@ -85,7 +85,7 @@ def simulated_answer(
     left: tuple[float, str],
     right: tuple[float, str],
     rng: np.random.Generator,
-) -> tuple[Answer, float]:
+) -> tuple[AnswerName, float]:
     """A rater's answer to a pair of (utility, arm), and the seconds it took."""
     utility = [value + rater.taste[arm] for value, arm in (left, right)]
     noise = float(rng.logistic())

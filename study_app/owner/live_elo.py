@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.ballots import RaterKind
 from study_app.errors import StudyError
-from study_app.rules import RaterKind, of_kind, scored
+from study_app.rules import of_kind, scored
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,16 +15,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from study_app.rules import (
-    RATER_KINDS,
-    USUAL_ANSWERS,
-    RaterKind,
-    counted,
-    of_kind,
-    repeats_alike,
-    scored,
-    standing,
-)
+from analysis.ballots import RATER_KINDS, RaterKind
+from study_app.rules import counted, of_kind, repeats_alike, scored, standing
 
 
 def votes_by_question(votes: pd.DataFrame) -> Counter[str]:
@@ -109,7 +101,9 @@ def side_bias(votes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for kind in RATER_KINDS:
         for question in sorted(set(votes["question"])):
-            left, right, tie = (counts[kind, question, answer] for answer in USUAL_ANSWERS)
+            left, right, tie = (
+                counts[kind, question, answer] for answer in ("left", "right", "tie")
+            )
             tie += counts[kind, question, "both_bad"]
             if left + right + tie:
                 share = left / (left + right) if left + right else math.nan

@@ -6,8 +6,9 @@ import math
 
 import pandas as pd
 
+from analysis.ballots import RATER_KINDS, RaterKind
 from study_app.rating import Progress, Study
-from study_app.rules import RATER_KINDS, RaterKind, of_kind
+from study_app.rules import of_kind
 
 from .export import votes_frame
 from .live_elo import live_elo

@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from study_app.rules import RaterKind, StopTable
+from analysis.ballots import ANSWERS, RaterKind
+from study_app.rules import StopTable
 from study_app.store import OwnerRepository
 
 RENEW_EVERY, RENEW_SHARE = 20, 0.05
@@ -140,7 +141,7 @@ def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advi
     for row in OwnerRepository(session).tallies(kind):
         matrix = wins.setdefault(row.question_id, np.zeros((len(arms), len(arms))))
         left, right = number[row.arm_left], number[row.arm_right]
-        share = {"left": 1.0, "right": 0.0}.get(row.answer, 0.5)
+        share = 0.5 if row.answer is None else ANSWERS[row.answer].left_wins
         matrix[left, right] += share * row.votes
         matrix[right, left] += (1 - share) * row.votes
     return {question_id: Advice.of(matrix, arms) for question_id, matrix in wins.items()}

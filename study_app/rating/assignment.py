@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from study_app.rules import RaterKind, Slot, a_on_left, preferred_question
+from analysis.ballots import RaterKind
+from study_app.rules import Slot, a_on_left, preferred_question
 from study_app.store import Repository
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
+from analysis.ballots import AnswerName
 from study_app.rules import (
-    Answer,
     Completion,
     RaterState,
     ShownPair,
@@ -85,7 +85,7 @@ class Turns:
         rater: AnyRow,
         row: AnyRow,
         waiting: Sequence[AnyRow],
-        answer: Answer,
+        answer: AnswerName,
         seconds: float | None,
     ) -> tuple[VoteOutcome, Turn | None]:
         """Store an answer; what came of it, and the rater's next turn where it was accepted.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .domain import RaterKind
+from analysis.ballots import RaterKind
 
 
 def of_kind(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:

@@ -5,9 +5,11 @@ Stored with the study as JSON and never changed after; `docs/study-files.md` lis
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from analysis.ballots import AnswerName
 
 from .domain import DEFAULT_QUESTIONS, Entry, Question, Rules
 
@@ -120,7 +122,8 @@ class VotesTable(Table):
     Attributes:
         per_pair: wanted on each pair.
         overlap: pairs that get more than that.
-        both_bad: offer "both bad" as a fourth answer.
+        extra_answers: offered beside the usual ones, such as `both_bad`. `both_bad = true` says the
+            same in study files and studies made before there were others.
         min_seconds: sooner clicks were meant for the pair before.
         scheduling: `balanced`, or `adaptive`: next pairs go where they narrow the Elo intervals
             most.
@@ -129,10 +132,23 @@ class VotesTable(Table):
 
     per_pair: Annotated[int, Field(ge=1)] = 2
     overlap: OverlapTable | None = None
-    both_bad: bool = False
+    extra_answers: list[AnswerName] = Field(default_factory=list[AnswerName])
     min_seconds: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.6
     scheduling: Literal["balanced", "adaptive"] = "balanced"
     stop: StopTable | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_bad_is_an_extra_answer(cls, table: object) -> object:
+        if not isinstance(table, dict) or "both_bad" not in table:
+            return table
+        values = dict(cast("dict[str, object]", table))
+        offered = values.pop("both_bad")
+        if not isinstance(offered, bool):
+            raise ValueError(f"`both_bad` is {offered!r}, expected true or false")
+        if offered and "extra_answers" in values:
+            raise ValueError("`both_bad` stands beside `extra_answers`; name it there alone")
+        return values | {"extra_answers": ["both_bad"]} if offered else values
 
     @model_validator(mode="after")
     def _rules_fit(self) -> VotesTable:
@@ -225,7 +241,7 @@ class EntryTable(Table):
 
     by: Entry = "open"
     study_id: Text | None = None
-    framed_by: list[Origin] = Field(default_factory=list)
+    framed_by: list[Origin] = Field(default_factory=list[Origin])
 
 
 class PagesTable(Table):
@@ -284,7 +300,7 @@ class StudyDesign(Table):
 
     name: Text | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    runs: list[RunTable] = Field(default_factory=list)
+    runs: list[RunTable] = Field(default_factory=list[RunTable])
     prompts: PromptsTable = PromptsTable()
     questions: Annotated[list[QuestionTable], Field(min_length=1)] = Field(
         default_factory=lambda: [QuestionTable(key=q.key) for q in DEFAULT_QUESTIONS]
@@ -293,7 +309,7 @@ class StudyDesign(Table):
     raters: RatersTable = RatersTable()
     gold: GoldTable = GoldTable()
     repeats: RepeatsTable = RepeatsTable()
-    practice: list[PracticeTable] = Field(default_factory=list)
+    practice: list[PracticeTable] = Field(default_factory=list[PracticeTable])
     entry: EntryTable = EntryTable()
     pages: PagesTable = PagesTable()
     completion: CompletionTable | None = None
@@ -319,5 +335,5 @@ class StudyDesign(Table):
             break_every=self.raters.break_every,
             gold_per_rater=self.gold.per_rater,
             repeats_per_rater=self.repeats.per_rater,
-            both_bad=self.votes.both_bad,
+            extra_answers=tuple(self.votes.extra_answers),
         )

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Literal
 
+from analysis.ballots import ANSWERS, AnswerName
 from study_app.errors import StudyUsageError
 
-Answer = Literal["left", "right", "tie", "both_bad"]
-RaterKind = Literal["person", "simulated"]
 Stage = Literal["consent", "instructions", "practice", "pairs", "break", "done", "paused", "closed"]
 StudyState = Literal["open", "paused", "closed"]
 Entry = Literal["open", "invite", "prolific", "mturk"]
-ANSWERS: tuple[Answer, ...] = get_args(Answer)
-USUAL_ANSWERS: tuple[Answer, ...] = ("left", "right", "tie")
-RATER_KINDS: tuple[RaterKind, ...] = get_args(RaterKind)
 
 LEASE = timedelta(hours=1)
 """A pair handed out and not answered for this long goes back to the others."""
@@ -66,7 +63,7 @@ class Rules:
         break_every: a rater is offered a break after each so many answers; 0 for never.
         gold_per_rater: pairs with a known answer, handed out beside the share.
         repeats_per_rater: pairs asked of the same rater again, sides swapped, beside the share.
-        both_bad: `both_bad` is offered as a fourth answer.
+        extra_answers: offered beside the usual ones.
     """
 
     votes_per_pair: int = 2
@@ -75,7 +72,7 @@ class Rules:
     break_every: int = 0
     gold_per_rater: int = 0
     repeats_per_rater: int = 0
-    both_bad: bool = False
+    extra_answers: tuple[AnswerName, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("votes_per_pair", "pairs_per_rater"):
@@ -94,9 +91,9 @@ class Rules:
             )
 
     @property
-    def answers(self) -> tuple[Answer, ...]:
-        """What raters are offered."""
-        return ANSWERS if self.both_bad else USUAL_ANSWERS
+    def answers(self) -> tuple[AnswerName, ...]:
+        """The answers that raters are offered, in the catalogue's order."""
+        return offered_answers(self.extra_answers)
 
     @property
     def share(self) -> int:
@@ -124,7 +121,7 @@ class ShownPair:
     caption: str
     left: str
     right: str
-    answers: tuple[Answer, ...] = USUAL_ANSWERS
+    answers: tuple[AnswerName, ...]
     practice: bool = False
     again: bool = False
 
@@ -153,7 +150,7 @@ class Feedback:
     """
 
     right: bool
-    expected: tuple[Answer, ...]
+    expected: tuple[AnswerName, ...]
     explanation: str
 
 
@@ -239,8 +236,13 @@ def stage_of(rater: RaterState, stages: Stages, state: StudyState) -> Stage:
     return "pairs"
 
 
-def check_answer(answer: str, offered: tuple[Answer, ...] = USUAL_ANSWERS) -> Answer:
-    """The answer itself, if it is one of those offered.
+def offered_answers(extra: Collection[AnswerName] = ()) -> tuple[AnswerName, ...]:
+    """Return the usual answers and these extra ones, in the catalogue's order."""
+    return tuple(name for name, answer in ANSWERS.items() if answer.usual or name in extra)
+
+
+def check_answer(answer: str, offered: Collection[AnswerName]) -> AnswerName:
+    """Return the answer if it is one of those offered.
 
     Raises:
         StudyUsageError: it is not.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from analysis.ballots import ANSWERS, AnswerName
 from study_app.rules import (
-    ANSWERS,
     MTURK_FRAMES,
-    Answer,
     Entry,
     ExcludeTable,
     Question,
@@ -30,7 +29,7 @@ class PracticePair:
 
     id: int
     shown: ShownPair
-    expected: tuple[Answer, ...]
+    expected: tuple[AnswerName, ...]
     explanation: str
 
 

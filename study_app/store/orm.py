@@ -8,6 +8,7 @@ raises the assignment's revision; the vote stays.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import (
     CheckConstraint,
@@ -22,10 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from study_app.rules import ANSWERS, RATER_KINDS
+from analysis.ballots import ANSWERS, RATER_KINDS
 
 APPLICATION = "glide-eval study"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = len(list(Path(__file__).with_name("migrations").glob("versions/v*.py")))
+"""Each migration script raises the version by one."""
+
+_LONGEST_ANSWER = max(map(len, ANSWERS))
 ASSIGNMENT_STATES = ("open", "answered", "lapsed", "gone")
 
 
@@ -235,13 +239,13 @@ class VoteRow(Base):
     __tablename__ = "vote"
     __table_args__ = (
         UniqueConstraint("assignment_id", "revision"),
-        CheckConstraint(f"answer IN {ANSWERS}", name="known_answer"),
+        CheckConstraint(f"answer IN {tuple(ANSWERS)}", name="known_answer"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"))
     revision: Mapped[int] = mapped_column(default=0)
-    answer: Mapped[str] = mapped_column(String(8))
+    answer: Mapped[str] = mapped_column(String(_LONGEST_ANSWER))
     seconds: Mapped[float | None]  # from the pair's appearance to the click; None: not known
     created_at: Mapped[datetime]
 
@@ -264,7 +268,7 @@ class PracticeAnswerRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     rater_id: Mapped[int] = mapped_column(ForeignKey("rater.id"), index=True)
     practice_id: Mapped[int] = mapped_column(ForeignKey("practice.id"))
-    answer: Mapped[str] = mapped_column(String(8))
+    answer: Mapped[str] = mapped_column(String(_LONGEST_ANSWER))
     right: Mapped[bool]
     created_at: Mapped[datetime]
 

@@ -99,16 +99,16 @@ class OwnerRepository:
             .order_by(PairRow.question_id, _left_arm.name, _right_arm.name, VoteRow.answer)
         ).all()
 
-    def votes(self) -> Sequence[AnyRow]:
-        """Every vote in the order it was stored, with the columns of votes.csv that are stored.
+    def votes(self) -> tuple[list[str], Sequence[AnyRow]]:
+        """Return the names of the columns of votes.csv that are stored, and one row per vote.
 
-        `gold` is the right side of a gold pair, else empty; `repeat_of` the uid of the assignment
-        asked again, else empty; `revised` whether the answer was taken back.
+        Rows come in the order in which votes were stored. What each column means is written in
+        `analysis.ballots.COLUMNS`.
         """
         right_side = case(
             (AssignmentRow.left_image_id == PairRow.image_a_id, "left"), else_="right"
         )
-        return self._session.execute(
+        found = self._session.execute(
             select(
                 QuestionRow.key.label("question"),
                 _asked.prompt_id,
@@ -136,4 +136,5 @@ class OwnerRepository:
             .join(_right_arm, _right_arm.id == _right.arm_id)
             .outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
             .order_by(VoteRow.id)
-        ).all()
+        )
+        return list(found.keys()), found.all()

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Row, case, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from study_app.rules import RaterKind
+from analysis.ballots import RaterKind
 
 from . import statements
 from .orm import (

@@ -15,6 +15,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from analysis.ballots import RATER_KINDS, RaterKind
 from study_app.owner import (
     agreement,
     gold_accuracy,
@@ -30,7 +31,7 @@ from study_app.owner import (
     votes_per_hour,
 )
 from study_app.rating import Progress, Study
-from study_app.rules import RATER_KINDS, RaterKind, counted, of_kind
+from study_app.rules import counted, of_kind
 
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.

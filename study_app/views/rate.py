@@ -133,7 +133,7 @@ def _pair(study: Study, text: Words, visit: Visit, turn: Turn) -> dict[str, Any]
         "words": text["pair"],
         "pair": _sent(pair),
         "upcoming": upcoming and _sent(upcoming),
-        "answers": pair.answers,
+        "answers": stages.offered(pair.answers, text),
         "can_undo": turn.can_undo and feedback is None,
         "feedback": feedback,
         "notice": text["pair"].get(visit.notice, ""),

@@ -7,14 +7,28 @@ escaped. A button with `data-event` sends that event.
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from analysis.ballots import ANSWERS, Answer, AnswerName
 from study_app.rating import Study
-from study_app.rules import Answer, Completion, Feedback, MTurkTask, Turn
+from study_app.rules import Completion, Feedback, MTurkTask, Turn
 
 from .words import Words
 
-KEYS: dict[Answer, str] = {"left": "←", "right": "→", "tie": "", "both_bad": "↓"}
+
+def offered(answers: Iterable[AnswerName], text: Words) -> list[dict[str, str]]:
+    """Return each answer's `name`, the `key` that gives it and its `sign`, left to right.
+
+    Left to right as the images stand: an answer for the left image, those that name no winner,
+    one for the right image. A key that types a space has a word for its sign.
+    """
+    records = sorted((ANSWERS[name] for name in answers), key=lambda answer: -answer.left_wins)
+    return [{"name": one.name, "key": one.key, "sign": _sign(one, text)} for one in records]
+
+
+def _sign(answer: Answer, text: Words) -> str:
+    return text["pair"]["space"] if answer.key == " " else answer.sign
 
 
 def first(study: Study, text: Words) -> str:
@@ -61,7 +75,7 @@ def instructions(study: Study, text: Words) -> str:
     words, info = text["instructions"], study.info
     questions = "".join(f"<li>{html.escape(q.text)}</li>" for q in info.questions.values())
     keys = "".join(
-        f"<div><dt><kbd>{KEYS[answer] or text['pair']['space']}</kbd></dt>"
+        f"<div><dt><kbd>{_sign(ANSWERS[answer], text)}</kbd></dt>"
         f"<dd>{words[f'how_{answer}']}</dd></div>"
         for answer in info.rules.answers
     )

@@ -35,13 +35,13 @@ def test_a_click_before_the_pair_could_be_seen_does_not_count():
 
 @pytest.mark.parametrize("answer", ["left", "right", "tie"])
 def test_the_three_answers_are_answers(answer):
-    assert check_answer(answer) == answer
+    assert check_answer(answer, Rules().answers) == answer
 
 
 @pytest.mark.parametrize("answer", ["Left", "both", "", "left; DROP TABLE vote"])
 def test_anything_else_is_refused(answer):
     with pytest.raises(StudyUsageError, match="left, right, tie"):
-        check_answer(answer)
+        check_answer(answer, Rules().answers)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import pandas as pd
 import pytest
 
+from analysis.ballots import EXPORTED
 from study_app.errors import DatabaseError, StudyUsageError, UnknownRater
 from study_app.making import create_from_design, create_study, import_votes
 from study_app.owner import (
@@ -23,7 +24,6 @@ from study_app.rating import Study
 from study_app.rules import GoldTable, RatersTable, Rules, StudyDesign
 from study_app.rules.design import EntryTable, RepeatsTable
 from study_app.store import back_up, database_url
-from study_app.store.vote_table import COLUMNS
 
 PID = "5f0c7d2a9b3e4f1a2b3c4d5e"
 
@@ -97,7 +97,7 @@ def test_a_copy_replaces_an_older_copy_and_nothing_else(sqlite_study, tmp_path):
 
 def test_all_formats_hold_the_same_votes(full_study, tmp_path):
     votes = votes_frame(full_study)
-    assert tuple(votes.columns) == COLUMNS
+    assert tuple(votes.columns) == EXPORTED
     assert votes["revised"].sum() == 3
     pd.testing.assert_frame_equal(
         pd.read_parquet(io.BytesIO(to_parquet(votes))), votes, check_dtype=False

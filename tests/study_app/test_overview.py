@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from analysis.ballots import EXPORTED
 from study_app.owner import rater_table, side_bias, to_csv, votes_frame, votes_per_hour, write_votes
 from study_app.owner.overview import wilson
-from study_app.store.vote_table import COLUMNS
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_votes_csv_has_the_agreed_columns_and_reads_back(sqlite_study, tmp_path)
         sqlite_study.vote(token, pair.assignment, answer, None if answer == "tie" else 1.23456)
     assert write_votes(sqlite_study, tmp_path / "votes.csv") == 3
     read = pd.read_csv(tmp_path / "votes.csv")
-    assert tuple(read.columns) == COLUMNS
+    assert tuple(read.columns) == EXPORTED
     assert read["answer"].tolist() == ["left", "tie", "right"]
     assert read["seconds"].tolist() == pytest.approx([1.235, math.nan, 1.235], nan_ok=True)
     assert read["study"].unique().tolist() == ["tiny"]
@@ -77,4 +77,4 @@ def test_votes_csv_has_the_agreed_columns_and_reads_back(sqlite_study, tmp_path)
 def test_a_study_without_votes_exports_the_header_alone(sqlite_study):
     content = to_csv(votes_frame(sqlite_study))
     assert pd.read_csv(io.BytesIO(content)).empty
-    assert content.decode().strip() == ",".join(COLUMNS)
+    assert content.decode().strip() == ",".join(EXPORTED)

@@ -117,7 +117,7 @@ def test_both_bad_is_an_answer_only_where_it_is_offered(study):
 
 
 def test_both_bad_is_stored_where_it_is_offered(open_study):
-    study = open_study(votes=VotesTable(both_bad=True))
+    study = open_study(votes=VotesTable(extra_answers=["both_bad"]))
     token = study.join()
     assert study.turn(token).current.answers == ("left", "right", "tie", "both_bad")
     vote(study, token, "both_bad")

@@ -9,9 +9,6 @@ import { openZoom } from "./zoom.js";
 const SETTLE_SECONDS = 0.25; // sooner than this nobody has seen the pair, whatever the owner asks
 const DOUBLE_CLICK_SECONDS = 0.5; // the second click of a double click comes within this
 const RETRY_MS = 2000;
-const KEYS = { ArrowLeft: "left", ArrowRight: "right", " ": "tie", ArrowDown: "both_bad" };
-const SIGNS = { left: "←", right: "→", tie: "␣", both_bad: "↓" };
-const ORDER = ["left", "tie", "both_bad", "right"]; // as the images stand
 const SEEN = "pair-on-display";
 
 export class PairView {
@@ -88,19 +85,19 @@ export class PairView {
 
   offer(answers) {
     const group = this.part(".answers");
-    if (group.dataset.answers === answers.join()) return;
-    group.dataset.answers = answers.join();
+    const names = answers.map(({ name }) => name).join();
+    if (group.dataset.answers === names) return;
+    group.dataset.answers = names;
     group.replaceChildren(
-      ...ORDER.filter((answer) => answers.includes(answer)).map((answer) => {
+      ...answers.map(({ name, key, sign }) => {
         const button = document.createElement("button");
         button.type = "button";
-        button.dataset.answer = answer;
-        const key = Object.keys(KEYS).find((name) => KEYS[name] === answer);
+        button.dataset.answer = name;
         button.setAttribute("aria-keyshortcuts", key === " " ? "Space" : key);
         button.innerHTML = "<b></b><kbd aria-hidden='true'></kbd>";
-        button.firstChild.textContent = this.words[answer];
-        button.lastChild.textContent = answer === "tie" ? this.words.space : SIGNS[answer];
-        button.addEventListener("click", (event) => this.click(event, answer));
+        button.firstChild.textContent = this.words[name];
+        button.lastChild.textContent = sign;
+        button.addEventListener("click", (event) => this.click(event, name));
         return button;
       }),
     );
@@ -213,13 +210,13 @@ export class PairView {
 
   key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
-    const answer = KEYS[event.key];
+    const answer = this.data?.answers.find(({ key }) => key === event.key)?.name;
     const button = event.target.closest?.("button, a, input");
     if (button && event.key === " ") {
       if (event.repeat) swallow(event); // a held space bar would press the button again and again
       return;
     }
-    if (answer && this.data?.answers.includes(answer) && !this.data.feedback) {
+    if (answer && !this.data.feedback) {
       swallow(event);
       if (!event.repeat) this.answer(answer, 0);
     } else if (event.key === "Backspace" && this.data?.can_undo) {

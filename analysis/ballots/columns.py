@@ -1,0 +1,122 @@
+"""The columns of votes.csv, each declared once: writer, reader and documentation derive from them.
+
+To add a column, add a record here and select it in `study_app/store/owner_repository.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from .answers import ANSWERS
+
+RaterKind = Literal["person", "simulated"]
+RATER_KINDS: tuple[RaterKind, ...] = get_args(RaterKind)
+
+Kind = Literal["label", "text", "id", "whole", "number", "time", "truth"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table of votes.
+
+    Attributes:
+        name: as in the header.
+        kind: `label` (one of few names, which votes are counted by), `text` (one of few),
+            `id` (text that differs from vote to vote), `whole` number, `number`, `time` or `truth`.
+        meaning: what it says, in one line.
+        needed: votes without this column can't be read.
+        aside: its turn among the columns that keep a vote out of scores; 0 for other columns.
+        exported: a study writes it; other columns are only read.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    needed: bool = False
+    aside: int = 0
+    exported: bool = True
+
+
+COLUMNS = (
+    Column("study", "text", "The study's name."),
+    Column("question", "label", "The question's key.", needed=True),
+    Column("prompt_id", "label", "The prompt that both samples were made for."),
+    Column("replica", "whole", "The replica that both samples have."),
+    Column("arm_left", "label", "The arm of the image on the left.", needed=True),
+    Column("arm_right", "label", "The arm of the image on the right.", needed=True),
+    Column("answer", "label", f"The answer: {', '.join(ANSWERS)}.", needed=True),
+    Column("rater", "label", "The rater's opaque id; nobody can vote with it.", needed=True),
+    Column("rater_kind", "label", f"{' or '.join(RATER_KINDS)}; without it, raters are people."),
+    Column(
+        "seconds", "number",
+        "Seconds from the pair's appearance to the click; empty where a reload came between.",
+    ),
+    Column("created_at", "time", "When the vote was stored: ISO 8601 in UTC."),
+    Column(
+        "assignment", "id",
+        "The pair given to this rater; a second row with it replaces a first that was taken back.",
+    ),
+    Column("gold", "text", "The right answer to a gold pair; otherwise empty.", aside=1),
+    Column("repeat_of", "id", "The assignment whose pair is asked again; otherwise empty."),
+    Column(
+        "excluded", "text", "The rule by which the rater is left out; otherwise empty.", aside=4
+    ),
+    Column("revised", "truth", "`true` where the answer was taken back and does not stand.",
+           aside=3),
+    Column(
+        "practice", "truth", "`true` on a practice pair. A study never exports those.",
+        aside=2, exported=False,
+    ),
+)  # fmt: skip
+"""Every column that readers know, in the order in which a study writes them."""
+
+EXPORTED = tuple(column.name for column in COLUMNS if column.exported)
+"""The header of the votes.csv that a study writes."""
+
+
+def typed(votes: pd.DataFrame) -> pd.DataFrame:
+    """Return exported votes as the types of their columns, in the columns' order.
+
+    Args:
+        votes: the columns `EXPORTED` as a database gives them.
+
+    Returns:
+        Seconds as float64 with three decimals, NaN where unknown; times in UTC; truth as bool.
+    """
+    return pd.DataFrame({
+        column.name: _typed(votes[column.name], column.kind)
+        for column in COLUMNS
+        if column.exported
+    })  # fmt: skip
+
+
+def times_as_text(votes: pd.DataFrame) -> pd.DataFrame:
+    """Return the votes with times in ISO 8601, milliseconds and zone included."""
+    return _replaced(votes, "time", lambda time: time.isoformat(timespec="milliseconds"))
+
+
+def csv_text(votes: pd.DataFrame) -> str:
+    """Return votes.csv: a header and one row per vote, times in ISO 8601, truth in small letters.
+
+    Args:
+        votes: what `typed` returned.
+    """
+    told = _replaced(times_as_text(votes), "truth", lambda true: "true" if true else "false")
+    return told.to_csv(index=False, lineterminator="\n")
+
+
+def _typed(values: pd.Series, kind: Kind) -> pd.Series:
+    if kind == "number":
+        return values.astype("float64").round(3)
+    if kind == "truth":
+        return values.astype(bool)
+    return pd.to_datetime(values, utc=True) if kind == "time" else values
+
+
+def _replaced(votes: pd.DataFrame, kind: Kind, text: Callable[[Any], str]) -> pd.DataFrame:
+    names = [column.name for column in COLUMNS if column.kind == kind and column.name in votes]
+    return votes.assign(**{name: [text(value) for value in votes[name]] for name in names})
