@@ -13,13 +13,8 @@ from analysis.errors import ReportError
 from analysis.metrics import tell_versions
 from analysis.scores import variant_of, with_series
 
-from .contents import ReportInputs
+from .inputs import ARM_COLUMNS, METRIC_COLUMNS, SAMPLE_COLUMNS, SCORE_COLUMNS, ReportInputs
 from .words.wording import strip_control
-
-ARM_COLUMNS = ("name", "strategy", "scale", "label")
-METRIC_COLUMNS = ("arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note")
-SAMPLE_COLUMNS = ("arm", "prompt_id", "caption", "replica", "path")
-SCORE_COLUMNS = ("arm", "prompt_id", "replica", "metric", "value")
 
 
 def checked(inputs: ReportInputs) -> ReportInputs:
@@ -59,16 +54,6 @@ def checked(inputs: ReportInputs) -> ReportInputs:
         scores=None if inputs.scores is None else _with_versions(inputs.scores),
         root=Path(inputs.root), categories=categories,
     )  # fmt: skip
-
-
-def table_of(table: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The table's columns named; an empty table of that shape for None."""
-    if table is not None:
-        return table[list(columns)]
-    numbers = ("value", "ci_low", "ci_high", "n")
-    return pd.DataFrame(
-        {name: pd.Series(dtype=np.float64 if name in numbers else str) for name in columns}
-    )
 
 
 def _categories(votes: pd.DataFrame | None) -> dict[str, str]:

@@ -7,9 +7,8 @@ import pandas as pd
 
 from analysis.ballots import ANSWERS, counted, exclusions, left_out
 from analysis.metrics import metric_info
-from analysis.report.contents import Contents
 from analysis.report.figures.theme import series_words
-from analysis.report.tables.printed import defined
+from analysis.report.inputs import ReportInputs, defined
 from analysis.scores import BallotResult
 
 from .wording import SIMULATED, asked, ballot_words, lower_first, share, strip_control
@@ -20,26 +19,29 @@ QUESTIONS = {  # what the study's own questions ask; others are named by their k
 }
 
 
-def methods_paragraph(contents: Contents) -> str:
+def methods_paragraph(inputs: ReportInputs, results: list[BallotResult]) -> str:
     """Images, protocol, raters, votes, exclusions, model, intervals and metrics, as prose.
 
     Only what the inputs record is said; what a CSV of votes from elsewhere can't know is left out.
     """
-    sentences = [_images(contents)]
-    if contents.results:
-        votes = contents.inputs.votes
-        sentences += [_protocol(contents), *_votes(contents), set_aside_words(votes), _model()]
-        sentences += _intervals(contents)
-    elif contents.inputs.votes is not None and len(contents.inputs.votes):
-        sentences.append(nothing_counts(contents.inputs.votes))
-    sentences += _metrics(contents)
+    votes = inputs.votes
+    sentences = [_images(inputs.arms, inputs.samples)]
+    if results:
+        sentences += [_protocol(votes, results), *_votes(votes, results), set_aside_words(votes)]
+        sentences += [_model(), *_intervals(results)]
+    elif votes is not None and len(votes):
+        sentences.append(nothing_counts(votes))
+    sentences += _metrics(inputs.metrics)
     return strip_control(" ".join(sentence for sentence in sentences if sentence))
 
 
-def methods_notes(contents: Contents) -> list[str]:
-    """What a reader must know to judge the numbers, a paragraph each."""
+def methods_notes(
+    inputs: ReportInputs, results: list[BallotResult], correlations: pd.DataFrame
+) -> list[str]:
+    """What a reader must know to judge the numbers, one paragraph for each matter."""
     notes = []
-    if contents.results:
+    if results:
+        resampled = results[0].resampled
         notes.append(
             "Scores σ minimise GLIDE's logistic loss (Nichol et al. 2021, appendix A.1) over all "
             "votes on a question: P(i beats j) = 1 / (1 + 10^((σj − σi) / 400)), a tie half a win "
@@ -50,14 +52,14 @@ def methods_notes(contents: Contents) -> list[str]:
             "Intervals of scores are for one comparison at a time; rank sets and the table of all "
             "pairs hold together (by the smallest p of correlated differences, drawn at "
             "random). The tables hold a percentile bootstrap of raters beside them "
-            f"({contents.results[0].resampled.draws.shape[0]:,} rounds, seed {contents.seed})."
+            f"({len(resampled.draws):,} rounds, seed {resampled.seed})."
         )
-    if len(contents.correlations):
+    if len(correlations):
         notes.append(
             "Rank correlations between a metric and Elo are over arms, with Bonett and Wright's "
             "interval; arms of one strategy are not independent, so read them as descriptions."
         )
-    if contents.inputs.metrics is not None and len(contents.inputs.metrics):
+    if inputs.metrics is not None and len(inputs.metrics):
         notes.append(
             "Metrics, their intervals and their notes are those of the run's metrics table. "
             "Values of different extractors, versions or references are never compared."
@@ -96,8 +98,7 @@ def _reasons(votes: pd.DataFrame) -> str:
     return _listed([f"{count:,} {reason}" for reason, count in exclusions(votes).items()])
 
 
-def _images(contents: Contents) -> str:
-    arms, samples = contents.inputs.arms, contents.inputs.samples
+def _images(arms: pd.DataFrame, samples: pd.DataFrame | None) -> str:
     swept = []
     named = arms["series"].where(arms["series"].notna(), arms["strategy"])
     for series, of_one in arms.groupby(named, sort=False):
@@ -123,9 +124,8 @@ def _images(contents: Contents) -> str:
     return sentence + "."
 
 
-def _protocol(contents: Contents) -> str:
-    votes = contents.inputs.votes
-    keys = list(dict.fromkeys(result.ballot.question for result in contents.results))
+def _protocol(votes: pd.DataFrame | None, results: list[BallotResult]) -> str:
+    keys = list(dict.fromkeys(result.ballot.question for result in results))
     about = _listed([QUESTIONS.get(key, f"about {asked(key)}") for key in keys])
     if votes is None or "assignment" not in votes:
         return f"Votes on pairs of arms ({about}) were collected elsewhere."
@@ -142,9 +142,8 @@ def _choices(votes: pd.DataFrame) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _votes(contents: Contents) -> list[str]:
-    sentences = [_ballot_sentence(result) for result in contents.results]
-    votes = contents.inputs.votes
+def _votes(votes: pd.DataFrame | None, results: list[BallotResult]) -> list[str]:
+    sentences = [_ballot_sentence(result) for result in results]
     if votes is not None and "created_at" in votes:
         # Simulated votes carry made-up times, so that they repeat byte for byte.
         of_people = votes.loc[votes["rater_kind"] == "person", "created_at"]
@@ -178,10 +177,10 @@ def _model() -> str:
     )
 
 
-def _intervals(contents: Contents) -> list[str]:
-    """One sentence a way intervals were made."""
+def _intervals(every: list[BallotResult]) -> list[str]:
+    """One sentence per way in which intervals were made."""
     ways: dict[str, list[BallotResult]] = {}
-    for result in contents.results:
+    for result in every:
         ways.setdefault(result.intervals.method, []).append(result)
     sentences = []
     for method, results in ways.items():
@@ -196,8 +195,7 @@ def _intervals(contents: Contents) -> list[str]:
     return sentences
 
 
-def _metrics(contents: Contents) -> list[str]:
-    metrics = contents.inputs.metrics
+def _metrics(metrics: pd.DataFrame | None) -> list[str]:
     if metrics is None:
         return []
     sentences = []
