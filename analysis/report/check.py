@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.ballots import read_votes
-from analysis.errors import ReportError
+from analysis.errors import ReportError, some_of
 from analysis.metrics import tell_versions
 from analysis.scores import variant_of, with_series
 
@@ -44,8 +44,8 @@ def checked(inputs: ReportInputs) -> ReportInputs:
         unknown = sorted(set(table["arm"]) - set(names))
         if unknown:
             raise ReportError(
-                f"{what}: found arm {', '.join(map(repr, unknown[:5]))}, expected one of "
-                f"{', '.join(names)}. Make the {what} again from this run."
+                f"{what}: found arm {some_of(map(repr, unknown))}, expected one of "
+                f"{some_of(names, 20)}. Make the {what} again from this run."
             )
     votes = None if inputs.votes is None else read_votes(inputs.votes, names)
     categories = dict(inputs.categories) or _categories(votes)

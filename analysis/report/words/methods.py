@@ -11,7 +11,7 @@ from analysis.report.figures.theme import series_words
 from analysis.report.inputs import ReportInputs, defined
 from analysis.scores import BallotResult
 
-from .wording import SIMULATED, asked, ballot_words, lower_first, share, strip_control
+from .wording import SIMULATED, asked, ballot_words, listed, lower_first, share, strip_control
 
 QUESTIONS = {  # what the study's own questions ask; others are named by their key
     "photorealism": "which image looks more photorealistic",
@@ -89,13 +89,13 @@ def set_aside_words(votes: pd.DataFrame | None) -> str:
     if not told:
         return "No votes were excluded."
     kept = int(counted(votes).sum())
-    return f"Left out were {_listed(told)}; {kept:,} of {len(votes):,} votes count."
+    return f"Left out were {listed(told)}; {kept:,} of {len(votes):,} votes count."
 
 
 def _reasons(votes: pd.DataFrame) -> str:
     if "excluded" not in votes:
         return ""
-    return _listed([f"{count:,} {reason}" for reason, count in exclusions(votes).items()])
+    return listed([f"{count:,} {reason}" for reason, count in exclusions(votes).items()])
 
 
 def _images(arms: pd.DataFrame, samples: pd.DataFrame | None) -> str:
@@ -105,7 +105,7 @@ def _images(arms: pd.DataFrame, samples: pd.DataFrame | None) -> str:
         words = lower_first(series_words(str(series)))
         scales = [f"{scale:g}" for scale in sorted(of_one["scale"].dropna())]
         if scales:
-            words += f" at scale{'s' * (len(scales) > 1)} {_listed(scales)}"
+            words += f" at scale{'s' * (len(scales) > 1)} {listed(scales)}"
         elif len(of_one) > 1:
             words = f"{len(of_one)} {words}"
         swept.append(words)
@@ -120,13 +120,13 @@ def _images(arms: pd.DataFrame, samples: pd.DataFrame | None) -> str:
         used["sampler"] = used["sampler"].str.upper()
         ways = used.drop_duplicates().agg(" with ".join, axis=1)
         if len(ways):
-            sentence += f", sampled by {_listed([f'{way} steps' for way in ways])}"
+            sentence += f", sampled by {listed([f'{way} steps' for way in ways])}"
     return sentence + "."
 
 
 def _protocol(votes: pd.DataFrame | None, results: list[BallotResult]) -> str:
     keys = list(dict.fromkeys(result.ballot.question for result in results))
-    about = _listed([QUESTIONS.get(key, f"about {asked(key)}") for key in keys])
+    about = listed([QUESTIONS.get(key, f"about {asked(key)}") for key in keys])
     if votes is None or "assignment" not in votes:
         return f"Votes on pairs of arms ({about}) were collected elsewhere."
     return (
@@ -139,7 +139,7 @@ def _choices(votes: pd.DataFrame) -> str:
     """What raters could choose: the usual answers, and others that occur."""
     given = set(votes["answer"])
     names = [a.choice for a in ANSWERS.values() if a.usual or a.name in given]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    return listed(names, "or")
 
 
 def _votes(votes: pd.DataFrame | None, results: list[BallotResult]) -> list[str]:
@@ -186,9 +186,9 @@ def _intervals(every: list[BallotResult]) -> list[str]:
     for method, results in ways.items():
         freedom = list(dict.fromkeys(f"{r.intervals.df:g}" for r in results if r.intervals.df))
         degrees = "degree" if freedom == ["1"] else "degrees"
-        least = f" (cluster-robust; t with at least {_listed(freedom)} {degrees} of freedom)"
+        least = f" (cluster-robust; t with at least {listed(freedom)} {degrees} of freedom)"
         t = least if freedom else ""
-        about = _listed([lower_first(ballot_words(r.ballot.question, r.ballot.rater_kind))
+        about = listed([lower_first(ballot_words(r.ballot.question, r.ballot.rater_kind))
                          for r in results])  # fmt: skip
         of = "" if len(ways) == 1 else f" for {about}"
         sentences.append(f"Intervals{of} are 95%, {method}{t}.")
@@ -200,7 +200,7 @@ def _metrics(metrics: pd.DataFrame | None) -> list[str]:
         return []
     sentences = []
     for extractor, of_one in defined(metrics).groupby("extractor", sort=False):
-        names = _listed([metric_info(metric).label for metric in dict.fromkeys(of_one["metric"])])
+        names = listed([metric_info(metric).label for metric in dict.fromkeys(of_one["metric"])])
         low, high = int(of_one["n"].min()), int(of_one["n"].max())
         count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         by = f" by the extractor {extractor}" if extractor else ""
@@ -210,14 +210,10 @@ def _metrics(metrics: pd.DataFrame | None) -> list[str]:
             sentence += f" (fingerprint {', '.join(marks)})" if marks else ""
         if "reference" in of_one:
             against = [text for text in dict.fromkeys(of_one["reference"]) if text]
-            sentence += f", against {_listed(against)}" if against else ""
+            sentence += f", against {listed(against)}" if against else ""
         sentences.append(sentence + ".")
     return sentences
 
 
 def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
-def _listed(words: list[str]) -> str:
-    return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"
