@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import (  # pyright: ignore[reportMissingTypeStubs]
+    connected_components,  # pyright: ignore[reportUnknownVariableType]
+)
 
 from .votes import Ballot
 
@@ -43,7 +45,7 @@ def strong_groups(wins: NDArray[np.float64]) -> NDArray[np.int64]:
     Assumption 1): a group of arms that never lost to the rest could be raised forever.
     Groups are numbered in the order of their first arm.
     """
-    _, labels = connected_components(wins > 0, directed=True, connection="strong")
+    labels = np.asarray(connected_components(wins > 0, connection="strong")[1], np.int64)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import ndtr, stdtrit
+from scipy.optimize import (  # pyright: ignore[reportMissingTypeStubs]
+    brentq,  # pyright: ignore[reportUnknownVariableType]
+)
+from scipy.special import ndtr, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import one_group, reachable, strong_groups
 from analysis.errors import AnalysisError
@@ -159,8 +159,8 @@ def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np
     R, K, _ = wins.shape
     counts = wins + wins.transpose(0, 2, 1)
     won = wins.sum(axis=2)
-    theta = np.tile(start, (R, 1))
-    diagonal = np.arange(K)
+    theta = np.asarray(np.tile(start, (R, 1)), np.float64)
+    diagonal = np.asarray(np.arange(K), np.int64)
     for _ in range(200):
         p = expit(theta[:, :, None] - theta[:, None, :])
         expected = counts * p
@@ -170,7 +170,8 @@ def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np
         hessian[:, diagonal, diagonal] = curvature
         # The loss is flat along (1, …, 1); this term keeps the mean where it is.
         hessian += curvature.mean(axis=1)[:, None, None] / K
-        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+        solved = np.asarray(np.linalg.solve(hessian, gradient[:, :, None]), np.float64)
+        step = solved[:, :, 0]
         largest = np.ptp(step, axis=1)
         theta += step * (np.log1p(largest) / np.maximum(largest, 1e-300))[:, None]
         if largest.max(initial=0.0) < 1e-9:
@@ -217,7 +218,7 @@ def _group_notes(
     several = [g for g in range(groups.max(initial=-1) + 1) if (groups == g).sum() > 1]
     reach = reachable(wins)
     named = {g: ", ".join(arms[i] for i in np.flatnonzero(groups == g)) for g in several}
-    notes = []
+    notes: list[str] = []
     for a, first in enumerate(several):
         for second in several[a + 1 :]:
             i, j = int(np.argmax(groups == first)), int(np.argmax(groups == second))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,7 +28,7 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
     """
     against = None if anchor is None else fit.arms.index(anchor)
     values = fit.scores if against is None else fit.differences()[:, against]
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i, arm in enumerate(fit.arms):
         bounds = intervals.score(i) if against is None else intervals.difference(i, against)
         votes = fit.comparisons[i].sum()
@@ -54,7 +56,7 @@ def win_table(fit: EloFit, intervals: EloIntervals) -> pd.DataFrame:
         n = 0), reason (why the probability has no interval).
     """
     probability = fit.win_probabilities()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for i, arm in enumerate(fit.arms):
         for j, against in enumerate(fit.arms):
             if i == j:
