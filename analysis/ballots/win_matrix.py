@@ -12,7 +12,11 @@ from .votes import Ballot
 
 
 def win_matrix(ballot: Ballot) -> NDArray[np.float64]:
-    """(K, K) counts: entry (i, j) is how often i beat j, ties half each (GLIDE, A.1)."""
+    """Return (K, K) float64 counts: entry (i, j) is how often i beat j.
+
+    A tie is half a win for each (Nichol et al. 2021, appendix A.1). Entries (i, j) and (j, i) add
+    up to the votes between the two; the diagonal is zero.
+    """
     K = len(ballot.arms)
     cell = ballot.left * K + ballot.right
     won = np.bincount(cell, ballot.left_wins, K * K).reshape(K, K)

@@ -55,9 +55,9 @@ def pair_gains(
             too; > 0.
 
     Returns:
-        A row a pair, best first (equal gains in the order of arms): arm, against, votes (so far),
-        probability (that `arm` wins, fitted), se (standard error of the difference, Elo points),
-        gain (reduction of the mean variance by one vote, Elo points²).
+        One row per pair, best first (equal gains in the order of arms): arm, against, votes (so
+        far), probability (that `arm` wins, fitted), se (standard error of the difference, Elo
+        points), gain (reduction of the mean variance by one vote, Elo points²).
 
     Raises:
         AnalysisError: `wins` is no matrix of counts, or `prior` is not positive.
@@ -103,7 +103,7 @@ class StopDecision:
     Attributes:
         stop: every difference is settled.
         reason: why, or what is still open, in a sentence.
-        table: a row a pair: arm, against, difference, low, high (always-valid, Elo points),
+        table: one row per pair: arm, against, difference, low, high (always-valid, Elo points),
             settled (`above` or `below`: the interval leaves out zero; `close`: it lies within
             ± precision; empty: still open).
     """

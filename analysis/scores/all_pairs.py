@@ -33,11 +33,11 @@ class Comparisons:
     """All pairs of arms and what they say about ranks.
 
     Attributes:
-        table: a row a pair, larger score first: arm, against, difference (Elo points), low, high
-            (simultaneous), p (of no difference, for this pair alone), p_adjusted (for all pairs
-            together), distinct (whether `arm` is above at the stated level), reason (why there
+        table: one row per pair, larger score first: arm, against, difference (Elo points), low,
+            high (simultaneous), p (of no difference, for this pair alone), p_adjusted (for all
+            pairs together), distinct (whether `arm` is above at the stated level), reason (why there
             is no interval).
-        ranks: a row an arm, best first: arm, rank, best, worst (the rank set); ranks are counted
+        ranks: one row per arm, best first: arm, rank, best, worst (the rank set); ranks are counted
             among the arms of a group with finite scores, others have 0 and a reason.
         critical: what replaces t's quantile where degrees of freedom are fewest.
         level: confidence level of the whole table.

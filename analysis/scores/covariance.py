@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Linearised:
-    """N votes at the solution of a fit with P parameters and M predictors a vote.
+    """N votes at the solution of a fit with P parameters and M predictors per vote.
 
     Attributes:
         columns: how parameters make the predictors.

@@ -35,10 +35,10 @@ class ScaleCurves:
     Attributes:
         table: strategy, scale, elo, low, high (pointwise intervals), reason; a grid of scales,
             even in log(scale), for each series.
-        best: a row a series: strategy, scale (where its curve is highest), low, high (interval
+        best: one row per series: strategy, scale (where its curve is highest), low, high (interval
             of that scale), elo (there), elo_low, elo_high, reason (also says when the best scale
             is the first or last tried, so that the true one may lie beyond).
-        tests: a row a pair of series: strategy, against, f, df1, df2, p (of equal curves on
+        tests: one row per pair of series: strategy, against, f, df1, df2, p (of equal curves on
             the scales that both cover), best_difference (Elo at its own best scale minus the
             other's at its), low, high, reason.
     """

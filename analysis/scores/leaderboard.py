@@ -12,9 +12,9 @@ from .intervals import EloIntervals, probability_interval
 
 
 def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -> pd.DataFrame:
-    """Arms with their scores, best first, arms without a number after those with one.
+    """Return the arms with their scores, best first; arms without a number come last.
 
-    Scores of groups that the votes don't link aren't compared: each has ranks of its own.
+    Scores of groups that the votes don't link aren't compared: each group has its own ranks.
 
     Args:
         fit: the scores.
@@ -48,9 +48,10 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
 
 
 def win_table(fit: EloFit, intervals: EloIntervals) -> pd.DataFrame:
-    """A row for each ordered pair of arms.
+    """Return how often each arm beats each other one.
 
     Returns:
+        One row per ordered pair of arms:
         arm, against, probability (of the fit; 0, 1 or NaN where it has no finite difference),
         low, high, wins (ties half), n (votes between the two), observed (wins / n; NaN for
         n = 0), reason (why the probability has no interval).
