@@ -35,8 +35,8 @@ class Comparisons:
     Attributes:
         table: one row per pair, larger score first: arm, against, difference (Elo points), low,
             high (simultaneous), p (of no difference, for this pair alone), p_adjusted (for all
-            pairs together), distinct (whether `arm` is above at the stated level), reason (why there
-            is no interval).
+            pairs together), distinct (whether `arm` is above at the stated level), reason (why no
+            interval is given).
         ranks: one row per arm, best first: arm, rank, best, worst (the rank set); ranks are counted
             among the arms of a group with finite scores, others have 0 and a reason.
         critical: what replaces t's quantile where degrees of freedom are fewest.

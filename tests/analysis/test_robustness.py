@@ -126,7 +126,7 @@ def test_categories_that_disagree_are_told_apart_and_counted_equally():
     assert list(printed.columns) == ["Arm", "people (900 votes)", "things (300 votes)"]
     arms = pd.DataFrame({"name": ARMS, "strategy": "imported", "scale": None, "label": ARMS})
     report = build([ReportInputs("Kinds", arms, votes=votes)])  # the column alone is enough
-    assert report.parts[0].claims[0].robustness.categories is not None
+    assert report.parts[0].ballots[0].claims.robustness.categories is not None
 
 
 def test_a_prompt_of_two_categories_is_refused():

@@ -246,8 +246,7 @@ def conduct_cell(row: Any) -> tuple[str, str]:
             filter(None, (bounds(low, high, 2) if np.isfinite(low) else "", f"{row.n:,} pairs"))
         )
     if row.measure in SHARES:
-        ends = np.clip([100 * low, 100 * high], 0, 100)
-        interval = f"{ends[0]:.0f} to {ends[1]:.0f}%" if np.isfinite(low) else ""
+        interval = f"{100 * low:.0f} to {100 * high:.0f}%" if np.isfinite(low) else ""
         counted = f"{row.n:,} pairs" if row.measure in OF_PAIRS else ""
         small = "; ".join(filter(None, (interval, counted)))
         return f"{100 * row.value:.0f}%", small or row.reason
