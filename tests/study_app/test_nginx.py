@@ -22,7 +22,7 @@ from study_app.rules import Rules
 from tests.study_app.conftest import PASSWORD, ROOT, StudyServer, free_port
 from tests.study_app.window import Window
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.nginx]
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
@@ -50,8 +50,6 @@ def configuration(folder: Path, port: int, servers: list[StudyServer]) -> str:
 
 @pytest.fixture
 def proxied(run, serving, postgres, tmp_path) -> Iterator[tuple[Study, str, list[StudyServer]]]:
-    if NGINX is None:
-        pytest.skip("no nginx on this machine")
     url = postgres.new_database()
     create_study(run, url, rules=Rules(2, 8, 0.0), password=PASSWORD)
     study, servers, port = Study.open(url), [serving(url), serving(url)], free_port()
