@@ -202,7 +202,7 @@ class Clip(nn.Module):
 
         Args:
             text: unit caption embeddings (batch, n_embd).
-            scale: guidance scale, one or (batch,).
+            scale: guidance scale, a number or (batch,).
 
         Returns:
             `cond_fn(x, t)`: (batch, 3, size, size) and integer (batch,) to a gradient like x.

@@ -1,8 +1,7 @@
 """The diffusion process: tables and the formulas between x_0, x_t, ε and the posterior.
 
 Symbols are the papers': Ho et al. 2020 (DDPM), Nichol & Dhariwal 2021 (learned variance), Song et
-al. 2021 (DDIM), Dhariwal & Nichol 2021 (guidance). Tables are float64; tensors keep their own
-dtype.
+al. 2021 (DDIM), Dhariwal & Nichol 2021 (guidance). Tables are float64; tensors keep their dtype.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ class Diffusion:
         self.timesteps = np.array(kept_steps(respacing, schedule))
         kept = np.cumprod(1 - schedule_betas(schedule))[self.timesteps]
         self.betas = 1 - kept / np.append(1.0, kept[:-1])
-        # Multiplied up again from the betas, as the released code does: at the cosine schedule's
-        # end ᾱ is 1e-9 and its last digits depend on it.
+        # Recomputed from the betas, as the released code does: at the end of the cosine schedule
+        # ᾱ is 1e-9, and its last digits depend on the order of operations.
         alpha_bar = np.cumprod(1 - self.betas)
         previous = np.append(1.0, alpha_bar[:-1])
         self.alpha_bar, self.alpha_bar_previous = alpha_bar, previous
@@ -68,7 +67,7 @@ class Diffusion:
         return len(self.timesteps)
 
     def first(self, count: int) -> Diffusion:
-        """The same process cut down to its `count` least noisy kept steps, 1 or more."""
+        """Return the same process with only its `count` least noisy kept steps, 1 or more."""
         cut = copy.copy(self)
         for name, table in vars(self).items():
             if isinstance(table, np.ndarray):
@@ -135,12 +134,14 @@ class Diffusion:
     ) -> Tensor:
         """x_0 kept in -1..1: by dynamic thresholding where asked for, then by clipping.
 
-        Dynamic thresholding (Saharia et al. 2022 §2.3) divides an image by s, the given percentile
-        of its absolute values, where that is above 1: what would saturate is compressed instead.
+        Dynamic thresholding (Saharia et al. 2022, arXiv 2205.11487, §2.3) clips an image to -s..s
+        and divides it by s, where s is the given percentile of its absolute values, at least 1.
+        Values that clipping to -1..1 would saturate are compressed instead.
 
         Args:
             x_start: (batch, channels, …).
-            denoised_fn: changes x_0 between the two; inpainting puts the known pixels in here.
+            denoised_fn: called on x_0 between thresholding and clipping; inpainting restores the
+                known pixels here.
         """
         if self.threshold is not None:
             magnitudes = x_start.flatten(1).abs()
@@ -162,7 +163,7 @@ class Diffusion:
     ) -> Prediction:
         """ε − √(1−ᾱ_t) ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 2 (DDIM).
 
-        x_0 is not clipped again, as in the released code.
+        Like the released code, this does not clip x_0 again.
         """
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
         eps = eps - _at(np.sqrt(1 - self.alpha_bar), t, x_t) * gradient
@@ -180,11 +181,11 @@ class Diffusion:
     ) -> Tensor:
         """x_{t-1} by DDIM eq. 12; η = 0 draws no noise, η = 1 is DDPM's variance."""
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
-        # In x's precision, roots included, because the released code does so: near t = 0 the
-        # difference shows.
+        # Computed in x's precision, roots included, like the released code: near t = 0 the
+        # difference is visible.
         before, now = _at(self.alpha_bar_previous, t, x_t), _at(self.alpha_bar, t, x_t)
         sigma = eta * ((1 - before) / (1 - now)).sqrt() * (1 - now / before).sqrt()
-        # Where ᾱ is nearly 0 and η is 1, what is left for ε is a unit of float32, of either sign.
+        # Where ᾱ is nearly 0 and η is 1, rounding can make this slightly negative.
         left = (1 - before - sigma**2).clamp(min=0)
         mean = before.sqrt() * prediction.x_start + left.sqrt() * eps
         if noise is None or eta == 0:

@@ -248,7 +248,7 @@ def _check_pictures(pipeline: Pipeline, pictures: Pictures, count: int, name: st
     expected = (count, pipeline.image_size, pipeline.image_size, 3)
     if pictures.shape != expected or pictures.dtype != np.uint8:
         raise OptionError(
-            f"{name} must be uint8 {expected}: one picture a caption, of the size this model "
+            f"{name} must be uint8 {expected}: one picture per caption, of the size this model "
             f"makes; found {pictures.dtype} {pictures.shape}."
         )
 
@@ -256,7 +256,7 @@ def _check_pictures(pipeline: Pipeline, pictures: Pictures, count: int, name: st
 def _check_known(known: Known, sources: Pictures) -> None:
     if known.shape != sources.shape[:3] or known.dtype != np.bool_:
         raise OptionError(
-            f"known must be bool {sources.shape[:3]}, one value a pixel of the sources; found "
+            f"known must be bool {sources.shape[:3]}, one value per pixel of the sources; found "
             f"{known.dtype} {known.shape}."
         )
     whole = [i for i, mask in enumerate(known) if mask.all()]

@@ -138,16 +138,16 @@ class Pipeline:
         *,
         on_step: OnStep | None = None,
     ) -> np.ndarray:
-        """One picture a caption.
+        """Draw one picture per caption.
 
         Args:
             captions: texts; the tabletop miniature knows the words of its grammar.
             seeds: as many non-negative integers: each picture's noise.
-            sampling: how, by default `Sampling()`; or one a caption, which may differ in scale, and
-                in being unguided or classifier-free.
-            micro_batch: pictures made together; the last are padded. By default all at once; `auto`
-                asks how many fit free memory. Where a GPU's memory runs out anyway, the batch is
-                halved, with a warning.
+            sampling: how, by default `Sampling()`; or one `Sampling` per caption. These may
+                differ in scale, and some may be unguided and others classifier-free.
+            micro_batch: pictures made together; the last batch is padded. By default all are made
+                together; `auto` makes as many as free memory holds. If a GPU's memory runs out
+                anyway, the batch is halved, with a warning.
             on_step: called after each step of either network.
 
         Returns:
@@ -156,7 +156,7 @@ class Pipeline:
             `micro_batch` given they are the same however many are asked for together.
 
         Raises:
-            OptionError: impossible sampling, or other than one seed a caption.
+            OptionError: impossible sampling, or not exactly one seed per caption.
             torch.OutOfMemoryError: one picture alone does not fit.
         """
         rows = self.check(captions, seeds, sampling)
@@ -194,7 +194,7 @@ class Pipeline:
         """Each caption's sampling; refuses what can't be sampled.
 
         Raises:
-            OptionError: impossible sampling, or other than one seed a caption.
+            OptionError: impossible sampling, or not exactly one seed per caption.
         """
         if len(captions) != len(seeds) or not captions:
             raise OptionError(
