@@ -7,10 +7,11 @@ CLIP's gradient is `clip.Clip.gradient`, the tabletop classifier's
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .config import UNetConfig
@@ -22,6 +23,7 @@ Interval = tuple[float, float]
 ALWAYS: Interval = (0.0, 1.0)
 
 
+@runtime_checkable
 class Network(Protocol):
     """What guidance needs of a UNet: a `TextUNet`, or one told more (`generator.stages`)."""
 
@@ -95,8 +97,12 @@ def classifier_free(
 
 
 def rescaled(
-    guided: Tensor, conditional: Tensor, x: Tensor, alpha_bar: Tensor, phi: float
-) -> Tensor:
+    guided: Float[Tensor, "batch channels height width"],
+    conditional: Float[Tensor, "batch channels height width"],
+    x: Float[Tensor, "batch channels height width"],
+    alpha_bar: Float[Tensor, "batch 1 1 1"],
+    phi: float,
+) -> Float[Tensor, "batch channels height width"]:
     """Guidance rescale, Lin et al. 2023 (arXiv 2305.08891) eq. 15 and 16, of the x_0 prediction.
 
     A large scale widens the spread of x_0, which overexposes pictures. The guided x_0 is multiplied
@@ -122,7 +128,7 @@ def rescaled(
     return (x - factor * x_start) / sigma
 
 
-def within(t: Tensor, interval: Interval) -> Tensor:
+def within(t: Int[Tensor, " batch"], interval: Interval) -> Bool[Tensor, " batch"]:
     """Whether steps t (batch,) of 0..999 lie in an interval of t / 999: bool (batch,)."""
     fraction = t.float() / (STEPS - 1)
     return (fraction >= interval[0]) & (fraction <= interval[1])

@@ -9,34 +9,36 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .diffusion import Diffusion, Prediction
 from .schedules import half_log_snr
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
-Gradient = Callable[[Tensor, Tensor], Tensor | None]  # None: nothing to steer at this step
+Denoiser = Callable[[Tensor, "Tensor"], Tensor]
+Gradient = Callable[[Tensor, "Tensor"], Tensor | None]  # None: nothing to steer at this step
 Noise = Callable[[int], Tensor]
 DenoisedFn = Callable[[Tensor], Tensor]
 OnStep = Callable[[int, Tensor], None]
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """What every sampler takes; see `ddpm`. The deterministic ones let `noise` be None."""
 
     def __call__(
         self,
         denoiser: Denoiser,
-        x: Tensor,
+        x: Float[Tensor, "batch channels height width"],
         diffusion: Diffusion,
         noise: Noise,
         gradient: Gradient | None = None,
         denoised_fn: DenoisedFn | None = None,
         on_step: OnStep | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "batch channels height width"]:
         """From x_T to x_0."""
         ...
 
@@ -44,13 +46,13 @@ class Sampler(Protocol):
 @torch.no_grad()
 def ddpm(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
-) -> Tensor:
+) -> Float[Tensor, "batch channels height width"]:
     """Ancestral sampling (Ho et al. 2020, algorithm 2) with learned variance.
 
     Args:
@@ -84,14 +86,14 @@ def ddpm(
 @torch.no_grad()
 def ddim(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise | None = None,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
     eta: float = 0.0,
-) -> Tensor:
+) -> Float[Tensor, "batch channels height width"]:
     """Song et al. 2021 (arXiv 2010.02502), eq. 12.
 
     Takes the arguments of `ddpm`, and η. With η = 0 it is deterministic, and `noise` may be None;
@@ -113,13 +115,13 @@ def ddim(
 @torch.no_grad()
 def dpm_solver_pp_2m(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise | None = None,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
-) -> Tensor:
+) -> Float[Tensor, "batch channels height width"]:
     """DPM-Solver++(2M), Lu et al. 2022 (arXiv 2211.01095) algorithm 2. Arguments as `ddpm`'s.
 
     Its first-order step is DDIM's, so the second order is a DDIM step on x_0 extrapolated in
@@ -157,13 +159,13 @@ _LEAST_ALPHA_BAR = 1e-4
 @torch.no_grad()
 def plms(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise | None = None,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
-) -> Tensor:
+) -> Float[Tensor, "batch channels height width"]:
     """Pseudo linear multistep, Liu et al. 2022 (arXiv 2202.09778). Arguments as `ddpm`'s.
 
     Each step is a DDIM step on ε mixed from up to four predictions by Adams–Bashforth. The first
@@ -221,7 +223,7 @@ def respacing(sampler: str, steps: int | str) -> str:
 
 def _look(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     i: int,
     gradient: Gradient | None,
@@ -242,7 +244,7 @@ def _look(
     return dataclasses.replace(steered, x_start=bounded)
 
 
-def _steps(diffusion: Diffusion, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
+def _steps(diffusion: Diffusion, i: int, x: Tensor) -> tuple[Tensor, "Tensor"]:
     """Index i and its step of the 1000-step process, (batch,) each."""
     t = torch.full((len(x),), i, dtype=torch.int64, device=x.device)
     return t, torch.full_like(t, int(diffusion.timesteps[i]))

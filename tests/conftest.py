@@ -8,11 +8,28 @@ import shutil
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
 # `make test` runs one process per core. Each then computes with one thread, as does what it starts:
 # two thread pools of torch on two cores wait for each other. Set before anything imports torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Shapes that signatures state are checked at every call that a test makes.
+SHAPED = (
+    "generator.clip",
+    "generator.diffusion",
+    "generator.editing",
+    "generator.guidance",
+    "generator.layers",
+    "generator.pipeline",
+    "generator.sampling",
+    "generator.schedules",
+    "generator.seeds",
+    "generator.text_unet",
+    "generator.winograd",
+)
+install_import_hook(SHAPED, "tests.shapes.checked")
 
 NO_SKIP = os.environ.get("GLIDE_EVAL_NO_SKIP") == "1"  # set by .ci/run
 
