@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+from tests import shapes
+
 # `make test` runs one process per core. Each then computes with one thread, as does what it starts:
 # two thread pools of torch on two cores wait for each other. Set before anything imports torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -29,7 +31,7 @@ SHAPED = (
     "generator.text_unet",
     "generator.winograd",
 )
-install_import_hook(SHAPED, "tests.shapes.checked")
+install_import_hook(SHAPED, f"{shapes.__name__}.checked")
 
 NO_SKIP = os.environ.get("GLIDE_EVAL_NO_SKIP") == "1"  # set by .ci/run
 
