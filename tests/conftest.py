@@ -21,7 +21,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 SHAPED = (
     "generator.clip",
     "generator.diffusion",
-    "generator.editing",
     "generator.guidance",
     "generator.layers",
     "generator.pipeline",
