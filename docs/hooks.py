@@ -1,8 +1,8 @@
 """Hooks of MkDocs: the command reference, pages that live outside docs/, and links to them.
 
-Pages in docs/ link to `../../examples/…` or `../../generator/weights/README.md`. These links work in
-the repository, but the site has no such files above it. The hooks copy the files into the site and
-rewrite the links.
+Pages in docs/ link to `../../examples/…` or `../../generator/weights/README.md`. These links work
+in the repository, but the site has no such files above it. The hooks copy the files into the site
+and rewrite the links.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def command_reference() -> Iterator[str]:
     for name in names:
         command = cli.get_command(context, name)
         assert command is not None  # it is in the list
-        yield f"| [`glide-eval {name}`](#glide-eval-{name}) | {_cell(command.get_short_help_str(200))} |"
+        use = _in_cell(_escaped(command.get_short_help_str(200)))
+        yield f"| [`glide-eval {name}`](#glide-eval-{name}) | {use} |"
     for name in names:
         command = cli.get_command(context, name)
         assert command is not None
@@ -94,7 +95,9 @@ def _described(command: click.Command, context: click.Context, level: int) -> It
     shown = [one for one in records if one and one[1] and "--help" not in one[0]]
     if shown:
         yield "| option | meaning |\n| --- | --- |"
-        yield from (f"| `{_cell(names)}` | {_cell(text)} |" for names, text in shown)
+        yield from (
+            f"| `{_in_cell(names)}` | {_in_cell(_escaped(text))} |" for names, text in shown
+        )
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             sub = command.get_command(context, name)
@@ -111,9 +114,9 @@ def _help_text(text: str) -> Iterator[str]:
             yield f"{_escaped(paragraph)}\n"
 
 
-def _cell(text: str) -> str:
-    return _escaped(" ".join(text.split())).replace("|", "\\|")
+def _in_cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace("*", "\\*")
+    return re.sub(r"[*\[\]]", r"\\\g<0>", text).replace("<", "&lt;")
