@@ -46,7 +46,7 @@ def blocks(page: Path) -> list[Block]:
 def prints(shown: str, printed: str) -> bool:
     """Whether a command printed what a page shows.
 
-    Numbers, digests and spaces may differ, as values depend on the machine and on the bundled
+    Numbers, durations, digests and spaces may differ, as values depend on the machine and on the bundled
     weights; `…` stands for any text.
     """
     parts = [re.escape(_plain(part)) for part in shown.split(ANYTHING)]
@@ -56,4 +56,5 @@ def prints(shown: str, printed: str) -> bool:
 def _plain(text: str) -> str:
     text = re.sub(r"\b[0-9a-f]{12,}\b", "#", text)
     text = re.sub(r"[-−]?\d[\d.,]*", "#", text)
+    text = re.sub(r"# (h|min|s)( # (h|min|s))*", "# s", text)
     return re.sub(r"\s+", " ", text).strip()
