@@ -46,8 +46,8 @@ def blocks(page: Path) -> list[Block]:
 def prints(shown: str, printed: str) -> bool:
     """Whether a command printed what a page shows.
 
-    Numbers, durations, digests and spaces may differ, as values depend on the machine and on the bundled
-    weights; `…` stands for any text.
+    Numbers, durations, digests and spaces may differ, as values depend on the machine and on the
+    bundled weights; `…` stands for any text.
     """
     parts = [re.escape(_plain(part)) for part in shown.split(ANYTHING)]
     return re.search(".*?".join(parts), _plain(printed), re.DOTALL) is not None
