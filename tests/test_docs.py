@@ -100,9 +100,9 @@ def test_the_workflow_runs_what_ci_runs():
 
 
 def test_every_column_of_a_run_s_tables_is_in_the_reference():
-    from glide_eval.metric_tables import DifferenceRow, MetricRow, ScoreRow
-    from glide_eval.records import Sample
-    from study_app.vote_table import COLUMNS
+    from glide_eval.measure import DifferenceRow, MetricRow, ScoreRow
+    from glide_eval.files import Sample
+    from study_app.store import COLUMNS
 
     page = (ROOT / "docs/reference/files.md").read_text("utf-8")
     columns = {

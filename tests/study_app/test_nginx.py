@@ -1,4 +1,4 @@
-"""docs/study-nginx.conf works: two app processes on one PostgreSQL, each browser kept to one."""
+"""docs/how-to/study-nginx.conf works: two app processes on one PostgreSQL, one per browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/loca
 
 def configuration(folder: Path, port: int, servers: list[StudyServer]) -> str:
     """The documented file, with this machine's ports and without a certificate."""
-    site = (ROOT / "docs/study-nginx.conf").read_text("utf-8")
+    site = (ROOT / "docs/how-to/study-nginx.conf").read_text("utf-8")
     site = re.sub(r"server \{\s+listen 80;.*?\n\}\n", "", site, flags=re.DOTALL)
     site = re.sub(r"\s+ssl_certificate.*?;", "", site)
     site = site.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
