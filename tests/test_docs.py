@@ -100,8 +100,8 @@ def test_the_workflow_runs_what_ci_runs():
 
 
 def test_every_column_of_a_run_s_tables_is_in_the_reference():
-    from glide_eval.measure import DifferenceRow, MetricRow, ScoreRow
     from glide_eval.files import Sample
+    from glide_eval.measure import DifferenceRow, MetricRow, ScoreRow
     from study_app.store import COLUMNS
 
     page = (ROOT / "docs/reference/files.md").read_text("utf-8")
