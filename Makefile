@@ -1,6 +1,7 @@
 # make demo    set everything up, then the whole experiment on the bundled miniature
 # make test    set everything up, then the tests
 # make check   formatting, lint, types, import rules
+# make docs    the documentation as a site, in site/
 #
 # PYTHON=python3.12 chooses another interpreter; TEST_ARGS="-k elo" goes to pytest.
 
@@ -8,10 +9,10 @@ PYTHON ?= python3
 TEST_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help venv demo test check clean
+.PHONY: help venv demo test check docs clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
 
 venv: .venv/.installed
 
@@ -40,5 +41,8 @@ check: venv
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist site *.egg-info

@@ -5,8 +5,8 @@
 Each setting draws whole studies from known scores, fits them and asks whether the intervals of
 differences between arms hold the true ones: what endless votes of such raters on such prompts
 would give. Printed beside intervals that take votes as independent, and the share of studies in
-which the intervals of all differences, made to hold together, do. The table of docs/statistics.md
-is this one.
+which the intervals of all differences, made to hold together, do. The table of
+docs/explanation/statistics.md is this one.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ class GraphedForward:
     """A UNet's forward by way of recorded graphs, one for each set of input shapes.
 
     Inputs are copied into the graph's own, the caption's only when another `TextCondition` object
-    comes; the output is a copy, so callers may keep it. Where recording fails, the next forward in
-    the list is tried, at last without a graph, with a warning that says so. Running out of memory
-    is not such a failure: the graphs are dropped and the error goes on to the caller.
+    comes; the output is a copy, so callers may keep it. If recording fails, the next forward in the
+    list is tried, and finally none is recorded; a warning says so. Running out of memory is not
+    such a failure: the graphs are dropped and the error is raised.
     """
 
     def __init__(self, forwards: list[Forward], capture: Capture):
@@ -166,7 +166,7 @@ class CudaCapture:
         self._pool: object = None
 
     def __call__(self, function: Callable[[], Tensor]) -> Replay:
-        """Run twice aside, as libraries pick kernels and workspaces at first use; then record."""
+        """Run twice on a side stream, since libraries choose kernels at first use; then record."""
         with torch.cuda.device(self._device):
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())

@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
 
     A UNet on a CPU allocates and frees the same activations, megabytes each, at every step. By
     default each comes fresh from the kernel, which zeroes it page by page: a sixth to a fifth of
-    sampling's CPU time (docs/performance.md). The process then keeps its highest memory use until
-    it ends, so programs that sample call this, and the library never does by itself.
+    sampling's CPU time (docs/explanation/performance.md). The process then keeps its highest memory
+    use until it ends, so programs that sample call this, and the library never does by itself.
 
     Returns:
         Whether it took effect: False where the C library is not glibc, such as macOS and Alpine.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .config import ClipConfig
@@ -189,20 +190,26 @@ class Clip(nn.Module):
         """The factor on the dot product of unit embeddings."""
         return self.config.logit_scale
 
-    def text_embeddings(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+    def text_embeddings(
+        self, tokens: Int[Tensor, "batch context"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch n_embd"]:
         """Unit embeddings (batch, n_embd) of captions."""
         return F.normalize(self.text_encoder(tokens, lengths), dim=-1)
 
-    def image_embeddings(self, images: Tensor, t: Tensor | None = None) -> Tensor:
+    def image_embeddings(
+        self, images: Float[Tensor, "batch 3 size size"], t: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch n_embd"]:
         """Unit embeddings (batch, n_embd) of images (batch, 3, size, size) in -1..1."""
         return F.normalize(self.image_encoder((images + 1) * 127.5, t), dim=-1)
 
-    def gradient(self, text: Tensor, scale: float | Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def gradient(
+        self, text: Float[Tensor, "batch n_embd"], scale: float | Tensor
+    ) -> Callable[[Tensor, "Tensor"], Tensor]:
         """The guidance of GLIDE §2.3: s ∇_x (logit_scale · f(x_t, t)·g(c)).
 
         Args:
             text: unit caption embeddings (batch, n_embd).
-            scale: guidance scale, one or (batch,).
+            scale: guidance scale, a number or (batch,).
 
         Returns:
             `cond_fn(x, t)`: (batch, 3, size, size) and integer (batch,) to a gradient like x.

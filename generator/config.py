@@ -21,7 +21,7 @@ class UNetConfig:
     Attributes:
         image_size: width and height of x, pixels.
         num_channels: channels of the first level; a multiple of `norm_groups`.
-        num_res_blocks: residual blocks a level.
+        num_res_blocks: residual blocks per level.
         channel_mult: channels of each level over `num_channels`; None picks by `image_size`.
         attention_resolutions: feature-map sizes, in pixels, that attend.
         num_head_channels: channels of an attention head.
@@ -56,7 +56,7 @@ class UNetConfig:
 
     @property
     def multipliers(self) -> tuple[int, ...]:
-        """Channel multipliers, one a level."""
+        """Channel multipliers, one per level."""
         return self.channel_mult or _DEFAULT_MULTIPLIERS[self.image_size]
 
     @property

@@ -1,8 +1,7 @@
 """The diffusion process: tables and the formulas between x_0, x_t, ε and the posterior.
 
 Symbols are the papers': Ho et al. 2020 (DDPM), Nichol & Dhariwal 2021 (learned variance), Song et
-al. 2021 (DDIM), Dhariwal & Nichol 2021 (guidance). Tables are float64; tensors keep their own
-dtype.
+al. 2021 (DDIM), Dhariwal & Nichol 2021 (guidance). Tables are float64; tensors keep their dtype.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .schedules import betas as schedule_betas
@@ -27,7 +27,7 @@ class Prediction:
     mean: Tensor
     variance: Tensor
     log_variance: Tensor
-    x_start: Tensor
+    x_start: Float[Tensor, "batch *rest"]
 
 
 class Diffusion:
@@ -48,8 +48,8 @@ class Diffusion:
         self.timesteps = np.array(kept_steps(respacing, schedule))
         kept = np.cumprod(1 - schedule_betas(schedule))[self.timesteps]
         self.betas = 1 - kept / np.append(1.0, kept[:-1])
-        # Multiplied up again from the betas, as the released code does: at the cosine schedule's
-        # end ᾱ is 1e-9 and its last digits depend on it.
+        # Recomputed from the betas, as the released code does: at the end of the cosine schedule
+        # ᾱ is 1e-9, and its last digits depend on the order of operations.
         alpha_bar = np.cumprod(1 - self.betas)
         previous = np.append(1.0, alpha_bar[:-1])
         self.alpha_bar, self.alpha_bar_previous = alpha_bar, previous
@@ -68,33 +68,53 @@ class Diffusion:
         return len(self.timesteps)
 
     def first(self, count: int) -> Diffusion:
-        """The same process cut down to its `count` least noisy kept steps, 1 or more."""
+        """Return the same process with only its `count` least noisy kept steps, 1 or more."""
         cut = copy.copy(self)
         for name, table in vars(self).items():
             if isinstance(table, np.ndarray):
                 setattr(cut, name, table[:count])
         return cut
 
-    def q_sample(self, x_start: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    def q_sample(
+        self,
+        x_start: Float[Tensor, "batch *rest"],
+        t: Int[Tensor, " batch"],
+        noise: Float[Tensor, "batch *rest"],
+    ) -> Float[Tensor, "batch *rest"]:
         """x_t ~ q(x_t | x_0), DDPM eq. 4."""
         root = np.sqrt(self.alpha_bar)
         return _at(root, t, noise) * x_start + _at(np.sqrt(1 - self.alpha_bar), t, noise) * noise
 
-    def q_posterior_mean(self, x_start: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    def q_posterior_mean(
+        self,
+        x_start: Float[Tensor, "batch *rest"],
+        x_t: Float[Tensor, "batch *rest"],
+        t: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch *rest"]:
         """The mean of q(x_{t-1} | x_t, x_0), DDPM eq. 7."""
         return (
             _at(self.posterior_mean_coef1, t, x_t) * x_start
             + _at(self.posterior_mean_coef2, t, x_t) * x_t
         )
 
-    def x_start_from_eps(self, x_t: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    def x_start_from_eps(
+        self,
+        x_t: Float[Tensor, "batch *rest"],
+        t: Int[Tensor, " batch"],
+        eps: Float[Tensor, "batch *rest"],
+    ) -> Float[Tensor, "batch *rest"]:
         """x_0 from ε: the inverse of `q_sample`."""
         return (
             _at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t
             - _at(np.sqrt(1 / self.alpha_bar - 1), t, x_t) * eps
         )
 
-    def eps_from_x_start(self, x_t: Tensor, t: Tensor, x_start: Tensor) -> Tensor:
+    def eps_from_x_start(
+        self,
+        x_t: Float[Tensor, "batch *rest"],
+        t: Int[Tensor, " batch"],
+        x_start: Float[Tensor, "batch *rest"],
+    ) -> Float[Tensor, "batch *rest"]:
         """ε from x_0."""
         return (_at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t - x_start) / _at(
             np.sqrt(1 / self.alpha_bar - 1), t, x_t
@@ -102,9 +122,9 @@ class Diffusion:
 
     def predict(
         self,
-        output: Tensor,
-        x_t: Tensor,
-        t: Tensor,
+        output: Float[Tensor, "batch twice *size"],
+        x_t: Float[Tensor, "batch *rest"],
+        t: Int[Tensor, " batch"],
         clip: bool = True,
         denoised_fn: Callable[[Tensor], Tensor] | None = None,
     ) -> Prediction:
@@ -131,16 +151,20 @@ class Diffusion:
         return Prediction(mean, log_variance.exp(), log_variance, x_start)
 
     def bounded(
-        self, x_start: Tensor, denoised_fn: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
+        self,
+        x_start: Float[Tensor, "batch *rest"],
+        denoised_fn: Callable[[Tensor], Tensor] | None = None,
+    ) -> Float[Tensor, "batch *rest"]:
         """x_0 kept in -1..1: by dynamic thresholding where asked for, then by clipping.
 
-        Dynamic thresholding (Saharia et al. 2022 §2.3) divides an image by s, the given percentile
-        of its absolute values, where that is above 1: what would saturate is compressed instead.
+        Dynamic thresholding (Saharia et al. 2022, arXiv 2205.11487, §2.3) clips an image to -s..s
+        and divides it by s, where s is the given percentile of its absolute values, at least 1.
+        Values that clipping to -1..1 would saturate are compressed instead.
 
         Args:
             x_start: (batch, channels, …).
-            denoised_fn: changes x_0 between the two; inpainting puts the known pixels in here.
+            denoised_fn: called on x_0 between thresholding and clipping; inpainting restores the
+                known pixels here.
         """
         if self.threshold is not None:
             magnitudes = x_start.flatten(1).abs()
@@ -152,17 +176,23 @@ class Diffusion:
             x_start = denoised_fn(x_start)
         return x_start.clamp(-1, 1)
 
-    def condition_mean(self, prediction: Prediction, gradient: Tensor) -> Prediction:
+    def condition_mean(
+        self, prediction: Prediction, gradient: Float[Tensor, "batch *rest"]
+    ) -> Prediction:
         """μ + Σ ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 1."""
         mean = prediction.mean + prediction.variance * gradient
         return Prediction(mean, prediction.variance, prediction.log_variance, prediction.x_start)
 
     def condition_score(
-        self, prediction: Prediction, x_t: Tensor, t: Tensor, gradient: Tensor
+        self,
+        prediction: Prediction,
+        x_t: Float[Tensor, "batch *rest"],
+        t: Int[Tensor, " batch"],
+        gradient: Float[Tensor, "batch *rest"],
     ) -> Prediction:
         """ε − √(1−ᾱ_t) ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 2 (DDIM).
 
-        x_0 is not clipped again, as in the released code.
+        Like the released code, this does not clip x_0 again.
         """
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
         eps = eps - _at(np.sqrt(1 - self.alpha_bar), t, x_t) * gradient
@@ -170,21 +200,28 @@ class Diffusion:
         mean = self.q_posterior_mean(x_start, x_t, t)
         return Prediction(mean, prediction.variance, prediction.log_variance, x_start)
 
-    def ddpm_step(self, prediction: Prediction, t: Tensor, noise: Tensor) -> Tensor:
+    def ddpm_step(
+        self, prediction: Prediction, t: Int[Tensor, " batch"], noise: Float[Tensor, "batch *rest"]
+    ) -> Float[Tensor, "batch *rest"]:
         """x_{t-1} ~ N(μ, Σ); no noise at the last step."""
         keep = (t != 0).to(noise.dtype).view(-1, *[1] * (noise.dim() - 1))
         return prediction.mean + keep * (0.5 * prediction.log_variance).exp() * noise
 
     def ddim_step(
-        self, prediction: Prediction, x_t: Tensor, t: Tensor, noise: Tensor | None, eta: float = 0.0
-    ) -> Tensor:
+        self,
+        prediction: Prediction,
+        x_t: Float[Tensor, "batch *rest"],
+        t: Int[Tensor, " batch"],
+        noise: Float[Tensor, "batch *rest"] | None,
+        eta: float = 0.0,
+    ) -> Float[Tensor, "batch *rest"]:
         """x_{t-1} by DDIM eq. 12; η = 0 draws no noise, η = 1 is DDPM's variance."""
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
-        # In x's precision, roots included, because the released code does so: near t = 0 the
-        # difference shows.
+        # Computed in x's precision, roots included, like the released code: near t = 0 the
+        # difference is visible.
         before, now = _at(self.alpha_bar_previous, t, x_t), _at(self.alpha_bar, t, x_t)
         sigma = eta * ((1 - before) / (1 - now)).sqrt() * (1 - now / before).sqrt()
-        # Where ᾱ is nearly 0 and η is 1, what is left for ε is a unit of float32, of either sign.
+        # Where ᾱ is nearly 0 and η is 1, rounding can make this slightly negative.
         left = (1 - before - sigma**2).clamp(min=0)
         mean = before.sqrt() * prediction.x_start + left.sqrt() * eps
         if noise is None or eta == 0:
@@ -192,14 +229,16 @@ class Diffusion:
         keep = (t != 0).to(x_t.dtype).view(-1, *[1] * (x_t.dim() - 1))
         return mean + keep * sigma * noise
 
-    def ddim_reverse_step(self, prediction: Prediction, x_t: Tensor, t: Tensor) -> Tensor:
+    def ddim_reverse_step(
+        self, prediction: Prediction, x_t: Float[Tensor, "batch *rest"], t: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch *rest"]:
         """x_{t+1} by DDIM run backwards (η = 0)."""
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
         following = _at(self.alpha_bar_next, t, x_t)
         return following.sqrt() * prediction.x_start + (1 - following).sqrt() * eps
 
 
-def _at(table: np.ndarray, t: Tensor, like: Tensor) -> Tensor:
+def _at(table: np.ndarray, t: Int[Tensor, " batch"], like: Tensor) -> Tensor:
     """table[t] as (batch, 1, 1, …) in `like`'s dtype and device."""
     values = torch.from_numpy(table).to(like.device)[t].to(like.dtype)
     return values.view(-1, *[1] * (like.dim() - 1))

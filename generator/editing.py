@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -213,12 +214,16 @@ def check_strength(strength: float) -> None:
         )
 
 
-def shrink(pictures: Tensor, size: int) -> Tensor:
+def shrink(
+    pictures: Float[Tensor, "n c large large"], size: int
+) -> Float[Tensor, "n c {size} {size}"]:
     """(n, c, large, large) to (n, c, size, size) by area: no pixel sees beyond its own square."""
     return F.interpolate(pictures, (size, size), mode="area")
 
 
-def shrink_known(known: Tensor, size: int) -> Tensor:
+def shrink_known(
+    known: Float[Tensor, "n 1 large large"], size: int
+) -> Float[Tensor, "n 1 {size} {size}"]:
     """(n, 1, large, large) of 0 and 1 to (n, 1, size, size): known where every pixel under it is.
 
     So nothing of what is to be painted over leaks into what a smaller network is told.
@@ -248,7 +253,7 @@ def _check_pictures(pipeline: Pipeline, pictures: Pictures, count: int, name: st
     expected = (count, pipeline.image_size, pipeline.image_size, 3)
     if pictures.shape != expected or pictures.dtype != np.uint8:
         raise OptionError(
-            f"{name} must be uint8 {expected}: one picture a caption, of the size this model "
+            f"{name} must be uint8 {expected}: one picture per caption, of the size this model "
             f"makes; found {pictures.dtype} {pictures.shape}."
         )
 
@@ -256,7 +261,7 @@ def _check_pictures(pipeline: Pipeline, pictures: Pictures, count: int, name: st
 def _check_known(known: Known, sources: Pictures) -> None:
     if known.shape != sources.shape[:3] or known.dtype != np.bool_:
         raise OptionError(
-            f"known must be bool {sources.shape[:3]}, one value a pixel of the sources; found "
+            f"known must be bool {sources.shape[:3]}, one value per pixel of the sources; found "
             f"{known.dtype} {known.shape}."
         )
     whole = [i for i, mask in enumerate(known) if mask.all()]
@@ -284,7 +289,7 @@ def _check_scene(steps: Sequence[SceneStep], source: Pictures | None) -> None:
             )
 
 
-def _to_tensors(pipeline: Pipeline, sources: Pictures, known: Known) -> tuple[Tensor, Tensor]:
+def _to_tensors(pipeline: Pipeline, sources: Pictures, known: Known) -> tuple[Tensor, "Tensor"]:
     mask = torch.from_numpy(known[:, None].astype(np.float32)).to(pipeline.device)
     return _to_tensor(pipeline, sources), mask
 

@@ -7,10 +7,11 @@ CLIP's gradient is `clip.Clip.gradient`, the tabletop classifier's
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .config import UNetConfig
@@ -22,6 +23,7 @@ Interval = tuple[float, float]
 ALWAYS: Interval = (0.0, 1.0)
 
 
+@runtime_checkable
 class Network(Protocol):
     """What guidance needs of a UNet: a `TextUNet`, or one told more (`generator.stages`)."""
 
@@ -35,7 +37,7 @@ class Network(Protocol):
 
 
 def unguided(unet: Network, text: TextCondition, low_res: Tensor | None = None) -> Denoiser:
-    """The network itself, told the caption."""
+    """Return the denoiser ε(x|c): the network with the caption."""
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
         return unet(x, t, text, low_res=low_res)
@@ -53,14 +55,14 @@ def classifier_free(
 ) -> Denoiser:
     """ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)): Ho & Salimans 2021, GLIDE eq. 2.
 
-    Only ε is guided; the variance stays the conditional one's. Both halves run as one batch; where
-    no row is guided, the conditional half alone.
+    Only ε is guided; the variance is the conditional prediction's. The conditional and the empty
+    half run as one batch. At steps where no row is guided, only the conditional half runs.
 
     Args:
         unet: fine-tuned with empty captions.
         text: the captions (batch).
-        empty: as many empty captions.
-        scale: s ≥ 1, one or (batch,).
+        empty: the same number of empty captions.
+        scale: s ≥ 1, a number or (batch,). At 1 the result is ε(x|c), unguided.
         interval: guide only where low ≤ t / 999 ≤ high (Kynkäänniemi et al. 2024, arXiv
             2404.07724).
         rescale: φ in 0..1, see `rescaled`.
@@ -95,17 +97,22 @@ def classifier_free(
 
 
 def rescaled(
-    guided: Tensor, conditional: Tensor, x: Tensor, alpha_bar: Tensor, phi: float
-) -> Tensor:
+    guided: Float[Tensor, "batch channels height width"],
+    conditional: Float[Tensor, "batch channels height width"],
+    x: Float[Tensor, "batch channels height width"],
+    alpha_bar: Float[Tensor, "batch 1 1 1"],
+    phi: float,
+) -> Float[Tensor, "batch channels height width"]:
     """Guidance rescale, Lin et al. 2023 (arXiv 2305.08891) eq. 15 and 16, of the x_0 prediction.
 
-    A large scale makes x_0 spread too wide, and pictures overexposed. The guided x_0 is multiplied
-    so that its standard deviation over an image is the conditional one's, and mixed with itself as
-    it was: φ and 1 − φ. Not ε, whose deviation is near 1 at high noise whatever x_0 is.
+    A large scale widens the spread of x_0, which overexposes pictures. The guided x_0 is multiplied
+    so that its standard deviation over an image equals that of the conditional x_0, and the result
+    mixes φ parts of it with 1 − φ parts of the guided x_0. The rescaled quantity is x_0 and not ε,
+    because at high noise the deviation of ε is near 1 for any x_0.
 
     Args:
         guided: ε̂, (batch, 3, size, size).
-        conditional: ε(x|c), likewise.
+        conditional: ε(x|c), same shape.
         x: x_t.
         alpha_bar: ᾱ_t, (batch, 1, 1, 1).
         phi: φ in 0..1; 0 changes nothing.
@@ -121,14 +128,16 @@ def rescaled(
     return (x - factor * x_start) / sigma
 
 
-def within(t: Tensor, interval: Interval) -> Tensor:
+def within(t: Int[Tensor, " batch"], interval: Interval) -> Bool[Tensor, " batch"]:
     """Whether steps t (batch,) of 0..999 lie in an interval of t / 999: bool (batch,)."""
     fraction = t.float() / (STEPS - 1)
     return (fraction >= interval[0]) & (fraction <= interval[1])
 
 
 def combined(gradients: Sequence[Gradient], interval: Interval = ALWAYS) -> Gradient | None:
-    """The sum of gradients, computed inside the interval only; None of none, or of steps outside.
+    """Return the sum of gradients, computed only inside the interval; None without gradients.
+
+    At steps outside the interval the sum is None, which samplers take as "nothing to steer".
 
     Args:
         gradients: (x_t, t) to a gradient like x_t, or None.

@@ -6,6 +6,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Float32, Shaped
 from torch import Tensor, nn
 
 _SHARED_OUT = 1024  # pixels from which torch's GroupNorm on a CPU adds partial sums of its threads
@@ -31,10 +32,10 @@ class GroupNorm32(nn.GroupNorm):
         return F.group_norm(input, self.num_groups, weight, bias, self.eps)
 
     def _row_by_row(self, input: Tensor) -> Tensor:
-        """Normalise pictures one at a time, so that none feels its place in the batch.
+        """Normalise pictures one by one, so that their place in the batch changes nothing.
 
-        Of large pictures in channels-last order torch shares out the whole batch's pixels among a
-        CPU's threads and adds their partial sums, which round differently at another place.
+        For large pictures in channels-last order, torch splits the pixels of the whole batch among
+        a CPU's threads and adds partial sums, which round differently at another place.
         """
         out = torch.empty_like(input)
         for row, normalised in zip(input.split(1), out.split(1), strict=True):
@@ -51,7 +52,7 @@ class LayerNorm32(nn.LayerNorm):
 
 
 def silu(x: Tensor) -> Tensor:
-    """X · sigmoid(x); overwrites x where no gradient needs it. Hand in what nothing else reads."""
+    """X · sigmoid(x). Without gradients it overwrites x, so nothing else may read x."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
@@ -73,8 +74,10 @@ def zeroed(module: nn.Module) -> nn.Module:
     return module
 
 
-def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
-    """Sinusoidal embedding of (possibly fractional) timesteps: (batch,) to (batch, dim) fp32.
+def timestep_embedding(
+    t: Shaped[Tensor, " batch"], dim: int, max_period: float = 10_000.0
+) -> Float32[Tensor, "batch {dim}"]:
+    """Sinusoidal embedding of timesteps, which may be fractional.
 
     Cosines first, then sines, as in Vaswani et al. 2017 up to that order.
     """
@@ -87,8 +90,13 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Ten
     return F.pad(embedding, (0, dim % 2))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
-    """Scaled dot-product attention, (batch, tokens, heads, channels) in and out."""
+def attend(
+    q: Float[Tensor, "batch queries heads channels"],
+    k: Float[Tensor, "batch keys heads channels"],
+    v: Float[Tensor, "batch keys heads channels"],
+    causal: bool = False,
+) -> Float[Tensor, "batch queries heads channels"]:
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1)."""
     q, k, v = (part.transpose(1, 2) for part in (q, k, v))
     if q.is_cpu and q.dtype != torch.float32 and not causal:
         # Torch's fused kernel for CPUs multiplies in fp32; two half-precision products are faster.

@@ -61,8 +61,8 @@ def load_pipeline(
         networks: which must be there; they are loaded now, and `weights` holds their digests.
             Others load if they are used. See `networks.NETWORKS`.
         optional: networks that count among these if their files are there.
-        low_memory: load each network only when it is used, and let go of those that do not work
-            beside it: slower from one batch to the next, and never two UNets in memory.
+        low_memory: load each network only when it is used, and release networks that don't work at
+            the same time: slower from batch to batch, but never two UNets in memory.
         accelerate: one of `acceleration.MODES`.
 
     Raises:

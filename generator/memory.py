@@ -1,4 +1,4 @@
-"""Batches that fit: chosen from free memory, and halved when that was too hopeful."""
+"""Batch sizes that fit into memory: estimated beforehand, and halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ Make = Callable[[slice], np.ndarray]
 
 
 def activation_bytes(config: UNetConfig, dtype: torch.dtype, rows: int = 1) -> int:
-    """About the most bytes a forward of `rows` rows holds at once, weights apart.
+    """Estimate the peak memory of a forward of `rows` rows, in bytes, without weights.
 
-    Skips wait for the decoder while its last, largest level works; the caption's keys and values
-    wait all along. Counted against real forwards in the tests: never below, at most twice as much.
+    While the last and largest level of the decoder works, the skips of that level and the caption's
+    keys and values are still held. Tests compare the estimate with real forwards: it is never too
+    low, and at most twice as much.
     """
     size, width = config.image_size, config.num_channels
     multipliers = config.multipliers
@@ -65,7 +66,7 @@ def batch_that_fits(
 
     Args:
         base: its rows are doubled where guided.
-        upsampler: one row a picture.
+        upsampler: one row per picture.
         dtype: of the torsos.
         device: whose free memory counts, once the models are loaded.
         guided: classifier-free.
@@ -93,9 +94,9 @@ class Halving:
         """Rows start..stop of what `make` makes.
 
         Args:
-            make: given a slice, gives those rows; called again for parts that did not fit.
+            make: returns the rows of a slice; called again for parts that did not fit.
             start: the first row.
-            stop: the one after the last.
+            stop: one past the last row.
 
         Raises:
             torch.OutOfMemoryError: one row alone does not fit.

@@ -1,4 +1,4 @@
-"""The networks of a model, each loaded when first used, and let go where memory is short."""
+"""The networks of a model: loaded at first use, released when memory is short."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Networks:
 
     Args:
         models: networks, or lazy ones; any may be absent.
-        low_memory: before one is loaded, let go of those that never work beside it. What was
-            handed over as a loaded network stays.
+        low_memory: before loading a network, release those that never work at the same time.
+            Networks that were passed in already loaded stay.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Networks:
         return self._loaded[name]
 
     def release(self, keep: tuple[str, ...] = ()) -> None:
-        """Let go of loaded networks but these; they load again when used."""
+        """Release loaded networks except `keep`; they are loaded again when used."""
         gone = [name for name in self._loaded if name not in keep]
         for name in gone:
             del self._loaded[name]

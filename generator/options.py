@@ -26,8 +26,8 @@ class Sampling:
             for the others.
         sampler: a name in `sampling.SAMPLERS`.
         steps: of the base model: a count of 1..1000, spaced as suits the sampler (evenly; for
-            `dpm++2m` evenly in log SNR), or a respacing string (`schedules.kept_steps`) taken at
-            its word.
+            `dpm++2m` evenly in log SNR), or a respacing string (`schedules.kept_steps`) used
+            unchanged.
         upsampler_steps: 27 or `"fast27"` spaces them as GLIDE does; else as `steps`.
         upsampler_sampler: by default DDIM where the spacing is GLIDE's, else `sampler`.
         eta: η of DDIM in the base model: 0 draws no noise, 1 as much as DDPM.
@@ -127,22 +127,22 @@ class Sampling:
 
 
 def in_one_batch(sampling: Sampling | Sequence[Sampling], count: int) -> list[Sampling]:
-    """One checked `Sampling` a row, all alike but for scale.
+    """Return one checked `Sampling` per row; rows may differ only in scale.
 
-    Unguided rows become classifier-free ones of scale 1, which is the same, where others are
-    classifier-free.
+    If any row is classifier-free, unguided rows become classifier-free of scale 1, which draws the
+    same pictures.
 
     Args:
-        sampling: one for all rows, or one each.
-        count: of rows.
+        sampling: one for all rows, or one per row.
+        count: number of rows.
 
     Raises:
-        OptionError: an impossible one, not as many as rows, or ones that differ in more than scale.
+        OptionError: impossible sampling, a wrong number of them, or a difference other than scale.
     """
     rows = [sampling] * count if isinstance(sampling, Sampling) else list(sampling)
     if len(rows) != count:
         raise OptionError(
-            f"Expected one Sampling, or one a caption; found {len(rows)} for {count} captions."
+            f"Expected one Sampling, or one per caption; found {len(rows)} for {count} captions."
         )
     for row in set(rows):
         row.check()

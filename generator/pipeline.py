@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from .clip import Clip
@@ -26,6 +27,7 @@ from .tokenizer import Tokenizer, cut_off, ended, padded
 UPSAMPLER_TEMPERATURE = 0.997  # on the upsampler's initial noise, as in the released notebooks
 
 
+@runtime_checkable
 class GuidingClassifier(Protocol):
     """A noised classifier that may guide (`tabletop.classifier.SceneClassifier`)."""
 
@@ -137,17 +139,17 @@ class Pipeline:
         micro_batch: int | str | None = None,
         *,
         on_step: OnStep | None = None,
-    ) -> np.ndarray:
-        """One picture a caption.
+    ) -> UInt8[np.ndarray, "n size size 3"]:
+        """Draw one picture per caption.
 
         Args:
             captions: texts; the tabletop miniature knows the words of its grammar.
             seeds: as many non-negative integers: each picture's noise.
-            sampling: how, by default `Sampling()`; or one a caption, which may differ in scale, and
-                in being unguided or classifier-free.
-            micro_batch: pictures made together; the last are padded. By default all at once; `auto`
-                asks how many fit free memory. Where a GPU's memory runs out anyway, the batch is
-                halved, with a warning.
+            sampling: how, by default `Sampling()`; or one `Sampling` per caption. These may
+                differ in scale, and some may be unguided and others classifier-free.
+            micro_batch: pictures made together; the last batch is padded. By default all are made
+                together; `auto` makes as many as free memory holds. If a GPU's memory runs out
+                anyway, the batch is halved, with a warning.
             on_step: called after each step of either network.
 
         Returns:
@@ -156,7 +158,7 @@ class Pipeline:
             `micro_batch` given they are the same however many are asked for together.
 
         Raises:
-            OptionError: impossible sampling, or other than one seed a caption.
+            OptionError: impossible sampling, or not exactly one seed per caption.
             torch.OutOfMemoryError: one picture alone does not fit.
         """
         rows = self.check(captions, seeds, sampling)
@@ -194,7 +196,7 @@ class Pipeline:
         """Each caption's sampling; refuses what can't be sampled.
 
         Raises:
-            OptionError: impossible sampling, or other than one seed a caption.
+            OptionError: impossible sampling, or not exactly one seed per caption.
         """
         if len(captions) != len(seeds) or not captions:
             raise OptionError(
@@ -213,7 +215,7 @@ class Pipeline:
         *,
         stage: Stage | None = None,
         on_step: OnStep | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "n 3 size size"]:
         """Small pictures (n, 3, size, size) in -1..1.
 
         Args:
@@ -286,13 +288,13 @@ class Pipeline:
     @torch.no_grad()
     def upsample(
         self,
-        small: Tensor,
+        small: Float[Tensor, "n 3 small small"],
         captions: Sequence[str],
         seeds: Sequence[int],
         sampling: Sampling,
         stage: Stage | None = None,
         on_step: OnStep | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "n 3 large large"]:
         """Large pictures (n, 3, image_size, image_size) in -1..1; arguments as `sample`'s.
 
         The small picture is quantised to 8 bits first, as the upsampler was trained. `stage` is
@@ -343,12 +345,12 @@ def _doubled(row: Sampling) -> bool:
     return row.strategy == "classifier_free" and row.scale != 1
 
 
-def to_uint8(x: Tensor) -> Tensor:
+def to_uint8(x: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
     """-1..1 to 0..255, rounded."""
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def to_pictures(x: Tensor) -> np.ndarray:
+def to_pictures(x: Float[Tensor, "n 3 height width"]) -> UInt8[np.ndarray, "n height width 3"]:
     """(n, 3, size, size) in -1..1 to uint8 (n, size, size, 3)."""
     return to_uint8(x).permute(0, 2, 3, 1).cpu().numpy()
 

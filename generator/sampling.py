@@ -9,34 +9,36 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .diffusion import Diffusion, Prediction
 from .schedules import half_log_snr
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
-Gradient = Callable[[Tensor, Tensor], Tensor | None]  # None: nothing to steer at this step
+Denoiser = Callable[[Tensor, "Tensor"], Tensor]
+Gradient = Callable[[Tensor, "Tensor"], Tensor | None]  # None: nothing to steer at this step
 Noise = Callable[[int], Tensor]
 DenoisedFn = Callable[[Tensor], Tensor]
 OnStep = Callable[[int, Tensor], None]
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """What every sampler takes; see `ddpm`. The deterministic ones let `noise` be None."""
 
     def __call__(
         self,
         denoiser: Denoiser,
-        x: Tensor,
+        x: Float[Tensor, "batch channels height width"],
         diffusion: Diffusion,
         noise: Noise,
         gradient: Gradient | None = None,
         denoised_fn: DenoisedFn | None = None,
         on_step: OnStep | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "batch channels height width"]:
         """From x_T to x_0."""
         ...
 
@@ -44,26 +46,30 @@ class Sampler(Protocol):
 @torch.no_grad()
 def ddpm(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
-) -> Tensor:
+) -> Float[Tensor, "batch channels height width"]:
     """Ancestral sampling (Ho et al. 2020, algorithm 2) with learned variance.
 
     Args:
         denoiser: (x_t, t) to (batch, 6, …); t is (batch,) int64 in 0..999.
         x: x_T, (batch, 3, size, size).
         diffusion: the respaced process.
-        noise: called with 0, 1, … once a step; gives noise shaped like x.
-        gradient: (x_t, t) to ∇ log p(y | x_t), already scaled, or to None at steps it leaves alone.
+        noise: called with the step's number 0, 1, …; returns standard normal noise shaped like x.
+        gradient: (x_t, t) to ∇ log p(y | x_t), already scaled; None at steps that are not steered.
         denoised_fn: see `Diffusion.bounded`.
         on_step: called with the step's number and x after it.
 
     Returns:
-        x_0 like x, in -1..1 but for the last step's rounding.
+        x_0, shaped like x; in -1..1 up to the last step's rounding.
+
+    Example:
+        >>> process = Diffusion("squaredcos_cap_v2", "25")  # doctest: +SKIP
+        >>> pictures = ddpm(unguided(unet, text), x, process, noise)  # doctest: +SKIP
     """
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
@@ -80,15 +86,19 @@ def ddpm(
 @torch.no_grad()
 def ddim(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise | None = None,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
     eta: float = 0.0,
-) -> Tensor:
-    """Song et al. 2021; deterministic at η = 0. Arguments as `ddpm`'s; `noise` may be None then."""
+) -> Float[Tensor, "batch channels height width"]:
+    """Song et al. 2021 (arXiv 2010.02502), eq. 12.
+
+    Takes the arguments of `ddpm`, and η. With η = 0 it is deterministic, and `noise` may be None;
+    η = 1 adds as much noise as DDPM.
+    """
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
         prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
@@ -105,19 +115,19 @@ def ddim(
 @torch.no_grad()
 def dpm_solver_pp_2m(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise | None = None,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
-) -> Tensor:
+) -> Float[Tensor, "batch channels height width"]:
     """DPM-Solver++(2M), Lu et al. 2022 (arXiv 2211.01095) algorithm 2. Arguments as `ddpm`'s.
 
     Its first-order step is DDIM's, so the second order is a DDIM step on x_0 extrapolated in
-    λ = log(α/σ) from two predictions. The first step has one prediction only; the last leads to
-    λ = ∞, where nothing can be extrapolated, and returns the prediction itself. With fewer than 15
-    steps the one before it, long in λ, is of first order too.
+    λ = log(α/σ) from two predictions. The first step has only one prediction. The last step
+    ends at λ = ∞, where extrapolation is impossible, so it returns the prediction itself. With
+    fewer than 15 steps the step before it is long in λ, so it is of first order too.
     """
     lam = half_log_snr(diffusion.alpha_bar)
     before: Tensor | None = None
@@ -142,26 +152,27 @@ _ADAMS_BASHFORTH = {
     3: (23 / 12, -16 / 12, 5 / 12),
     4: (55 / 24, -59 / 24, 37 / 24, -9 / 24),
 }
-# Below this ᾱ one step multiplies an error of ε by hundreds: such predictions are not mixed.
+# Below this ᾱ one step multiplies an error of ε by hundreds, so such predictions are not mixed.
 _LEAST_ALPHA_BAR = 1e-4
 
 
 @torch.no_grad()
 def plms(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     noise: Noise | None = None,
     gradient: Gradient | None = None,
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
-) -> Tensor:
+) -> Float[Tensor, "batch channels height width"]:
     """Pseudo linear multistep, Liu et al. 2022 (arXiv 2202.09778). Arguments as `ddpm`'s.
 
-    DDIM steps on ε mixed from up to four predictions by Adams–Bashforth. The first is mixed with a
-    look ahead (their pseudo improved Euler), so n steps cost n + 1 passes; orders two and three
-    follow. Where ᾱ is nearly 0, at the cosine schedule's start, and at the last step, which returns
-    the prediction of x_0, steps are DDIM's.
+    Each step is a DDIM step on ε mixed from up to four predictions by Adams–Bashforth. The first
+    step mixes its prediction with one at the next step (the paper's pseudo improved Euler), so n
+    steps cost n + 1 passes; steps two and three use orders two and three. Two kinds of steps are
+    plain DDIM: those where ᾱ is nearly 0, at the start of the cosine schedule, and the last one,
+    which returns the prediction of x_0.
     """
     history: list[Tensor] = []
     for number, i in enumerate(reversed(range(len(diffusion)))):
@@ -194,15 +205,16 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def sampler_named(name: str, eta: float = 0.0) -> Sampler:
-    """The sampler of that name; η matters to DDIM alone."""
+    """Return the sampler of that name; only DDIM uses η."""
     return partial(ddim, eta=eta) if name == "ddim" else SAMPLERS[name]
 
 
 def respacing(sampler: str, steps: int | str) -> str:
-    """The respacing string of a count, as suits the sampler; a string stays as it is.
+    """Return the respacing string for a count of steps; a string is returned unchanged.
 
-    DPM-Solver++ extrapolates in λ = log(α/σ). Evenly spaced steps end with a leap in λ over which
-    that is worse than DDIM, so its counts are spaced evenly in λ; the others' in t.
+    DPM-Solver++ extrapolates in λ = log(α/σ). Steps that are even in t end with a leap in λ, over
+    which extrapolation is worse than DDIM, so this sampler's steps are even in λ. The other
+    samplers' steps are even in t.
     """
     if isinstance(steps, str):
         return steps
@@ -211,7 +223,7 @@ def respacing(sampler: str, steps: int | str) -> str:
 
 def _look(
     denoiser: Denoiser,
-    x: Tensor,
+    x: Float[Tensor, "batch channels height width"],
     diffusion: Diffusion,
     i: int,
     gradient: Gradient | None,
@@ -219,8 +231,8 @@ def _look(
 ) -> Prediction:
     """The prediction at kept step i, its score steered by the gradient.
 
-    Unlike in DDIM, x_0 is bounded again after steering: where ᾱ is nearly 0 a gradient moves it by
-    thousands, and a multistep sampler would carry that on.
+    Unlike DDIM, this bounds x_0 again after steering. Where ᾱ is nearly 0 a gradient moves x_0 by
+    thousands, and a multistep sampler would carry the error into later steps.
     """
     t, step = _steps(diffusion, i, x)
     prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
@@ -232,7 +244,7 @@ def _look(
     return dataclasses.replace(steered, x_start=bounded)
 
 
-def _steps(diffusion: Diffusion, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
+def _steps(diffusion: Diffusion, i: int, x: Tensor) -> tuple[Tensor, "Tensor"]:
     """Index i and its step of the 1000-step process, (batch,) each."""
     t = torch.full((len(x),), i, dtype=torch.int64, device=x.device)
     return t, torch.full_like(t, int(diffusion.timesteps[i]))

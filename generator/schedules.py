@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 
 from .errors import OptionError
 
@@ -10,7 +11,7 @@ STEPS = 1000
 _LEAST_LAMBDA = -5.0
 
 
-def betas(name: str) -> np.ndarray:
+def betas(name: str) -> Float64[np.ndarray, " steps"]:
     """β_1…β_T, T = 1000, float64.
 
     `linear` of Ho et al. 2020; `squaredcos_cap_v2` of Nichol & Dhariwal 2021 eq. 17, capped at
@@ -67,7 +68,7 @@ def kept_steps(respacing: str, schedule: str = "squaredcos_cap_v2") -> list[int]
     return _sections(counts)
 
 
-def half_log_snr(alpha_bar: np.ndarray) -> np.ndarray:
+def half_log_snr(alpha_bar: Float64[np.ndarray, " steps"]) -> Float64[np.ndarray, " steps"]:
     """λ = log(α/σ) of ᾱ = α², below 1; grows as noise falls."""
     return 0.5 * (np.log(alpha_bar) - np.log1p(-alpha_bar))
 

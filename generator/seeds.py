@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 # Stages of one sample draw from streams of their own; KNOWN noises what inpainting knows.
@@ -23,11 +24,11 @@ class SampleNoise:
     def __init__(self, seeds: Sequence[int], stage: int, device: torch.device | str = "cpu"):
         self.seeds, self.stage, self.device = list(seeds), stage, device
 
-    def initial(self, shape: tuple[int, ...]) -> Tensor:
+    def initial(self, shape: tuple[int, ...]) -> Float32[Tensor, "batch *shape"]:
         """x_T: (batch, *shape) float32."""
         return self._draw(0, shape)
 
-    def step(self, number: int, shape: tuple[int, ...]) -> Tensor:
+    def step(self, number: int, shape: tuple[int, ...]) -> Float32[Tensor, "batch *shape"]:
         """The noise of sampling step `number` = 0, 1, …: (batch, *shape) float32."""
         return self._draw(1 + number, shape)
 

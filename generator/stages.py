@@ -1,7 +1,7 @@
-"""One network's part of making a picture: as it is, told what is known, or begun from a sketch.
+"""How one network takes part in making a picture: plain, inpainting, or starting from a sketch.
 
-`Pipeline` runs a `Stage` of the base model, then one of the upsampler. Edits are stages that change
-what they must and leave guidance and sampler alone, so every strategy and sampler edits too.
+`Pipeline` runs a `Stage` of the base model, then a `Stage` of the upsampler. An edit is a stage of
+its own and leaves guidance and sampler alone, so every strategy and sampler can edit.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Function = Callable[[Tensor, Tensor], R]  # of (x_t, t of 0..999): a denoiser or
 
 
 class Stage:
-    """A network that draws as it was trained to.
+    """A network used as it was trained.
 
     Attributes:
         unet: the network, for its config and its text.
         network: what guidance calls at every step.
         denoised_fn: changes each prediction of x_0 (see `Diffusion.predict`); None leaves it.
-        upsampler: sampler with which GLIDE's own 27 steps are walked, if this stage upsamples.
+        upsampler: the sampler for GLIDE's own 27 steps, if this stage upsamples.
     """
 
     network: Network
@@ -40,36 +40,36 @@ class Stage:
         self.network = unet
 
     def looking(self, function: Function[R]) -> Function[R]:
-        """A denoiser or gradient, shown x_t as this stage wants it seen."""
+        """Wrap a denoiser or gradient so that it receives this stage's view of x_t."""
         return function
 
     def start(self, noise: Tensor, diffusion: Diffusion) -> tuple[Tensor, Diffusion]:
-        """From x_T ~ N(0, I) and all kept steps to where sampling begins and the steps it walks."""
+        """Return the starting sample and the schedule to run, from x_T ~ N(0, I) and all steps."""
         return noise, diffusion
 
 
 class Inpainting(Stage):
-    """A picture of which a part is known.
+    """Complete a picture whose known part is kept.
 
-    The known part of every x_0 prediction is replaced by the source, as GLIDE's released code does.
-    A network with channels for it sees source and mask as they are (GLIDE §4.3); one without may be
-    shown the known part as a fresh draw of q(x_t | x_0) at every step, which is how Song et al.
-    2021 (arXiv 2011.13456) inpaint with a model that was never trained to, and what GLIDE compares
-    with. Changing what the network sees, not x_t itself, comes to the same, since all a sampler
-    does afterwards it does pixel by pixel, and works for samplers that look back on earlier steps.
+    In every prediction of x_0 the known part is replaced by the source, as in GLIDE's released
+    code. A network with inpainting channels receives source and mask (GLIDE §4.3). A network
+    without them may see the known part as a fresh draw of q(x_t | x_0) at every step: Song et al.
+    2021 (arXiv 2011.13456) inpaint this way with a model that was not trained for it, and GLIDE
+    compares with it. Only the network's input is changed, not x_t itself. The result is the same,
+    since samplers work pixel by pixel, and this also works for multistep samplers.
     """
 
     def __init__(
         self, unet: TextUNet, source: Tensor, known: Tensor, noise: SampleNoise | None = None
     ):
-        """Args as follows.
+        """Set up the stage.
 
         Args:
             unet: with or without inpainting channels.
             source: (batch, 3, size, size), -1..1.
             known: (batch, 1, size, size), 1 where the source is kept, 0 where to paint.
             noise: for a network without the channels, the noise through which it sees the source;
-                None shows it nothing but its own x_t.
+                None shows the network only its own x_t.
         """
         super().__init__(unet)
         self.source, self.known = source, known.to(source)
@@ -81,7 +81,7 @@ class Inpainting(Stage):
             self.upsampler = "ddpm"
 
     def looking(self, function: Function[R]) -> Function[R]:
-        """See `Stage.looking`: the known part is a noised source, where that is asked for."""
+        """See `Stage.looking`: the known part is the noised source, if there is noise for it."""
         noise = self._noise
         if noise is None:
             return function
@@ -116,23 +116,23 @@ class _Told:
 class Sketched(Stage):
     """A picture begun from a sketch: SDEdit (Meng et al. 2022, arXiv 2108.01073, algorithm 1).
 
-    The sketch is noised to an intermediate step and denoised from there: the fewer steps, the
-    nearer the picture stays to the sketch.
+    The sketch is noised to an intermediate step and denoised from there. With fewer steps the
+    picture stays nearer to the sketch.
     """
 
     def __init__(self, unet: TextUNet, sketch: Tensor, strength: float):
-        """Args as follows.
+        """Set up the stage.
 
         Args:
             unet: the base model.
             sketch: (batch, 3, size, size), -1..1.
-            strength: share of the steps to walk, above 0 and at most 1.
+            strength: share of the steps to run, above 0 and at most 1.
         """
         super().__init__(unet)
         self._sketch, self._strength = sketch, strength
 
     def start(self, noise: Tensor, diffusion: Diffusion) -> tuple[Tensor, Diffusion]:
-        """See `Stage.start`: q(x_t | sketch) at the last of the steps that are left."""
+        """See `Stage.start`: a draw of q(x_t | sketch) at the noisiest step that is run."""
         walked = diffusion.first(max(1, round(self._strength * len(diffusion))))
         t = torch.full((len(noise),), len(walked) - 1, dtype=torch.int64, device=noise.device)
         return walked.q_sample(self._sketch, t, noise), walked

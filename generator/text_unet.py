@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from .config import UNetConfig
@@ -37,9 +38,8 @@ class TextCondition:
 class TextUNet(UNet):
     """A UNet with its own text transformer (GLIDE §2.1).
 
-    One class holds all four released UNets; `config.super_res` and `config.inpaint` say what else
-    the image channels carry: x, masked image and mask, upsampled low-resolution image, in that
-        order.
+    One class holds all four released UNets. `config.super_res` and `config.inpaint` say which
+    channels follow those of x: masked image and mask, then the upsampled low-resolution image.
     """
 
     def __init__(self, config: UNetConfig):
@@ -58,13 +58,15 @@ class TextUNet(UNet):
         ):
             nn.init.normal_(embedding, std=0.02)
 
-    def read_text(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def read_text(
+        self, tokens: Int[Tensor, "batch text_ctx"], mask: Bool[Tensor, "batch text_ctx"]
+    ) -> tuple[Float[Tensor, "batch embedding"], Float[Tensor, "batch text_ctx xf_width"]]:
         """Run the text transformer.
 
         Args:
             tokens: int64 (batch, text_ctx).
-            mask: bool (batch, text_ctx), True at real tokens. Padded places take a learned
-                embedding each, which replaces token and position; they are attended to.
+            mask: bool (batch, text_ctx), True at real tokens. At padded places a learned
+                embedding per position replaces token and position; they are attended to.
 
         Returns:
             The summary (batch, 4·num_channels), read at the last position, and the sequence
@@ -75,7 +77,9 @@ class TextUNet(UNet):
         sequence = self.final_ln(self.transformer(embedded.to(self.transformer_proj.weight.dtype)))
         return self.transformer_proj(sequence[:, -1]), sequence
 
-    def condition(self, tokens: Tensor, mask: Tensor) -> TextCondition:
+    def condition(
+        self, tokens: Int[Tensor, "batch text_ctx"], mask: Bool[Tensor, "batch text_ctx"]
+    ) -> TextCondition:
         """Everything the UNet needs of these captions (see `read_text` for the arguments)."""
         summary, sequence = self.read_text(tokens, mask)
         return TextCondition(
@@ -84,13 +88,13 @@ class TextUNet(UNet):
 
     def forward(
         self,
-        x: Tensor,
-        t: Tensor,
+        x: Float[Tensor, "batch 3 size size"],
+        t: Shaped[Tensor, " batch"],
         text: TextCondition,
-        low_res: Tensor | None = None,
-        inpaint_image: Tensor | None = None,
-        inpaint_mask: Tensor | None = None,
-    ) -> Tensor:
+        low_res: Float[Tensor, "batch 3 small small"] | None = None,
+        inpaint_image: Float[Tensor, "batch 3 size size"] | None = None,
+        inpaint_mask: Float[Tensor, "batch 1 size size"] | None = None,
+    ) -> Float[Tensor, "batch 6 size size"]:
         """Predict the noise.
 
         Args:

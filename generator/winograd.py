@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 _DTYPES = (torch.float32, torch.bfloat16)
@@ -54,14 +55,16 @@ def use_winograd(network: nn.Module) -> None:
             module.__class__ = WinogradConv2d
 
 
-def transformed_kernel(weight: Tensor) -> Tensor:
+def transformed_kernel(weight: Float[Tensor, "out in 3 3"]) -> Float[Tensor, "16 in out"]:
     """G g Gᵀ for each pair of channels, in fp32, then rounded: (out, in, 3, 3) to (16, in, out)."""
     g = torch.tensor(_KERNEL, device=weight.device)
     transformed = torch.einsum("ia,ocab,jb->ijco", g, weight.float(), g).to(weight.dtype)
     return transformed.reshape(16, weight.shape[1], weight.shape[0]).contiguous()
 
 
-def convolved(x: Tensor, kernel: Tensor) -> Tensor:
+def convolved(
+    x: Float[Tensor, "batch height width channels"], kernel: Float[Tensor, "16 channels out"]
+) -> Float[Tensor, "batch height width out"]:
     """Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A over all 2x2 tiles.
 
     Args:
@@ -100,6 +103,6 @@ def _input_transform(even: Tensor, odd: Tensor, into: list[Tensor], dim: int) ->
 
 def _output_transform(
     m0: Tensor, m1: Tensor, m2: Tensor, m3: Tensor
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, "Tensor"]:  # fmt: skip
     """Aᵀ m along one axis."""
     return torch.add(m0, m1).add_(m2), torch.sub(m1, m2).sub_(m3)

@@ -2,16 +2,78 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
+from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
-# `make test` runs a process a core. Each then computes with one thread, as does what it starts: two
-# of torch's thread pools on two cores wait for each other. Set before anything imports torch.
+from tests import shapes
+
+# `make test` runs one process per core. Each then computes with one thread, as does what it starts:
+# two thread pools of torch on two cores wait for each other. Set before anything imports torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Shapes that signatures state are checked at every call that a test makes.
+SHAPED = (
+    "generator.clip",
+    "generator.diffusion",
+    "generator.guidance",
+    "generator.layers",
+    "generator.pipeline",
+    "generator.sampling",
+    "generator.schedules",
+    "generator.seeds",
+    "generator.text_unet",
+    "generator.winograd",
+)
+install_import_hook(SHAPED, f"{shapes.__name__}.checked")
+
 NO_SKIP = os.environ.get("GLIDE_EVAL_NO_SKIP") == "1"  # set by .ci/run
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _has_browser() -> bool:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return any(map(shutil.which, names)) and shutil.which("chromedriver") is not None
+
+
+def _has_postgres() -> bool:
+    return bool(shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+
+
+def _has_nginx() -> bool:
+    return (shutil.which("nginx") or shutil.which("/usr/sbin/nginx")) is not None
+
+
+# What a marked test needs of the machine: whether it is there, and what to say where it isn't.
+NEEDS = {
+    "gpu": (_has_gpu, "needs a CUDA device"),
+    "browser": (_has_browser, "needs Chromium (Debian: apt install chromium chromium-driver)"),
+    "postgres": (_has_postgres, "needs a PostgreSQL server (Debian: apt install postgresql)"),
+    "nginx": (_has_nginx, "needs nginx (Debian: apt install nginx)"),
+}
+
+
+@functools.cache
+def _missing(marker: str) -> str:
+    """Why tests of this marker can't run here; empty where they can."""
+    available, reason = NEEDS[marker]
+    return "" if available() else reason
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in NEEDS:
+        if item.get_closest_marker(marker) and _missing(marker):
+            pytest.skip(_missing(marker))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,9 +87,13 @@ def pytest_make_collect_report():
 
 
 def _refuse_skip(report):
-    """In CI a test that skips itself has failed: what it needs must be installed there."""
+    """In CI a test that skips itself has failed: what it needs must be installed there.
+
+    A CUDA device can't be installed, so tests that need one may skip there too.
+    """
     if NO_SKIP and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.outcome = "failed"
-        report.longrepr = f"GLIDE_EVAL_NO_SKIP=1 and this was skipped: {reason}"
+        if str(reason) != f"Skipped: {NEEDS['gpu'][1]}":
+            report.outcome = "failed"
+            report.longrepr = f"GLIDE_EVAL_NO_SKIP=1 and this was skipped: {reason}"
     return report

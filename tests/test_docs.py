@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
+import tomllib
 from pathlib import Path
 
 import click
 import pandas as pd
 import pytest
+import yaml
 
 from glide_eval.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    ROOT / "README.md",
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     ROOT / "generator/weights/README.md",
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def command_named(words: list[str]) -> tuple[click.Command, list[str]]:
@@ -32,13 +35,21 @@ def command_named(words: list[str]) -> tuple[click.Command, list[str]]:
     return group, words
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as repository hosts and MkDocs make them."""
+    titles = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_commands_shown_exist_with_the_options_shown(page):
-    shown = re.findall(r"^\s*(?:\$ )?glide-eval (.+?)(?:\s{2,}#.*)?$|`glide-eval ([^`]+)`",
-                       page.read_text("utf-8"), re.MULTILINE)  # fmt: skip
-    for block, inline in shown:
-        text = (block or inline).split(" #")[0].rstrip("\\").strip()
-        if "|" in text or "…" in text.split()[0] or "<" in text:
+    text = page.read_text("utf-8")
+    typed = re.compile(r"^\s*(?:\$ |[A-Z_]+=\S+ )?glide-eval (.+?)(?:\s{2,}#.*)?$", re.MULTILINE)
+    shown = [line for block in FENCED.findall(text) for line in typed.findall(block)]
+    shown += re.findall(r"`glide-eval ([^`]+)`", FENCED.sub("", text))
+    for command_line in shown:
+        text = command_line.split(" #")[0].rstrip("\\").strip()
+        if "|" in text or "…" in text.split()[0] or "<" in text or text.startswith("COMMAND"):
             continue
         command, rest = command_named(
             shlex.split(text.replace("…", "X").replace("[", "").replace("]", ""))
@@ -60,9 +71,50 @@ def test_every_command_has_help_and_stands_in_the_readme():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_links_to_files_resolve(page):
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8")):
-        assert (page.parent / target).exists(), f"{page.name}: {target}"
+def test_links_to_files_and_their_headings_resolve(page):
+    text = FENCED.sub("", page.read_text("utf-8"))
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(#[^)]*)?\)", text):
+        linked = page.parent / target if target else page
+        assert linked.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor[1:] in anchors(linked), f"{page.name}: {target}{anchor}"
+
+
+def test_every_page_of_the_documentation_can_be_reached_from_the_site_s_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert page.relative_to(ROOT / "docs").as_posix() in navigation
+
+
+def test_the_citation_names_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+
+
+def test_the_workflow_runs_what_ci_runs():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    (job,) = workflow["jobs"].values()
+    assert job["steps"][-1] == {"run": "bash .ci/run"}
+
+
+def test_every_column_of_a_run_s_tables_is_in_the_reference():
+    from glide_eval.files import Sample
+    from glide_eval.measure import DifferenceRow, MetricRow, ScoreRow
+    from study_app.store import COLUMNS
+
+    page = (ROOT / "docs/reference/files.md").read_text("utf-8")
+    columns = {
+        "manifest.jsonl": Sample.__dataclass_fields__,
+        "metrics.csv": MetricRow.__dataclass_fields__,
+        "scores.csv": ScoreRow.__dataclass_fields__,
+        "differences.csv": DifferenceRow.__dataclass_fields__,
+        "votes.csv": COLUMNS,
+    }
+    for file, names in columns.items():
+        section = page.split(f"\n## `{file}`\n")[1].split("\n## ")[0]
+        assert [name for name in names if f"`{name}`" not in section] == [], file
 
 
 def test_the_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):

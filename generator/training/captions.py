@@ -4,10 +4,10 @@
 
 The loss of ε hardly rewards reading. A model that knows which colours and shapes a caption names,
 but not which colour goes with which shape, has nearly the loss of one that does, and a short
-training ends there (docs/training.md has figures). Elsewhere, text models trained beforehand cure
-that (Saharia et al. 2022, Imagen, §2.1). The tabletop's attributes are drawn independently, so that
-guessing masked words would teach nothing; the transformer learns to parse instead. Linear heads,
-thrown away afterwards, tell
+training ends there (docs/explanation/miniature.md has figures). Elsewhere, text models trained
+beforehand cure that (Saharia et al. 2022, Imagen, §2.1). The tabletop's attributes are drawn
+independently, so that guessing masked words would teach nothing; the transformer learns to parse
+instead. Linear heads, thrown away afterwards, tell
 
 - at each word of an object: its shape, colour, size, material and place in a relation;
 - from the summary, of each of the 18 colour-shape pairs: whether the caption names it, and with

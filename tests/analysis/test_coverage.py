@@ -13,8 +13,8 @@ STUDIES = 200
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_intervals_hold_the_truth_as_often_as_stated(setting):
     found = coverage(setting, STUDIES)
-    # 93.5–96.5%, and twice the simulation's own error of about 1%; docs/statistics.md has the
-    # figures of 1,500 studies. With five prompts a little more is held.
+    # 93.5–96.5%, and twice the simulation's own error of about 1%; docs/explanation/statistics.md
+    # has the figures of 1,500 studies. With five prompts a little more is held.
     assert 0.92 <= found.robust <= 0.985, found
     assert not found.together < 0.89, found
 

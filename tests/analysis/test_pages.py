@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["statistics.md", "leaderboard.md"])
+@pytest.mark.parametrize("page", ["explanation/statistics.md", "how-to/analyse-votes-in-python.md"])
 def test_the_worked_examples_print_what_the_page_says(page):
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     found = doctest.testfile(str(DOCS / page), module_relative=False, optionflags=options)

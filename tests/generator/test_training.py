@@ -123,11 +123,15 @@ def test_a_stopped_and_resumed_training_ends_with_the_same_weights(tmp_path):
     whole = model.weight.detach().clone()
 
     model, loss = linear_problem(stop=17)
-    try:
+    with pytest.raises(KeyboardInterrupt):
         train(model, loss, schedule, tmp_path / "part.pt", save_every=0, log=lambda line: None)
-    except KeyboardInterrupt:
-        model, loss = linear_problem(None)
-        train(model, loss, schedule, tmp_path / "part.pt", log=lambda line: None)
+    model, loss = linear_problem(None)
+    steps: list[int] = []
+    train(
+        model, loss, schedule, tmp_path / "part.pt", log=lambda line: None,
+        on_step=lambda state: steps.append(state.step),
+    )  # fmt: skip
+    assert steps == list(range(17, 61)), "the steps before the interrupt are not made again"
     torch.testing.assert_close(model.weight.detach(), whole, rtol=0, atol=0)
     torch.testing.assert_close(whole, torch.ones(1, 4), rtol=0, atol=0.3)
 

@@ -222,7 +222,7 @@ def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts()
     ],
 )
 def test_every_key_of_a_sweep_file_is_documented(table):
-    page = (REPOSITORY / "docs" / "sweep-files.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "reference" / "sweep-files.md").read_text(encoding="utf-8")
     missing = [
         key for key in table.model_fields if f"`{key}" not in page and f"{key} = " not in page
     ]

@@ -70,10 +70,6 @@ def test_a_missing_prompts_file_is_looked_for_beside_the_sweep_file(tmp_path):
 
 
 class TestTabletop:
-    @pytest.fixture(autouse=True)
-    def _world(self):
-        pytest.importorskip("generator.tabletop.captions")
-
     def test_captions_are_distinct_and_repeat_with_their_seed(self):
         table = TabletopPromptsTable(count=48, seed=5, objects=[1, 2])
         captions = tabletop_captions(table)

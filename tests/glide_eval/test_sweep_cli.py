@@ -237,7 +237,6 @@ def test_imported_size_may_not_differ_from_the_generators(tmp_path, capsys):
 
 
 def test_corrupt_weights_are_named_and_nothing_is_made(tmp_path, capsys):
-    pytest.importorskip("generator.pipeline")
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "base.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0not weights")
     config = write_sweep(tmp_path, generator='model = "weights"')

@@ -107,8 +107,6 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    if _postgres_binaries() is None:
-        pytest.skip("no PostgreSQL server binaries (initdb, pg_ctl) on this machine")
     with start_postgres() as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""What docs/study-files.md says an adaptive study saves, on simulated votes."""
+"""What docs/explanation/adaptive-studies.md says an adaptive study saves, on simulated votes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/study-nginx.conf works: two app processes on one PostgreSQL, each browser kept to one."""
+"""docs/how-to/study-nginx.conf works: two app processes on one PostgreSQL, one per browser."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from study_app.rules import Rules
 from tests.study_app.conftest import PASSWORD, ROOT, StudyServer, free_port
 from tests.study_app.window import Window
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.nginx]
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 def configuration(folder: Path, port: int, servers: list[StudyServer]) -> str:
     """The documented file, with this machine's ports and without a certificate."""
-    site = (ROOT / "docs/study-nginx.conf").read_text("utf-8")
+    site = (ROOT / "docs/how-to/study-nginx.conf").read_text("utf-8")
     site = re.sub(r"server \{\s+listen 80;.*?\n\}\n", "", site, flags=re.DOTALL)
     site = re.sub(r"\s+ssl_certificate.*?;", "", site)
     site = site.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
@@ -50,8 +50,6 @@ def configuration(folder: Path, port: int, servers: list[StudyServer]) -> str:
 
 @pytest.fixture
 def proxied(run, serving, postgres, tmp_path) -> Iterator[tuple[Study, str, list[StudyServer]]]:
-    if NGINX is None:
-        pytest.skip("no nginx on this machine")
     url = postgres.new_database()
     create_study(run, url, rules=Rules(2, 8, 0.0), password=PASSWORD)
     study, servers, port = Study.open(url), [serving(url), serving(url)], free_port()
