@@ -19,6 +19,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Shapes that signatures state are checked at every call that a test makes.
 SHAPED = (
+    "analysis.ballots.win_matrix",
+    "analysis.scores.elo",
+    "analysis.scores.shares",
     "generator.clip",
     "generator.diffusion",
     "generator.guidance",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import (  # pyright: ignore[reportMissingTypeStubs]
     connected_components,  # pyright: ignore[reportUnknownVariableType]
@@ -11,7 +12,7 @@ from scipy.sparse.csgraph import (  # pyright: ignore[reportMissingTypeStubs]
 from .votes import Ballot
 
 
-def win_matrix(ballot: Ballot) -> NDArray[np.float64]:
+def win_matrix(ballot: Ballot) -> Float64[NDArray[np.float64], "arms arms"]:
     """Return (K, K) float64 counts: entry (i, j) is how often i beat j.
 
     A tie is half a win for each (Nichol et al. 2021, appendix A.1). Entries (i, j) and (j, i) add
@@ -24,7 +25,9 @@ def win_matrix(ballot: Ballot) -> NDArray[np.float64]:
     return np.asarray(won + (votes - won).T, np.float64)
 
 
-def cluster_wins(ballot: Ballot, clusters: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+def cluster_wins(
+    ballot: Ballot, clusters: Int64[NDArray[np.int64], "votes"], count: int
+) -> Float64[NDArray[np.float64], "clusters arms arms"]:
     """(G, K, K): the win matrix of each cluster of votes; their sum is the whole one's.
 
     Args:
@@ -42,7 +45,9 @@ def cluster_wins(ballot: Ballot, clusters: NDArray[np.int64], count: int) -> NDA
     return np.asarray(wins, np.float64).reshape(shape)
 
 
-def strong_groups(wins: NDArray[np.float64]) -> NDArray[np.int64]:
+def strong_groups(
+    wins: Float64[NDArray[np.float64], "arms arms"],
+) -> Int64[NDArray[np.int64], "arms"]:
     """(K,) group of each arm: arms linked by chains of wins in both directions.
 
     Exactly within such a group Elo differences have a finite best value (Ford 1957; Hunter 2004,
@@ -54,7 +59,9 @@ def strong_groups(wins: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-def reachable(wins: NDArray[np.float64]) -> NDArray[np.bool_]:
+def reachable(
+    wins: Float64[NDArray[np.float64], "arms arms"],
+) -> Bool[NDArray[np.bool_], "arms arms"]:
     """(K, K): whether a chain of wins leads from arm i down to arm j; true on the diagonal."""
     reach = (wins > 0) | np.eye(len(wins), dtype=bool)
     for _ in range(max(1, int(np.ceil(np.log2(max(len(wins), 2)))))):
@@ -62,7 +69,9 @@ def reachable(wins: NDArray[np.float64]) -> NDArray[np.bool_]:
     return reach
 
 
-def one_group(wins: NDArray[np.float64]) -> NDArray[np.bool_]:
+def one_group(
+    wins: Float64[NDArray[np.float64], "rounds arms arms"],
+) -> Bool[NDArray[np.bool_], "rounds"]:
     """(R,): whether each of (R, K, K) win matrices links all its arms in both directions."""
     beats = wins > 0
     return _all_reached(beats) & _all_reached(beats.transpose(0, 2, 1))

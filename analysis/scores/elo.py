@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import one_group, reachable, strong_groups
@@ -68,7 +69,9 @@ class EloFit:
         return win_probability(self.differences())
 
 
-def win_probability(difference: float | NDArray[np.float64]) -> NDArray[np.float64]:
+def win_probability(
+    difference: float | Float64[NDArray[np.float64], "*shape"],
+) -> Float64[NDArray[np.float64], "*shape"]:
     """Return P(winning) = 1 / (1 + 10^(−difference / 400)), elementwise.
 
     The logistic curve of Elo's rating (Elo 1978), as GLIDE uses it (Nichol et al. 2021, A.1).
@@ -82,7 +85,9 @@ def win_probability(difference: float | NDArray[np.float64]) -> NDArray[np.float
     return expit(np.asarray(difference, np.float64) / ELO_PER_NAT)
 
 
-def with_prior(wins: NDArray[np.float64], votes: float) -> NDArray[np.float64]:
+def with_prior(
+    wins: Float64[NDArray[np.float64], "arms arms"], votes: float
+) -> Float64[NDArray[np.float64], "arms arms"]:
     """Return the counts with `votes` more tied comparisons for each arm, spread over the others.
 
     Pseudo-comparisons are the conjugate prior of the Bradley–Terry model (Davidson & Solomon
@@ -102,9 +107,7 @@ def with_prior(wins: NDArray[np.float64], votes: float) -> NDArray[np.float64]:
     return wins + each * (1 - np.eye(K))
 
 
-def fit_elo(
-    wins: NDArray[np.float64], arms: Sequence[str] | None = None, prior: float = 0.0
-) -> EloFit:
+def fit_elo(wins: ArrayLike, arms: Sequence[str] | None = None, prior: float = 0.0) -> EloFit:
     """Return the scores σ that minimise the paper's loss (Nichol et al. 2021, appendix A.1),
 
         L(σ) = −Σ_ij A_ij log 1 / (1 + 10^((σ_j − σ_i) / 400)),
@@ -149,8 +152,9 @@ def fit_elo(
 
 
 def fit_batch(
-    wins: NDArray[np.float64], start: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+    wins: Float64[NDArray[np.float64], "rounds arms arms"],
+    start: Float64[NDArray[np.float64], "arms"] | None = None,
+) -> Float64[NDArray[np.float64], "rounds arms"]:
     """Mean-zero Elo scores of many win matrices at once; NaN rows where no finite fit exists.
 
     Newton's method with the step ln(1 + d)/d, d the largest change of a difference: the loss is

@@ -6,6 +6,7 @@ Both are Wilson's score interval, so their ends never leave 0 to 1.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
@@ -42,7 +43,9 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
 
 
 def clustered_share(
-    values: NDArray[np.float64], clusters: NDArray[np.int64], level: float = 0.95
+    values: Float64[NDArray[np.float64], "votes"],
+    clusters: Int64[NDArray[np.int64], "votes"],
+    level: float = 0.95,
 ) -> Interval:
     """Return the interval of a share whose votes belong to clusters, usually raters.
 
