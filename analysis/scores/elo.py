@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from jaxtyping import Float64
@@ -69,9 +70,19 @@ class EloFit:
         return win_probability(self.differences())
 
 
+@overload
+def win_probability(difference: float) -> np.float64: ...
+
+
+@overload
+def win_probability(
+    difference: Float64[NDArray[np.float64], "*shape"],
+) -> Float64[NDArray[np.float64], "*shape"]: ...
+
+
 def win_probability(
     difference: float | Float64[NDArray[np.float64], "*shape"],
-) -> Float64[NDArray[np.float64], "*shape"]:
+) -> np.float64 | Float64[NDArray[np.float64], "*shape"]:
     """Return P(winning) = 1 / (1 + 10^(−difference / 400)), elementwise.
 
     The logistic curve of Elo's rating (Elo 1978), as GLIDE uses it (Nichol et al. 2021, A.1).
