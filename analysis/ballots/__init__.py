@@ -1,4 +1,4 @@
-"""Votes in: files, typed columns, ballots and win matrices."""
+"""Votes in: files, typed columns, which votes count, ballots and win matrices."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from .columns import (
     times_as_text,
     typed,
 )
+from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold
 from .rows import rows_of
-from .votes import ASIDE, Ballot, ballots, counted, left_out, read_votes
+from .votes import Ballot, ballots, read_votes
 from .win_matrix import cluster_wins, one_group, reachable, strong_groups, win_matrix
 
 __all__ = [
@@ -33,7 +34,10 @@ __all__ = [
     "cluster_wins",
     "counted",
     "csv_text",
+    "exclusions",
     "left_out",
+    "left_wins",
+    "on_gold",
     "one_group",
     "reachable",
     "read_votes",

@@ -18,19 +18,17 @@ from numpy.typing import NDArray
 from analysis.errors import VotesError
 
 from .answers import ANSWERS
+from .counting import WINS_OF_LEFT, counted, set_aside
 from .csv_file import id_hashes, read_csv, refuse_doubled
 
 RATER_KINDS = ("person", "simulated")
 REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
-ASIDE = ("gold", "practice", "revised", "excluded")
 _LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
 _OPTIONAL = ("rater_kind", "prompt_id", "assignment")
-_WIN_OF_LEFT = np.array([answer.left_wins for answer in ANSWERS.values()])
 _LONG = 200_000  # votes whose columns are coded at the same time
 _EARLY = 10_000  # votes whose labels are often all there are
 _FEW = 256  # labels
 _MANY = 4_000_000  # values from which doubles are looked for by hash
-_NO = ("", "false", "0", "0.0", "nan", "none")
 
 
 @dataclass(frozen=True)
@@ -106,39 +104,18 @@ def read_votes(
     for name in _OPTIONAL:  # a column that says nothing is as good as none
         if name in columns and size and pd.isna(columns[name]).all():
             del columns[name]
-    set_aside = _set_aside(columns, size, ("gold", "practice"))
+    known = set_aside(columns, size, ("gold", "practice"))
     labels = _categoricals({name: columns.pop(name) for name in _LABELS if name in columns}, size)
     for name, column in labels.items():
         _refuse(where, column.codes < 0, f"an empty {name}", "a value in every vote")
     if "rater_kind" not in labels:
         labels["rater_kind"] = pd.Categorical(["person"]).repeat(size)
-    _check_labels(labels, where, arms, set_aside)
+    _check_labels(labels, where, arms, known)
     if "assignment" in columns:
-        _refuse_repeats(where, columns["assignment"], _set_aside(columns, size, ("revised",)))
+        _refuse_repeats(where, columns["assignment"], set_aside(columns, size, ("revised",)))
     if "seconds" in columns:
         columns["seconds"] = _seconds(where, columns["seconds"])
     return pd.DataFrame({**labels, **columns}, copy=False)
-
-
-def counted(votes: pd.DataFrame) -> NDArray[np.bool_]:
-    """(N,): which votes count for scores: none that the columns `ASIDE` set aside.
-
-    Gold and practice pairs have a known answer, revised votes were answered anew, excluded ones
-    fell under a rule of the study. A column says so by anything but nothing, 0 or false.
-    """
-    return ~_set_aside({name: votes[name].array for name in ASIDE if name in votes}, len(votes))
-
-
-def left_out(votes: pd.DataFrame) -> dict[str, int]:
-    """How many votes each column of `ASIDE` sets aside, the first that does; zeros not listed."""
-    rest, found = np.ones(len(votes), bool), {}
-    for name in ASIDE:
-        if name in votes:
-            aside = rest & _set_aside({name: votes[name].array}, len(votes))
-            if aside.any():
-                found[name] = int(aside.sum())
-            rest &= ~aside
-    return found
 
 
 def ballots(votes: pd.DataFrame) -> list[Ballot]:
@@ -169,7 +146,7 @@ def _ballot(
         arms=tuple(votes["arm_left"].cat.categories),
         left=_codes(votes["arm_left"])[rows].astype(np.int64),
         right=_codes(votes["arm_right"])[rows].astype(np.int64),
-        left_wins=_WIN_OF_LEFT.take(_codes(votes["answer"])[rows]),
+        left_wins=WINS_OF_LEFT.take(_codes(votes["answer"])[rows]),
         rater=_dense(_codes(votes["rater"])[rows]),
         prompt=_dense(_codes(votes["prompt_id"])[rows]) if has_prompts else None,
     )
@@ -232,17 +209,6 @@ def _coded(column: Any) -> tuple[NDArray[np.integer], list[str]]:
         return found.indices.fill_null(-1).to_numpy(zero_copy_only=False), found.dictionary.tolist()
     found = pd.Categorical(column).remove_unused_categories()
     return found.codes, list(found.categories.astype(str))
-
-
-def _set_aside(columns: dict[str, Any], size: int, names: Sequence[str] = ASIDE) -> NDArray:
-    aside = np.zeros(size, bool)
-    for name in names:
-        if name in columns:
-            found = pd.Categorical(columns[name])
-            says = ~found.categories.astype(str).str.strip().str.lower().isin(_NO)
-            # The last entry is for codes of −1: a missing value says nothing.
-            aside |= np.append(np.asarray(says, bool), False)[found.codes]
-    return aside
 
 
 def _check_columns(raw: pd.DataFrame, where: str) -> None:

@@ -15,13 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr
 
-from analysis.ballots import counted
+from analysis.ballots import counted, left_wins
 from analysis.errors import AnalysisError
 from analysis.scores import (
     NO_VARIATION,
     Interval,
     Sandwich,
-    clustered_mean,
+    clustered_share,
     difference_contrast,
     draw_scores,
 )
@@ -92,8 +92,8 @@ def vote_agreement(
         metric, extractor, by (`arm` or `sample`), accuracy, low, high (clustered by rater), n
         (decided votes where the two values differ), reason. A coin has ½.
     """
-    kept = votes[counted(votes) & votes["answer"].isin(["left", "right"]).to_numpy()]
-    left_won = (kept["answer"] == "left").to_numpy()
+    kept = votes[counted(votes) & (left_wins(votes) != 0.5)]
+    left_won = left_wins(kept) == 1
     raters = np.asarray(kept["rater"].cat.codes, np.int64)
     sources = [("arm", metrics, ["arm"])]
     if samples is not None and {"prompt_id", "replica"} <= set(kept.columns):
@@ -108,7 +108,7 @@ def vote_agreement(
             gap = sign * (left - right)
             told = np.isfinite(gap) & (gap != 0)
             right_ones = ((gap > 0) == left_won)[told].astype(np.float64)
-            bounds = clustered_mean(right_ones, raters[told])
+            bounds = clustered_share(right_ones, raters[told])
             accuracy = float(right_ones.mean()) if len(right_ones) else np.nan
             rows.append(
                 (metric, extractor, by, accuracy, bounds.low, bounds.high, len(right_ones),

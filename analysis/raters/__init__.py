@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from .agreement import agreement, gold_accuracy, repeat_consistency
-from .conduct import TOO_FAST, rater_screens, study_conduct
-from .screens import numbered_screens
+from .agreement import agreement, gold_accuracy, gold_answers, repeat_consistency, repeats
+from .conduct import ResponseTimes, Sides, response_times, side_bias, study_conduct
+from .limits import TOO_FAST
+from .measure import Measure
+from .screens import numbered_screens, rater_screens
 
 __all__ = [
     "TOO_FAST",
+    "Measure",
+    "ResponseTimes",
+    "Sides",
     "agreement",
     "gold_accuracy",
+    "gold_answers",
     "numbered_screens",
     "rater_screens",
     "repeat_consistency",
+    "repeats",
+    "response_times",
+    "side_bias",
     "study_conduct",
 ]

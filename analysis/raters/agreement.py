@@ -7,36 +7,20 @@ other", "tie", "both bad".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots import ANSWERS, counted
-from analysis.scores import Interval, clustered_mean
+from analysis.ballots import ANSWERS, counted, on_gold
+from analysis.scores import Interval
+
+from .measure import Measure, share_of
 
 _OUTCOMES = len(ANSWERS)
+_MIRRORED = np.array([list(ANSWERS).index(answer.mirrored) for answer in ANSWERS.values()])
 _BLOCK = 4_000_000  # resampled units held at once
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One number about a study's conduct.
-
-    Attributes:
-        name: a short stable name, `side_bias`.
-        value: NaN where undefined, with `reason`.
-        interval: None for plain counts.
-        n: what the value was made of (votes, raters or pairs).
-        reason: why the value is missing; empty when it isn't.
-    """
-
-    name: str
-    value: float
-    n: int
-    interval: Interval | None = None
-    reason: str = ""
+_FEWEST_UNITS = 10  # before resampling them says anything
+_LOST = 0.01  # share of resamples without a value that an interval bears
 
 
 def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[Measure, Measure]:
@@ -60,8 +44,8 @@ def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[M
     if not len(counts):
         reason = "no pair was answered by two raters"
         return (
-            Measure("raw_agreement", np.nan, 0, reason=reason),
-            Measure("krippendorff_alpha", np.nan, 0, reason=reason),
+            Measure.undefined("raw_agreement", reason),
+            Measure.undefined("krippendorff_alpha", reason),
         )
     parts = _unit_parts(counts)
     raw, alpha = (float(v[0]) for v in _coefficients(parts.sum(axis=0)[None]))
@@ -77,52 +61,82 @@ def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[M
 
 
 def repeat_consistency(votes: pd.DataFrame) -> Measure:
-    """Share of pairs that a rater was shown again and answered alike (sides may have changed).
-
-    Repeats are found by the column `repeat_of` (the assignment repeated) where votes carry it,
-    else as a rater's second vote on a unit. Clustered by rater.
+    """Return the share of repeated pairs that their raters answered alike, sides aside.
 
     Args:
-        votes: votes on one question.
+        votes: votes on one question; only those that count are taken (`counted`).
+    """
+    found = repeats(votes)
+    return share_of(
+        "repeat_consistency", found["alike"].to_numpy(bool), found["code"].to_numpy(np.int64),
+        "no rater saw a pair twice",
+    )  # fmt: skip
+
+
+def repeats(votes: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per pair that a rater was shown again: rater, code, alike.
+
+    Repeats are found by the column `repeat_of` (the assignment repeated) where votes carry it,
+    else as a rater's second vote on a unit. Where the first vote does not count, neither does its
+    repeat.
+
+    Args:
+        votes: votes on one question; only those that count are taken (`counted`).
     """
     votes = votes[counted(votes)]
-    frame = pd.DataFrame(
-        {"unit": _units(votes), "answer": _turned(votes), "rater": _codes(votes["rater"])}
-    )
+    answers, raters = _turned(votes), _codes(votes["rater"])
     if "repeat_of" in votes and "assignment" in votes:
-        first = pd.Series(np.arange(len(votes)), index=votes["assignment"].astype(str))
-        again = np.flatnonzero(_said(votes["repeat_of"]))
-        original = first.reindex(votes["repeat_of"].astype(str).to_numpy()[again]).to_numpy()
-        again, original = again[~np.isnan(original)], original[~np.isnan(original)].astype(int)
+        again, original = _named_repeats(votes)
     else:
-        order = frame.groupby(["unit", "rater"], sort=False).cumcount().to_numpy()
-        again = np.flatnonzero(order == 1)
-        start = frame.reset_index().drop_duplicates(["unit", "rater"]).set_index(["unit", "rater"])
-        keys = pd.MultiIndex.from_frame(frame.iloc[again][["unit", "rater"]])
-        original = start["index"].reindex(keys).to_numpy(np.int64)
-    if not len(again):
-        return Measure("repeat_consistency", np.nan, 0, reason="no rater saw a pair twice")
-    answers = frame["answer"].to_numpy()
-    same = (answers[again] == answers[original]).astype(np.float64)
-    raters = frame["rater"].to_numpy(np.int64)[again]
-    return Measure(
-        "repeat_consistency", float(same.mean()), len(same), clustered_mean(same, raters)
+        again, original = _second_votes(_units(votes), raters)
+    return pd.DataFrame(
+        {
+            "rater": votes["rater"].to_numpy()[again],
+            "code": raters[again],
+            "alike": answers[again] == answers[original],
+        }
     )
 
 
 def gold_accuracy(votes: pd.DataFrame) -> Measure:
-    """Share of right answers to pairs whose right answer is known (column `gold`).
+    """Return the share of right answers to pairs whose right answer is known (column `gold`).
 
     Args:
-        votes: votes on one question, gold pairs among them.
+        votes: votes on one question, gold pairs among them; those of `on_gold` are taken.
     """
-    if "gold" not in votes or not (known := _said(votes["gold"])).any():
-        return Measure("gold_accuracy", np.nan, 0, reason="votes hold no gold pairs")
-    asked = votes[known]
+    asked, right = gold_answers(votes)
+    return share_of("gold_accuracy", right, _codes(asked["rater"]), "votes hold no gold pairs")
+
+
+def gold_answers(votes: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Return the votes on gold pairs (`on_gold`), and whether each answer is right."""
+    asked = votes[on_gold(votes)]
+    if asked.empty:
+        return asked, np.zeros(0, bool)
     same = asked["gold"].astype(str) == asked["answer"].astype(str)
-    right = np.asarray(same, np.float64)
-    raters = _codes(asked["rater"])
-    return Measure("gold_accuracy", float(right.mean()), len(right), clustered_mean(right, raters))
+    return asked, same.to_numpy(bool)
+
+
+def _named_repeats(votes: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(R,) rows of votes whose `repeat_of` names an assignment here, and (R,) that one's rows."""
+    first = pd.Series(np.arange(len(votes)), index=votes["assignment"].astype(str))
+    named = votes["repeat_of"].astype(object).where(votes["repeat_of"].notna(), "").astype(str)
+    again = np.flatnonzero((named.str.strip() != "").to_numpy())
+    original = first.reindex(named.to_numpy()[again]).to_numpy()
+    known = ~np.isnan(original)
+    return again[known], original[known].astype(np.int64)
+
+
+def _second_votes(
+    units: NDArray[np.int64], raters: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(R,) rows of second votes of one rater on one unit, and (R,) rows of the first ones."""
+    frame = pd.DataFrame({"unit": units, "rater": raters})
+    keys = ["unit", "rater"]
+    again = np.flatnonzero(frame.groupby(keys, sort=False).cumcount().to_numpy() == 1)
+    start = frame.reset_index().drop_duplicates(keys).set_index(keys)["index"]
+    wanted = pd.MultiIndex.from_frame(frame.iloc[again])
+    return again, start.reindex(wanted).to_numpy(np.int64)
 
 
 def _answers_by_unit(votes: pd.DataFrame) -> NDArray[np.float64]:
@@ -148,8 +162,8 @@ def _units(votes: pd.DataFrame) -> NDArray[np.int64]:
 def _turned(votes: pd.DataFrame) -> NDArray[np.int64]:
     """(N,) answers as if the arm first in order stood on the left."""
     answer = _codes(votes["answer"])
-    turned = (_codes(votes["arm_left"]) > _codes(votes["arm_right"])) & (answer < 2)
-    return np.where(turned, 1 - answer, answer)
+    turned = _codes(votes["arm_left"]) > _codes(votes["arm_right"])
+    return np.where(turned, _MIRRORED[answer], answer)
 
 
 def _unit_parts(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -181,17 +195,12 @@ def _resampled(parts: NDArray[np.float64], rounds: int, seed: int) -> NDArray[np
 
 
 def _percentiles(drawn: NDArray[np.float64], units: int, level: float = 0.95) -> Interval:
-    if units < 10:
+    if units < _FEWEST_UNITS:
         return Interval.undefined(f"only {units} pairs to resample", level)
-    if not len(drawn) or np.isnan(drawn).mean() > 0.01 or np.ptp(drawn) == 0:
+    if not len(drawn) or np.isnan(drawn).mean() > _LOST or np.ptp(drawn) == 0:
         return Interval.undefined("resamples show no variation", level)
     low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level)
-
-
-def _said(column: pd.Series) -> NDArray[np.bool_]:
-    text = column.astype(object).where(column.notna(), "").astype(str).str.strip()
-    return (text != "").to_numpy()
 
 
 def _codes(column: pd.Series) -> NDArray[np.int64]:

@@ -1,38 +1,72 @@
-"""How a study was conducted: raters, their habits and how far they agree."""
+"""How a study was conducted: its votes, sides, ties, times and how far raters agree.
+
+Every number is of the votes that count for scores (`counted`), gold accuracy of gold pairs under
+the same rules (`on_gold`).
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots import counted
-from analysis.scores import Interval, clustered_mean
+from analysis.ballots import counted, left_wins
+from analysis.scores import Interval
 
-from .agreement import Measure, agreement, gold_accuracy, repeat_consistency
+from .agreement import agreement, gold_accuracy, repeat_consistency
+from .limits import TOO_FAST
+from .measure import Measure, share_of
 
-TOO_FAST = 1.0
-"""Seconds in which nobody compares two images."""
 
-ONE_SIDED = 0.9
-"""Share of decided votes for one side from which a rater is flagged."""
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Which side raters chose, on one question.
 
-_FEWEST = 10  # votes before a rater's habits say anything
+    Attributes:
+        left: votes for the image on the left.
+        tie: votes that name no winner, "both bad" among them.
+        right: votes for the image on the right.
+        bias: share of left among decided votes, its interval clustered by rater; ½ is no bias.
+    """
+
+    left: int
+    tie: int
+    right: int
+    bias: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTimes:
+    """How long votes on one question took, in seconds; NaN where no time is known.
+
+    Attributes:
+        n: votes whose time is known.
+        p10: a tenth of them took less.
+        p50: the median.
+        p90: a tenth of them took longer.
+    """
+
+    n: int
+    p10: float
+    p50: float
+    p90: float
 
 
 def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
-    """Conduct of each question and kind of rater.
+    """Return the conduct of each question and kind of rater.
 
     Args:
         votes: what `read_votes` returned.
 
     Returns:
-        A row a measure: question, rater_kind, measure, value, low, high, n, reason. Measures:
+        One row per measure: question, rater_kind, measure, value, low, high, n, reason. Measures:
         votes, raters, votes_per_rater (median), tie_share, side_bias (share of left among
         decided votes; ½ is none), seconds_p10, seconds_p50, seconds_p90, fast_share (votes given
         in less than `TOO_FAST` seconds), raw_agreement and krippendorff_alpha (over pairs that
-        several raters answered), repeat_consistency, gold_accuracy. The last one is of gold
-        pairs, all others of votes that count.
+        several raters answered), repeat_consistency, gold_accuracy. Shares are clustered by
+        rater; low and high are NaN for counts and times.
     """
     columns = ["question", "rater_kind", "measure", "value", "low", "high", "n", "reason"]
     rows = []
@@ -47,84 +81,42 @@ def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def rater_screens(votes: pd.DataFrame) -> pd.DataFrame:
-    """Each rater's habits beside limits, none of which looks at which arm won.
+def side_bias(votes: pd.DataFrame) -> Sides:
+    """Count which side was chosen.
 
     Args:
-        votes: what `read_votes` returned; votes set aside count only for gold.
-
-    Returns:
-        A row a rater: rater, rater_kind, votes, seconds (median; NaN without times), fast_share
-        (of votes under `TOO_FAST` seconds), left_share (of decided votes), tie_share,
-        gold_accuracy (NaN without gold pairs), flags (`too fast`, `one side`, `always ties`,
-        `gold`, joined by commas; empty where none applies). Raters of fewer than ten votes are
-        not flagged for sides or ties.
+        votes: votes on one question by one kind of rater; only those that count are taken.
     """
-    kept = votes[counted(votes)]
-    answer = kept["answer"].astype(str)
-    frame = pd.DataFrame(
-        {
-            "rater": kept["rater"].astype(str),
-            "rater_kind": kept["rater_kind"].astype(str),
-            "left": (answer == "left").where(answer.isin(["left", "right"])).astype(float),
-            "tied": (~answer.isin(["left", "right"])).astype(float),
-            "seconds": kept.get("seconds", np.nan),
-        }
-    )
-    frame["fast"] = (frame["seconds"] < TOO_FAST).where(frame["seconds"].notna()).astype(float)
-    of_rater = frame.groupby(["rater", "rater_kind"])
-    table = pd.DataFrame(
-        {
-            "votes": of_rater.size(),
-            "seconds": of_rater["seconds"].median(),
-            "fast_share": of_rater["fast"].mean(),
-            "left_share": of_rater["left"].mean(),
-            "tie_share": of_rater["tied"].mean(),
-        }
-    ).reset_index()
-    table["gold_accuracy"] = table["rater"].map(_gold_by_rater(votes))
-    enough = table["votes"] >= _FEWEST
-    side = table["left_share"].clip(lower=0) * 2 - 1
-    flags = {
-        "too fast": table["seconds"] < TOO_FAST,
-        "one side": enough & (side.abs() >= 2 * ONE_SIDED - 1),
-        "always ties": enough & (table["tie_share"] >= ONE_SIDED),
-        "gold": table["gold_accuracy"] < 0.5,
-    }
-    marks = np.column_stack([np.where(flagged, name, "") for name, flagged in flags.items()])
-    table["flags"] = [", ".join(mark for mark in row if mark) for row in marks.tolist()]
-    return table
+    votes = votes[counted(votes)]
+    wins = left_wins(votes)
+    decided = wins != 0.5
+    reason = "every vote is a tie" if len(votes) else "no votes"
+    bias = share_of("side_bias", wins[decided] == 1, _raters(votes)[decided], reason)
+    return Sides(int((wins == 1).sum()), int((~decided).sum()), int((wins == 0).sum()), bias)
 
 
-def _gold_by_rater(votes: pd.DataFrame) -> dict[str, float]:
-    if "gold" not in votes:
-        return {}
-    gold = votes["gold"].astype(object).where(votes["gold"].notna(), "").astype(str)
-    asked = votes[(gold != "").to_numpy()]
-    right = asked["answer"].astype(str).to_numpy() == gold[gold != ""].to_numpy()
-    shares = pd.Series(right.astype(float), index=asked["rater"].astype(str))
-    return {str(name): float(share) for name, share in shares.groupby(level=0).mean().items()}
+def response_times(votes: pd.DataFrame) -> ResponseTimes:
+    """Return the 10th, 50th and 90th percentile of the seconds that votes took.
+
+    Args:
+        votes: votes on one question; only those that count are taken.
+    """
+    seconds = _known_seconds(votes[counted(votes)])
+    if seconds.empty:
+        return ResponseTimes(0, np.nan, np.nan, np.nan)
+    return ResponseTimes(len(seconds), *map(float, np.percentile(seconds, [10, 50, 90])))
 
 
 def _measures(votes: pd.DataFrame) -> list[Measure]:
     kept = votes[counted(votes)]
-    raters = np.asarray(kept["rater"].cat.codes, np.int64)
-    each = np.unique(raters, return_counts=True)[1]
-    answer = kept["answer"].astype(str).to_numpy()
-    decided = np.isin(answer, ["left", "right"])
-    left, tied = (answer == "left").astype(np.float64), (~decided).astype(np.float64)
+    each = np.unique(_raters(kept), return_counts=True)[1]
     return [
         Measure("votes", len(kept), len(kept)),
         Measure("raters", len(each), len(each)),
         _votes_per_rater(each),
-        _share("tie_share", tied, raters, "no votes"),
-        _share(
-            "side_bias",
-            left[decided],
-            raters[decided],
-            "every vote is a tie" if len(kept) else "no votes",
-        ),
-        *_response_times(kept, raters),
+        share_of("tie_share", left_wins(kept) == 0.5, _raters(kept), "no votes"),
+        side_bias(kept).bias,
+        *_time_measures(kept),
         *agreement(kept),
         repeat_consistency(kept),
         gold_accuracy(votes),
@@ -133,28 +125,28 @@ def _measures(votes: pd.DataFrame) -> list[Measure]:
 
 def _votes_per_rater(each: NDArray[np.int64]) -> Measure:
     if not len(each):
-        return Measure("votes_per_rater", np.nan, 0, reason="no votes")
+        return Measure.undefined("votes_per_rater", "no votes")
     return Measure("votes_per_rater", float(np.median(each)), len(each))
 
 
-def _share(
-    name: str, values: NDArray[np.float64], raters: NDArray[np.int64], reason: str
-) -> Measure:
-    if not len(values):
-        return Measure(name, np.nan, 0, reason=reason)
-    return Measure(name, float(values.mean()), len(values), clustered_mean(values, raters))
-
-
-def _response_times(votes: pd.DataFrame, raters: NDArray[np.int64]) -> list[Measure]:
-    known = votes["seconds"].notna().to_numpy() if "seconds" in votes else np.zeros(0, bool)
-    if not known.any():
-        return [Measure("seconds_p50", np.nan, 0, reason="votes carry no response times")]
-    seconds = votes["seconds"].to_numpy(np.float64)[known]
-    fast = (seconds < TOO_FAST).astype(np.float64)
+def _time_measures(votes: pd.DataFrame) -> list[Measure]:
+    times, seconds = response_times(votes), _known_seconds(votes)
+    if not times.n:
+        return [Measure.undefined("seconds_p50", "votes carry no response times")]
+    fast = (seconds < TOO_FAST).to_numpy()
     return [
-        *(
-            Measure(f"seconds_p{q}", float(np.percentile(seconds, q)), len(seconds))
-            for q in (10, 50, 90)
-        ),
-        _share("fast_share", fast, raters[known], "no times"),
+        Measure("seconds_p10", times.p10, times.n),
+        Measure("seconds_p50", times.p50, times.n),
+        Measure("seconds_p90", times.p90, times.n),
+        share_of("fast_share", fast, _raters(votes.loc[seconds.index]), "no times"),
     ]
+
+
+def _known_seconds(votes: pd.DataFrame) -> pd.Series[float]:
+    if "seconds" not in votes:
+        return pd.Series(dtype=np.float64)
+    return votes["seconds"].dropna().astype(np.float64)
+
+
+def _raters(votes: pd.DataFrame) -> NDArray[np.int64]:
+    return np.asarray(votes["rater"].cat.codes, np.int64)

@@ -10,16 +10,11 @@ from .crowd import CrowdFit, crowd_bt
 from .curves import ScaleCurves, draw_scores, scale_curves
 from .davidson import OutcomeFit, fit_outcomes
 from .elo import ELO_PER_NAT, EloFit, fit_elo, win_probability, with_prior
-from .intervals import (
-    NO_VARIATION,
-    Interval,
-    Sandwich,
-    clustered_mean,
-    difference_contrast,
-    sandwich,
-)
+from .interval import Interval
+from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
 from .leaderboard import elo_table, win_table
 from .series import COLUMNS, curves, has_curve, variant_in, variant_of, with_series
+from .shares import clustered_share, wilson
 
 __all__ = [
     "COLUMNS",
@@ -38,7 +33,7 @@ __all__ = [
     "analyse",
     "bootstrap",
     "by_category",
-    "clustered_mean",
+    "clustered_share",
     "compare_arms",
     "crowd_bt",
     "curves",
@@ -53,6 +48,7 @@ __all__ = [
     "simultaneous",
     "variant_in",
     "variant_of",
+    "wilson",
     "win_probability",
     "win_table",
     "with_prior",

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from analysis.ballots import Ballot, cluster_wins
 
 from .elo import EloFit, fit_batch
-from .intervals import NO_VARIATION, ROUNDING, Interval, no_difference
+from .interval import Interval
+from .intervals import NO_VARIATION, ROUNDING, no_difference
 
 _MOST_COUNTS = 50_000_000  # of raters' win matrices, 400 MB
 

@@ -20,7 +20,8 @@ from scipy.special import fdtrc
 
 from analysis.errors import AnalysisError
 
-from .intervals import NO_VARIATION, ROUNDING, Interval, Sandwich
+from .interval import Interval
+from .intervals import NO_VARIATION, ROUNDING, Sandwich
 from .series import with_series
 
 GRID = 61  # scales at which curves are tabled

@@ -25,7 +25,8 @@ from analysis.errors import AnalysisError
 
 from .covariance import Column, Linearised
 from .elo import ELO_PER_NAT, EloFit, fit_elo
-from .intervals import Clustering, Interval, RobustCovariance, robust_covariance
+from .interval import Interval
+from .intervals import Clustering, RobustCovariance, robust_covariance
 
 Ties = Literal["davidson", "half"]
 

@@ -24,6 +24,7 @@ from analysis.ballots import Ballot
 
 from .covariance import Column, Concentration, Linearised
 from .elo import ELO_PER_NAT, EloFit, win_probability
+from .interval import Interval
 
 Clustering = Literal["auto", "two-way", "rater", "vote"]
 
@@ -31,28 +32,8 @@ ROUNDING = 1e-9
 """A half-width below this is nothing but rounding errors."""
 
 NO_VARIATION = "raters show no variation to estimate it from"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A confidence interval; both ends NaN, with a reason, where none can be given.
-
-    Attributes:
-        low: lower end.
-        high: upper end.
-        level: the share of such intervals meant to hold the true value.
-        reason: why there is none; empty when there is.
-    """
-
-    low: float
-    high: float
-    level: float = 0.95
-    reason: str = ""
-
-    @classmethod
-    def undefined(cls, reason: str, level: float = 0.95) -> Interval:
-        """No interval, and why."""
-        return cls(float("nan"), float("nan"), level, reason)
+ONE_RATER = "one rater: nothing shows how much raters differ"
+CONCENTRATED = "nearly all its votes come from one rater or prompt: nothing shows how they differ"
 
 
 class EloIntervals(Protocol):
@@ -120,10 +101,7 @@ class RobustCovariance:
             return Interval.undefined(self.reason, level)
         df = self.df(contrast)
         if df < 0.5:
-            return Interval.undefined(
-                "nearly all its votes come from one rater or prompt: nothing shows how they differ",
-                level,
-            )
+            return Interval.undefined(CONCENTRATED, level)
         half = float(stdtrit(df, (1 + level) / 2) * np.sqrt(self.variance(contrast)))
         if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
             return Interval.undefined(NO_VARIATION, level)
@@ -159,7 +137,7 @@ def robust_covariance(
         clusters = [raters, prompts]
     counts = [int(c.max(initial=-1)) + 1 for c in clusters]
     if min(counts) < 2:
-        one = {0: "no votes", 1: "one rater: nothing shows how much raters differ"}[min(counts)]
+        one = {0: "no votes", 1: ONE_RATER}[min(counts)]
         return RobustCovariance(nothing, (), method, one)
     found = [at.covariance(c[chosen], n) for c, n in zip(clusters, counts, strict=True)]
     covariances = [covariance for covariance, _ in found]
@@ -292,28 +270,3 @@ def inverse_information(fit: EloFit) -> NDArray[np.float64]:
             height = np.trace(laplacian[own]) / len(members)
             inverse[own] = np.linalg.inv(laplacian[own] + height * flat) - flat / height
     return inverse
-
-
-def clustered_mean(
-    values: NDArray[np.float64], clusters: NDArray[np.int64], level: float = 0.95
-) -> Interval:
-    """The interval of a mean of (N,) values whose clusters, (N,) codes, share something.
-
-    The cluster jackknife with t(G* − 1), like `sandwich`.
-    """
-    if not len(values):
-        return Interval.undefined("no votes", level)
-    sizes = np.bincount(clusters).astype(np.float64)
-    sizes, used = sizes[sizes > 0], sizes > 0
-    G = len(sizes)
-    if G < 2:
-        return Interval.undefined("one rater: nothing shows how much raters differ", level)
-    mean = float(values.mean())
-    sums = np.bincount(clusters, values - mean)[used]
-    pulls = sums / (len(values) - sizes)  # how far leaving the cluster out moves the mean
-    error = np.sqrt((G - 1) / G * (pulls**2).sum())
-    if not error > ROUNDING:
-        return Interval.undefined("no variation to estimate it from", level)
-    df = max(sizes.sum() ** 2 / (sizes**2).sum() - 1, 0.5)
-    half = float(stdtrit(df, (1 + level) / 2) * error)
-    return Interval(mean - half, mean + half, level)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from analysis.ballots import RaterKind
 from study_app.errors import StudyError
-from study_app.rules import of_kind, scored
+from study_app.rules import of_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,9 +15,9 @@ COLUMNS = ("arm", "elo", "ci_low", "ci_high", "votes", "note")
 
 
 def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.DataFrame:
-    """Elo scores of one question from one kind of rater, never mixed; best first.
+    """Return Elo scores of one question from one kind of rater, never mixed; best first.
 
-    Made of the votes that `overview.scored` keeps.
+    They are made of the votes that count (`analysis.ballots.counted`).
 
     Args:
         votes: the columns of votes.csv.
@@ -33,6 +33,7 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.Da
     from analysis import (
         AnalysisError,
         ballots,
+        counted,
         elo_table,
         fit_elo,
         read_votes,
@@ -40,8 +41,8 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.Da
         win_matrix,
     )
 
-    mine = scored(of_kind(votes, rater_kind))
-    mine = mine.loc[mine["question"] == question]
+    mine = of_kind(votes, rater_kind)
+    mine = mine.loc[counted(mine) & (mine["question"] == question)]
     if mine.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     try:

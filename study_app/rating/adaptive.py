@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from analysis.ballots import ANSWERS, RaterKind
-from study_app.rules import StopTable
+from study_app.rules import StopTable, of_kind
 from study_app.store import OwnerRepository
 
 RENEW_EVERY, RENEW_SHARE = 20, 0.05
@@ -154,10 +154,10 @@ def renewal_due(handed: int) -> int:
 
 def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
     """The questions whose stopping rule holds for people's votes, each with the reason."""
-    from analysis import ballots, read_votes, stop
-    from study_app.rules import of_kind, scored
+    from analysis import ballots, counted, read_votes, stop
 
-    mine = scored(of_kind(votes, "person"))
+    mine = of_kind(votes, "person")
+    mine = mine.loc[counted(mine)]
     if mine.empty:
         return {}
     settled: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .counting import counted, of_kind, scored, standing
+from .counting import filling_quota, of_kind
 from .design import (
     ExcludeTable,
     GoldTable,
@@ -38,7 +38,7 @@ from .domain import (
     too_early,
 )
 from .entry import MTURK_FRAMES, MTURK_SUBMIT, Claim, MTurkTask, forged, mturk_task, read_claim
-from .exclusion import exclusions, repeats_alike
+from .exclusion import exclusions
 from .pairing import PlannedPair, plan_pairs
 from .schedule import Slot, slots
 from .study_file import StudyFile, changed_keys, load_study_file
@@ -77,8 +77,8 @@ __all__ = [
     "a_on_left",
     "changed_keys",
     "check_answer",
-    "counted",
     "exclusions",
+    "filling_quota",
     "forged",
     "load_study_file",
     "mturk_task",
@@ -88,10 +88,7 @@ __all__ = [
     "plan_pairs",
     "preferred_question",
     "read_claim",
-    "repeats_alike",
-    "scored",
     "slots",
     "stage_of",
-    "standing",
     "too_early",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.ballots import Ballot, cluster_wins, win_matrix
-from analysis.scores import Interval, bootstrap, clustered_mean, fit_elo, sandwich, win_probability
+from analysis.scores import Interval, bootstrap, fit_elo, sandwich, win_probability
 from analysis.scores.intervals import inverse_information, probability_interval
 from tests.analysis.simulated import draw_ballot
 
@@ -207,13 +207,6 @@ def test_an_arm_against_itself_differs_by_nothing():
 def test_probability_intervals_follow_the_difference():
     bounds = probability_interval(Interval(0.0, 400.0, 0.9))
     assert bounds == Interval(0.5, pytest.approx(10 / 11), 0.9)
-
-
-def test_clustered_mean_by_hand():
-    # Two raters with means 1 and 0: sums ±1, CR1 2, t(1) at 97.5% = 12.7062.
-    bounds = clustered_mean(np.array([1.0, 1, 0, 0]), np.array([0, 0, 1, 1]))
-    half = 12.7062047 * np.sqrt(2 * 2) / 4
-    np.testing.assert_allclose([bounds.low, bounds.high], [0.5 - half, 0.5 + half], rtol=1e-6)
 
 
 @pytest.mark.parametrize("arms", [2, 10, 60])

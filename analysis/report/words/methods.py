@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import counted, left_out
+from analysis.ballots import counted, exclusions, left_out
 from analysis.metrics import metric_info
 from analysis.report.contents import Contents
 from analysis.report.figures.theme import series_words
@@ -93,9 +93,7 @@ def set_aside_words(votes: pd.DataFrame | None) -> str:
 def _reasons(votes: pd.DataFrame) -> str:
     if "excluded" not in votes:
         return ""
-    reasons = votes["excluded"].dropna().astype(str)
-    counts = reasons[reasons.str.strip() != ""].value_counts()
-    return _listed([f"{count:,} {reason}" for reason, count in counts.items()])
+    return _listed([f"{count:,} {reason}" for reason, count in exclusions(votes).items()])
 
 
 def _images(contents: Contents) -> str:
