@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .answers import ANSWERS, DECIDED, Answer, AnswerName
+from .answers import ANSWERS, DECIDED, TIED, Answer, AnswerName
 from .columns import (
     COLUMNS,
     EXPORTED,
@@ -13,7 +13,7 @@ from .columns import (
     times_as_text,
     typed,
 )
-from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold
+from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold, tied
 from .rows import rows_of
 from .votes import Ballot, ballots, read_votes
 from .win_matrix import cluster_wins, one_group, reachable, strong_groups, win_matrix
@@ -25,6 +25,7 @@ __all__ = [
     "DECIDED",
     "EXPORTED",
     "RATER_KINDS",
+    "TIED",
     "Answer",
     "AnswerName",
     "Ballot",
@@ -43,6 +44,7 @@ __all__ = [
     "read_votes",
     "rows_of",
     "strong_groups",
+    "tied",
     "times_as_text",
     "typed",
     "win_matrix",

@@ -10,6 +10,9 @@ from typing import Literal, get_args
 
 AnswerName = Literal["left", "right", "tie", "both_bad"]
 
+TIED = 0.5
+"""The share of a win that an answer gives each arm where it names no winner."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -21,6 +24,7 @@ class Answer:
             is better (Nichol et al. 2021, appendix A.1).
         mirrored: the answer that says the same once the two sides are exchanged.
         label: what a report calls it.
+        choice: what it is called within a sentence about the protocol.
         key: the key that gives it, by its `KeyboardEvent.key`.
         sign: how a page prints that key.
         usual: offered in every study; others only where the study's design asks for them.
@@ -30,6 +34,7 @@ class Answer:
     left_wins: float
     mirrored: AnswerName
     label: str
+    choice: str
     key: str
     sign: str
     usual: bool = True
@@ -37,18 +42,21 @@ class Answer:
     @property
     def decided(self) -> bool:
         """Whether the answer names a winner."""
-        return self.left_wins != 0.5
+        return self.left_wins != TIED
 
 
 ANSWERS: dict[AnswerName, Answer] = {
     answer.name: answer
     for answer in (
-        Answer("left", 1.0, "right", "Left", key="ArrowLeft", sign="←"),
-        Answer("right", 0.0, "left", "Right", key="ArrowRight", sign="→"),
-        Answer("tie", 0.5, "tie", "Tie", key=" ", sign="␣"),
-        Answer("both_bad", 0.5, "both_bad", "Both bad", key="ArrowDown", sign="↓", usual=False),
+        Answer("left", 1.0, "right", "Left", "left", key="ArrowLeft", sign="←"),
+        Answer("right", 0.0, "left", "Right", "right", key="ArrowRight", sign="→"),
+        Answer("tie", TIED, "tie", "Tie", "no difference", key=" ", sign="␣"),
+        Answer(
+            "both_bad", TIED, "both_bad", "Both bad", "both bad", key="ArrowDown", sign="↓",
+            usual=False,
+        ),
     )
-}
+}  # fmt: skip
 """Every answer by its name, in the order in which votes are coded."""
 
 assert tuple(ANSWERS) == get_args(AnswerName)

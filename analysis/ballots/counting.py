@@ -18,9 +18,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .answers import ANSWERS
+from .answers import ANSWERS, TIED
+from .columns import COLUMNS
 
-ASIDE = ("gold", "practice", "revised", "excluded")
+ASIDE = tuple(
+    column.name for column in sorted(COLUMNS, key=lambda column: column.aside) if column.aside
+)
 """The columns that set a vote aside, in the order in which `left_out` looks at them."""
 
 WINS_OF_LEFT = np.array([answer.left_wins for answer in ANSWERS.values()])
@@ -72,12 +75,13 @@ def exclusions(votes: pd.DataFrame) -> dict[str, int]:
 
 
 def left_wins(votes: pd.DataFrame) -> NDArray[np.float64]:
-    """Return (N,) float64: the share of a win that each vote gives the arm on the left.
+    """Return (N,) float64: the share of a win that each vote gives the arm on the left."""
+    return WINS_OF_LEFT.take(pd.Categorical(votes["answer"], list(ANSWERS)).codes)
 
-    Args:
-        votes: what `read_votes` returned.
-    """
-    return WINS_OF_LEFT.take(np.asarray(votes["answer"].cat.codes))
+
+def tied(votes: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return (N,): which votes name no winner: ties, and "both bad" among them."""
+    return left_wins(votes) == TIED
 
 
 def set_aside(

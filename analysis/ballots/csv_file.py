@@ -13,13 +13,12 @@ from pandas.api.types import union_categoricals
 
 from analysis.errors import VotesError
 
+from .columns import COLUMNS
+
 _CHUNK = 50_000  # votes read at a time
-_FEW_VALUES = (
-    "study", "question", "prompt_id", "replica", "arm_left", "arm_right", "answer", "rater",
-    "rater_kind", "gold", "practice", "revised", "excluded",
-)  # fmt: skip
-_IDS = ("assignment", "repeat_of")
-_NEEDED = (*_FEW_VALUES, *_IDS, "seconds")
+_FEW_VALUES = tuple(c.name for c in COLUMNS if c.kind in ("label", "text", "whole", "truth"))
+_IDS = tuple(c.name for c in COLUMNS if c.kind == "id")
+_NEEDED = tuple(c.name for c in COLUMNS if c.kind != "time")
 _LARGE = 1 << 30  # bytes of a file of which only what is needed is kept, ids as hashes
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from analysis.errors import VotesError
 
-from .answers import ANSWERS
+from .answers import ANSWERS, TIED
+from .columns import COLUMNS, RATER_KINDS
 from .counting import WINS_OF_LEFT, counted, set_aside
 from .csv_file import id_hashes, read_csv, refuse_doubled
 
-RATER_KINDS = ("person", "simulated")
-REQUIRED_COLUMNS = ("question", "arm_left", "arm_right", "answer", "rater")
-_LABELS = (*REQUIRED_COLUMNS, "rater_kind", "prompt_id")
+REQUIRED_COLUMNS = tuple(column.name for column in COLUMNS if column.needed)
+_LABELS = tuple(column.name for column in COLUMNS if column.kind == "label")
 _OPTIONAL = ("rater_kind", "prompt_id", "assignment")
 _LONG = 200_000  # votes whose columns are coded at the same time
 _EARLY = 10_000  # votes whose labels are often all there are
@@ -41,7 +41,8 @@ class Ballot:
         arms: K arm names; every code below indexes them.
         left: (N,) int64, the arm shown on the left.
         right: (N,) int64, the arm shown on the right, never equal to `left`.
-        left_wins: (N,) float64: 1 left, 0 right, ½ tie or both bad (the paper's protocol, A.1).
+        left_wins: (N,) float64, the share of a win that each answer gives the arm on the left
+            (`Answer.left_wins`; the paper's protocol, A.1).
         rater: (N,) int64 in 0 … raters − 1.
         prompt: (N,) int64 in 0 … prompts − 1, or None when votes carry no prompt ids.
     """
@@ -66,6 +67,11 @@ class Ballot:
         return int(self.rater.max()) + 1 if self.votes else 0
 
     @property
+    def tied(self) -> NDArray[np.bool_]:
+        """(N,) whether each vote names no winner."""
+        return self.left_wins == TIED
+
+    @property
     def simulated(self) -> bool:
         """Whether simulated raters gave them."""
         return self.rater_kind == "simulated"
@@ -76,7 +82,7 @@ def read_votes(
 ) -> pd.DataFrame:
     """Votes from a table or a CSV file, checked and ready to count.
 
-    Needed columns: question, arm_left, arm_right, answer (left | right | tie | both_bad), rater.
+    Needed columns: question, arm_left, arm_right, answer (one of `ANSWERS`), rater.
     Used when present: study, prompt_id, replica, rater_kind (person | simulated; without it raters
     are taken to be people), seconds (≥ 0), created_at, assignment (unique but for revised
     answers), and the columns that set a vote aside (`counted`): gold, practice, revised, excluded.

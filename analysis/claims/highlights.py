@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.ballots import left_wins, tied
+
 PRIOR_VOTES = 4  # of the arm's own share, added to each prompt: one lucky vote is no best prompt
 MEASURES = ("caption_accuracy", "clip_score", "image_quality", "guiding_clip_score")
 
@@ -23,8 +25,7 @@ def prompt_shares(votes: pd.DataFrame) -> pd.DataFrame:
     columns = ["arm", "prompt_id", "wins", "n", "value", "rank_by"]
     if "prompt_id" not in votes or votes.empty:
         return pd.DataFrame(columns=columns)
-    answer = votes["answer"].astype(str).to_numpy()
-    left = np.select([answer == "left", answer == "right"], [1.0, 0.0], 0.5)
+    left = left_wins(votes)
     sides = [
         pd.DataFrame({"arm": votes[side].astype(str).to_numpy(),
                       "prompt_id": votes["prompt_id"].astype(str).to_numpy(), "wins": wins})
@@ -99,17 +100,17 @@ def disputed_pairs(votes: pd.DataFrame, most: int = 6) -> pd.DataFrame:
     if "prompt_id" not in votes or votes.empty:
         return pd.DataFrame(columns=columns)
     left, right = (votes[side].astype(str).to_numpy() for side in ("arm_left", "arm_right"))
-    answer = votes["answer"].astype(str).to_numpy()
-    turned = left > right
+    turned, ties = left > right, tied(votes)
+    first_won = (left_wins(votes) == 1) != turned
     units = pd.DataFrame({
         "prompt_id": votes["prompt_id"].astype(str).to_numpy(),
         "replica": votes["replica"].astype(str).to_numpy() if "replica" in votes else "0",
         "arm": np.where(turned, right, left),
         "against": np.where(turned, left, right),
-        "wins": (answer == np.where(turned, "right", "left")).astype(int),
-        "losses": (answer == np.where(turned, "left", "right")).astype(int),
+        "wins": (first_won & ~ties).astype(int),
+        "losses": (~first_won & ~ties).astype(int),
+        "ties": ties.astype(int),
     })  # fmt: skip
-    units["ties"] = 1 - units["wins"] - units["losses"]
     table = units.groupby(columns[:4], as_index=False)[columns[4:]].sum()
     table["weaker"] = table[["wins", "losses"]].min(axis=1)
     table["gap"] = (table["wins"] - table["losses"]).abs()

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots import ASIDE, Ballot, ballots, cluster_wins, counted, left_wins, win_matrix
+from analysis.ballots import ASIDE, Ballot, ballots, cluster_wins, counted, tied, win_matrix
 from analysis.raters import TOO_FAST, rater_screens
 from analysis.scores import EloFit, fit_elo
 
@@ -118,7 +118,7 @@ def _without_flagged_raters(votes: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _decided_only(votes: pd.DataFrame) -> NDArray[np.bool_]:
-    return counted(votes) & (left_wins(votes) != 0.5)
+    return counted(votes) & ~tied(votes)
 
 
 _RULES: dict[str, Rule] = {

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr
 
-from analysis.ballots import counted, left_wins
+from analysis.ballots import counted, left_wins, tied
 from analysis.errors import AnalysisError
 from analysis.scores import (
     NO_VARIATION,
@@ -92,7 +92,7 @@ def vote_agreement(
         metric, extractor, by (`arm` or `sample`), accuracy, low, high (clustered by rater), n
         (decided votes where the two values differ), reason. A coin has ½.
     """
-    kept = votes[counted(votes) & (left_wins(votes) != 0.5)]
+    kept = votes[counted(votes) & ~tied(votes)]
     left_won = left_wins(kept) == 1
     raters = np.asarray(kept["rater"].cat.codes, np.int64)
     sources = [("arm", metrics, ["arm"])]

@@ -147,7 +147,7 @@ def variation_of(ballot: Ballot) -> Variation:
             f"The pilot has votes of {ballot.raters} rater(s): at least two are needed to see how "
             "much they differ. Add raters, or plan without a pilot, with --taste."
         )
-    tied = float((ballot.left_wins == 0.5).mean())
+    tied = float(ballot.tied.mean())
     if tied > _MOST_TIES:
         raise AnalysisError(
             f"The pilot's votes are {tied:.0%} ties: what is left shows nothing of how raters "

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots import counted, left_wins
+from analysis.ballots import counted, left_wins, tied
 from analysis.scores import Interval
 
 from .agreement import agreement, gold_accuracy, repeat_consistency
@@ -88,8 +88,7 @@ def side_bias(votes: pd.DataFrame) -> Sides:
         votes: votes on one question by one kind of rater; only those that count are taken.
     """
     votes = votes[counted(votes)]
-    wins = left_wins(votes)
-    decided = wins != 0.5
+    wins, decided = left_wins(votes), ~tied(votes)
     reason = "every vote is a tie" if len(votes) else "no votes"
     bias = share_of("side_bias", wins[decided] == 1, _raters(votes)[decided], reason)
     return Sides(int((wins == 1).sum()), int((~decided).sum()), int((wins == 0).sum()), bias)
@@ -114,7 +113,7 @@ def _measures(votes: pd.DataFrame) -> list[Measure]:
         Measure("votes", len(kept), len(kept)),
         Measure("raters", len(each), len(each)),
         _votes_per_rater(each),
-        share_of("tie_share", left_wins(kept) == 0.5, _raters(kept), "no votes"),
+        share_of("tie_share", tied(kept), _raters(kept), "no votes"),
         side_bias(kept).bias,
         *_time_measures(kept),
         *agreement(kept),

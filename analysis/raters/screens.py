@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import counted, left_wins
+from analysis.ballots import counted, left_wins, tied
 
 from .agreement import gold_answers, repeats
 from .limits import FEWEST_VOTES, GOLD_RIGHT, ONE_SIDED, TOO_FAST
@@ -46,7 +46,7 @@ def rater_screens(votes: pd.DataFrame, with_excluded: bool = False) -> pd.DataFr
 
 def _habits(votes: pd.DataFrame) -> pd.DataFrame:
     """One row per rater and kind: votes, seconds and shares of fast, left and tied votes."""
-    wins = left_wins(votes)
+    no_winner = tied(votes)
     seconds = votes["seconds"] if "seconds" in votes else pd.Series(np.nan, index=votes.index)
     frame = pd.DataFrame(
         {
@@ -54,8 +54,8 @@ def _habits(votes: pd.DataFrame) -> pd.DataFrame:
             "rater_kind": votes["rater_kind"].astype(str),
             "seconds": seconds,
             "fast": (seconds < TOO_FAST).where(seconds.notna()).astype(float),
-            "left": np.where(wins == 0.5, np.nan, wins),
-            "tied": (wins == 0.5).astype(float),
+            "left": np.where(no_winner, np.nan, left_wins(votes)),
+            "tied": no_winner.astype(float),
         }
     )
     of_rater = frame.groupby(_HABITS)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.ballots import Ballot, win_matrix
+from analysis.ballots import TIED, Ballot, win_matrix
 from analysis.errors import AnalysisError
 
 from .covariance import Column, Linearised
@@ -142,7 +142,7 @@ def fit_outcomes(
     members = _largest_group(plain)
     chosen = np.flatnonzero(np.isin(ballot.left, members) & np.isin(ballot.right, members))
     left, right, won = ballot.left[chosen], ballot.right[chosen], ballot.left_wins[chosen]
-    tied = won == 0.5
+    tied = won == TIED
     with_ties = ties == "davidson" and bool(tied.any())
     if with_ties and tied.all():
         raise AnalysisError(
@@ -198,7 +198,7 @@ class _Cells:
         shape, size = (arms, arms), arms * arms
         self.votes = np.bincount(cell, minlength=size).reshape(shape).astype(np.float64)
         self.won = np.bincount(cell, won, size).reshape(shape)
-        self.tied = np.bincount(cell, won == 0.5, size).reshape(shape)
+        self.tied = np.bincount(cell, won == TIED, size).reshape(shape)
 
 
 def _outcome(
@@ -285,7 +285,7 @@ def _linearised(
     residual, weight = [won - 0.5 - mean], [[vv]]
     if fitted[K + 1]:
         columns.append(Column(np.full_like(left, K + 1), component=1))
-        residual.append((won == 0.5) - tied)
+        residual.append((won == TIED) - tied)
         weight = [[vv, vt], [vt, tt]]
     unit = np.r_[np.full(K + 1, ELO_PER_NAT), 1.0]
     return Linearised(columns, np.array(residual), np.array(weight), bread, unit)

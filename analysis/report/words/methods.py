@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import counted, exclusions, left_out
+from analysis.ballots import ANSWERS, counted, exclusions, left_out
 from analysis.metrics import metric_info
 from analysis.report.contents import Contents
 from analysis.report.figures.theme import series_words
@@ -131,8 +131,15 @@ def _protocol(contents: Contents) -> str:
         return f"Votes on pairs of arms ({about}) were collected elsewhere."
     return (
         "Raters saw two images of one prompt side by side, on sides drawn at random and without "
-        f"the arms' names, and were asked {about}; they chose left, right or no difference."
+        f"the arms' names, and were asked {about}; they chose {_choices(votes)}."
     )
+
+
+def _choices(votes: pd.DataFrame) -> str:
+    """What raters could choose: the usual answers, and others that occur."""
+    given = set(votes["answer"])
+    names = [a.choice for a in ANSWERS.values() if a.usual or a.name in given]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _votes(contents: Contents) -> list[str]:
@@ -154,7 +161,7 @@ def _ballot_sentence(result: BallotResult) -> str:
     each = np.bincount(ballot.rater)
     who = SIMULATED if ballot.simulated else "raters"
     who = who if ballot.raters != 1 else who[:-1]
-    ties = share(float((ballot.left_wins == 0.5).mean()))
+    ties = share(float(ballot.tied.mean()))
     sentence = (
         f"For {asked(ballot.question)}, {ballot.raters:,} {who} gave "
         f"{_count(ballot.votes, 'vote')} (median {np.median(each):g} a rater, "
