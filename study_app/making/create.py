@@ -13,13 +13,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
-from analysis.ballots import RATER_KINDS
+from analysis.ballots import QUESTIONS, RATER_KINDS, Question
 from glide_eval.files import RunFolder, Sample
 from study_app.rating import Clock, utc_now
 from study_app.rules import (
-    DEFAULT_QUESTIONS,
     PlannedPair,
-    Question,
     QuestionTable,
     RatersTable,
     Rules,
@@ -79,7 +77,7 @@ def create_study(
     run: RunFolder,
     url: URL,
     *,
-    questions: tuple[Question, ...] = DEFAULT_QUESTIONS,
+    questions: Sequence[Question] = tuple(QUESTIONS.values()),
     pairs_per_question: int | None = None,
     rules: Rules | None = None,
     seed: int = 0,

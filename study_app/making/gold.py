@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.ballots import Question
 from glide_eval.files import Sample
 from study_app.errors import StudyUsageError
-from study_app.rules import GoldTable, PracticeTable, Question
+from study_app.rules import GoldTable, PracticeTable
 
 from .images import Picture
 

@@ -16,11 +16,9 @@ from .design import (
     VotesTable,
 )
 from .domain import (
-    DEFAULT_QUESTIONS,
     Completion,
     Entry,
     Feedback,
-    Question,
     RaterState,
     Rules,
     ShownPair,
@@ -32,7 +30,6 @@ from .domain import (
     a_on_left,
     check_answer,
     offered_answers,
-    parse_questions,
     preferred_question,
     stage_of,
     too_early,
@@ -40,11 +37,11 @@ from .domain import (
 from .entry import MTURK_FRAMES, MTURK_SUBMIT, Claim, MTurkTask, forged, mturk_task, read_claim
 from .exclusion import exclusions
 from .pairing import PlannedPair, plan_pairs
+from .questions import parse_questions
 from .schedule import Slot, slots
 from .study_file import StudyFile, changed_keys, load_study_file
 
 __all__ = [
-    "DEFAULT_QUESTIONS",
     "MTURK_FRAMES",
     "MTURK_SUBMIT",
     "Claim",
@@ -57,7 +54,6 @@ __all__ = [
     "PlannedPair",
     "PracticeTable",
     "PromptsTable",
-    "Question",
     "QuestionTable",
     "RaterState",
     "RatersTable",

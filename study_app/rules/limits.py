@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-LEASE = timedelta(hours=1)
-"""A pair handed out and not answered for this long goes back to the others."""
-
 QUESTION_BLOCK = 10
 """Pairs that a rater answers for one question before the question changes: switching at each pair
 invites answering the wrong one."""

@@ -7,11 +7,9 @@ from typing import Literal
 import numpy as np
 
 from .domain import Rules
+from .limits import FIRST_GOLD
 
 Slot = Literal["plain", "gold", "repeat"]
-
-FIRST_GOLD = 2
-"""A rater's first pairs are plain: nobody should be judged on finding their way."""
 
 
 def slots(seed: int, rater: int, rules: Rules) -> tuple[Slot, ...]:

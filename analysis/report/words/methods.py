@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import ANSWERS, counted, exclusions, left_out
+from analysis.ballots import ANSWERS, QUESTIONS, counted, exclusions, left_out
 from analysis.metrics import metric_info
 from analysis.report.contents import Contents
 from analysis.report.figures.theme import series_words
@@ -13,11 +13,6 @@ from analysis.report.tables.printed import defined
 from analysis.scores import BallotResult
 
 from .wording import SIMULATED, asked, ballot_words, lower_first, share, strip_control
-
-QUESTIONS = {  # what the study's own questions ask; others are named by their key
-    "photorealism": "which image looks more photorealistic",
-    "caption_similarity": "which image matches the caption better",
-}
 
 
 def methods_paragraph(contents: Contents) -> str:
@@ -126,13 +121,19 @@ def _images(contents: Contents) -> str:
 def _protocol(contents: Contents) -> str:
     votes = contents.inputs.votes
     keys = list(dict.fromkeys(result.ballot.question for result in contents.results))
-    about = _listed([QUESTIONS.get(key, f"about {asked(key)}") for key in keys])
+    about = _listed([_asked(key) for key in keys])
     if votes is None or "assignment" not in votes:
         return f"Votes on pairs of arms ({about}) were collected elsewhere."
     return (
         "Raters saw two images of one prompt side by side, on sides drawn at random and without "
         f"the arms' names, and were asked {about}; they chose {_choices(votes)}."
     )
+
+
+def _asked(key: str) -> str:
+    """The words of one of the usual questions; others are named by their key."""
+    usual = QUESTIONS.get(key)
+    return lower_first(usual.text.rstrip("?")) if usual else f"about {asked(key)}"
 
 
 def _choices(votes: pd.DataFrame) -> str:
