@@ -30,6 +30,8 @@ from study_app.errors import StudyError, StudyUsageError
 from study_app.rating import Assigned, Recipient, Study
 from study_app.store import Repository
 
+from .limits import RATERS_AT_ONCE
+
 SIMULATED: RaterKind = "simulated"
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # nobody takes these times for a person's
 WEIGHTS = {
@@ -37,7 +39,6 @@ WEIGHTS = {
     "caption_similarity": {"caption_accuracy": 0.85, "image_quality": 0.15},
 }
 OTHER_WEIGHTS = {"image_quality": 0.5, "caption_accuracy": 0.5}
-CHUNK = 50  # raters served in one transaction
 
 Scores = Mapping[tuple[str, str, int], Mapping[str, float]]
 """(arm, prompt_id, replica) → metric → value in [0, 1]."""
@@ -149,7 +150,10 @@ def simulate(study: Study, scores: Scores, *, raters: int, votes: int | None, se
     crowd = [draw_rater(seed, number, arms) for number in range(raters)]
     shares = [votes // raters + (number < votes % raters) for number in range(raters)]
     utilities = _utilities(study, scores)
-    chunks = [range(start, min(start + CHUNK, raters)) for start in range(0, raters, CHUNK)]
+    chunks = [
+        range(start, min(start + RATERS_AT_ONCE, raters))
+        for start in range(0, raters, RATERS_AT_ONCE)
+    ]
     added = 0
     with tqdm(total=votes, desc="Simulated votes", unit="vote", disable=None) as bar:
         rows: dict[int, tuple[int, int]] = {}

@@ -21,12 +21,7 @@ from analysis.ballots import ANSWERS, RaterKind
 from study_app.rules import StopTable, of_kind
 from study_app.store import OwnerRepository
 
-RENEW_EVERY, RENEW_SHARE = 20, 0.05
-"""Advice is renewed after so many more pairs, or this share of those handed out, if more."""
-
-SHARPNESS = 4
-"""Arm pairs are drawn with probability ∝ gain⁴: mostly the best, and never one alone, since many
-raters are handed pairs before the first of them answers."""
+from .limits import RENEW_EVERY, RENEW_SHARE, SHARPNESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from study_app.store import (
 from .adaptive import Adviser
 from .admission import Admission
 from .assignment import Assigned, Recipient
+from .limits import LONGEST_SECONDS
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
-
-LONGEST_SECONDS = 1e6
-"""No look at a pair takes so long (eleven days); a time beyond it is a mistake."""
 
 
 def utc_now() -> datetime:
@@ -464,5 +462,5 @@ def _unknown_rater() -> UnknownRater:
 
 
 def _plain(text: str) -> str:
-    """A text any database takes: at most 200 characters, none of them a control or half of one."""
-    return "".join(letter for letter in text[:200] if letter.isprintable())
+    """Return a text that any database takes: no control characters, no halves of a pair."""
+    return "".join(letter for letter in text if letter.isprintable())

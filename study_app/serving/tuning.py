@@ -12,16 +12,7 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
-YOUNG_OBJECTS = 20_000
-"""Allocations between two collections of young objects. Python's own 700 come several times a vote,
-which leaves some 85 objects for a collection to find; all others go when nothing refers to them."""
-
-MIDDLE, FULL = 4, 1_000
-"""Collections of young objects between two of what survived one, and those between two full ones.
-What survives is raters' windows, some 500 objects each: by Python's own measure 200 windows that
-open together would be walked at one stroke, a stop of 0.1 s for everybody; so they come in smaller
-parts, and a full walk once in 80 million allocations, an hour and a half of 200 raters. Until then
-a window that closed may keep its 85 KB."""
+from .limits import FULL, MIDDLE, YOUNG_OBJECTS
 
 
 def tune() -> None:

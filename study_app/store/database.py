@@ -17,10 +17,9 @@ from sqlalchemy.orm import Session
 
 from study_app.errors import DatabaseError
 
+from .limits import BUSY_SECONDS
 from .orm import APPLICATION, SCHEMA_VERSION, SchemaInfo
 from .writer import Writer
-
-BUSY_SECONDS = 5.0
 
 
 class Database:

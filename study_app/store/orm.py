@@ -25,6 +25,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from analysis.ballots import ANSWERS, RATER_KINDS
 
+from .limits import LONGEST_REASON
+
 APPLICATION = "glide-eval study"
 SCHEMA_VERSION = len(list(Path(__file__).with_name("migrations").glob("versions/v*.py")))
 """Each migration script raises the version by one."""
@@ -280,7 +282,7 @@ class SetAsideRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"), index=True)
-    reason: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(String(LONGEST_REASON))
     created_at: Mapped[datetime]
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from analysis.ballots import RaterKind
 
 from . import statements
+from .limits import LONGEST_REASON
 from .orm import (
     ArmRow,
     AssignmentRow,
@@ -346,7 +347,10 @@ class Repository:
         """An assignment that could not be shown."""
         self.set_assignment_state(assignment, "gone")
         self._execute(
-            insert(SetAsideRow), assignment_id=assignment, reason=reason[:200], created_at=now
+            insert(SetAsideRow),
+            assignment_id=assignment,
+            reason=reason[:LONGEST_REASON],
+            created_at=now,
         )
 
     def withdraw(self, images: list[int]) -> None:

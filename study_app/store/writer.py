@@ -18,10 +18,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from .limits import GROUP
 from .prepared import pipelined
 
 T = TypeVar("T")
-GROUP = 64
 
 
 @dataclass(slots=True)

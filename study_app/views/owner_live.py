@@ -29,6 +29,8 @@ from study_app.owner import (
 from study_app.rating import Progress, Study
 from study_app.rules import filling_quota, of_kind
 
+from .limits import SHOWN_HOURS, SHOWN_RATERS
+
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.
 IN_TWO_LINES = "split(replace(datum.label, ' [', '\\n['), '\\n')"
@@ -88,7 +90,7 @@ def _figures(people: pd.DataFrame, progress: Progress) -> None:
     if len(hours) > 1:
         st.subheader("Votes per hour", anchor=False)
         chart = (
-            alt.Chart(hours.tail(72))
+            alt.Chart(hours.tail(SHOWN_HOURS))
             .mark_bar(color=COLOR, aria=False)
             .encode(x=alt.X("hour:T", title=None), y=alt.Y("votes:Q", title="votes by people"))
         )
@@ -247,7 +249,7 @@ def _raters(people: pd.DataFrame) -> None:
             f"{row['last_vote']:%d %b %H:%M}",
             row["excluded"] or "",
         )
-        for row in table.head(200).to_dict("records")
+        for row in table.head(SHOWN_RATERS).to_dict("records")
     ]
     titles = ("rater", "votes", "median time", "left", "no difference", "gold right",
               "repeats alike", "last vote (UTC)", "excluded")  # fmt: skip

@@ -24,6 +24,7 @@ from study_app.rules import Feedback, ShownPair, Turn, mturk_task
 from study_app.serving import current_study, joins
 
 from . import stages
+from .limits import FORGIVEN_SECONDS
 from .words import Words, words
 
 TOKEN = "rater"  # the query parameter that makes a rater's address theirs
@@ -31,7 +32,6 @@ LOADER = """
 const page = import(new URL("page/rater.js", document.baseURI));
 export default (component) => page.then((module) => module.{}(component));
 """
-FORGIVEN_SECONDS = 2.0  # a browser's time may exceed what the server saw by the network's delay
 
 _inbox = component("glide_eval_inbox", js=LOADER.format("listen"))
 _screen = component("glide_eval_screen", js=LOADER.format("show"), isolate_styles=False)
