@@ -1,4 +1,4 @@
-"""The exception family of `analysis`.
+"""The exception family of `analysis`, and the lists in its messages.
 
     AnalysisError           anything this package reports in one paragraph (exit status 1)
     ├── VotesError          votes that can't be counted: the rows are named
@@ -8,6 +8,8 @@ Each message names the thing, what was found, what was expected and what to do.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class AnalysisError(Exception):
@@ -22,3 +24,14 @@ class VotesError(AnalysisError):
 
 class ReportError(AnalysisError):
     """A report whose inputs are missing or whose folder can't be written."""
+
+
+def some_of(values: Iterable[object], most: int = 5) -> str:
+    """Return the values as a list for a message, and how many more there are.
+
+    >>> some_of(range(4), most=2)
+    '0, 1 and 2 more'
+    """
+    found = list(values)
+    more = f" and {len(found) - most:,} more" if len(found) > most else ""
+    return ", ".join(map(str, found[:most])) + more

@@ -21,8 +21,7 @@ import pandas as pd
 from PIL import Image
 
 from analysis.ballots import read_votes
-from analysis.report.contents import ReportInputs
-from analysis.report.write import write_report
+from analysis.report import ReportInputs, write_report
 
 METRICS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "vendi",
            "clip_score", "caption_accuracy")  # fmt: skip

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analysis.errors import VotesError
+from analysis.errors import VotesError, some_of
 
 from .answers import ANSWERS, TIED
 from .columns import COLUMNS, RATER_KINDS
@@ -278,8 +278,8 @@ def _known(
     if excused is not None:
         unknown &= ~excused
     if unknown.any():
-        found = ", ".join(repr(value) for value in sorted(set(column[unknown]))[:5])
-        _refuse(where, unknown, f"unknown {name} {found}", f"one of {_listed(values)}")
+        found = some_of(map(repr, sorted(set(column[unknown]))))
+        _refuse(where, unknown, f"unknown {name} {found}", f"one of {some_of(values, 20)}")
     return known
 
 
@@ -309,7 +309,7 @@ def _seconds(where: str, column: Any) -> NDArray[np.float64]:
     seconds = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = values.notna().to_numpy() & ~(np.isfinite(seconds) & (seconds >= 0))
     if wrong.any():
-        found = ", ".join(sorted({repr(value) for value in values[wrong]})[:5])
+        found = some_of(sorted({repr(value) for value in values[wrong]}))
         _refuse(where, wrong, f"seconds {found}", "a number ≥ 0")
     return seconds
 
@@ -317,13 +317,7 @@ def _seconds(where: str, column: Any) -> NDArray[np.float64]:
 def _refuse(where: str, wrong: NDArray[np.bool_] | pd.Series, found: str, expected: str) -> None:
     rows = np.flatnonzero(np.asarray(wrong)) + 1
     if len(rows):
-        named = ", ".join(map(str, rows[:10]))
-        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
         raise VotesError(
-            f"{where}: row{'s' * (len(rows) > 1)} {named}{more} (the first vote is row 1): "
+            f"{where}: row{'s' * (len(rows) > 1)} {some_of(rows, 10)} (the first vote is row 1): "
             f"found {found}, expected {expected}. Correct or remove them and try again."
         )
-
-
-def _listed(values: Sequence[str], most: int = 20) -> str:
-    return ", ".join(values[:most]) + (f" and {len(values) - most} more" * (len(values) > most))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .contents import ReportInputs
 from .figures.power import power_figure
 from .figures.theme import render, spec
+from .inputs import ReportInputs
 from .write import write_report
 
 __all__ = [

@@ -9,17 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.ballots import read_votes
-from analysis.errors import ReportError
+from analysis.errors import ReportError, some_of
 from analysis.metrics import tell_versions
 from analysis.scores import variant_of, with_series
 
-from .contents import ReportInputs
+from .inputs import ARM_COLUMNS, METRIC_COLUMNS, SAMPLE_COLUMNS, SCORE_COLUMNS, ReportInputs
 from .words.wording import strip_control
-
-ARM_COLUMNS = ("name", "strategy", "scale", "label")
-METRIC_COLUMNS = ("arm", "metric", "value", "ci_low", "ci_high", "n", "extractor", "note")
-SAMPLE_COLUMNS = ("arm", "prompt_id", "caption", "replica", "path")
-SCORE_COLUMNS = ("arm", "prompt_id", "replica", "metric", "value")
 
 
 def checked(inputs: ReportInputs) -> ReportInputs:
@@ -49,8 +44,8 @@ def checked(inputs: ReportInputs) -> ReportInputs:
         unknown = sorted(set(table["arm"]) - set(names))
         if unknown:
             raise ReportError(
-                f"{what}: found arm {', '.join(map(repr, unknown[:5]))}, expected one of "
-                f"{', '.join(names)}. Make the {what} again from this run."
+                f"{what}: found arm {some_of(map(repr, unknown))}, expected one of "
+                f"{some_of(names, 20)}. Make the {what} again from this run."
             )
     votes = None if inputs.votes is None else read_votes(inputs.votes, names)
     categories = dict(inputs.categories) or _categories(votes)
@@ -59,16 +54,6 @@ def checked(inputs: ReportInputs) -> ReportInputs:
         scores=None if inputs.scores is None else _with_versions(inputs.scores),
         root=Path(inputs.root), categories=categories,
     )  # fmt: skip
-
-
-def table_of(table: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The table's columns named; an empty table of that shape for None."""
-    if table is not None:
-        return table[list(columns)]
-    numbers = ("value", "ci_low", "ci_high", "n")
-    return pd.DataFrame(
-        {name: pd.Series(dtype=np.float64 if name in numbers else str) for name in columns}
-    )
 
 
 def _categories(votes: pd.DataFrame | None) -> dict[str, str]:

@@ -1,99 +1,114 @@
-"""What goes into a report, and everything computed from it before it is laid out."""
+"""Everything computed from a report's inputs before it is laid out.
+
+A `Report` holds a `Part` for each run or study, and a `Comparison` where there are several; a part
+holds a `BallotPart` for each question and kind of rater.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.claims import Claims, MetricClaims
-from analysis.scores import BallotResult
+from analysis.scores import COLUMNS, BallotResult
 
 from .figures.figure import Figure
+from .inputs import ReportInputs
+from .words.wording import ballot_words, slug
+
+_DESCRIBED = ("label", "strategy", "scale", *COLUMNS)  # of an arm, beside its numbers
 
 
 @dataclass(frozen=True)
-class ReportInputs:
-    """What a report is made of; nothing else is read but the sample images shown.
+class BallotPart:
+    """Everything said of one question by one kind of rater.
 
     Attributes:
-        title: the page's heading.
-        arms: name, strategy (unguided | classifier_free | clip | classifier | imported), scale (NaN
-            without one), label; in the order to show. `sampler` and `steps` where known.
-        metrics: arm, metric, value, ci_low, ci_high, n, extractor, note; None or empty before
-            they are measured. `fingerprint` and `reference` where known: values that differ in
-            them are never compared.
-        votes: as `read_votes` takes them; None without a study.
-        samples: arm, prompt_id, caption, replica, path (relative to `root`), and seed where
-            known: equal seeds across arms are what "equal noise" means.
-        root: the folder sample paths start from.
-        provenance: what to print about origins; nested dicts are joined with dots.
-        command: the command line that makes this report again.
-        name: of the run or study, where a report holds several.
-        scores: arm, prompt_id, replica, metric, value: metrics of single samples.
-        remarks: sentences to print below the metrics.
-        categories: prompt id → category, to score apart; without them the votes' own column
-            `category` is taken, where there is one.
+        result: scores and intervals.
+        claims: how far the ranking may be claimed.
+        metric_claims: what each metric says of these votes; None without metrics.
     """
 
-    title: str
-    arms: pd.DataFrame
-    metrics: pd.DataFrame | None = None
-    votes: pd.DataFrame | None = None
-    samples: pd.DataFrame | None = None
-    root: Path = Path()
-    provenance: dict[str, Any] = field(default_factory=dict)
-    command: str = ""
-    name: str = ""
-    scores: pd.DataFrame | None = None
-    remarks: tuple[str, ...] = ()
-    categories: Mapping[str, str] = field(default_factory=dict)
+    result: BallotResult
+    claims: Claims
+    metric_claims: MetricClaims | None = None
+
+    @property
+    def question(self) -> str:
+        """What was asked."""
+        return self.result.ballot.question
+
+    @property
+    def rater_kind(self) -> str:
+        """Who answered: `person` or `simulated`."""
+        return self.result.ballot.rater_kind
+
+    @property
+    def simulated(self) -> bool:
+        """Whether simulated raters answered."""
+        return self.result.ballot.simulated
+
+    @property
+    def words(self) -> str:
+        """The question, marked where its raters are simulated."""
+        return ballot_words(self.question, self.rater_kind)
+
+    @property
+    def slug(self) -> str:
+        """The ballot as part of a file name."""
+        return slug(self.question, self.rater_kind)
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table with question and rater_kind that are about this ballot."""
+        mine = (table["question"] == self.question) & (table["rater_kind"] == self.rater_kind)
+        return table[mine]
 
 
 @dataclass(frozen=True)
-class Contents:
-    """Everything computed for one run or study, before it is laid out.
+class Conduct:
+    """How raters voted.
+
+    Attributes:
+        measures: `study_conduct`.
+        screens: `numbered_screens`.
+    """
+
+    measures: pd.DataFrame
+    screens: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run or study, computed before it is laid out.
 
     Attributes:
         inputs: as given, tables checked.
-        seed: of the bootstrap.
-        results: one a ballot; empty without votes.
-        elo: all ballots' scores from the anchor, with the arms' columns; a row an arm and ballot.
-        joined: metrics beside Elo.
-        correlations: of each metric with Elo.
-        conduct: of the study.
-        screens: a row a rater, numbered.
-        claims: one a ballot, in the order of `results`.
-        metric_claims: one a ballot; empty without metrics.
+        ballots: people's first; empty without votes that count.
+        elo: all ballots' scores from the anchor, with the arms' columns; one row per arm and
+            ballot.
+        correlations: of each metric with Elo over the arms.
+        conduct: None without votes.
         figures: by name, without `prefix`.
         prefix: begins this part's file names and anchors; empty where a report has one part.
     """
 
     inputs: ReportInputs
-    seed: int
-    results: list[BallotResult]
+    ballots: list[BallotPart]
     elo: pd.DataFrame
-    joined: pd.DataFrame
     correlations: pd.DataFrame
-    conduct: pd.DataFrame
-    screens: pd.DataFrame
-    claims: list[Claims]
-    metric_claims: list[MetricClaims]
+    conduct: Conduct | None
     figures: dict[str, Figure]
     prefix: str = ""
 
     @property
-    def labels(self) -> dict[str, str]:
-        """Arm name → label."""
-        return dict(zip(self.inputs.arms["name"], self.inputs.arms["label"], strict=True))
+    def results(self) -> list[BallotResult]:
+        """Each ballot's scores and intervals."""
+        return [ballot.result for ballot in self.ballots]
 
-    @property
-    def strategies(self) -> dict[str, str]:
-        """Arm name → strategy."""
-        return dict(zip(self.inputs.arms["name"], self.inputs.arms["strategy"], strict=True))
+    def votes(self, kind: str | None = None) -> int:
+        """How many votes count; `kind` counts those of one kind of rater."""
+        return sum(b.result.ballot.votes for b in self.ballots if kind in (None, b.rater_kind))
 
 
 @dataclass(frozen=True)
@@ -101,8 +116,8 @@ class Comparison:
     """Several runs or studies side by side.
 
     Attributes:
-        overview: a row a part: what it holds.
-        elo: part, and the columns of `Contents.elo`, for arms of every part.
+        overview: one row per part: what it holds.
+        elo: part, and the columns of `Part.elo`, for arms of every part.
         agreement: rank correlation of Elo between two parts over the arms both have.
         metrics: part, arm, label, strategy, scale, metric, extractor, value, ci_low, ci_high, n;
             `extractor` tells apart what can't be compared.
@@ -123,16 +138,29 @@ class Report:
     Attributes:
         title: the heading.
         command: the command line that makes it again.
-        parts: one a run or study.
+        parts: one per run or study.
         comparison: of the parts; None where there is one.
     """
 
     title: str
     command: str
-    parts: list[Contents]
+    parts: list[Part]
     comparison: Comparison | None = None
 
     def votes(self, kind: str | None = None) -> int:
         """How many votes, of all parts; `kind` counts those of one kind of rater."""
-        results = [result for part in self.parts for result in part.results]
-        return sum(r.ballot.votes for r in results if kind in (None, r.ballot.rater_kind))
+        return sum(part.votes(kind) for part in self.parts)
+
+
+def described(table: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
+    """The table with label, strategy, scale and series of each row's `arm`."""
+    columns = arms.rename(columns={"name": "arm"})[["arm", *_DESCRIBED]]
+    return table.merge(columns, on="arm")
+
+
+def labelled(result: BallotResult, scores: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
+    """One of a ballot's tables of scores with its ballot and the arms' columns."""
+    scores = scores.copy()
+    scores.insert(0, "question", result.ballot.question)
+    scores.insert(1, "rater_kind", result.ballot.rater_kind)
+    return described(scores, arms)

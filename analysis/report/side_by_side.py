@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.metrics import rank_correlation, tell_versions
 from analysis.scores import COLUMNS
 
-from .contents import Comparison, Contents
+from .contents import Comparison, Part
 from .figures import side_by_side as compare_figures
 from .figures.metrics import TRADEOFFS
 from .words.wording import voters
@@ -21,7 +21,7 @@ PART_METRICS = (
 )  # fmt: skip
 
 
-def compare(parts: list[Contents]) -> Comparison:
+def compare(parts: list[Part]) -> Comparison:
     """What a report of several parts says about all of them.
 
     Votes of different parts are never pooled: each study has its own fit, measured from its own
@@ -47,7 +47,7 @@ def compare(parts: list[Contents]) -> Comparison:
     )
 
 
-def _elo(parts: list[Contents]) -> pd.DataFrame:
+def _elo(parts: list[Part]) -> pd.DataFrame:
     """Every part's scores; `study` names part and, where they are simulated, raters."""
     table = pd.concat(
         [part.elo.assign(part=part.inputs.name) for part in parts], ignore_index=True
@@ -56,17 +56,15 @@ def _elo(parts: list[Contents]) -> pd.DataFrame:
     return table.assign(study=[voters(part, kind) for part, kind in pairs])
 
 
-def _overview(part: Contents) -> dict[str, object]:
+def _overview(part: Part) -> dict[str, object]:
     samples, votes, metrics = part.inputs.samples, part.inputs.votes, part.inputs.metrics
-    simulated = sum(r.ballot.votes for r in part.results if r.ballot.simulated)
-    every = sum(r.ballot.votes for r in part.results)
     return {
         "part": part.inputs.name,
         "arms": len(part.inputs.arms),
         "prompts": 0 if samples is None else samples["prompt_id"].nunique(),
         "images": 0 if samples is None else len(samples),
-        "votes_people": every - simulated,
-        "votes_simulated": simulated,
+        "votes_people": part.votes("person"),
+        "votes_simulated": part.votes("simulated"),
         "raters": 0 if votes is None else votes["rater"].nunique(),
         "extractors": ""
         if metrics is None
@@ -74,7 +72,7 @@ def _overview(part: Contents) -> dict[str, object]:
     }
 
 
-def _metrics(parts: list[Contents]) -> pd.DataFrame:
+def _metrics(parts: list[Part]) -> pd.DataFrame:
     """Metrics that two runs at least have; several studies of one run count once."""
     tables, seen = [], []
     for part in parts:
@@ -100,29 +98,23 @@ def _metrics(parts: list[Contents]) -> pd.DataFrame:
     return joined[joined["metric"].isin(shared.index[shared > 1])].reset_index(drop=True)
 
 
-def _agreement(parts: list[Contents]) -> pd.DataFrame:
+def _agreement(parts: list[Part]) -> pd.DataFrame:
     """A row for each two parts that asked one question about at least two shared arms."""
     rows = []
     for one, other in itertools.combinations(parts, 2):
-        keys = itertools.product(*(_ballots(part) for part in (one, other)))
-        for (question, kind), (asked, by) in keys:
-            if question != asked:
+        for mine, theirs in itertools.product(one.ballots, other.ballots):
+            if mine.question != theirs.question:
                 continue
-            both = _scores(one, question, kind).merge(_scores(other, asked, by), on="arm")
+            both = _scores(mine.of(one.elo)).merge(_scores(theirs.of(other.elo)), on="arm")
             if len(both) < 2:
                 continue
             found = rank_correlation(both["elo_x"].to_numpy(), both["elo_y"].to_numpy())
-            rows.append((question, one.inputs.name, kind, other.inputs.name, by, len(both), *found))
+            rows.append((mine.question, one.inputs.name, mine.rater_kind, other.inputs.name,
+                         theirs.rater_kind, len(both), *found))  # fmt: skip
     columns = ["question", "part", "rater_kind", "against", "against_kind", "n", "spearman", "low",
                "high", "reason"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
-def _ballots(part: Contents) -> list[tuple[str, str]]:
-    return [(result.ballot.question, result.ballot.rater_kind) for result in part.results]
-
-
-def _scores(part: Contents, question: str, kind: str) -> pd.DataFrame:
-    elo = part.elo
-    chosen = elo[(elo["question"] == question) & (elo["rater_kind"] == kind)]
-    return chosen.loc[np.isfinite(chosen["elo"]), ["arm", "elo"]]
+def _scores(elo: pd.DataFrame) -> pd.DataFrame:
+    return elo.loc[np.isfinite(elo["elo"]), ["arm", "elo"]]

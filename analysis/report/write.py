@@ -15,9 +15,10 @@ from analysis.errors import ReportError
 
 from .check import checked
 from .compute import compute
-from .contents import Comparison, Contents, Report, ReportInputs
+from .contents import Comparison, Part, Report
 from .formats.markdown import render_markdown
 from .formats.pdf import find_browser, print_pdf
+from .inputs import ReportInputs
 from .page.render import render_page
 from .progress import Progress, between, quiet
 from .side_by_side import compare
@@ -115,7 +116,7 @@ def _check_formats(formats: Sequence[str]) -> None:
 def _supplements(report: Report, progress: Progress) -> dict[str, bytes]:
     """Figures and tables, by their path in the folder."""
     progress("writing out tables", COMPUTED)
-    holders: list[Contents | Comparison] = [*report.parts]
+    holders: list[Part | Comparison] = [*report.parts]
     files: dict[str, bytes] = {}
     if report.comparison:
         holders.append(report.comparison)

@@ -15,7 +15,7 @@ from analysis.ballots import Ballot, cluster_wins
 
 from .elo import EloFit, fit_batch
 from .interval import Interval
-from .intervals import NO_VARIATION, ROUNDING, no_difference
+from .intervals import NO_VARIATION, ONE_RATER, ROUNDING, no_difference
 
 _MOST_COUNTS = 50_000_000  # of raters' win matrices, 400 MB
 
@@ -31,6 +31,7 @@ class Bootstrap:
         level: confidence level.
         method: how it was resampled, in words.
         reason: why there are no intervals; empty when there are.
+        seed: of the draws.
     """
 
     fit: EloFit
@@ -38,6 +39,7 @@ class Bootstrap:
     level: float
     method: str
     reason: str = ""
+    seed: int = 0
 
     def score(self, arm: int) -> Interval:
         """Of the arm's score, on its group's mean-zero scale."""
@@ -91,11 +93,11 @@ def bootstrap(
     K = len(fit.arms)
     draws = np.full((rounds, K), np.nan)
     if ballot.raters < 2:
-        reason = "one rater: nothing shows how much raters differ" if ballot.votes else "no votes"
-        return Bootstrap(fit, draws, level, method, reason)
+        reason = ONE_RATER if ballot.votes else "no votes"
+        return Bootstrap(fit, draws, level, method, reason, seed)
     if ballot.raters * K * K > _MOST_COUNTS:
         reason = f"too many raters and arms ({ballot.raters} and {K}); use `sandwich`"
-        return Bootstrap(fit, draws, level, method, reason)
+        return Bootstrap(fit, draws, level, method, reason, seed)
     per_rater = cluster_wins(ballot, ballot.rater, ballot.raters).reshape(ballot.raters, K * K)
     used = per_rater.any(axis=0)
     resampled = np.zeros((rounds, K * K))
@@ -106,7 +108,7 @@ def bootstrap(
         if len(members) > 1:
             of_group = resampled[:, members][:, :, members]
             draws[:, members] = fit_batch(of_group, fit.scores[members])
-    return Bootstrap(fit, draws, level, method)
+    return Bootstrap(fit, draws, level, method, seed=seed)
 
 
 def _resampled_sums(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.report import ReportInputs
 from analysis.report.page.render import render_page
+from analysis.report.words.methods import methods_paragraph
 from analysis.report.write import build
 from tests.fakes import ARMS, make_fake_run
 
@@ -64,6 +65,12 @@ def fewer_metrics(inputs: ReportInputs) -> ReportInputs:
     """The same with FID and Inception Score only: fewer figures to draw."""
     kept = inputs.metrics["metric"].isin(["fid", "inception_score"])
     return dataclasses.replace(inputs, metrics=inputs.metrics[kept])
+
+
+def methods_of(inputs: ReportInputs) -> str:
+    """The methods paragraph alone."""
+    (part,) = build([inputs]).parts
+    return methods_paragraph(part.inputs, part.results)
 
 
 def page_of(inputs: ReportInputs) -> str:

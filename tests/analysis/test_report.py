@@ -12,7 +12,7 @@ import pytest
 
 from analysis.errors import ReportError, VotesError
 from analysis.report import ReportInputs, write_report
-from analysis.report.contents import Contents
+from analysis.report.contents import Part
 from analysis.report.page.render import render_page
 from analysis.report.write import build
 from tests.analysis.reports import draw_votes, fake_inputs, fewer_metrics, page_of
@@ -20,7 +20,7 @@ from tests.analysis.simulated import votes_of
 from tests.fakes import ARMS
 
 
-def compute(inputs: ReportInputs) -> Contents:
+def compute(inputs: ReportInputs) -> Part:
     return build([inputs]).parts[0]
 
 
@@ -98,13 +98,17 @@ def test_peoples_report_says_nothing_of_simulated_raters(tmp_path):
 
 def test_summary_names_the_winner_with_its_interval_over_unguided(simulated_report):
     page = simulated_report.read_text("utf-8").replace("\u00a0", " ")
-    assert re.search(
-        r"Classifier-free, s = 3 ranks first, \d+ Elo above unguided \(95% interval \d+ to \d+\)",
+    beginning = re.search(
+        r"Classifier-free, s = 3 ranks first, (\d+) Elo above unguided "
+        r"\(95% interval (\d+) to (\d+)\).* Its lead over the next, CLIP, s = 3, is (\d+) Elo",
         page,
     )
-    assert re.search(
-        r"best classifier-free guidance arm .* best CLIP guidance arm", page
-    ) or re.search(r"Its lead over the next, CLIP", page)
+    assert beginning is not None
+    table = pd.read_csv(simulated_report.parent / "tables" / "elo-photorealism-simulated.csv")
+    elo = table.set_index("arm")["elo"]
+    assert int(beginning[1]) == round(elo["cfg-3"] - elo["unguided"])
+    assert int(beginning[4]) == round(elo["cfg-3"] - elo["clip-3"])
+    assert int(beginning[2]) < int(beginning[1]) < int(beginning[3])
 
 
 def test_elo_figure_puts_unguided_at_zero(simulated_report):

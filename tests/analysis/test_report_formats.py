@@ -175,7 +175,7 @@ def test_arms_with_one_label_are_told_apart_by_name(tmp_path):
     votes = votes_of([("a", "b", "left"), ("b", "a", "left"), ("a", "c", "left"),
                       ("c", "a", "left")] * 3)  # fmt: skip
     contents = build([ReportInputs("Labels", arms, votes=votes)]).parts[0]
-    assert contents.labels == {"a": "Same [a]", "b": "Same [b]", "c": "Other line"}
+    assert contents.inputs.labels == {"a": "Same [a]", "b": "Same [b]", "c": "Other line"}
 
 
 @pytest.mark.parametrize("votes", [None, votes_of([])])

@@ -15,11 +15,10 @@ from analysis.metrics.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4
 from analysis.report import ReportInputs
 from analysis.report.figures.metrics import TRADEOFFS, metric_tradeoff
 from analysis.report.tables.latex import escape, latex
-from analysis.report.words.methods import methods_paragraph
 from analysis.report.words.wording import file_stem, slug
 from analysis.report.write import build
 from glide_eval.measure.registry import METRICS as MEASURED
-from tests.analysis.reports import draw_votes, fake_inputs
+from tests.analysis.reports import draw_votes, fake_inputs, methods_of
 from tests.analysis.simulated import votes_of
 
 
@@ -201,8 +200,7 @@ def test_file_names_are_short_safe_and_never_shared():
 
 def test_methods_paragraph_has_the_studys_numbers(tmp_path):
     votes = draw_votes("person", "photorealism", 300)
-    contents = build([fake_inputs(tmp_path, votes)]).parts[0]
-    text = methods_paragraph(contents)
+    text = methods_of(fake_inputs(tmp_path, votes))
     assert "5 arms (unguided; classifier-free guidance at scales 1.5 and 3" in text
     assert "12 prompts, 60 images" in text
     assert "15 raters gave 300 votes" in text
@@ -216,7 +214,7 @@ def test_methods_paragraph_has_the_studys_numbers(tmp_path):
 def test_methods_paragraph_counts_what_was_left_out(tmp_path):
     votes = draw_votes("person", "photorealism", 300)
     votes["excluded"] = np.where(votes.index < 30, "too fast", "")
-    text = methods_paragraph(build([fake_inputs(tmp_path, votes)]).parts[0])
+    text = methods_of(fake_inputs(tmp_path, votes))
     assert "30 by the study's exclusion rules (30 too fast); 270 of 300 votes count" in text
     assert "gave 270 votes" in text
 
@@ -226,7 +224,7 @@ def test_methods_claim_no_protocol_for_votes_from_elsewhere(tmp_path):
         ["question", "arm_left", "arm_right", "answer", "rater"]
     ]
     arms = fake_inputs(tmp_path).arms
-    text = methods_paragraph(build([ReportInputs("CSV", arms, votes=votes)]).parts[0])
+    text = methods_of(ReportInputs("CSV", arms, votes=votes))
     assert "collected elsewhere" in text
     assert "side by side" not in text
     assert "sides drawn at random" not in text

@@ -12,12 +12,11 @@ import pytest
 
 from analysis.ballots import win_matrix
 from analysis.report import ReportInputs
-from analysis.report.contents import Contents
+from analysis.report.contents import Part
 from analysis.report.side_by_side import compare
-from analysis.report.words.methods import methods_paragraph
 from analysis.report.write import build
 from analysis.scores import Sandwich, fit_elo, sandwich, scale_curves, with_series
-from tests.analysis.reports import page_of
+from tests.analysis.reports import methods_of, page_of
 from tests.analysis.simulated import draw_ballot
 
 UNGUIDED = ("unguided", "unguided", None, "Unguided")
@@ -56,7 +55,7 @@ def inputs_of(*rows: tuple[Any, ...], seed: int = 0, name: str = "") -> ReportIn
     return ReportInputs("Variants", arms, metrics=metrics, votes=votes, name=name)
 
 
-def contents_of(*rows: tuple[Any, ...]) -> Contents:
+def contents_of(*rows: tuple[Any, ...]) -> Part:
     return build([inputs_of(*rows)]).parts[0]
 
 
@@ -148,7 +147,7 @@ def test_nothing_is_drawn_against_scale_where_no_series_has_two(rows):
     contents = contents_of(*rows)
     assert "elo-vs-scale" not in contents.figures
     assert "elo-ranking" in contents.figures
-    assert contents.claims[0].curves.best.empty
+    assert contents.ballots[0].claims.curves.best.empty
     page = page_of(inputs_of(*rows))
     assert "Preference against guidance scale" not in page
     assert "Best scale" not in page
@@ -167,7 +166,7 @@ def test_the_page_names_variants_in_legend_labels_tests_and_methods():
         "Classifier-free guidance [dpm20] against classifier-free guidance [ddpm100], each at its "
         "best scale"
     ) in page
-    methods = methods_paragraph(build([inputs]).parts[0])
+    methods = methods_of(inputs)
     assert (
         "7 arms (unguided; classifier-free guidance [dpm20] at scales 1.5, 3 and 6; "
         "classifier-free guidance [ddpm100] at scales 1.5, 3 and 6)"
@@ -203,7 +202,7 @@ def test_a_sweep_without_variants_is_drawn_and_written_as_ever():
     assert "variant" not in figure.caption
     written = pd.read_csv(io.BytesIO(figure.files()["elo-vs-scale.csv"]))
     assert not {"series", "variant"} & set(written)
-    assert set(contents.claims[0].curves.best["strategy"]) == {"classifier_free"}
+    assert set(contents.ballots[0].claims.curves.best["strategy"]) == {"classifier_free"}
 
 
 def test_a_runs_lone_variants_take_no_line_from_the_other_runs_curves():

@@ -6,15 +6,16 @@ import pandas as pd
 
 from analysis.claims import best_and_worst
 from analysis.metrics import SOURCE, metric_info, published_tables
-from analysis.report.check import METRIC_COLUMNS, table_of
-from analysis.report.contents import Contents, Report
+from analysis.report.contents import BallotPart, Conduct, Part, Report
 from analysis.report.figures.figure import Figure
-from analysis.report.page.highlights import disputed_tables, prompt_tables, published_view
+from analysis.report.inputs import ReportInputs, metrics_of
+from analysis.report.page.highlights import published_view
 from analysis.report.page.render import banner_words
 from analysis.report.page.sections import findings_view, provenance_rows
-from analysis.report.page.side_by_side import elo_questions, incomparable
+from analysis.report.page.side_by_side import incomparable
 from analysis.report.page.trust import conduct_view, more_words
 from analysis.report.tables import printed as tables
+from analysis.report.tables.chosen import disputed_tables, elo_questions, prompt_tables
 from analysis.report.words.claims import curve_sentences, printed_best_scales
 from analysis.report.words.methods import methods_notes, methods_paragraph
 from analysis.report.words.metric_claims import finding_words, printed_metric_claims
@@ -49,33 +50,34 @@ def render_markdown(report: Report) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _part(part: Contents) -> list[str]:
-    labels = part.labels
+def _part(part: Part) -> list[str]:
+    inputs, ballots, labels = part.inputs, part.ballots, part.inputs.labels
     blocks = [
         f"**{_text(group['heading'])}**{' *(simulated raters)*' if group['simulated'] else ''} "
         f"{_text(group['text'])}"
-        for group in findings_view(part)
+        for group in findings_view(inputs, ballots)
     ]
     drawn = part.figures
     blocks += _heading("Preference", _preference(part))
-    blocks += _heading("Does it hold?", _holds(part))
-    metrics = table_of(part.inputs.metrics, METRIC_COLUMNS)
+    blocks += _heading("Does it hold?", _holds(ballots, labels))
+    metrics = metrics_of(inputs)
     measured = len(metrics) > 0
     tradeoffs = ("is-fid", "precision-recall", "clip-fid")
     blocks += _heading("Metrics", [
         *(_figure(drawn[name]) for name in tradeoffs if name in drawn),
-        *([_table(tables.printed_metrics(metrics, part.inputs.arms))] if measured else []),
-        *map(_text, part.inputs.remarks),
+        *([_table(tables.printed_metrics(metrics, inputs.arms))] if measured else []),
+        *map(_text, inputs.remarks),
     ])  # fmt: skip
     blocks += _heading("Metrics against raters", [
         *(_figure(f) for name, f in drawn.items() if name.startswith("metric-vs-elo")),
         *(
             words
-            for result, claims in zip(part.results, part.metric_claims, strict=False)
+            for ballot in ballots
+            if (claims := ballot.metric_claims) is not None
             for words in (
-                f"### {_text(ballot_words(result.ballot.question, result.ballot.rater_kind))}",
+                f"### {_text(ballot.words)}",
                 _table(printed_metric_claims(claims)),
-                _text(finding_words(claims, labels, result.ballot.simulated)),
+                _text(finding_words(claims, labels, ballot.simulated)),
             )
             if words
         ),
@@ -83,23 +85,23 @@ def _part(part: Contents) -> list[str]:
     blocks += _heading("Who beats whom", [
         _figure(f) for name, f in drawn.items() if name.startswith("win-probability")
     ])  # fmt: skip
-    blocks += _highlights(part)
-    if len(part.conduct):
-        blocks += _heading("Conduct", _conduct(part))
-    blocks += _heading(
-        "Methods", [_text(methods_paragraph(part)), *map(_text, methods_notes(part))]
-    )
-    rows = pd.DataFrame(provenance_rows(part), columns=["What", "Value"])
+    blocks += _highlights(inputs, ballots)
+    if part.conduct is not None:
+        blocks += _heading("Conduct", _conduct(part.conduct, ballots))
+    methods = [methods_paragraph(inputs, part.results),
+               *methods_notes(inputs, part.results, part.correlations)]  # fmt: skip
+    blocks += _heading("Methods", list(map(_text, methods)))
+    rows = pd.DataFrame(provenance_rows(inputs.provenance), columns=["What", "Value"])
     return blocks + (_heading("Provenance", [_table(rows)]) if len(rows) else [])
 
 
-def _preference(part: Contents) -> list[str]:
+def _preference(part: Part) -> list[str]:
     """Figures and scores, and each ballot's best scales."""
-    drawn, labels = part.figures, part.labels
+    drawn, labels = part.figures, part.inputs.labels
     blocks = [_figure(drawn[name]) for name in ("elo-vs-scale", "elo-ranking") if name in drawn]
-    for result, claims in zip(part.results, part.claims, strict=True):
-        about = _text(ballot_words(result.ballot.question, result.ballot.rater_kind))
-        scores = result.scores().assign(label=lambda t: t["arm"].map(labels))
+    for ballot in part.ballots:
+        about, claims = _text(ballot.words), ballot.claims
+        scores = ballot.result.scores().assign(label=lambda t: t["arm"].map(labels))
         blocks.append(f"### {about}\n\n{_table(tables.printed_elo(scores))}")
         if len(claims.curves.best):
             blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
@@ -107,47 +109,44 @@ def _preference(part: Contents) -> list[str]:
     return blocks
 
 
-def _holds(part: Contents) -> list[str]:
+def _holds(ballots: list[BallotPart], labels: dict[str, str]) -> list[str]:
     """Other analyses of each ballot, categories, and what more votes would buy."""
     blocks = []
-    for result, claims in zip(part.results, part.claims, strict=True):
-        found, labels = claims.robustness, part.labels
-        sentences = [verdict(found, labels), more_words(result, claims, part)]
+    for ballot in ballots:
+        found = ballot.claims.robustness
+        sentences = [verdict(found, labels), more_words(ballot, labels)]
         printed = [printed_robustness(found, labels)] if len(found.others) else []
         told = [*map(_text, filter(None, sentences)), *map(_table, printed)]
         told += [_text(side_and_ties(found))] if printed else []
         if found.categories is not None:
             told += [_text(categories_words(found)), _table(printed_categories(found, labels))]
         if told:
-            about = ballot_words(result.ballot.question, result.ballot.rater_kind)
-            blocks += [f"### {_text(about)}", *filter(None, told)]
+            blocks += [f"### {_text(ballot.words)}", *filter(None, told)]
     return blocks
 
 
-def _conduct(part: Contents) -> list[str]:
-    view = conduct_view(part)
+def _conduct(conduct: Conduct, ballots: list[BallotPart]) -> list[str]:
+    view = conduct_view(conduct, ballots)
     assert view is not None  # there are measures
     said = [f"{each['question']}: {each['text']}" for each in view["sentences"]]
-    flagged = printed_screens(part.screens)
+    flagged = printed_screens(conduct.screens)
     return [
-        *map(_text, said), _table(tables.printed_conduct(part.conduct)),
+        *map(_text, said), _table(tables.printed_conduct(conduct.measures)),
         *([_table(flagged)] if len(flagged) else []),
     ]  # fmt: skip
 
 
-def _highlights(part: Contents) -> list[str]:
-    samples, blocks = part.inputs.samples, []
-    captions: dict[str, str] = {}
-    if samples is not None:
-        captions = dict(zip(samples["prompt_id"].astype(str), samples["caption"], strict=True))
-    for question, kind, table in prompt_tables(part):
+def _highlights(inputs: ReportInputs, ballots: list[BallotPart]) -> list[str]:
+    labels, captions = inputs.labels, inputs.captions
+    blocks: list[str] = []
+    for question, kind, table in prompt_tables(inputs, ballots):
         if len(table):
             about = ballot_words(question, kind) if kind else metric_info(question).label
-            printed = tables.printed_prompts(best_and_worst(table), part.labels, captions)
+            printed = tables.printed_prompts(best_and_worst(table), labels, captions)
             blocks += _heading(f"Best and worst prompts: {about}", [_table(printed)])
-    for question, kind, table in disputed_tables(part):
+    for question, kind, table in disputed_tables(inputs, ballots):
         if len(table):
-            printed = tables.printed_disputed(table, part.labels, captions)
+            printed = tables.printed_disputed(table, labels, captions)
             about = ballot_words(question, kind)
             blocks += _heading(f"Disputed pairs: {about}", [_table(printed)])
     return blocks

@@ -5,58 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from analysis.ballots import counted, rows_of
-from analysis.claims import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
+from analysis.ballots import rows_of
+from analysis.claims import best_and_worst
 from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
-from analysis.report.contents import Contents, Report
+from analysis.report.contents import BallotPart, Report
 from analysis.report.figures.gallery import thumbnail
 from analysis.report.figures.theme import strategy_words
+from analysis.report.inputs import ReportInputs
+from analysis.report.tables.chosen import disputed_tables, prompt_tables
 from analysis.report.words.wording import bounds, question_words, share, signed, slug
 
 MOST_ARMS = 24  # with pictures of their best and worst prompts; the table has every arm
 KNOWN = {"unguided", "classifier_free", "clip", "classifier"}
 
 
-def prompt_tables(contents: Contents) -> list[tuple[str, str, pd.DataFrame]]:
-    """Question, kind of raters and every arm's prompts; the metric and "" where nobody voted."""
-    votes = contents.inputs.votes
-    if contents.results and votes is not None:
-        kept = votes[counted(votes)]
-        return [
-            (r.ballot.question, r.ballot.rater_kind, prompt_shares(_ballot_votes(kept, r.ballot)))
-            for r in contents.results
-        ]
-    metric, table = prompt_scores(contents.inputs.scores)
-    return [(metric, "", table)] if metric else []
-
-
-def disputed_tables(contents: Contents, most: int = 6) -> list[tuple[str, str, pd.DataFrame]]:
-    """Question, kind of raters and the pairs they split on."""
-    votes = contents.inputs.votes
-    if not contents.results or votes is None:
-        return []
-    kept = votes[counted(votes)]
-    return [
-        (r.ballot.question, r.ballot.rater_kind,
-         disputed_pairs(_ballot_votes(kept, r.ballot), most))
-        for r in contents.results
-    ]  # fmt: skip
-
-
-def prompt_views(contents: Contents) -> list[dict[str, Any]]:
+def prompt_views(
+    inputs: ReportInputs, ballots: list[BallotPart], prefix: str
+) -> list[dict[str, Any]]:
     """Best and worst prompts of each arm, with pictures where there are samples."""
-    pictures = _Pictures(contents)
+    pictures, labels, strategies = _Pictures(inputs), inputs.labels, inputs.strategies
     views = []
-    for question, kind, table in prompt_tables(contents):
+    for question, kind, table in prompt_tables(inputs, ballots):
         chosen = best_and_worst(table)
-        order = [arm for arm in contents.inputs.arms["name"] if arm in set(chosen["arm"])]
+        order = [arm for arm in labels if arm in set(chosen["arm"])]
         by_arm = dict(list(chosen.groupby("arm")))
         cards = [
             {
-                "label": contents.labels[arm],
-                "strategy": contents.strategies[arm],
+                "label": labels[arm],
+                "strategy": strategies[arm],
                 "prompts": [
                     {**pictures.of(arm, row.prompt_id), "said": _said(row, question, kind),
                      "place": row.place}
@@ -69,7 +46,7 @@ def prompt_views(contents: Contents) -> list[dict[str, Any]]:
             heading = question_words(question) if kind else metric_info(question).label
             views.append(
                 {"question": heading, "simulated": kind == "simulated", "cards": cards,
-                 "table": f"{contents.prefix}prompts-{slug(question, kind)}",
+                 "table": f"{prefix}prompts-{slug(question, kind)}",
                  "note": _order_words(kind, heading),
                  "shots": max(len(card["prompts"]) for card in cards),
                  "headings": [p["place"].capitalize() for p in
@@ -79,22 +56,24 @@ def prompt_views(contents: Contents) -> list[dict[str, Any]]:
     return views
 
 
-def disputed_views(contents: Contents) -> list[dict[str, Any]]:
+def disputed_views(
+    inputs: ReportInputs, ballots: list[BallotPart], prefix: str
+) -> list[dict[str, Any]]:
     """Pairs that raters split on, most evenly split first."""
-    pictures = _Pictures(contents)
+    pictures, labels, strategies = _Pictures(inputs), inputs.labels, inputs.strategies
     views = []
-    for question, kind, table in disputed_tables(contents):
+    for question, kind, table in disputed_tables(inputs, ballots):
         pairs = []
         for row in rows_of(table):
             sides = [
-                {**pictures.of(arm, row.prompt_id, row.replica), "label": contents.labels[arm],
-                 "strategy": contents.strategies[arm], "votes": f"{votes:,}"}
+                {**pictures.of(arm, row.prompt_id, row.replica), "label": labels[arm],
+                 "strategy": strategies[arm], "votes": f"{votes:,}"}
                 for arm, votes in ((row.arm, row.wins), (row.against, row.losses))
             ]  # fmt: skip
             ties = f"{row.ties:,} tie{'s' * (row.ties != 1)}" if row.ties else ""
             pairs.append({"sides": sides, "ties": ties, "caption": sides[0]["caption"]})
         if pairs:
-            name = f"{contents.prefix}disputed-{slug(question, kind)}"
+            name = f"{prefix}disputed-{slug(question, kind)}"
             views.append({"question": question_words(question), "simulated": kind == "simulated",
                           "pairs": pairs, "table": name})  # fmt: skip
     return views
@@ -118,7 +97,7 @@ def published_view(report: Report) -> dict[str, Any] | None:
                 "label": row.label, "elo": signed(row.elo),
                 "interval": "" if interval == "–" else interval,
             })  # fmt: skip
-        fids += _fids(part, name)
+        fids += _fids(part.inputs, name)
     tables = [
         {"name": name, "number": name[-1], "caption": caption, "columns": list(table.columns),
          "rows": table.to_numpy().tolist(), "ours": fids if name == "published-2" else []}
@@ -127,9 +106,9 @@ def published_view(report: Report) -> dict[str, Any] | None:
     return {"beside": beside, "tables": tables, "source": SOURCE, "several": several}
 
 
-def _fids(part: Contents, name: str) -> list[list[str]]:
+def _fids(inputs: ReportInputs, name: str) -> list[list[str]]:
     """Our lowest FID of each extractor, as rows below Table 2."""
-    metrics = part.inputs.metrics
+    metrics = inputs.metrics
     if metrics is None:
         return []
     of_fid = metrics[(metrics["metric"] == "fid") & np.isfinite(metrics["value"])]
@@ -137,14 +116,8 @@ def _fids(part: Contents, name: str) -> list[list[str]]:
     for extractor, values in of_fid.groupby("extractor", sort=False):
         best = values.sort_values("value", kind="stable").iloc[0]
         where = ", ".join(filter(None, (name, f"{extractor}, n = {int(best['n']):,}")))
-        rows.append([part.labels[best["arm"]], where, f"{best['value']:.2f}"])
+        rows.append([inputs.labels[best["arm"]], where, f"{best['value']:.2f}"])
     return rows
-
-
-def _ballot_votes(votes: pd.DataFrame, ballot: Any) -> pd.DataFrame:
-    return votes[
-        (votes["question"] == ballot.question) & (votes["rater_kind"] == ballot.rater_kind)
-    ]
 
 
 def _order_words(kind: str, heading: str) -> str:
@@ -165,11 +138,11 @@ def _said(row: Any, metric: str, kind: str) -> str:
 class _Pictures:
     """Thumbnails and captions of a run's samples, each read when first asked for."""
 
-    def __init__(self, contents: Contents) -> None:
-        self.root = contents.inputs.root
+    def __init__(self, inputs: ReportInputs) -> None:
+        self.root = inputs.root
         self.paths: dict[tuple[str, str], dict[str, str]] = {}
         self.captions: dict[str, str] = {}
-        samples = contents.inputs.samples
+        samples = inputs.samples
         for row in rows_of(samples) if samples is not None else ():
             of_prompt = self.paths.setdefault((str(row.arm), str(row.prompt_id)), {})
             of_prompt[str(row.replica)] = row.path

@@ -1,4 +1,4 @@
-"""The metrics table as the page shows it: a column a metric and extractor."""
+"""The metrics table as the page shows it: one column per metric and extractor."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ import pandas as pd
 
 from analysis.ballots import rows_of
 from analysis.metrics import metric_info
-from analysis.report.contents import Contents
-from analysis.report.tables.printed import column_decimals, defined, metric_columns, metric_parts
+from analysis.report.inputs import defined
+from analysis.report.tables.printed import column_decimals, metric_columns, metric_parts
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 COLUMNS = 8  # metrics side by side; more go below
 MISSING = {"value": "–", "bounds": "", "best": False}
 
 
-def metric_view(contents: Contents) -> dict[str, Any] | None:
-    """Blocks of columns, how many images stand behind them, and notes; None without metrics."""
-    metrics = contents.inputs.metrics
+def metric_view(metrics: pd.DataFrame | None, arms: pd.DataFrame) -> dict[str, Any] | None:
+    """Blocks of columns, how many images stand behind them, and notes; None without metrics.
+
+    Args:
+        metrics: `ReportInputs.metrics`.
+        arms: name, label and strategy of the rows, in their order.
+    """
     if metrics is None or metrics.empty:
         return None
     columns = metric_columns(metrics)
@@ -35,15 +39,16 @@ def metric_view(contents: Contents) -> dict[str, Any] | None:
         each = f"{counts.min():,}" if counts.min() == counts.max() else several
         samples = f"Each value is of n = {each} images"
         samples += f", measured by {columns[0][1]}." if one and columns[0][1] else "."
+    labels = dict(zip(arms["name"], arms["label"], strict=True))
     return {
-        "blocks": [_block(metrics, contents, block, one) for block in blocks],
+        "blocks": [_block(metrics, arms, block, one) for block in blocks],
         "samples": samples,
-        "notes": list(_metric_notes(metrics, contents.labels)),
+        "notes": list(_metric_notes(metrics, labels)),
     }
 
 
 def _block(
-    metrics: pd.DataFrame, contents: Contents, columns: list[tuple[str, str]], one: bool
+    metrics: pd.DataFrame, arms: pd.DataFrame, columns: list[tuple[str, str]], one: bool
 ) -> dict[str, Any]:
     cells = [_metric_cells(metrics, *column) for column in columns]
     return {
@@ -57,7 +62,7 @@ def _block(
         "rows": [
             {"label": arm.label, "strategy": arm.strategy,
              "cells": [of_column.get(arm.name, MISSING) for of_column in cells]}
-            for arm in rows_of(contents.inputs.arms)
+            for arm in rows_of(arms)
         ],
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from analysis.report.contents import Contents, Report
+from analysis.report.contents import Part, Report
 
 from .highlights import published_view
 from .sections import part_view
@@ -61,7 +61,7 @@ def _eyebrow(report: Report) -> str:
     return "Guidance comparison" if guided else "Comparison"
 
 
-def _same_run(part: Contents, other: Contents) -> bool:
+def _same_run(part: Part, other: Part) -> bool:
     """Whether two parts are studies of one run, whose images and metrics need showing once."""
     return part.inputs.root == other.inputs.root != Path()
 

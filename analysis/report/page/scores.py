@@ -5,21 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.ballots import rows_of
-from analysis.claims import Claims
-from analysis.report.contents import Contents
+from analysis.report.contents import BallotPart
 from analysis.report.figures.elo import elo_axis
 from analysis.report.words.claims import distinct_words, rank_sets
-from analysis.report.words.wording import bounds, percent, question_words, signed, slug
-from analysis.scores import BallotResult
+from analysis.report.words.wording import bounds, percent, question_words, signed
 
 
-def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str, Any]:
-    """One leaderboard: rows with whiskers as percentages of the board's own range."""
-    ballot = result.ballot
-    elo = contents.elo
-    rows = elo[(elo["question"] == ballot.question) & (elo["rater_kind"] == ballot.rater_kind)]
+def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
+    """One leaderboard: rows with whiskers as percentages of the board's own range.
+
+    Args:
+        ballot: which one.
+        elo: `Part.elo`.
+        prefix: of the part's file names.
+    """
+    rows = ballot.of(elo)
     ends = np.concatenate([rows["elo"], rows["low"], rows["high"], [0.0]]).astype(np.float64)
     ends = ends[np.isfinite(ends)]
     low, span = ends.min(), max(float(np.ptp(ends)), 1.0)
@@ -27,7 +30,7 @@ def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str,
     def at(value: float) -> float:
         return round(3 + 94 * (value - low) / span, 2)
 
-    table, ranks = [], rank_sets(claims)
+    table, ranks = [], rank_sets(ballot.claims)
     for row in rows_of(rows):
         scored = np.isfinite(row.elo)
         whisker = {"dot": at(row.elo), "left": 0.0, "width": 0.0} if scored else None
@@ -49,9 +52,9 @@ def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str,
             }
         )
     reasons = {row.reason for row in rows_of(rows) if np.isfinite(row.elo) and row.reason}
-    notes = [*result.fit.notes, *(f"No interval: {reason}." for reason in sorted(reasons))]
+    notes = [*ballot.result.fit.notes, *(f"No interval: {reason}." for reason in sorted(reasons))]
     if not reasons:
-        notes.insert(0, f"Whiskers: 95% intervals, {result.intervals.method}.")
+        notes.insert(0, f"Whiskers: 95% intervals, {ballot.result.intervals.method}.")
     return {
         "question": question_words(ballot.question),
         "simulated": ballot.simulated,
@@ -59,18 +62,16 @@ def board(result: BallotResult, claims: Claims, contents: Contents) -> dict[str,
         "zero": at(0.0),
         "rows": table,
         "note": " ".join(notes),
-        "distinct": distinct_words(claims),
-        "comparisons": f"{contents.prefix}comparisons-{slug(ballot.question, ballot.rater_kind)}",
-        "table": f"{contents.prefix}elo-{slug(ballot.question, ballot.rater_kind)}",
+        "distinct": distinct_words(ballot.claims),
+        "comparisons": f"{prefix}comparisons-{ballot.slug}",
+        "table": f"{prefix}elo-{ballot.slug}",
     }
 
 
-def heat(result: BallotResult, contents: Contents) -> dict[str, Any]:
+def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, Any]:
     """Who beats whom, arms in the order of their scores."""
-    ballot = result.ballot
-    order = list(result.relative()["arm"])
-    cells = {(row.arm, row.against): row for row in rows_of(result.win_table())}
-    labels = contents.labels
+    order = list(ballot.result.relative()["arm"])
+    cells = {(row.arm, row.against): row for row in rows_of(ballot.result.win_table())}
     return {
         "question": question_words(ballot.question),
         "simulated": ballot.simulated,
@@ -82,7 +83,7 @@ def heat(result: BallotResult, contents: Contents) -> dict[str, Any]:
             }
             for arm in order
         ],
-        "table": f"{contents.prefix}win-probability-{slug(ballot.question, ballot.rater_kind)}",
+        "table": f"{prefix}win-probability-{ballot.slug}",
     }
 
 

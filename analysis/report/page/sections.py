@@ -7,20 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.ballots import rows_of
-from analysis.report.contents import Contents
+from analysis.ballots import RATER_KINDS, rows_of
+from analysis.report.contents import BallotPart, Part
 from analysis.report.figures.figure import Figure
 from analysis.report.figures.gallery import gallery
 from analysis.report.figures.metrics import TRADEOFFS
 from analysis.report.figures.theme import MARKERS, STRATEGIES, series_dashes, series_marker
+from analysis.report.inputs import ReportInputs
 from analysis.report.tables.printed import grid
 from analysis.report.words.claims import curve_sentences, printed_best_scales
 from analysis.report.words.findings import ballot_findings, metric_findings
 from analysis.report.words.methods import methods_notes, methods_paragraph, nothing_counts
 from analysis.report.words.metric_claims import finding_words, printed_metric_claims
 from analysis.report.words.robustness import unsettled
-from analysis.report.words.wording import heading_words, question_words, slug
-from analysis.scores import BallotResult, curves, has_curve, variant_in
+from analysis.report.words.wording import heading_words, question_words
+from analysis.scores import curves, has_curve, variant_in
 
 from .highlights import disputed_views, prompt_views
 from .metrics import metric_view
@@ -41,40 +42,41 @@ SECTIONS = {
 }
 
 
-def part_view(contents: Contents) -> dict[str, Any]:
+def part_view(part: Part) -> dict[str, Any]:
     """One run or study: everything the template prints of it."""
-    inputs, results, prefix = contents.inputs, contents.results, contents.prefix
-    drawn = {name: figure_view(figure) for name, figure in contents.figures.items()
+    inputs, ballots, prefix = part.inputs, part.ballots, part.prefix
+    arms, labels = inputs.arms, inputs.labels
+    drawn = {name: figure_view(figure) for name, figure in part.figures.items()
              if not name.startswith("win-probability")}  # fmt: skip
-    simulated = sum(r.ballot.votes for r in results if r.ballot.simulated)
-    every = sum(r.ballot.votes for r in results)
+    simulated, every = part.votes("simulated"), part.votes()
+    provenance = provenance_rows(inputs.provenance)
     view = {
         "name": inputs.name,
         "prefix": prefix,
-        "strategies": _strategies(contents),
-        "facts": _facts(contents, simulated, every),
+        "strategies": _strategies(arms),
+        "facts": _facts(part),
         "all_simulated": bool(every) and simulated == every,
-        "findings": findings_view(contents),
+        "findings": findings_view(inputs, ballots),
         "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
-        "boards": [board(*each, contents) for each in zip(results, contents.claims, strict=True)],
-        "scales": _scales(contents),
-        "holds": holds_view(contents),
+        "boards": [board(ballot, part.elo, prefix) for ballot in ballots],
+        "scales": _scales(ballots, prefix),
+        "holds": holds_view(ballots, inputs, prefix),
         "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
-        "metrics": metric_view(contents),
+        "metrics": metric_view(inputs.metrics, arms),
         "remarks": list(inputs.remarks),
-        "told": _metric_claims(contents),
-        "agreement": list(_agreement(contents, drawn)),
-        "wins": [heat(result, contents) for result in results],
-        **_gallery(contents),
+        "told": _metric_claims(ballots, labels, prefix),
+        "agreement": list(_agreement(ballots, drawn)),
+        "wins": [heat(ballot, labels, prefix) for ballot in ballots],
+        **_gallery(inputs),
         "pictures": inputs.samples is not None and len(inputs.samples) > 0,
-        "best_prompts": prompt_views(contents),
-        "disputed": disputed_views(contents),
-        "conduct": conduct_view(contents),
+        "best_prompts": prompt_views(inputs, ballots, prefix),
+        "disputed": disputed_views(inputs, ballots, prefix),
+        "conduct": conduct_view(part.conduct, ballots),
         "nothing_counts": nothing_counts(inputs.votes),
-        "paragraph": methods_paragraph(contents),
-        "notes": methods_notes(contents),
-        "provenance": [row for row in provenance_rows(contents) if not _of_identity(row)],
-        "identity": [row for row in provenance_rows(contents) if _of_identity(row)],
+        "paragraph": methods_paragraph(inputs, part.results),
+        "notes": methods_notes(inputs, part.results, part.correlations),
+        "provenance": [row for row in provenance if not _of_identity(row)],
+        "identity": [row for row in provenance if _of_identity(row)],
     }
     same = ("holds", "agreement", "wins", "best_prompts", "disputed", "conduct")
     shown: dict[str, Any] = {
@@ -98,21 +100,20 @@ def figure_view(figure: Figure) -> dict[str, Any]:
     }
 
 
-def provenance_rows(contents: Contents) -> list[tuple[str, str]]:
-    """Everything recorded about origins, as keys and printable values."""
-    return list(_flat(contents.inputs.provenance))
+def provenance_rows(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    """Everything recorded about origins, as dotted keys and printable values."""
+    return list(_flat(provenance))
 
 
 def _of_identity(row: tuple[str, str]) -> bool:
     return row[0].startswith("identity.")
 
 
-def _strategies(contents: Contents) -> list[dict[str, Any]]:
+def _strategies(arms: pd.DataFrame) -> list[dict[str, Any]]:
     """The legend; empty where every arm is of one series, which needs none.
 
     A strategy of several series has them as `variants`, each with its words, marker and dashes.
     """
-    arms = contents.inputs.arms
     if len(set(arms["strategy"])) < 2 and not arms["variant"].any():
         return []
     lines = has_curve(arms) or "unguided" in set(arms["strategy"])
@@ -147,40 +148,43 @@ def _variants(arms: pd.DataFrame, lines: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(contents: Contents, simulated: int, every: int) -> list[list[tuple[str, str]]]:
+def _facts(part: Part) -> list[list[tuple[str, str]]]:
     """Counts for the page's first line, each a list of (number, words)."""
-    facts = [[(f"{len(contents.inputs.arms):,}", "arms")]]
-    samples, votes = contents.inputs.samples, contents.inputs.votes
+    facts = [[(f"{len(part.inputs.arms):,}", "arms")]]
+    samples, votes = part.inputs.samples, part.inputs.votes
     if samples is not None and len(samples):
         facts.append([(f"{samples['prompt_id'].nunique():,}", "prompts")])
         facts.append([(f"{len(samples):,}", "images")])
-    for kind, count in (("person", every - simulated), ("simulated", simulated)):
-        if count and votes is not None:
+    for kind in RATER_KINDS:
+        if (count := part.votes(kind)) and votes is not None:
             raters = votes.loc[votes["rater_kind"] == kind, "rater"].nunique()
             who = "simulated raters" if kind == "simulated" else "people"
             facts.append([(f"{count:,}", "votes by"), (f"{raters:,}", who)])
     return facts
 
 
-def findings_view(contents: Contents) -> list[dict[str, Any]]:
+def findings_view(inputs: ReportInputs, ballots: list[BallotPart]) -> list[dict[str, Any]]:
     """The first sentences of a part: heading, whether simulated raters voted, text."""
-    arms = contents.inputs.arms
+    arms, labels = inputs.arms, inputs.labels
     found = [
         {
-            "heading": heading_words(result.ballot.question),
-            "simulated": result.ballot.simulated,
+            "heading": heading_words(ballot.question),
+            "simulated": ballot.simulated,
             "text": " ".join(
-                [*ballot_findings(result, arms), *unsettled(claims.robustness, contents.labels)]
+                [
+                    *ballot_findings(ballot.result, arms),
+                    *unsettled(ballot.claims.robustness, labels),
+                ]
             ),
         }
-        for result, claims in zip(contents.results, contents.claims, strict=True)
+        for ballot in ballots
     ]
     if not found:
-        words = f"{nothing_counts(contents.inputs.votes)} This report compares the arms by metrics "
+        words = f"{nothing_counts(inputs.votes)} This report compares the arms by metrics "
         words += "alone."
         found.append({"heading": "Preference.", "simulated": False, "text": words})
-    if contents.inputs.metrics is not None:
-        text = metric_findings(contents.inputs.metrics, arms, contents.results)
+    if inputs.metrics is not None:
+        text = metric_findings(inputs.metrics, arms, [ballot.result for ballot in ballots])
         if text:
             found.append({"heading": "Metrics.", "simulated": False, "text": text})
     for group in found:  # "s = 3" stays on one line
@@ -188,55 +192,52 @@ def findings_view(contents: Contents) -> list[dict[str, Any]]:
     return found
 
 
-def _agreement(contents: Contents, drawn: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for result in contents.results:
-        ballot = result.ballot
-        figure = drawn.get(f"metric-vs-elo-{slug(ballot.question, ballot.rater_kind)}")
+def _agreement(ballots: list[BallotPart], drawn: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for ballot in ballots:
+        figure = drawn.get(f"metric-vs-elo-{ballot.slug}")
         if figure:
             yield {**figure, "heading": question_words(ballot.question)}
 
 
-def _scales(contents: Contents) -> list[dict[str, Any]]:
+def _scales(ballots: list[BallotPart], prefix: str) -> list[dict[str, Any]]:
     """Best scales and tests of curves, of each ballot that has curves."""
     return [
         {
-            "question": question_words(result.ballot.question),
-            "simulated": result.ballot.simulated,
-            "table": grid(printed_best_scales(claims)),
-            "sentences": curve_sentences(claims),
-            "file": f"{contents.prefix}scales-{_slug(result)}",
+            "question": question_words(ballot.question),
+            "simulated": ballot.simulated,
+            "table": grid(printed_best_scales(ballot.claims)),
+            "sentences": curve_sentences(ballot.claims),
+            "file": f"{prefix}scales-{ballot.slug}",
         }
-        for result, claims in zip(contents.results, contents.claims, strict=True)
-        if len(claims.curves.best)
+        for ballot in ballots
+        if len(ballot.claims.curves.best)
     ]
 
 
-def _slug(result: BallotResult) -> str:
-    return slug(result.ballot.question, result.ballot.rater_kind)
-
-
-def _metric_claims(contents: Contents) -> list[dict[str, Any]]:
+def _metric_claims(
+    ballots: list[BallotPart], labels: dict[str, str], prefix: str
+) -> list[dict[str, Any]]:
     """What each metric says of each ballot's votes."""
     return [
         {
-            "question": question_words(result.ballot.question),
-            "simulated": result.ballot.simulated,
+            "question": question_words(ballot.question),
+            "simulated": ballot.simulated,
             "table": grid(printed_metric_claims(claims)),
-            "finding": finding_words(claims, contents.labels, result.ballot.simulated),
-            "file": f"{contents.prefix}metric-agreement-{_slug(result)}",
+            "finding": finding_words(claims, labels, ballot.simulated),
+            "file": f"{prefix}metric-agreement-{ballot.slug}",
         }
-        for result, claims in zip(contents.results, contents.metric_claims, strict=False)
-        if len(claims.ranks)
+        for ballot in ballots
+        if (claims := ballot.metric_claims) is not None and len(claims.ranks)
     ]
 
 
-def _gallery(contents: Contents) -> dict[str, Any]:
-    samples = contents.inputs.samples
+def _gallery(inputs: ReportInputs) -> dict[str, Any]:
+    samples = inputs.samples
     if samples is None or samples.empty:
         return {"gallery": [], "gallery_note": ""}
-    arms = contents.inputs.arms
+    arms = inputs.arms
     shown = arms[arms["name"].isin(set(samples["arm"]))]
-    rows = gallery(samples, list(shown["name"]), contents.inputs.root)
+    rows = gallery(samples, list(shown["name"]), inputs.root)
     labels = list(shown["label"])
     note = f"{len(rows)} of {samples['prompt_id'].nunique()} prompts, a column an arm. "
     return {

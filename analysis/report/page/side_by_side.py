@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.report.contents import Comparison, Report
+from analysis.report.contents import Report
 from analysis.report.figures.theme import PARTS
+from analysis.report.tables.chosen import elo_questions
 from analysis.report.tables.printed import (
     grid,
     printed_agreement,
@@ -49,15 +50,6 @@ def comparison_view(report: Report) -> dict[str, Any] | None:
         "metrics": grid(printed_part_metrics(comparison.metrics, names)),
         "apart": incomparable(comparison.metrics),
     }  # fmt: skip
-
-
-def elo_questions(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
-    """Elo of each question that two studies at least asked."""
-    elo = comparison.elo
-    if elo.empty:
-        return []
-    groups = elo.groupby("question", sort=False, observed=True)
-    return [(str(name), table) for name, table in groups if table["study"].nunique() > 1]
 
 
 def _simulated(elo: pd.DataFrame) -> bool:

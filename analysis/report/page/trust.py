@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from analysis.ballots import rows_of
-from analysis.claims import REPORTED, Claims
-from analysis.report.contents import Contents
+from analysis.claims import REPORTED
+from analysis.report.contents import BallotPart, Conduct
+from analysis.report.inputs import ReportInputs
 from analysis.report.tables.printed import conduct_cell, grid
 from analysis.report.words.next_votes import next_votes_words
 from analysis.report.words.raters import MOST, conduct_words, printed_screens, screens_words
@@ -24,85 +25,90 @@ from analysis.report.words.wording import (
     measure_words,
     question_words,
     signed,
-    slug,
 )
-from analysis.scores import BallotResult
 
 
-def holds_view(contents: Contents) -> dict[str, Any] | None:
-    """Other analyses of every ballot, categories and what more votes would buy; None with none."""
-    labels, ballots, categories = contents.labels, [], []
-    for result, claims in zip(contents.results, contents.claims, strict=True):
-        found, heading = (
-            claims.robustness,
-            _heading(result.ballot.question, result.ballot.rater_kind),
-        )
-        name = slug(result.ballot.question, result.ballot.rater_kind)
-        sentences = [verdict(found, labels), more_words(result, claims, contents)]
+def holds_view(
+    ballots: list[BallotPart], inputs: ReportInputs, prefix: str
+) -> dict[str, Any] | None:
+    """Other analyses of every ballot, categories and what more votes would buy; None with none.
+
+    Args:
+        ballots: of the part.
+        inputs: the arms' labels and strategies.
+        prefix: of the part's file names.
+    """
+    labels, told, categories = inputs.labels, [], []
+    for ballot in ballots:
+        found, heading = ballot.claims.robustness, _heading(ballot.question, ballot.rater_kind)
+        sentences = [verdict(found, labels), more_words(ballot, labels)]
         if any(sentences):
-            ballots.append(
+            told.append(
                 {**heading, "sentences": list(filter(None, sentences)),
                  "side": side_and_ties(found) if len(found.others) else "",
-                 "file": f"{contents.prefix}robustness-{name}" if len(found.others) else ""}
+                 "file": f"{prefix}robustness-{ballot.slug}" if len(found.others) else ""}
             )  # fmt: skip
         if found.categories is not None:
             categories.append(
                 {**heading, "table": grid(printed_categories(found, labels)),
-                 "told": categories_words(found), "file": f"{contents.prefix}categories-{name}"}
+                 "told": categories_words(found), "file": f"{prefix}categories-{ballot.slug}"}
             )  # fmt: skip
-    if not ballots:
+    if not told:
         return None
-    return {"ballots": ballots, "table": _analyses(contents), "categories": categories}
+    return {"ballots": told, "table": _analyses(ballots, inputs), "categories": categories}
 
 
-def _analyses(contents: Contents) -> dict[str, Any] | None:
-    """A row an analysis, a column a ballot: who is first, and how alike the order is."""
+def _analyses(ballots: list[BallotPart], inputs: ReportInputs) -> dict[str, Any] | None:
+    """One row per analysis, one column per ballot: who is first, and how alike the order is."""
     told = [
-        (result, {row.analysis: row for row in rows_of(claims.robustness.table)})
-        for result, claims in zip(contents.results, contents.claims, strict=True)
-        if len(claims.robustness.others)
+        (ballot, {row.analysis: row for row in rows_of(ballot.claims.robustness.table)})
+        for ballot in ballots
+        if len(ballot.claims.robustness.others)
     ]
     if not told:
         return None
+    labels, strategies = inputs.labels, inputs.strategies
     names = dict.fromkeys(name for _, rows in told for name in rows)
     return {
-        "columns": [_heading(r.ballot.question, r.ballot.rater_kind) for r, _ in told],
+        "columns": [_heading(ballot.question, ballot.rater_kind) for ballot, _ in told],
         "rows": [
-            {"words": name, "cells": [_analysis(rows.get(name), contents) for _, rows in told]}
+            {
+                "words": name,
+                "cells": [_analysis(rows.get(name), labels, strategies) for _, rows in told],
+            }
             for name in names
         ],
     }
 
 
-def _analysis(row: Any, contents: Contents) -> dict[str, str]:
+def _analysis(row: Any, labels: dict[str, str], strategies: dict[str, str]) -> dict[str, str]:
     if row is None:
         return {"value": "–", "small": "", "mark": ""}
-    first = contents.labels.get(row.best, "–")
+    first = labels.get(row.best, "–")
     votes = f"{row.votes:,} votes"
     if np.isnan(row.kendall_tau):
         return {"value": first, "small": f"{votes}; {row.note}", "mark": ""}
     tau = "" if row.analysis == REPORTED else f"τ\u00a0=\u00a0{signed(row.kendall_tau, 2)}; "
-    mark = contents.strategies.get(row.best, "")
-    return {"value": first, "small": tau + votes, "mark": mark}
+    return {"value": first, "small": tau + votes, "mark": strategies.get(row.best, "")}
 
 
-def more_words(result: BallotResult, claims: Claims, contents: Contents) -> str:
+def more_words(ballot: BallotPart, labels: dict[str, str]) -> str:
     """What more votes would buy, with the arms' labels."""
-    table = result.relative()
-    ranked = [contents.labels[arm] for arm in table["arm"]]
-    return next_votes_words(claims.next_votes, (ranked[0], ranked[1])) if len(ranked) > 1 else ""
+    ranked = [labels[arm] for arm in ballot.result.relative()["arm"]]
+    if len(ranked) < 2:
+        return ""
+    return next_votes_words(ballot.claims.next_votes, (ranked[0], ranked[1]))
 
 
-def conduct_view(contents: Contents) -> dict[str, Any] | None:
+def conduct_view(conduct: Conduct | None, ballots: list[BallotPart]) -> dict[str, Any] | None:
     """Sentences on each ballot, measures side by side, and raters that stand out."""
-    table = contents.conduct
-    if table.empty:
+    if conduct is None:
         return None
-    keys = [(r.ballot.question, r.ballot.rater_kind) for r in contents.results]
-    cells = {(row.question, row.rater_kind, row.measure): row for row in rows_of(table)}
+    measures, screens = conduct.measures, conduct.screens
+    cells = {(row.question, row.rater_kind, row.measure): row for row in rows_of(measures)}
     rows = []
-    for measure in dict.fromkeys(table["measure"]):
-        found = [cells.get((*key, measure)) for key in keys]
+    for measure in dict.fromkeys(measures["measure"]):
+        found = [cells.get((b.question, b.rater_kind, measure)) for b in ballots]
         parts = [conduct_cell(cell) for cell in found]
         rows.append(
             {
@@ -110,24 +116,23 @@ def conduct_view(contents: Contents) -> dict[str, Any] | None:
                 "cells": [{"value": value, "small": small} for value, small in parts],
             }
         )
-    flagged = int((contents.screens["flags"] != "").sum())
+    flagged = int((screens["flags"] != "").sum())
     return {
-        "columns": [_heading(*key) for key in keys],
+        "columns": [_heading(b.question, b.rater_kind) for b in ballots],
         "rows": rows,
         "sentences": [
-            {**_heading(*key), "text": text} for key in keys if (text := _sentences(contents, *key))
+            {**_heading(b.question, b.rater_kind), "text": text}
+            for b in ballots
+            if (text := _sentences(conduct, b))
         ],
-        "flagged": grid(printed_screens(contents.screens, MOST)),
+        "flagged": grid(printed_screens(screens, MOST)),
         "left_out": max(flagged - MOST, 0),
     }
 
 
-def _sentences(contents: Contents, question: str, kind: str) -> str:
-    measures, screens = (
-        table[(table["question"] == question) & (table["rater_kind"] == kind)]
-        for table in (contents.conduct, contents.screens)
-    )
-    return f"{screens_words(screens)} {conduct_words(measures)}".strip()
+def _sentences(conduct: Conduct, ballot: BallotPart) -> str:
+    said = screens_words(ballot.of(conduct.screens)), conduct_words(ballot.of(conduct.measures))
+    return " ".join(said).strip()
 
 
 def _heading(question: str, kind: str) -> dict[str, Any]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.claims import Claims, best_and_worst
+from analysis.claims import best_and_worst
 from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
-from analysis.report.check import METRIC_COLUMNS, table_of
-from analysis.report.compute import labelled
-from analysis.report.contents import Comparison, Contents
+from analysis.report.contents import BallotPart, Comparison, Conduct, Part, labelled
 from analysis.report.figures.theme import strategy_words
-from analysis.report.page.highlights import disputed_tables, prompt_tables
-from analysis.report.page.side_by_side import elo_questions
+from analysis.report.inputs import ReportInputs, metrics_of
 from analysis.report.words.claims import printed_best_scales, printed_comparisons
 from analysis.report.words.methods import methods_paragraph
 from analysis.report.words.metric_claims import printed_metric_claims
@@ -20,61 +17,60 @@ from analysis.report.words.robustness import printed_categories, printed_robustn
 from analysis.report.words.wording import ballot_words, bounds, question_words, signed, slug
 
 from . import printed as tables
+from .chosen import disputed_tables, elo_questions, prompt_tables
 from .latex import escape
 
 
-def table_files(contents: Contents) -> dict[str, bytes]:
+def table_files(part: Part) -> dict[str, bytes]:
     """File name → bytes of every table of one run or study, as CSV and LaTeX."""
-    inputs, files, prefix = contents.inputs, {}, contents.prefix
-    for result, claims in zip(contents.results, contents.claims, strict=True):
-        ballot = result.ballot
-        about = ballot_words(ballot.question, ballot.rater_kind)
-        scores = labelled(result, inputs.arms, "scores")
-        files |= tables.table_files(
-            f"{prefix}elo-{slug(ballot.question, ballot.rater_kind)}",
-            scores,
-            tables.printed_elo(scores),
-            f"Elo scores, {about}; mean zero, 95% intervals {result.intervals.method}",
-        )
-        wins = result.win_table()
-        wins.insert(1, "label", wins["arm"].map(contents.labels))
-        wins.insert(3, "against_label", wins["against"].map(contents.labels))
-        files |= tables.table_files(
-            f"{prefix}win-probability-{slug(ballot.question, ballot.rater_kind)}",
-            wins,
-            tables.printed_wins(wins),
-            f"Probability of winning, {about}; ties count half in observed shares",
-        )
-        files |= _claim_files(contents, claims, slug(ballot.question, ballot.rater_kind), about)
-    metrics = table_of(inputs.metrics, METRIC_COLUMNS)
+    inputs, prefix = part.inputs, part.prefix
+    files: dict[str, bytes] = {}
+    for ballot in part.ballots:
+        files |= _ballot_files(ballot, inputs, prefix)
+    metrics = metrics_of(inputs)
     if len(metrics):
         files |= tables.table_files(
             f"{prefix}metrics", metrics, tables.printed_metrics(metrics, inputs.arms),
             "Metrics with 95% intervals",
         )  # fmt: skip
-    if len(contents.correlations):
+    if len(part.correlations):
         files |= tables.table_files(
-            f"{prefix}correlations",
-            contents.correlations,
-            tables.printed_correlations(contents.correlations),
+            f"{prefix}correlations", part.correlations,
+            tables.printed_correlations(part.correlations),
             "Spearman's rank correlation of metrics with Elo over the arms, 95% intervals",
-        )
-    if len(contents.conduct):
-        files |= tables.table_files(
-            f"{prefix}conduct", contents.conduct, tables.printed_conduct(contents.conduct),
-            "Conduct of the study",
         )  # fmt: skip
-        files |= _screen_files(contents)
-    paragraph = methods_paragraph(contents)
+    if part.conduct is not None:
+        files |= _conduct_files(part.conduct, prefix)
+    paragraph = methods_paragraph(inputs, part.results)
     files[f"{prefix}methods.txt"] = (paragraph + "\n").encode("utf-8")
     files[f"{prefix}methods.tex"] = (escape(paragraph) + "\n").encode("utf-8")
-    files |= _metric_claim_files(contents)
-    return files | _highlight_files(contents) | _published_files(contents)
+    for ballot in part.ballots:
+        files |= _metric_claim_files(ballot, prefix)
+    files |= _highlight_files(inputs, part.ballots, prefix)
+    return files | _published_files(part.elo, prefix)
 
 
-def _claim_files(contents: Contents, claims: Claims, name: str, about: str) -> dict[str, bytes]:
+def _ballot_files(ballot: BallotPart, inputs: ReportInputs, prefix: str) -> dict[str, bytes]:
+    """Scores, win probabilities, and what may be claimed of them."""
+    result, labels = ballot.result, inputs.labels
+    scores = labelled(result, result.scores(), inputs.arms)
+    wins = result.win_table()
+    wins.insert(1, "label", wins["arm"].map(labels))
+    wins.insert(3, "against_label", wins["against"].map(labels))
+    files = tables.table_files(
+        f"{prefix}elo-{ballot.slug}", scores, tables.printed_elo(scores),
+        f"Elo scores, {ballot.words}; mean zero, 95% intervals {result.intervals.method}",
+    )  # fmt: skip
+    files |= tables.table_files(
+        f"{prefix}win-probability-{ballot.slug}", wins, tables.printed_wins(wins),
+        f"Probability of winning, {ballot.words}; ties count half in observed shares",
+    )  # fmt: skip
+    return files | _claim_files(ballot, labels, prefix)
+
+
+def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, bytes]:
     """All pairs of arms, best scales, and the ranking under other analyses and by category."""
-    prefix, labels = contents.prefix, contents.labels
+    claims, about, name = ballot.claims, ballot.words, ballot.slug
     files = tables.table_files(
         f"{prefix}comparisons-{name}", claims.comparisons.table,
         printed_comparisons(claims, labels),
@@ -101,28 +97,33 @@ def _claim_files(contents: Contents, claims: Claims, name: str, about: str) -> d
     return files
 
 
-def _screen_files(contents: Contents) -> dict[str, bytes]:
-    """Every rater as CSV; those that stand out as LaTeX, where some do."""
-    name, printed = f"{contents.prefix}raters", printed_screens(contents.screens)
-    files = tables.table_files(name, contents.screens, printed, "Raters that a screen flags")
-    return files if len(printed) else {f"{name}.csv": files[f"{name}.csv"]}
+def _conduct_files(conduct: Conduct, prefix: str) -> dict[str, bytes]:
+    """Measures; every rater as CSV; those that stand out as LaTeX, where some do."""
+    files = tables.table_files(
+        f"{prefix}conduct", conduct.measures, tables.printed_conduct(conduct.measures),
+        "Conduct of the study",
+    )  # fmt: skip
+    name, printed = f"{prefix}raters", printed_screens(conduct.screens)
+    screens = tables.table_files(name, conduct.screens, printed, "Raters that a screen flags")
+    if printed.empty:
+        del screens[f"{name}.tex"]
+    return files | screens
 
 
-def _metric_claim_files(contents: Contents) -> dict[str, bytes]:
-    """What each metric says of each ballot's votes."""
-    files: dict[str, bytes] = {}
-    for result, claims in zip(contents.results, contents.metric_claims, strict=False):
-        ballot = result.ballot
-        ranks = claims.ranks.assign(statistic="spearman").rename(columns={"spearman": "value"})
-        votes = claims.votes.rename(columns={"accuracy": "value"})
-        votes["statistic"] = "better " + votes["by"] + " won"
-        files |= tables.table_files(
-            f"{contents.prefix}metric-agreement-{slug(ballot.question, ballot.rater_kind)}",
-            pd.concat([ranks, votes.drop(columns="by")], ignore_index=True),
-            printed_metric_claims(claims),
-            f"Metrics against votes, {ballot_words(ballot.question, ballot.rater_kind)}",
-        )
-    return files
+def _metric_claim_files(ballot: BallotPart, prefix: str) -> dict[str, bytes]:
+    """What each metric says of the ballot's votes."""
+    claims = ballot.metric_claims
+    if claims is None:
+        return {}
+    ranks = claims.ranks.assign(statistic="spearman").rename(columns={"spearman": "value"})
+    votes = claims.votes.rename(columns={"accuracy": "value"})
+    votes["statistic"] = "better " + votes["by"] + " won"
+    return tables.table_files(
+        f"{prefix}metric-agreement-{ballot.slug}",
+        pd.concat([ranks, votes.drop(columns="by")], ignore_index=True),
+        printed_metric_claims(claims),
+        f"Metrics against votes, {ballot.words}",
+    )
 
 
 def comparison_tables(comparison: Comparison) -> dict[str, bytes]:
@@ -149,13 +150,12 @@ def comparison_tables(comparison: Comparison) -> dict[str, bytes]:
     return files
 
 
-def _highlight_files(contents: Contents) -> dict[str, bytes]:
-    samples, labels, prefix = contents.inputs.samples, contents.labels, contents.prefix
-    captions: dict[str, str] = {}
-    if samples is not None:
-        captions = dict(zip(samples["prompt_id"].astype(str), samples["caption"], strict=True))
-    files = {}
-    for question, kind, table in prompt_tables(contents):
+def _highlight_files(
+    inputs: ReportInputs, ballots: list[BallotPart], prefix: str
+) -> dict[str, bytes]:
+    labels, captions = inputs.labels, inputs.captions
+    files: dict[str, bytes] = {}
+    for question, kind, table in prompt_tables(inputs, ballots):
         if table.empty:
             continue
         about = ballot_words(question, kind) if kind else metric_info(question).label
@@ -164,7 +164,7 @@ def _highlight_files(contents: Contents) -> dict[str, bytes]:
             tables.printed_prompts(best_and_worst(table), labels, captions),
             f"Best and worst prompts of each arm, {about}",
         )  # fmt: skip
-    for question, kind, table in disputed_tables(contents, most=100):
+    for question, kind, table in disputed_tables(inputs, ballots, most=100):
         if len(table):
             files |= tables.table_files(
                 f"{prefix}disputed-{slug(question, kind)}", table,
@@ -174,9 +174,9 @@ def _highlight_files(contents: Contents) -> dict[str, bytes]:
     return files
 
 
-def _published_files(contents: Contents) -> dict[str, bytes]:
+def _published_files(elo: pd.DataFrame, prefix: str) -> dict[str, bytes]:
     """The paper's tables, and Table 1 with ours beside it, where arms are guided as there."""
-    beside = beside_paper(contents.elo)
+    beside = beside_paper(elo)
     if beside.empty:
         return {}
     printed = pd.DataFrame(
@@ -195,7 +195,7 @@ def _published_files(contents: Contents) -> dict[str, bytes]:
         }
     )
     files = tables.table_files(
-        f"{contents.prefix}beside-paper", beside, printed,
+        f"{prefix}beside-paper", beside, printed,
         f"Elo above unguided: published ({SOURCE}, Table 1) and ours",
     )  # fmt: skip
     for name, (caption, table) in published_tables().items():

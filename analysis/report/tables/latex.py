@@ -98,35 +98,50 @@ class _Piece:
     """Columns that stand side by side, how each is set, and how many lines they take."""
 
     def __init__(self, block: pd.DataFrame) -> None:
-        self.block = block
         widths = [_width(block, n) for n in range(block.shape[1])]
         wrapped = _wrapped(widths, block)
         room = WIDTH - sum(w for n, w in enumerate(widths) if n not in wrapped)
         each = max(room / max(len(wrapped), 1) - GAP, NARROWEST)
         share = int(100 * each / WIDTH) / 100
-        self.columns = "".join(
-            rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
-            if n in wrapped
-            else "l" if n == 0 or _is_text(block, n) else "r"
-            for n in range(len(widths))
-        )  # fmt: skip
+        paragraph = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+        sides = [_side(block, n) for n in range(len(widths))]
+        self.columns = "".join(paragraph if n in wrapped else s for n, s in enumerate(sides))
         fits = max(int(each / CHARACTER), 1)
         heights = [
             max((-(-len(str(row[n])) // fits) for n in wrapped), default=1)
             for row in block.to_numpy()
         ]
         self.lines = sum(heights) + 3
-        self.head = "    " + " & ".join(map(self._heading, range(len(widths)))) + r" \\"
-        self.rows = [_row(row) for row in block.to_numpy()]
+        self.block = block.map(escape)
+        self.block.columns = [_heading(block, n) for n in range(len(widths))]
 
-    def _heading(self, n: int) -> str:
-        """The column's name, broken over lines where it is longer than what stands below."""
-        parts = _broken(self.block, n)
-        if len(parts) == 1:
-            return escape(parts[0])
-        side = "l" if n == 0 or _is_text(self.block, n) else "r"
-        stacked = r" \\ ".join(map(escape, parts))
-        return rf"\shortstack[{side}]{{{stacked}}}"
+    def tabular(self) -> str:
+        """The piece within a float."""
+        styler = self.block.style.hide(axis="index")
+        return str(styler.to_latex(hrules=True, column_format=self.columns))
+
+    def longtable(self, caption: str, label: str) -> str:
+        """The piece over several pages, its caption and headings on each."""
+        styler = self.block.style.hide(axis="index")
+        return str(
+            styler.to_latex(
+                hrules=True, column_format=self.columns, environment="longtable", caption=caption,
+                label=label,
+            )
+        )  # fmt: skip
+
+
+def _heading(block: pd.DataFrame, n: int) -> str:
+    """The column's name, broken over lines where it is longer than what stands below."""
+    parts = _broken(block, n)
+    if len(parts) == 1:
+        return escape(parts[0])
+    stacked = r" \\ ".join(map(escape, parts))
+    return rf"\shortstack[{_side(block, n)}]{{{stacked}}}"
+
+
+def _side(block: pd.DataFrame, n: int) -> str:
+    return "l" if n == 0 or _is_text(block, n) else "r"
 
 
 def _blocks(printed: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -175,33 +190,13 @@ def _pages(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
 
 
 def _float(pieces: list[_Piece], caption: str, label: str, long: bool) -> list[str]:
-    told = rf"\caption{{{escape(caption)}}}\label{{tab:{label}}}"
+    caption, label = escape(caption), f"tab:{label}"
     if long:
-        return [rf"{{\small{SEP}", *(line for p in pieces for line in _longtable(p, told)), "}"]
-    lines = [r"\begin{table}", f"  {told}", rf"  \centering\small{SEP}"]
-    for number, piece in enumerate(pieces):
-        lines += [r"  \par\medskip"] * bool(number) + [
-            rf"  \begin{{tabular}}{{{piece.columns}}}",
-            r"    \toprule", piece.head, r"    \midrule", *piece.rows, r"    \bottomrule",
-            r"  \end{tabular}",
-        ]  # fmt: skip
-    return [*lines, r"\end{table}"]
-
-
-def _longtable(piece: _Piece, told: str) -> list[str]:
-    head = [r"    \toprule", piece.head, r"    \midrule"]
-    return [
-        rf"\begin{{longtable}}{{{piece.columns}}}",
-        rf"  {told} \\",
-        *head,
-        r"    \endfirsthead",
-        *head,
-        r"    \endhead",
-        r"    \bottomrule",
-        r"    \endfoot",
-        *piece.rows,
-        r"\end{longtable}",
-    ]
+        tables = [p.longtable(caption, label) for p in pieces]
+        return [rf"{{\small{SEP}", *tables, "}"]
+    told = rf"\caption{{{caption}}}\label{{{label}}}"
+    body = "\\par\\medskip\n".join(piece.tabular() for piece in pieces)
+    return [r"\begin{table}", told, rf"\centering\small{SEP}", body + r"\end{table}"]
 
 
 def _is_text(block: pd.DataFrame, n: int) -> bool:
@@ -229,10 +224,6 @@ def _broken(block: pd.DataFrame, n: int) -> list[str]:
     longest = max((len(str(cell)) for cell in block.iloc[:, n]), default=0)
     name = strip_control(str(block.columns[n]))
     return textwrap.wrap(name, max(longest, 10), break_long_words=False) or [""]
-
-
-def _row(cells: object) -> str:
-    return "    " + " & ".join(map(escape, cells)) + r" \\"  # type: ignore[call-overload]
 
 
 def _western(text: str) -> bool:

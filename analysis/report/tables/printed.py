@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.ballots import rows_of
 from analysis.metrics import metric_info
+from analysis.report.inputs import defined
 from analysis.report.words.wording import (
     ballot_words,
     bounds,
@@ -86,11 +87,6 @@ def metric_columns(metrics: pd.DataFrame) -> list[tuple[str, str]]:
     """
     pairs = defined(metrics)[["metric", "extractor"]].drop_duplicates()
     return list(pairs.itertuples(index=False, name=None))
-
-
-def defined(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the metrics table that have a value; of the others a note says why not."""
-    return metrics[metrics["value"].notna()]
 
 
 def printed_metrics(metrics: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:

@@ -7,34 +7,36 @@ import pandas as pd
 
 from analysis.ballots import ANSWERS, QUESTIONS, counted, exclusions, left_out
 from analysis.metrics import metric_info
-from analysis.report.contents import Contents
 from analysis.report.figures.theme import series_words
-from analysis.report.tables.printed import defined
+from analysis.report.inputs import ReportInputs, defined
 from analysis.scores import BallotResult
 
-from .wording import SIMULATED, asked, ballot_words, lower_first, share, strip_control
+from .wording import SIMULATED, asked, ballot_words, listed, lower_first, share, strip_control
 
 
-def methods_paragraph(contents: Contents) -> str:
+def methods_paragraph(inputs: ReportInputs, results: list[BallotResult]) -> str:
     """Images, protocol, raters, votes, exclusions, model, intervals and metrics, as prose.
 
     Only what the inputs record is said; what a CSV of votes from elsewhere can't know is left out.
     """
-    sentences = [_images(contents)]
-    if contents.results:
-        votes = contents.inputs.votes
-        sentences += [_protocol(contents), *_votes(contents), set_aside_words(votes), _model()]
-        sentences += _intervals(contents)
-    elif contents.inputs.votes is not None and len(contents.inputs.votes):
-        sentences.append(nothing_counts(contents.inputs.votes))
-    sentences += _metrics(contents)
+    votes = inputs.votes
+    sentences = [_images(inputs.arms, inputs.samples)]
+    if results:
+        sentences += [_protocol(votes, results), *_votes(votes, results), set_aside_words(votes)]
+        sentences += [_model(), *_intervals(results)]
+    elif votes is not None and len(votes):
+        sentences.append(nothing_counts(votes))
+    sentences += _metrics(inputs.metrics)
     return strip_control(" ".join(sentence for sentence in sentences if sentence))
 
 
-def methods_notes(contents: Contents) -> list[str]:
-    """What a reader must know to judge the numbers, a paragraph each."""
+def methods_notes(
+    inputs: ReportInputs, results: list[BallotResult], correlations: pd.DataFrame
+) -> list[str]:
+    """What a reader must know to judge the numbers, one paragraph for each matter."""
     notes = []
-    if contents.results:
+    if results:
+        resampled = results[0].resampled
         notes.append(
             "Scores σ minimise GLIDE's logistic loss (Nichol et al. 2021, appendix A.1) over all "
             "votes on a question: P(i beats j) = 1 / (1 + 10^((σj − σi) / 400)), a tie half a win "
@@ -45,14 +47,14 @@ def methods_notes(contents: Contents) -> list[str]:
             "Intervals of scores are for one comparison at a time; rank sets and the table of all "
             "pairs hold together (by the smallest p of correlated differences, drawn at "
             "random). The tables hold a percentile bootstrap of raters beside them "
-            f"({contents.results[0].resampled.draws.shape[0]:,} rounds, seed {contents.seed})."
+            f"({len(resampled.draws):,} rounds, seed {resampled.seed})."
         )
-    if len(contents.correlations):
+    if len(correlations):
         notes.append(
             "Rank correlations between a metric and Elo are over arms, with Bonett and Wright's "
             "interval; arms of one strategy are not independent, so read them as descriptions."
         )
-    if contents.inputs.metrics is not None and len(contents.inputs.metrics):
+    if inputs.metrics is not None and len(inputs.metrics):
         notes.append(
             "Metrics, their intervals and their notes are those of the run's metrics table. "
             "Values of different extractors, versions or references are never compared."
@@ -82,24 +84,23 @@ def set_aside_words(votes: pd.DataFrame | None) -> str:
     if not told:
         return "No votes were excluded."
     kept = int(counted(votes).sum())
-    return f"Left out were {_listed(told)}; {kept:,} of {len(votes):,} votes count."
+    return f"Left out were {listed(told)}; {kept:,} of {len(votes):,} votes count."
 
 
 def _reasons(votes: pd.DataFrame) -> str:
     if "excluded" not in votes:
         return ""
-    return _listed([f"{count:,} {reason}" for reason, count in exclusions(votes).items()])
+    return listed([f"{count:,} {reason}" for reason, count in exclusions(votes).items()])
 
 
-def _images(contents: Contents) -> str:
-    arms, samples = contents.inputs.arms, contents.inputs.samples
+def _images(arms: pd.DataFrame, samples: pd.DataFrame | None) -> str:
     swept = []
     named = arms["series"].where(arms["series"].notna(), arms["strategy"])
     for series, of_one in arms.groupby(named, sort=False):
         words = lower_first(series_words(str(series)))
         scales = [f"{scale:g}" for scale in sorted(of_one["scale"].dropna())]
         if scales:
-            words += f" at scale{'s' * (len(scales) > 1)} {_listed(scales)}"
+            words += f" at scale{'s' * (len(scales) > 1)} {listed(scales)}"
         elif len(of_one) > 1:
             words = f"{len(of_one)} {words}"
         swept.append(words)
@@ -114,14 +115,13 @@ def _images(contents: Contents) -> str:
         used["sampler"] = used["sampler"].str.upper()
         ways = used.drop_duplicates().agg(" with ".join, axis=1)
         if len(ways):
-            sentence += f", sampled by {_listed([f'{way} steps' for way in ways])}"
+            sentence += f", sampled by {listed([f'{way} steps' for way in ways])}"
     return sentence + "."
 
 
-def _protocol(contents: Contents) -> str:
-    votes = contents.inputs.votes
-    keys = list(dict.fromkeys(result.ballot.question for result in contents.results))
-    about = _listed([_asked(key) for key in keys])
+def _protocol(votes: pd.DataFrame | None, results: list[BallotResult]) -> str:
+    keys = list(dict.fromkeys(result.ballot.question for result in results))
+    about = listed([_asked(key) for key in keys])
     if votes is None or "assignment" not in votes:
         return f"Votes on pairs of arms ({about}) were collected elsewhere."
     return (
@@ -140,12 +140,11 @@ def _choices(votes: pd.DataFrame) -> str:
     """What raters could choose: the usual answers, and others that occur."""
     given = set(votes["answer"])
     names = [a.choice for a in ANSWERS.values() if a.usual or a.name in given]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    return listed(names, "or")
 
 
-def _votes(contents: Contents) -> list[str]:
-    sentences = [_ballot_sentence(result) for result in contents.results]
-    votes = contents.inputs.votes
+def _votes(votes: pd.DataFrame | None, results: list[BallotResult]) -> list[str]:
+    sentences = [_ballot_sentence(result) for result in results]
     if votes is not None and "created_at" in votes:
         # Simulated votes carry made-up times, so that they repeat byte for byte.
         of_people = votes.loc[votes["rater_kind"] == "person", "created_at"]
@@ -179,31 +178,30 @@ def _model() -> str:
     )
 
 
-def _intervals(contents: Contents) -> list[str]:
-    """One sentence a way intervals were made."""
+def _intervals(every: list[BallotResult]) -> list[str]:
+    """One sentence per way in which intervals were made."""
     ways: dict[str, list[BallotResult]] = {}
-    for result in contents.results:
+    for result in every:
         ways.setdefault(result.intervals.method, []).append(result)
     sentences = []
     for method, results in ways.items():
         freedom = list(dict.fromkeys(f"{r.intervals.df:g}" for r in results if r.intervals.df))
         degrees = "degree" if freedom == ["1"] else "degrees"
-        least = f" (cluster-robust; t with at least {_listed(freedom)} {degrees} of freedom)"
+        least = f" (cluster-robust; t with at least {listed(freedom)} {degrees} of freedom)"
         t = least if freedom else ""
-        about = _listed([lower_first(ballot_words(r.ballot.question, r.ballot.rater_kind))
+        about = listed([lower_first(ballot_words(r.ballot.question, r.ballot.rater_kind))
                          for r in results])  # fmt: skip
         of = "" if len(ways) == 1 else f" for {about}"
         sentences.append(f"Intervals{of} are 95%, {method}{t}.")
     return sentences
 
 
-def _metrics(contents: Contents) -> list[str]:
-    metrics = contents.inputs.metrics
+def _metrics(metrics: pd.DataFrame | None) -> list[str]:
     if metrics is None:
         return []
     sentences = []
     for extractor, of_one in defined(metrics).groupby("extractor", sort=False):
-        names = _listed([metric_info(metric).label for metric in dict.fromkeys(of_one["metric"])])
+        names = listed([metric_info(metric).label for metric in dict.fromkeys(of_one["metric"])])
         low, high = int(of_one["n"].min()), int(of_one["n"].max())
         count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         by = f" by the extractor {extractor}" if extractor else ""
@@ -213,14 +211,10 @@ def _metrics(contents: Contents) -> list[str]:
             sentence += f" (fingerprint {', '.join(marks)})" if marks else ""
         if "reference" in of_one:
             against = [text for text in dict.fromkeys(of_one["reference"]) if text]
-            sentence += f", against {_listed(against)}" if against else ""
+            sentence += f", against {listed(against)}" if against else ""
         sentences.append(sentence + ".")
     return sentences
 
 
 def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
-def _listed(words: list[str]) -> str:
-    return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -116,6 +117,11 @@ def bounds(low: float, high: float, decimals: int = 0) -> str:
 def lower_first(words: str) -> str:
     """The words inside a sentence: `Unguided` → `unguided`, but `CLIP` stays."""
     return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a, b and c`: words in a sentence."""
+    return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def measure_words(measure: str) -> str:
