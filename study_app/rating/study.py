@@ -344,13 +344,14 @@ class Study:
         votes = self.info.design.votes
         if votes.scheduling == "balanced":
             return None
-        return Adviser(list(self.info.arms), self._read, self._settle, votes.stop, self._all_votes)
+        return Adviser(list(self.info.arms), self._read, self.settle, votes.stop, self._all_votes)
 
     def _read(self, work: Callable[[Session], T]) -> T:
         with self.database.reading() as session:
             return work(session)
 
-    def _settle(self, reasons: dict[str, str]) -> None:
+    def settle(self, reasons: dict[str, str]) -> None:
+        """Ask these questions no more, each for its reason; what was answered stays."""
         self.write(lambda session: Repository(session).settle(reasons))
 
     def _all_votes(self) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def make_tables(connection: Connection) -> None:
     Base.metadata.create_all(connection)
     values = {"application": APPLICATION, "version": SCHEMA_VERSION}
     connection.execute(insert(SchemaInfo), values)
-    command.stamp(_config(connection), "head")
+    command.stamp(alembic_config(connection), "head")
 
 
 def upgrade(url: URL) -> tuple[int, int]:
@@ -45,7 +45,7 @@ def upgrade(url: URL) -> tuple[int, int]:
     try:
         with engine.begin() as connection:
             before = connection.execute(select(SchemaInfo.version)).scalar_one()
-            config = _config(connection)
+            config = alembic_config(connection)
             if "alembic_version" not in inspect(connection).get_table_names():
                 command.stamp(config, f"{before:04d}")
             command.upgrade(config, "head")
@@ -56,7 +56,8 @@ def upgrade(url: URL) -> tuple[int, int]:
     return before, SCHEMA_VERSION
 
 
-def _config(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> Config:
+    """Return what Alembic needs to run the scripts in `versions/` on this connection."""
     from alembic.config import Config
 
     config = Config()
