@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +36,10 @@ def study_url(run: Path | None, db: str | None) -> URL:
 
 
 @contextlib.contextmanager
-def opened(run: Path | None, db: str | None, *, writable: bool = False) -> Iterator[Study]:
-    """The study, closed after."""
+def opened(
+    run: Path | None, db: str | None, *, writable: bool = False
+) -> Generator[Study, None, None]:
+    """Open the study, and close it afterwards."""
     from study_app.rating import Study
 
     study = Study.open(study_url(run, db), writable=writable)

@@ -60,7 +60,7 @@ def plan_gold(
     planned: list[KnownPair] = []
     for index, question in enumerate(questions):
         rng = np.random.default_rng([seed, 2, index])
-        order = rng.permutation(len(trusted))
+        order: list[int] = rng.permutation(len(trusted)).tolist()
         first = bool(rng.integers(2))
         for number in range(min(gold.count, len(trusted))):
             sample = trusted[order[number]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import insert
 from sqlalchemy.engine import URL
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from analysis.ballots import RATER_KINDS
 from study_app.errors import StudyUsageError
@@ -279,9 +279,9 @@ class _Import:
             counts[name] = int(str(counts[name])) + 1
         return stored
 
-    def _add(self, table: type, known_by: object, **values: object) -> int:
-        """The id of a row, new or known by this."""
-        name = str(table.__tablename__)  # pyright: ignore[reportAttributeAccessIssue]
+    def _add(self, table: type[DeclarativeBase], known_by: object, **values: object) -> int:
+        """Return the id of a row: a new one, or the one known by this."""
+        name = table.__tablename__
         if (name, known_by) not in self._ids:
             rows = self._rows.setdefault(table, [])
             self._ids[name, known_by] = len(rows) + 1

@@ -1,15 +1,13 @@
-"""The one seam to `analysis`: live Elo scores of the votes so far."""
+"""Live Elo scores of the votes so far."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
-from analysis.ballots import RaterKind
+from analysis import AnalysisError, elo_table, fit_elo, sandwich
+from analysis.ballots import RaterKind, ballots, counted, read_votes, win_matrix
 from study_app.errors import StudyError
 from study_app.rules import of_kind
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = ("arm", "elo", "ci_low", "ci_high", "votes", "note")
 
@@ -28,19 +26,6 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.Da
         Columns `COLUMNS`; scores and 95% bounds in Elo points, NaN where `note` says why. Empty
         without votes.
     """
-    import pandas as pd
-
-    from analysis import (
-        AnalysisError,
-        ballots,
-        counted,
-        elo_table,
-        fit_elo,
-        read_votes,
-        sandwich,
-        win_matrix,
-    )
-
     mine = of_kind(votes, rater_kind)
     mine = mine.loc[counted(mine) & (mine["question"] == question)]
     if mine.empty:

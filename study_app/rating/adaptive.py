@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from analysis.ballots import ANSWERS, RaterKind
+from analysis.ballots import ANSWERS, RaterKind, ballots, counted, read_votes
+from analysis.planning import pair_gains, stop
 from study_app.rules import StopTable, of_kind
 from study_app.store import OwnerRepository
 
@@ -39,8 +40,6 @@ class Advice:
             wins: (K, K) votes won by the row's arm against the column's, ties half each.
             arms: K names, in the order that numbers arm pairs.
         """
-        from analysis import pair_gains
-
         number, pairs = {name: index for index, name in enumerate(arms)}, _numbers(len(arms))
         table = pair_gains(wins, arms)
         found = [
@@ -76,8 +75,6 @@ class Adviser:
         stop: StopTable | None,
         votes: Callable[[], pd.DataFrame],
     ) -> None:
-        import analysis  # noqa: F401 - takes a second; now, before raters wait
-
         self._arms = arms
         self._read = read
         self._settle = settle
@@ -149,8 +146,6 @@ def renewal_due(handed: int) -> int:
 
 def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
     """The questions whose stopping rule holds for people's votes, each with the reason."""
-    from analysis import ballots, counted, read_votes, stop
-
     mine = of_kind(votes, "person")
     mine = mine.loc[counted(mine)]
     if mine.empty:
@@ -168,7 +163,7 @@ def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
 def _numbers(arms: int) -> dict[tuple[int, int], int]:
     """The number of each pair of arms, as `create.arm_pairs` counts them; either order."""
     first, second = np.triu_indices(arms, 1)
-    found = {}
+    found: dict[tuple[int, int], int] = {}
     for number, (i, j) in enumerate(zip(first.tolist(), second.tolist(), strict=True), 1):
         found[i, j] = found[j, i] = number
     return found

@@ -136,9 +136,11 @@ class VotesTable(Table):
     @model_validator(mode="before")
     @classmethod
     def _both_bad_is_an_extra_answer(cls, table: object) -> object:
-        if not isinstance(table, dict) or "both_bad" not in table:
+        if not isinstance(table, dict):
             return table
         values = dict(cast("dict[str, object]", table))
+        if "both_bad" not in values:
+            return values
         offered = values.pop("both_bad")
         if not isinstance(offered, bool):
             raise ValueError(f"`both_bad` is {offered!r}, expected true or false")

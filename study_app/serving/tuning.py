@@ -54,7 +54,7 @@ def _keep_theme_messages() -> None:
     """
     from streamlit.runtime import app_session
 
-    make: Callable[..., None] = app_session._populate_theme_msg
+    make: Callable[..., None] = app_session._populate_theme_msg  # pyright: ignore[reportPrivateUsage]
     kept: dict[str, Any] = {}
 
     def populate(message: Any, section: str = "theme") -> None:
@@ -65,4 +65,4 @@ def _keep_theme_messages() -> None:
         if kept[section].ByteSize():
             message.MergeFrom(kept[section])
 
-    app_session._populate_theme_msg = populate
+    app_session._populate_theme_msg = populate  # pyright: ignore[reportPrivateUsage]

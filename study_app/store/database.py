@@ -6,7 +6,7 @@ An engine exists only where a function here made it; nothing connects at import.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Database:
         return Path(str(self.url.database)).parent
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> Generator[Session, None, None]:
         """A session that only reads.
 
         Raises:
@@ -70,7 +70,7 @@ class Database:
         return self._writer
 
     @contextlib.contextmanager
-    def explaining(self) -> Iterator[None]:
+    def explaining(self) -> Generator[None, None, None]:
         """Turns a driver's error into a paragraph for people.
 
         Raises:

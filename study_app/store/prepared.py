@@ -29,7 +29,8 @@ class Prepared:
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
         columns: Any = getattr(statement, "exported_columns", ())
-        self._row = namedtuple("Row", [column.key for column in columns])
+        names = [str(column.key) for column in columns]
+        self._row: Any = namedtuple("Row", names)  # pyright: ignore[reportUntypedNamedTuple]
         self._forms: dict[str, _Form] = {}
 
     def __call__(self, connection: Connection, **values: Any) -> Rows:

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 from streamlit.components.v2 import component
@@ -170,6 +170,7 @@ def _deal_with(event: object, visit: Visit) -> None:
     """
     if not isinstance(event, Mapping):
         return
+    event = cast("Mapping[str, Any]", event)
     name, act = event.get("id"), _ACTS.get(str(event.get("kind")))
     if not isinstance(name, str) or not 1 <= len(name) <= 64 or name == visit.ack or act is None:
         return

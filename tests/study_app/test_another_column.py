@@ -11,9 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).parents[2]
-RECORD = (
-    '    Column("joined_at", "time", "When the rater joined: ISO 8601 in UTC."),\n)  # fmt: skip\n'
-)
+RECORD = '    Column("joined_at", "time", "When the rater joined, in UTC."),\n)  # fmt: skip\n'
+SELECTED = "                VoteRow.seconds,\n"
 EXPORT = """
 import sys
 from pathlib import Path

@@ -41,7 +41,7 @@ def upgrade(url: URL) -> tuple[int, int]:
     if url.get_backend_name() == "sqlite":
         # Alembic rebuilds tables there: foreign keys are looked at once, at the end
         event.listen(engine, "connect", _plain_sqlite)
-        event.listen(engine, "begin", lambda found: found.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _begin_at_once)
     try:
         with engine.begin() as connection:
             before = connection.execute(select(SchemaInfo.version)).scalar_one()
@@ -69,6 +69,10 @@ def alembic_config(connection: Connection) -> Config:
 def _plain_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: SQLite's tables change in one go
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_at_once(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # nobody writes between our reads and writes
 
 
 def _require_sound(connection: Connection) -> None:
