@@ -1,4 +1,4 @@
-"""What the commands of `glide-eval study` share: their arguments, and how a study is opened."""
+"""Arguments that the commands of `glide-eval study` share, and how they open a study."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ db_option = click.option(
 
 
 def study_url(run: Path | None, db: str | None) -> URL:
-    """Where the study is, from what was typed."""
+    """Return the database of the study that the user named."""
     if db is not None:
         return database_url(db)
     if run is None:

@@ -1,4 +1,4 @@
-"""Making a study: pairs planned, images blinded, all stored in one transaction."""
+"""Make a study: plan its pairs, blind its images, store all of it in one transaction."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def create_from_design(
 
 
 def with_full_paths(design: StudyDesign, base: Path, run: RunFolder | None) -> StudyDesign:
-    """The design with its runs' paths made absolute, so that it means the same from anywhere."""
+    """Return the design with absolute paths of runs, so that it means the same from anywhere."""
     if run is not None:
         tables = [RunTable(path=os.fspath(run.root.resolve()))]
     else:
@@ -253,7 +253,7 @@ class _Store:
         self._images = {picture.key: number for number, picture in enumerate(plan.pictures, 1)}
 
     def all(self) -> int:
-        """Write everything; the votes wanted of people."""
+        """Write everything, and return the votes wanted of people."""
         self._session.add_all(
             ArmRow(id=self._arms[arm.name], name=arm.name, label=arm.label)
             for arm in self._materials.arms
@@ -353,12 +353,12 @@ class _Store:
 
 
 def arm_pairs(arms: Sequence[str]) -> dict[frozenset[str], int]:
-    """The number of each pair of arms: 1, 2, … in the order of the arms."""
+    """Number each pair of arms: 1, 2, … in the order of the arms."""
     return {frozenset(two): n for n, two in enumerate(itertools.combinations(arms, 2), 1)}
 
 
 def _wanted(design: StudyDesign, questions: list[str]) -> list[int]:
-    """Votes wanted on each planned pair: the first of each question's are the overlap.
+    """Return the votes wanted on each planned pair. The overlap is the first pairs of a question.
 
     Any prefix of the plan is balanced over arm pairs and prompts, so the overlap is too.
     """
@@ -402,7 +402,7 @@ def _image_folder(run: RunFolder | None, database_folder: Path | None, base: Pat
 
 
 def _image_root(folder: Path, database_folder: Path | None) -> str:
-    """Relative to an SQLite file in the same run, so that run folders can be moved."""
+    """Return the image folder, relative to an SQLite file beside it: run folders can be moved."""
     folder = folder.resolve()
     if database_folder is not None and folder.parent == database_folder.resolve():
         return folder.name

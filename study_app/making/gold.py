@@ -40,7 +40,7 @@ class KnownPair:
 def plan_gold(
     samples: Sequence[Sample], questions: Sequence[Question], gold: GoldTable, seed: int
 ) -> list[KnownPair]:
-    """The study's gold pairs; none when none are shown.
+    """Plan the study's gold pairs; none if raters are shown none.
 
     A question that shows captions gets wrong captions (unless the design says otherwise): a
     blurred image matches its caption as well as before. Others get degraded twins in turn. Half of
@@ -81,7 +81,7 @@ def plan_gold(
 def plan_practice(
     samples: Sequence[Sample], items: Sequence[PracticeTable], seed: int
 ) -> list[KnownPair]:
-    """The practice pairs, in their order.
+    """Plan the practice pairs, in their order.
 
     Raises:
         StudyUsageError: a prompt or arm that is not there.

@@ -1,4 +1,4 @@
-"""A study's state as text for a terminal."""
+"""A study's state, as text for a terminal."""
 
 from __future__ import annotations
 

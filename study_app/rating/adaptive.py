@@ -34,7 +34,7 @@ class Advice:
 
     @classmethod
     def of(cls, wins: NDArray[np.float64], arms: list[str]) -> Advice:
-        """What the votes so far advise.
+        """Return what the votes so far advise.
 
         Args:
             wins: (K, K) votes won by the row's arm against the column's, ties half each.
@@ -51,7 +51,7 @@ class Advice:
         return cls(np.array(found), weight / weight.sum())
 
     def order(self, seed: int, rater: int, given: int) -> list[int]:
-        """Every arm pair, in an order drawn by the study's seed for one hand-out."""
+        """Draw an order of all arm pairs for one hand-out, from the study's seed."""
         rng = np.random.default_rng([seed, 4, rater, given])
         return rng.choice(self.arm_pairs, len(self.arm_pairs), False, self.probability).tolist()
 
@@ -95,7 +95,7 @@ class Adviser:
         rater: int,
         given: int,
     ) -> list[int]:
-        """Arm pairs to try for the next hand-out, in order; empty when there is no advice yet."""
+        """Return arm pairs to try for the next hand-out, in order; none before there is advice."""
         handed = self._handed[kind] = self._handed.get(kind, 0) + 1
         if handed >= self._due.get(kind, 0):
             self._due[kind] = renewal_due(handed)
@@ -124,7 +124,7 @@ class Adviser:
 
 
 def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advice]:
-    """Advice for each question, from the votes so far and the pairs being looked at now.
+    """Return advice for each question, from the votes so far and the pairs that raters look at now.
 
     A pair that is with a rater counts as a tie: its vote is on its way, its answer unknown.
     """
@@ -140,12 +140,12 @@ def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advi
 
 
 def renewal_due(handed: int) -> int:
-    """At how many pairs handed out the advice is renewed next, after a renewal at `handed`."""
+    """Return after how many pairs handed out to renew the advice next, if renewed at `handed`."""
     return handed + max(RENEW_EVERY, round(RENEW_SHARE * handed))
 
 
 def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
-    """The questions whose stopping rule holds for people's votes, each with the reason."""
+    """Return the questions whose stopping rule holds for people's votes, each with the reason."""
     mine = of_kind(votes, "person")
     mine = mine.loc[counted(mine)]
     if mine.empty:
@@ -161,7 +161,7 @@ def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
 
 
 def _numbers(arms: int) -> dict[tuple[int, int], int]:
-    """The number of each pair of arms, as `create.arm_pairs` counts them; either order."""
+    """Number each pair of arms, in either order, as `create.arm_pairs` does."""
     first, second = np.triu_indices(arms, 1)
     found: dict[tuple[int, int], int] = {}
     for number, (i, j) in enumerate(zip(first.tolist(), second.tolist(), strict=True), 1):

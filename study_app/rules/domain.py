@@ -194,7 +194,7 @@ class Stages:
 
 
 def stage_of(rater: RaterState, stages: Stages, state: StudyState) -> Stage:
-    """The stage a rater is in, as long as there are pairs for them."""
+    """Return the stage that a rater is in, as long as there are pairs for them."""
     if state != "open":
         return state
     if stages.consent and not rater.consented:
@@ -244,7 +244,7 @@ def a_on_left(a_first: bool, draw: int) -> bool:
 
 
 def preferred_question(rater_number: int, given: int, questions: int) -> int:
-    """Index of the question a rater should get next.
+    """Return the index of the question that a rater should get next.
 
     Questions come in blocks, since switching at each pair invites answering the wrong one;
     raters start with different questions.

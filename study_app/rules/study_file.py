@@ -40,7 +40,7 @@ def parse_study(text: str, where: str) -> StudyDesign:
 
 
 def changed_keys(old: StudyDesign, new: StudyDesign) -> list[str]:
-    """What differs between two designs, as `votes.per_pair: 2 → 3`; empty when they are equal."""
+    """Return what differs between two designs, as `votes.per_pair: 2 → 3`."""
     before, after = _flat(old.model_dump()), _flat(new.model_dump())
     return [
         f"{key}: {_short(before.get(key))} → {_short(after.get(key))}"

@@ -1,4 +1,4 @@
-"""Copying a study while it is served: to an SQLite file, or into an empty PostgreSQL database.
+"""Copy a study while it is served, to an SQLite file or an empty PostgreSQL database.
 
 A copy is a whole study: it can be served, exported from and analysed. It holds one moment; votes
 that come in meanwhile are in it entirely or not at all.

@@ -1,4 +1,4 @@
-"""Opening a study's database, and saying in one paragraph why it can't be.
+"""Open a study's database, or say in one paragraph why it can't be opened.
 
 An engine exists only where a function here made it; nothing connects at import.
 """
@@ -54,7 +54,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Generator[Session, None, None]:
-        """A session that only reads.
+        """Open a session that only reads.
 
         Raises:
             DatabaseError: the database can't answer.
@@ -71,7 +71,7 @@ class Database:
 
     @contextlib.contextmanager
     def explaining(self) -> Generator[None, None, None]:
-        """Turns a driver's error into a paragraph for people.
+        """Turn a driver's error into a paragraph for people.
 
         Raises:
             DatabaseError: always when the block failed on the database.
@@ -91,7 +91,7 @@ class Database:
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Finish what is being written and let go of every connection."""
+        """Finish what is being written, and close every connection."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -144,7 +144,7 @@ def require_empty(database: Database) -> None:
 def open_database(
     url: URL, busy_seconds: float = BUSY_SECONDS, *, writable: bool = False
 ) -> Database:
-    """A database that holds a study of this program's version.
+    """Open a database that holds a study of this program's version.
 
     Args:
         url: as `settings.database_url` gives it.

@@ -1,4 +1,4 @@
-"""Questions put to the database, and the few writes; one instance a session.
+"""What a rater's turn reads and writes: one instance per session.
 
 The statements that run at each vote are in `statements`; what an owner asks is in
 `owner_repository`.

@@ -45,7 +45,7 @@ PERCENTILES = ("seconds_p10", "seconds_p50", "seconds_p90")
 
 
 def live(study: Study) -> None:
-    """The study as it is now."""
+    """Show the study as it is now."""
     votes, progress = votes_frame(study), study.progress()
     people = of_kind(votes, "person")
     simulated = len(votes) - len(people)
@@ -261,7 +261,7 @@ def _raters(people: pd.DataFrame) -> None:
 def _table(
     titles: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = "", folded: str = ""
 ) -> None:
-    """A table that a screen reader can walk through; nothing without rows."""
+    """Show a table that a screen reader can walk through; nothing without rows."""
     if not rows:
         return
     head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in titles)

@@ -184,7 +184,7 @@ def _deal_with(event: object, visit: Visit) -> None:
 
 
 def _enter(study: Study, visit: Visit) -> str | None:
-    """Let somebody in by the address they came with; None when they can't be."""
+    """Let somebody in by the address they came with; None if they can't come in."""
     if not joins.allow(st.context.ip_address or "this machine"):
         visit.refused = "many"
         return None
@@ -236,7 +236,7 @@ def _answer(study: Study, token: str | None, visit: Visit, event: Mapping[str, A
 
 
 def _seconds(claimed: object, elapsed: float | None) -> float | None:
-    """The time a rater took, as the browser measured it; None when it can't be true."""
+    """Return the seconds that the browser measured; None if they can't be true."""
     if not isinstance(claimed, int | float) or not math.isfinite(claimed) or claimed < 0:
         return None
     return claimed if elapsed is None or claimed <= elapsed + FORGIVEN_SECONDS else None

@@ -1,6 +1,6 @@
-"""Bringing a study's tables up to date: Alembic, called by this program alone.
+"""Bring a study's tables up to date, with Alembic.
 
-`versions/` holds one script a schema version. Studies made before there were migrations are of
+`versions/` holds one script per schema version. Studies made before there were migrations are of
 version 1 and say so in `schema_info`.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def make_tables(connection: Connection) -> None:
-    """Every table of this program's version, in an empty database."""
+    """Make every table of this program's version in an empty database."""
     from alembic import command
 
     Base.metadata.create_all(connection)
@@ -30,7 +30,7 @@ def make_tables(connection: Connection) -> None:
 
 
 def upgrade(url: URL) -> tuple[int, int]:
-    """Bring the tables of a study up to date, all or nothing; the versions before and after.
+    """Bring a study's tables up to date, all or nothing; return the versions before and after.
 
     Raises:
         SQLAlchemyError: the database can't be changed; it is as it was.
