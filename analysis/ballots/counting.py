@@ -11,6 +11,7 @@ Votes on a repeated pair count for scores like any other: the rater looked at th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,8 +71,8 @@ def exclusions(votes: pd.DataFrame) -> dict[str, int]:
 
     The counts add up to `left_out(votes)["excluded"]`.
     """
-    reasons = votes["excluded"].astype(str)[_first_aside(votes) == "excluded"]
-    return {str(reason): int(count) for reason, count in reasons.value_counts().items()}
+    reasons = votes.loc[_first_aside(votes) == "excluded", "excluded"]
+    return dict(Counter(map(str, reasons)).most_common())
 
 
 def left_wins(votes: pd.DataFrame) -> NDArray[np.float64]:

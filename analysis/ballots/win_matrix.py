@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import (  # pyright: ignore[reportMissingTypeStubs]
+    connected_components,  # pyright: ignore[reportUnknownVariableType]
+)
 
 from .votes import Ballot
 
 
 def win_matrix(ballot: Ballot) -> NDArray[np.float64]:
-    """(K, K) counts: entry (i, j) is how often i beat j, ties half each (GLIDE, A.1)."""
+    """Return (K, K) float64 counts: entry (i, j) is how often i beat j.
+
+    A tie is half a win for each (Nichol et al. 2021, appendix A.1). Entries (i, j) and (j, i) add
+    up to the votes between the two; the diagonal is zero.
+    """
     K = len(ballot.arms)
     cell = ballot.left * K + ballot.right
     won = np.bincount(cell, ballot.left_wins, K * K).reshape(K, K)
@@ -43,7 +49,7 @@ def strong_groups(wins: NDArray[np.float64]) -> NDArray[np.int64]:
     Assumption 1): a group of arms that never lost to the rest could be raised forever.
     Groups are numbered in the order of their first arm.
     """
-    _, labels = connected_components(wins > 0, directed=True, connection="strong")
+    labels = np.asarray(connected_components(wins > 0, connection="strong")[1], np.int64)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 

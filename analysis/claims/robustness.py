@@ -33,7 +33,7 @@ class Robustness:
     """The ranking under other analyses of the same votes.
 
     Attributes:
-        table: a row an analysis, the reported one first: analysis, votes, raters, kendall_tau
+        table: one row per analysis, the reported one first: analysis, votes, raters, kendall_tau
             (with the reported ranking), best (arm), largest_change (Elo points, of any difference
             between two arms), note.
         outcomes: ties as an outcome of their own, with a side term; None where it has no fit.

@@ -26,7 +26,7 @@ class Sensitivity:
     """A ballot's ranking under several rules.
 
     Attributes:
-        table: a row a rule, the study's own first: rule, votes, raters, kendall_tau (with the
+        table: one row per rule, the study's own first: rule, votes, raters, kendall_tau (with the
             study's own ranking, over two arms each that votes link in both; NaN where there are
             none), best (the arm on top; empty where votes don't link all that have a score),
             largest_change (Elo points, of any difference between two such arms), reason.

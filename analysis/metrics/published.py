@@ -78,7 +78,7 @@ def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         question, rater_kind, strategy, published_scale, published (Elo above unguided), arm,
-        label, scale, elo, low, high (ours). A row a ballot and strategy that was asked about in
+        label, scale, elo, low, high (ours). One row per ballot and strategy that was asked about in
         the paper; empty where there is none.
     """
     unguided = TABLE_1.iloc[0]

@@ -17,11 +17,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
@@ -54,9 +55,9 @@ def pair_gains(
             too; > 0.
 
     Returns:
-        A row a pair, best first (equal gains in the order of arms): arm, against, votes (so far),
-        probability (that `arm` wins, fitted), se (standard error of the difference, Elo points),
-        gain (reduction of the mean variance by one vote, Elo points²).
+        One row per pair, best first (equal gains in the order of arms): arm, against, votes (so
+        far), probability (that `arm` wins, fitted), se (standard error of the difference, Elo
+        points), gain (reduction of the mean variance by one vote, Elo points²).
 
     Raises:
         AnalysisError: `wins` is no matrix of counts, or `prior` is not positive.
@@ -90,7 +91,8 @@ def pair_gains(
         }
     )
     # To nine digits, so that gains equal but for rounding errors keep the arms' order.
-    order = np.argsort(-np.round(gain / gain.max(initial=1e-300), 9), kind="stable")
+    rounded = np.asarray(np.round(gain / gain.max(initial=1e-300), 9), np.float64)
+    order = np.argsort(-rounded, kind="stable")
     return table.iloc[order].reset_index(drop=True)
 
 
@@ -101,7 +103,7 @@ class StopDecision:
     Attributes:
         stop: every difference is settled.
         reason: why, or what is still open, in a sentence.
-        table: a row a pair: arm, against, difference, low, high (always-valid, Elo points),
+        table: one row per pair: arm, against, difference, low, high (always-valid, Elo points),
             settled (`above` or `below`: the interval leaves out zero; `close`: it lies within
             ± precision; empty: still open).
     """
@@ -139,7 +141,7 @@ def stop(
     pairs = list(itertools.combinations(range(len(fit.arms)), 2))
     alpha = (1 - level) / max(len(pairs), 1)
     gaps = fit.differences()
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i, j in pairs:
         half = np.nan
         if ballot.raters >= min_raters:

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import ndtr, stdtrit
+from scipy.optimize import (  # pyright: ignore[reportMissingTypeStubs]
+    brentq,  # pyright: ignore[reportUnknownVariableType]
+)
+from scipy.special import ndtr, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
@@ -49,7 +51,7 @@ class Design:
         difference: Elo points between the two arms to tell apart.
         arms: K, compared with each other equally often; those beside the two lie between them.
         prompts: how many; each rater sees them in turn. None for a new one with each vote.
-        votes_per_rater: how many votes a rater gives.
+        votes_per_rater: how many votes each rater gives.
         variation: of raters and prompts.
         power: the share of such studies that should find the difference.
         level: of the confidence intervals.

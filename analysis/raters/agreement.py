@@ -50,7 +50,7 @@ def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[M
     parts = _unit_parts(counts)
     raw, alpha = (float(v[0]) for v in _coefficients(parts.sum(axis=0)[None]))
     draws = _coefficients(_resampled(parts, rounds, seed))
-    measures = []
+    measures: list[Measure] = []
     for name, value, drawn in zip(("raw_agreement", "krippendorff_alpha"), (raw, alpha), draws,
                                   strict=True):  # fmt: skip
         reason = ""

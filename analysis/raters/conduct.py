@@ -7,6 +7,7 @@ the same rules (`on_gold`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
         rater; low and high are NaN for counts and times.
     """
     columns = ["question", "rater_kind", "measure", "value", "low", "high", "n", "reason"]
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (question, kind), of_ballot in votes.groupby(["question", "rater_kind"], observed=True):
         for measure in _measures(of_ballot):
             bounds = measure.interval or Interval.undefined("")

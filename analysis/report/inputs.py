@@ -47,12 +47,12 @@ class ReportInputs:
     votes: pd.DataFrame | None = None
     samples: pd.DataFrame | None = None
     root: Path = Path()
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
     command: str = ""
     name: str = ""
     scores: pd.DataFrame | None = None
     remarks: tuple[str, ...] = ()
-    categories: Mapping[str, str] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def labels(self) -> dict[str, str]:

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from .intervals import Sandwich, difference_contrast, inverse_information
 
@@ -32,11 +33,11 @@ class Comparisons:
     """All pairs of arms and what they say about ranks.
 
     Attributes:
-        table: a row a pair, larger score first: arm, against, difference (Elo points), low, high
-            (simultaneous), p (of no difference, for this pair alone), p_adjusted (for all pairs
-            together), distinct (whether `arm` is above at the stated level), reason (why there
+        table: one row per pair, larger score first: arm, against, difference (Elo points), low,
+            high (simultaneous), p (of no difference, for this pair alone), p_adjusted (for all
+            pairs together), distinct (whether `arm` is above at the stated level), reason (why there
             is no interval).
-        ranks: a row an arm, best first: arm, rank, best, worst (the rank set); ranks are counted
+        ranks: one row per arm, best first: arm, rank, best, worst (the rank set); ranks are counted
             among the arms of a group with finite scores, others have 0 and a reason.
         critical: what replaces t's quantile where degrees of freedom are fewest.
         level: confidence level of the whole table.
@@ -120,7 +121,8 @@ def simultaneous(
     p = 2 * stdtr(df, -np.abs(values) / np.maximum(errors, 1e-300))
     largest = np.sort(_largest_normal(_correlating(intervals), contrasts, draws, seed))
     quantiles = stdtrit(df, ndtr(np.quantile(largest, intervals.level)))
-    beyond = draws - np.searchsorted(largest, -ndtri(p / 2), side="left")
+    larger = np.asarray(np.searchsorted(largest, -ndtri(p / 2), side="left"), np.int64)
+    beyond = draws - larger
     return Simultaneous(
         values - errors * quantiles,
         values + errors * quantiles,
@@ -170,10 +172,10 @@ def _rank_sets(
         if low > 0:
             above[j] += 1
             below[i] += 1
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     order = np.lexsort([-np.where(finite, fit.scores, -np.inf), np.where(finite, fit.groups, 0),
                         ~finite])  # fmt: skip
-    for i in order:
+    for i in map(int, order):
         rank = best = worst = 0
         if finite[i]:
             others = finite & (fit.groups == fit.groups[i])

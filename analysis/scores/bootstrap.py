@@ -117,7 +117,7 @@ def _resampled_sums(
     """(R, C) sums of G rows of (G, C) drawn with replacement, R times."""
     G = len(values)
     # Rows are told apart by one random number each, so finding equal ones is one short sort.
-    marks = values @ np.random.default_rng(0).random(values.shape[1])
+    marks = np.asarray(values @ np.random.default_rng(0).random(values.shape[1]), np.float64)
     _, first, repeats = np.unique(marks, return_index=True, return_counts=True)
     if len(first) < G // 4:
         return rng.multinomial(G, repeats / G, rounds) @ values[first]

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import fdtrc
+from numpy.typing import NDArray
+from scipy.special import fdtrc  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import ballots, counted, win_matrix
 from analysis.errors import AnalysisError
@@ -72,7 +74,7 @@ def by_category(
     (ballot,) = ballots(mine)
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     intervals = sandwich(fit, ballot)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i, label in enumerate(fit.arms):
         kind, arm = label.split(_MARK)
         bounds = intervals.score(i)
@@ -114,15 +116,16 @@ def _test(intervals: Sandwich, kinds: int, arms: int) -> tuple[float, int, float
     if kinds < 2 or len(shared) < 2 or not linked:
         reason = "two categories, and two arms linked in each of them, are needed to compare"
         return np.nan, 0, np.nan, np.nan, reason
-    contrasts = []
+    rows: list[NDArray[np.float64]] = []
     for k in range(1, kinds):
         for arm in shared[1:]:
             weights = np.zeros((kinds, arms))
             weights[0, [arm, shared[0]]] = 1, -1
             weights[k, [arm, shared[0]]] = -1, 1
-            contrasts.append(weights.ravel())
+            rows.append(weights.ravel())
     scores = np.where(np.isfinite(fit.scores), fit.scores, 0.0)
-    f, df2 = wald(intervals, np.array(contrasts), np.array(contrasts) @ scores)
+    contrasts = np.array(rows)
+    f, df2 = wald(intervals, contrasts, contrasts @ scores)
     if np.isnan(f):
         return np.nan, 0, np.nan, np.nan, intervals.reason or NO_TEST
     return f, len(contrasts), df2, float(fdtrc(len(contrasts), df2, f)), ""

@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Linearised:
-    """N votes at the solution of a fit with P parameters and M predictors a vote.
+    """N votes at the solution of a fit with P parameters and M predictors per vote.
 
     Attributes:
         columns: how parameters make the predictors.
@@ -207,7 +207,7 @@ class Linearised:
             base = clusters[votes] * moved.shape[1]
             predictors = np.zeros((len(self.residual), len(base)))
             for column in self.columns:
-                part = parameters.take(base + column.index[votes])
+                part = np.asarray(parameters.take(base + column.index[votes]), np.float64)
                 add = np.add if column.sign > 0 else np.subtract
                 add(predictors[column.component], part, out=predictors[column.component])
             return np.einsum("abn,bn->an", self.weight[:, :, votes], predictors)

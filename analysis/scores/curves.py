@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import fdtrc
+from scipy.special import fdtrc  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.errors import AnalysisError
 
@@ -35,10 +35,10 @@ class ScaleCurves:
     Attributes:
         table: strategy, scale, elo, low, high (pointwise intervals), reason; a grid of scales,
             even in log(scale), for each series.
-        best: a row a series: strategy, scale (where its curve is highest), low, high (interval
+        best: one row per series: strategy, scale (where its curve is highest), low, high (interval
             of that scale), elo (there), elo_low, elo_high, reason (also says when the best scale
             is the first or last tried, so that the true one may lie beyond).
-        tests: a row a pair of series: strategy, against, f, df1, df2, p (of equal curves on
+        tests: one row per pair of series: strategy, against, f, df1, df2, p (of equal curves on
             the scales that both cover), best_difference (Elo at its own best scale minus the
             other's at its), low, high, reason.
     """
@@ -58,7 +58,7 @@ class _Curve:
     coefficients: NDArray[np.float64]
 
     def grid(self) -> NDArray[np.float64]:
-        return np.geomspace(self.scales.min(), self.scales.max(), GRID)
+        return np.asarray(np.geomspace(self.scales.min(), self.scales.max(), GRID), np.float64)
 
     def contrasts(self, scales: NDArray[np.float64]) -> NDArray[np.float64]:
         """(S, K) weights of arms' scores that give the curve at each scale."""
@@ -143,7 +143,7 @@ def _curves(intervals: Sandwich, arms: pd.DataFrame) -> list[_Curve]:
         raise AnalysisError("Curves are drawn over log(scale): found a scale that is not positive.")
     group = np.bincount(fit.groups[np.isfinite(fit.scores)]) if len(fit.arms) else np.zeros(1)
     linked = np.isfinite(fit.scores) & (fit.groups == np.argmax(group if len(group) else [0]))
-    curves = []
+    curves: list[_Curve] = []
     for series, rows in known.groupby("series", sort=False):
         index = np.array([fit.arms.index(str(name)) for name in rows["arm"]])
         scale = rows["scale"].to_numpy(np.float64)[linked[index]]
@@ -170,9 +170,8 @@ def _fit_curve(
     np.fill_diagonal(information, 0.0)
     information += np.diag(weight.sum(axis=1))
     information += np.eye(len(index)) * 1e-6 * np.trace(information)  # arms that only met here
-    solved = np.linalg.solve(basis.T @ information @ basis, basis.T @ information)
     coefficients = np.zeros((count, len(fit.arms)))
-    coefficients[:, index] = solved
+    coefficients[:, index] = np.linalg.solve(basis.T @ information @ basis, basis.T @ information)
     return _Curve(strategy, scale, knots, coefficients)
 
 
@@ -251,12 +250,12 @@ def _test(
     tail = (gap, bounds.low, bounds.high)
     if not low < high:
         return (*names, *nothing, *tail, "the strategies have no range of scales in common")
-    points = np.geomspace(low, high, min(len(first.knots), len(second.knots)))
+    q = min(len(first.knots), len(second.knots))
+    points = np.asarray(np.geomspace(low, high, q), np.float64)
     contrasts = first.contrasts(points) - second.contrasts(points)
     f, df2 = wald(intervals, contrasts, contrasts @ scores)
     if np.isnan(f):
         return (*names, *nothing, *tail, intervals.reason or NO_TEST)
-    q = len(points)
     return (*names, f, q, df2, float(fdtrc(q, df2, f)), *tail, "")
 
 

@@ -88,9 +88,9 @@ class OutcomeFit:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a parameter: parameter (an arm, left side, tie share), value, low, high, reason.
+        """One row per parameter: parameter, value, low, high, reason.
 
-        The side only where it was fitted, and so for ties.
+        Parameters are the arms, `left side` and `tie share`; the last two only where fitted.
         """
         rows = [(a, self.scores[i], self.score(i)) for i, a in enumerate(self.arms)]
         if not np.isnan(self.side):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import one_group, reachable, strong_groups
 from analysis.errors import AnalysisError
@@ -69,20 +69,33 @@ class EloFit:
 
 
 def win_probability(difference: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(winning) = 1 / (1 + 10^(−difference / 400)), elementwise; difference in Elo points."""
+    """Return P(winning) = 1 / (1 + 10^(−difference / 400)), elementwise.
+
+    The logistic curve of Elo's rating (Elo 1978), as GLIDE uses it (Nichol et al. 2021, A.1).
+
+    Args:
+        difference: σ_winner − σ_loser in Elo points, of any shape; ±inf give 1 and 0.
+
+    >>> win_probability(np.array([0.0, 400.0])).round(4)
+    array([0.5   , 0.9091])
+    """
     return expit(np.asarray(difference, np.float64) / ELO_PER_NAT)
 
 
 def with_prior(wins: NDArray[np.float64], votes: float) -> NDArray[np.float64]:
-    """The counts, and for each arm `votes` comparisons more, all tied, spread over the others.
+    """Return the counts with `votes` more tied comparisons for each arm, spread over the others.
 
     Pseudo-comparisons are the conjugate prior of the Bradley–Terry model (Davidson & Solomon
-    1973, doi:10.1093/biomet/60.3.477). They link all arms and keep every score finite; one vote
-    an arm pulls an arm of 100 votes by about 1%.
+    1973, doi:10.1093/biomet/60.3.477). They link all arms and keep every score finite. One such
+    vote pulls the score of an arm with 100 votes by about 1%.
 
     Args:
         wins: (K, K) counts.
         votes: ≥ 0.
+
+    >>> with_prior(np.zeros((2, 2)), 1.0)
+    array([[0. , 0.5],
+           [0.5, 0. ]])
     """
     K = len(wins)
     each = votes / (2 * max(K - 1, 1))
@@ -92,7 +105,12 @@ def with_prior(wins: NDArray[np.float64], votes: float) -> NDArray[np.float64]:
 def fit_elo(
     wins: NDArray[np.float64], arms: Sequence[str] | None = None, prior: float = 0.0
 ) -> EloFit:
-    """Minimise the paper's loss, each group of arms that the votes link on a scale of its own.
+    """Return the scores σ that minimise the paper's loss (Nichol et al. 2021, appendix A.1),
+
+        L(σ) = −Σ_ij A_ij log 1 / (1 + 10^((σ_j − σ_i) / 400)),
+
+    with A_ij how often i beat j. The paper prints σ_i − σ_j in the exponent, which would rank
+    losers first. Each group of arms that the votes link has a scale of its own, with mean zero.
 
     Arms of different groups are only ordered (one always beat the other, directly or through
     others) or not comparable at all; their votes don't move scores within a group, exactly as in
@@ -106,6 +124,9 @@ def fit_elo(
 
     Raises:
         AnalysisError: `wins` is not such a matrix, or `prior` is negative.
+
+    >>> fit_elo(np.array([[0, 10], [1, 0]])).scores.round()
+    array([ 200., -200.])
     """
     wins = np.asarray(wins, np.float64)
     names = tuple(arms) if arms is not None else tuple(map(str, range(len(wins))))
@@ -159,8 +180,8 @@ def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np
     R, K, _ = wins.shape
     counts = wins + wins.transpose(0, 2, 1)
     won = wins.sum(axis=2)
-    theta = np.tile(start, (R, 1))
-    diagonal = np.arange(K)
+    theta = np.asarray(np.tile(start, (R, 1)), np.float64)
+    diagonal = np.asarray(np.arange(K), np.int64)
     for _ in range(200):
         p = expit(theta[:, :, None] - theta[:, None, :])
         expected = counts * p
@@ -170,7 +191,8 @@ def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np
         hessian[:, diagonal, diagonal] = curvature
         # The loss is flat along (1, …, 1); this term keeps the mean where it is.
         hessian += curvature.mean(axis=1)[:, None, None] / K
-        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+        solved = np.asarray(np.linalg.solve(hessian, gradient[:, :, None]), np.float64)
+        step = solved[:, :, 0]
         largest = np.ptp(step, axis=1)
         theta += step * (np.log1p(largest) / np.maximum(largest, 1e-300))[:, None]
         if largest.max(initial=0.0) < 1e-9:
@@ -217,7 +239,7 @@ def _group_notes(
     several = [g for g in range(groups.max(initial=-1) + 1) if (groups == g).sum() > 1]
     reach = reachable(wins)
     named = {g: ", ".join(arms[i] for i in np.flatnonzero(groups == g)) for g in several}
-    notes = []
+    notes: list[str] = []
     for a, first in enumerate(several):
         for second in several[a + 1 :]:
             i, j = int(np.argmax(groups == first)), int(np.argmax(groups == second))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -10,9 +12,9 @@ from .intervals import EloIntervals, probability_interval
 
 
 def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -> pd.DataFrame:
-    """Arms with their scores, best first, arms without a number after those with one.
+    """Return the arms with their scores, best first; arms without a number come last.
 
-    Scores of groups that the votes don't link aren't compared: each has ranks of its own.
+    Scores of groups that the votes don't link aren't compared: each group has its own ranks.
 
     Args:
         fit: the scores.
@@ -26,7 +28,7 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
     """
     against = None if anchor is None else fit.arms.index(anchor)
     values = fit.scores if against is None else fit.differences()[:, against]
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i, arm in enumerate(fit.arms):
         bounds = intervals.score(i) if against is None else intervals.difference(i, against)
         votes = fit.comparisons[i].sum()
@@ -46,15 +48,16 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
 
 
 def win_table(fit: EloFit, intervals: EloIntervals) -> pd.DataFrame:
-    """A row for each ordered pair of arms.
+    """Return how often each arm beats each other one.
 
     Returns:
+        One row per ordered pair of arms:
         arm, against, probability (of the fit; 0, 1 or NaN where it has no finite difference),
         low, high, wins (ties half), n (votes between the two), observed (wins / n; NaN for
         n = 0), reason (why the probability has no interval).
     """
     probability = fit.win_probabilities()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for i, arm in enumerate(fit.arms):
         for j, against in enumerate(fit.arms):
             if i == j:

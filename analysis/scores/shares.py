@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from .covariance import Column, Linearised
 from .interval import Interval

@@ -290,7 +290,7 @@ class _Import:
 
 
 def _time(text: object) -> datetime:
-    """Return a moment in UTC; for a vote without one, 1 January 1970, which nobody takes for real."""
+    """Return a moment in UTC; without one, 1 January 1970, which nobody takes for real."""
     if not text:
         return datetime(1970, 1, 1, tzinfo=UTC)
     try:

@@ -54,7 +54,7 @@ class Admission:
         return keyed_hash(self._key(), who)
 
     def _token_of(self, outside_hash: str) -> str:
-        """Return the token of a rater known elsewhere: one for each, made with the study's secret."""
+        """Return the token of a rater known elsewhere, made with the study's secret."""
         return keyed_hash(self._key(), f"token:{outside_hash}")[:32]
 
     def join(self, repository: Repository, outside_hash: str | None = None) -> str:

@@ -44,7 +44,7 @@ class Figure:
         title: what it shows.
         caption: how to read it; says whose votes they are.
         panels: one or more.
-        data: the numbers drawn, a row a point.
+        data: the numbers drawn, one row per point.
         simulated: whether simulated raters' votes enter it.
         inline_size: width and height of a panel in the page, all of it, so that panels in a row
             line up; None leaves a panel the size it has.

@@ -185,7 +185,7 @@ def _curves(points: pd.DataFrame) -> list[alt.Chart]:
 
 
 def _wide(metrics: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """A row an arm with both metrics: x, x_low, x_high, y, y_low, y_high and the arm's columns."""
+    """One row per arm with both metrics: x, y, their low and high ends, and the arm's columns."""
     arm = ["arm", "label", "strategy", "scale", *COLUMNS]
     sides = []
     for side, metric in (("x", x), ("y", y)):

@@ -239,7 +239,7 @@ def _gallery(inputs: ReportInputs) -> dict[str, Any]:
     shown = arms[arms["name"].isin(set(samples["arm"]))]
     rows = gallery(samples, list(shown["name"]), inputs.root)
     labels = list(shown["label"])
-    note = f"{len(rows)} of {samples['prompt_id'].nunique()} prompts, a column an arm. "
+    note = f"{len(rows)} of {samples['prompt_id'].nunique()} prompts, one column per arm. "
     return {
         "gallery": [
             {

@@ -74,7 +74,7 @@ def incomparable(metrics: pd.DataFrame) -> list[str]:
     if counts.nunique() > 1:
         told = ", ".join(f"{part} {count:,}" for part, count in counts.items())
         sentences.append(
-            f"The parts have different numbers of images an arm ({told}): FID and Inception Score "
+            f"The parts have different numbers of images per arm ({told}): FID and Inception Score "
             "depend on that number, so compare them with care."
         )
     return sentences

@@ -169,7 +169,7 @@ def printed_disputed(pairs: pd.DataFrame, labels: dict[str, str], captions: dict
 
 
 def printed_study_elo(elo: pd.DataFrame) -> pd.DataFrame:
-    """Elo of one question, an arm a row and a study a column."""
+    """Elo of one question: one row per arm, one column per study."""
     arms = elo.drop_duplicates("arm")
     columns: dict[str, list[str]] = {"Arm": list(arms["label"])}
     for study, rows in elo.groupby("study", sort=False):
@@ -206,7 +206,7 @@ def printed_agreement(agreement: pd.DataFrame) -> pd.DataFrame:
 
 
 def printed_part_metrics(metrics: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
-    """Metrics of every run: a row a run and arm, a column a metric and extractor."""
+    """Metrics of every run: one row per run and arm, one column per metric and extractor."""
     if metrics.empty:
         return pd.DataFrame()
     pairs = metric_columns(metrics)

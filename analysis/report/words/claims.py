@@ -42,7 +42,7 @@ def printed_best_scales(claims: Claims) -> pd.DataFrame:
 
 
 def curve_sentences(claims: Claims) -> list[str]:
-    """Whether two series' curves differ, a sentence a pair."""
+    """Whether two series' curves differ, one sentence per pair."""
     sentences = []
     for row in rows_of(claims.curves.tests):
         first, second = series_words(row.strategy), lower_first(series_words(row.against))

@@ -15,7 +15,7 @@ from .wording import bounds, lower_first, p_words, signed
 
 
 def printed_metric_claims(claims: MetricClaims) -> pd.DataFrame:
-    """A row a metric and extractor: rank agreement, and how often its better value won a vote."""
+    """One row per metric and extractor: rank agreement, and how often its better value won."""
     told = {(r.metric, r.extractor, r.by): r for r in rows_of(claims.votes)}
     several = claims.ranks["extractor"].nunique() > 1
     by_sample = (claims.votes["by"] == "sample").any()

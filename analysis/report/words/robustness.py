@@ -92,7 +92,7 @@ def categories_words(found: Robustness) -> str:
 
 
 def printed_categories(found: Robustness, labels: Mapping[str, str]) -> pd.DataFrame:
-    """Scores by category as printed: a row an arm, best on top, a column a category."""
+    """Scores by category as printed: one row per arm, best on top, one column per category."""
     if found.categories is None:
         return pd.DataFrame()
     table = found.categories.table

@@ -129,7 +129,7 @@ def measure_words(measure: str) -> str:
     return {
         "votes": "Votes",
         "raters": "Raters",
-        "votes_per_rater": "Votes a rater (median)",
+        "votes_per_rater": "Votes per rater (median)",
         "tie_share": "Share of ties",
         "side_bias": "Share of left among decided votes (50% is no bias)",
         "seconds_p10": "Response time, 10% are faster than",
