@@ -44,7 +44,7 @@ from study_app.store import (
 )
 
 from .gold import KnownPair, plan_gold, plan_practice
-from .images import Picture, blind_copies, common_size
+from .images import Picture, PictureKey, blind_copies, common_size
 from .materials import Materials, gather
 
 IMAGE_FOLDER = "study_images"
@@ -156,8 +156,7 @@ def create_from_design(
         require_empty(database)
         size, resized = common_size(Path(picture.sample.path) for picture in plan.pictures)
         folder = _image_folder(run, database.folder, base)
-        with tqdm(total=len(plan.pictures), desc="Images", unit="image", disable=None) as bar:
-            names = blind_copies(plan.pictures, folder, size, bar.update)
+        names = _blind_images(plan.pictures, folder, size)
         password = password or new_password()
         study = StudyRow(
             id=1,
@@ -172,14 +171,7 @@ def create_from_design(
             image_root=_image_root(folder, database.folder),
             password_hash=hash_password(password),
         )
-
-        def work(session: Session) -> int:
-            make_tables(session.connection())
-            session.add(study)
-            return _Store(session, design, materials, plan, names).all()
-
-        with database.explaining():
-            wanted = database.writer.run(work)
+        wanted = _stored(database, study, design, materials, plan, names)
     finally:
         database.close()
     return CreatedStudy(
@@ -191,6 +183,32 @@ def create_from_design(
         resized=resized,
         password=password,
     )
+
+
+def _blind_images(
+    pictures: list[Picture], folder: Path, size: tuple[int, int]
+) -> dict[PictureKey, str]:
+    with tqdm(total=len(pictures), desc="Images", unit="image", disable=None) as bar:
+        return blind_copies(pictures, folder, size, bar.update)
+
+
+def _stored(
+    database: Database,
+    study: StudyRow,
+    design: StudyDesign,
+    materials: Materials,
+    plan: _Plan,
+    names: dict[PictureKey, str],
+) -> int:
+    """Store the study in one transaction, and return the votes wanted of people."""
+
+    def work(session: Session) -> int:
+        make_tables(session.connection())
+        session.add(study)
+        return _Store(session, design, materials, plan, names).all()
+
+    with database.explaining():
+        return database.writer.run(work)
 
 
 def with_full_paths(design: StudyDesign, base: Path, run: RunFolder | None) -> StudyDesign:
@@ -241,7 +259,7 @@ class _Store:
         design: StudyDesign,
         materials: Materials,
         plan: _Plan,
-        names: dict[tuple[str, str, int, str], str],
+        names: dict[PictureKey, str],
     ) -> None:
         self._session = session
         self._design = design
