@@ -24,7 +24,7 @@ class StudyError(Exception):
 
 
 class StudyUsageError(StudyError):
-    """The request is wrong, not the world."""
+    """The request itself is wrong: flags, URLs, questions."""
 
     exit_status = 2
 

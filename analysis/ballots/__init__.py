@@ -14,6 +14,7 @@ from .columns import (
     typed,
 )
 from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold, tied
+from .questions import QUESTIONS, Question
 from .rows import rows_of
 from .votes import Ballot, ballots, read_votes
 from .win_matrix import cluster_wins, one_group, reachable, strong_groups, win_matrix
@@ -24,12 +25,14 @@ __all__ = [
     "COLUMNS",
     "DECIDED",
     "EXPORTED",
+    "QUESTIONS",
     "RATER_KINDS",
     "TIED",
     "Answer",
     "AnswerName",
     "Ballot",
     "Column",
+    "Question",
     "RaterKind",
     "ballots",
     "cluster_wins",

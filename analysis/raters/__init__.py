@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .agreement import agreement, gold_accuracy, repeat_consistency
+from .agreement import agreement, gold_accuracy, gold_answers, repeat_consistency, repeats
 from .conduct import ResponseTimes, Sides, response_times, side_bias, study_conduct
 from .limits import TOO_FAST
 from .measure import Measure
@@ -15,9 +15,11 @@ __all__ = [
     "Sides",
     "agreement",
     "gold_accuracy",
+    "gold_answers",
     "numbered_screens",
     "rater_screens",
     "repeat_consistency",
+    "repeats",
     "response_times",
     "side_bias",
     "study_conduct",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--out", type=FILE, help="Default: RUN/votes.csv (or .parquet, .jsonl); here without RUN."
 )
 def export(run: Path | None, db: str | None, format_: Format, out: Path | None) -> None:
-    """Write every vote to a file; those taken back or of excluded raters are there, flagged."""
+    """Write every vote to a file. Revised and excluded votes are in it, flagged."""
     from study_app.owner import write_votes
 
     default = RunFolder(run).votes_path if run else Path("votes.csv")

@@ -1,9 +1,9 @@
-"""What the commands of `glide-eval study` share: their arguments, and how a study is opened."""
+"""Arguments that the commands of `glide-eval study` share, and how they open a study."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ db_option = click.option(
 
 
 def study_url(run: Path | None, db: str | None) -> URL:
-    """Where the study is, from what was typed."""
+    """Return the database of the study that the user named."""
     if db is not None:
         return database_url(db)
     if run is None:
@@ -36,8 +36,10 @@ def study_url(run: Path | None, db: str | None) -> URL:
 
 
 @contextlib.contextmanager
-def opened(run: Path | None, db: str | None, *, writable: bool = False) -> Iterator[Study]:
-    """The study, closed after."""
+def opened(
+    run: Path | None, db: str | None, *, writable: bool = False
+) -> Generator[Study, None, None]:
+    """Open the study, and close it afterwards."""
     from study_app.rating import Study
 
     study = Study.open(study_url(run, db), writable=writable)

@@ -125,7 +125,7 @@ def create(
 
 
 def _refuse_both(context: click.Context) -> None:
-    """A study file says it all: options that say it too could contradict it."""
+    """Refuse options that the study file decides: they could contradict it."""
     known = ("questions", "pairs", "votes_per_pair", "pairs_per_rater", "min_seconds", "seed")
     for name in (*known, "name"):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -154,7 +154,7 @@ def _create_from_file(
 
 
 def _place(read: StudyFile, run: Path | None, db: str | None) -> tuple[URL, str | None]:
-    """The database of a study file, and how the next command names it: without --db, as RUN."""
+    """Return a study file's database, and RUN as the next command names it (None: by --db)."""
     from study_app.store import database_url
 
     if db is not None:
@@ -253,7 +253,7 @@ def status(run: Path | None, db: str | None) -> None:
     help="Where raters reach the study.",
 )  # fmt: skip
 def invite(run: Path | None, db: str | None, count: int, url: str) -> None:
-    """Make personal links, one a line; they are told now and stored only as hashes."""
+    """Print personal links, one per line. They are shown only now: the study keeps their hashes."""
     with opened(run, db, writable=True) as study:
         tokens = study.invite(count)
     for token in tokens:

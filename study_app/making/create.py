@@ -1,4 +1,4 @@
-"""Making a study: pairs planned, images blinded, all stored in one transaction."""
+"""Make a study: plan its pairs, blind its images, store all of it in one transaction."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from tqdm import tqdm
 
-from analysis.ballots import RATER_KINDS
+from analysis.ballots import QUESTIONS, RATER_KINDS, Question
 from glide_eval.files import RunFolder, Sample
 from study_app.rating import Clock, utc_now
 from study_app.rules import (
-    DEFAULT_QUESTIONS,
     PlannedPair,
-    Question,
     QuestionTable,
     RatersTable,
     Rules,
@@ -46,7 +44,7 @@ from study_app.store import (
 )
 
 from .gold import KnownPair, plan_gold, plan_practice
-from .images import Picture, blind_copies, common_size
+from .images import Picture, PictureKey, blind_copies, common_size
 from .materials import Materials, gather
 
 IMAGE_FOLDER = "study_images"
@@ -79,7 +77,7 @@ def create_study(
     run: RunFolder,
     url: URL,
     *,
-    questions: tuple[Question, ...] = DEFAULT_QUESTIONS,
+    questions: Sequence[Question] = tuple(QUESTIONS.values()),
     pairs_per_question: int | None = None,
     rules: Rules | None = None,
     seed: int = 0,
@@ -158,8 +156,7 @@ def create_from_design(
         require_empty(database)
         size, resized = common_size(Path(picture.sample.path) for picture in plan.pictures)
         folder = _image_folder(run, database.folder, base)
-        with tqdm(total=len(plan.pictures), desc="Images", unit="image", disable=None) as bar:
-            names = blind_copies(plan.pictures, folder, size, bar.update)
+        names = _blind_images(plan.pictures, folder, size)
         password = password or new_password()
         study = StudyRow(
             id=1,
@@ -174,14 +171,7 @@ def create_from_design(
             image_root=_image_root(folder, database.folder),
             password_hash=hash_password(password),
         )
-
-        def work(session: Session) -> int:
-            make_tables(session.connection())
-            session.add(study)
-            return _Store(session, design, materials, plan, names).all()
-
-        with database.explaining():
-            wanted = database.writer.run(work)
+        wanted = _stored(database, study, design, materials, plan, names)
     finally:
         database.close()
     return CreatedStudy(
@@ -195,8 +185,34 @@ def create_from_design(
     )
 
 
+def _blind_images(
+    pictures: list[Picture], folder: Path, size: tuple[int, int]
+) -> dict[PictureKey, str]:
+    with tqdm(total=len(pictures), desc="Images", unit="image", disable=None) as bar:
+        return blind_copies(pictures, folder, size, bar.update)
+
+
+def _stored(
+    database: Database,
+    study: StudyRow,
+    design: StudyDesign,
+    materials: Materials,
+    plan: _Plan,
+    names: dict[PictureKey, str],
+) -> int:
+    """Store the study in one transaction, and return the votes wanted of people."""
+
+    def work(session: Session) -> int:
+        make_tables(session.connection())
+        session.add(study)
+        return _Store(session, design, materials, plan, names).all()
+
+    with database.explaining():
+        return database.writer.run(work)
+
+
 def with_full_paths(design: StudyDesign, base: Path, run: RunFolder | None) -> StudyDesign:
-    """The design with its runs' paths made absolute, so that it means the same from anywhere."""
+    """Return the design with absolute paths of runs, so that it means the same from anywhere."""
     if run is not None:
         tables = [RunTable(path=os.fspath(run.root.resolve()))]
     else:
@@ -243,7 +259,7 @@ class _Store:
         design: StudyDesign,
         materials: Materials,
         plan: _Plan,
-        names: dict[tuple[str, str, int, str], str],
+        names: dict[PictureKey, str],
     ) -> None:
         self._session = session
         self._design = design
@@ -255,7 +271,7 @@ class _Store:
         self._images = {picture.key: number for number, picture in enumerate(plan.pictures, 1)}
 
     def all(self) -> int:
-        """Write everything; the votes wanted of people."""
+        """Write everything, and return the votes wanted of people."""
         self._session.add_all(
             ArmRow(id=self._arms[arm.name], name=arm.name, label=arm.label)
             for arm in self._materials.arms
@@ -355,12 +371,12 @@ class _Store:
 
 
 def arm_pairs(arms: Sequence[str]) -> dict[frozenset[str], int]:
-    """The number of each pair of arms: 1, 2, … in the order of the arms."""
+    """Number each pair of arms: 1, 2, … in the order of the arms."""
     return {frozenset(two): n for n, two in enumerate(itertools.combinations(arms, 2), 1)}
 
 
 def _wanted(design: StudyDesign, questions: list[str]) -> list[int]:
-    """Votes wanted on each planned pair: the first of each question's are the overlap.
+    """Return the votes wanted on each planned pair. The overlap is the first pairs of a question.
 
     Any prefix of the plan is balanced over arm pairs and prompts, so the overlap is too.
     """
@@ -404,7 +420,7 @@ def _image_folder(run: RunFolder | None, database_folder: Path | None, base: Pat
 
 
 def _image_root(folder: Path, database_folder: Path | None) -> str:
-    """Relative to an SQLite file in the same run, so that run folders can be moved."""
+    """Return the image folder, relative to an SQLite file beside it: run folders can be moved."""
     folder = folder.resolve()
     if database_folder is not None and folder.parent == database_folder.resolve():
         return folder.name

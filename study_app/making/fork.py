@@ -1,4 +1,4 @@
-"""A study edited after it began: refused, with a way to begin another from it."""
+"""Refuse to serve a study whose file was edited, and begin another study from it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def fork_study(
 
 
 def _design_of(path: Path, old: StudyDesign) -> StudyDesign:
-    """What a study file says; the runs are the old ones where it names none."""
+    """Read a study file's design, with the old runs if it names none."""
     design = with_full_paths(load_study_file(path).design, path.parent, None)
     return design if design.runs else design.model_copy(update={"runs": old.runs})
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.ballots import Question
 from glide_eval.files import Sample
 from study_app.errors import StudyUsageError
-from study_app.rules import GoldTable, PracticeTable, Question
+from study_app.rules import GoldTable, PracticeTable
 
 from .images import Picture
 
@@ -39,7 +40,7 @@ class KnownPair:
 def plan_gold(
     samples: Sequence[Sample], questions: Sequence[Question], gold: GoldTable, seed: int
 ) -> list[KnownPair]:
-    """The study's gold pairs; none when none are shown.
+    """Plan the study's gold pairs; none if raters are shown none.
 
     A question that shows captions gets wrong captions (unless the design says otherwise): a
     blurred image matches its caption as well as before. Others get degraded twins in turn. Half of
@@ -59,7 +60,7 @@ def plan_gold(
     planned: list[KnownPair] = []
     for index, question in enumerate(questions):
         rng = np.random.default_rng([seed, 2, index])
-        order = rng.permutation(len(trusted))
+        order: list[int] = rng.permutation(len(trusted)).tolist()
         first = bool(rng.integers(2))
         for number in range(min(gold.count, len(trusted))):
             sample = trusted[order[number]]
@@ -80,7 +81,7 @@ def plan_gold(
 def plan_practice(
     samples: Sequence[Sample], items: Sequence[PracticeTable], seed: int
 ) -> list[KnownPair]:
-    """The practice pairs, in their order.
+    """Plan the practice pairs, in their order.
 
     Raises:
         StudyUsageError: a prompt or arm that is not there.

@@ -38,7 +38,7 @@ PictureKey = tuple[str, str, int, str]
 
 
 def common_size(paths: Iterable[Path]) -> tuple[tuple[int, int], bool]:
-    """The size every image will be shown in, and whether any must be made smaller for it.
+    """Return the size that every image is shown in, and whether any image must shrink to it.
 
     It is the smallest width and the smallest height, in pixels.
 
@@ -55,7 +55,7 @@ def blind_copies(
     size: tuple[int, int],
     progress: Callable[[], object] = lambda: None,
 ) -> dict[PictureKey, str]:
-    """Write each picture to `folder` under a random 128-bit name; names by its key.
+    """Write each picture to `folder` under a random 128-bit name; return names by picture key.
 
     Pixels are unchanged unless the sample is larger than `size`, then it is cropped to its middle
     and downsampled: size must not tell arms apart.
@@ -75,7 +75,7 @@ def blind_copies(
 
 
 def degraded(image: Image.Image, twin: str) -> Image.Image:
-    """The image, worse (see `Picture.twin`); RGB, same size."""
+    """Return the image made worse (see `Picture.twin`), RGB, in the same size."""
     if not twin:
         return image
     kind, amount = twin.split()
@@ -94,7 +94,7 @@ def degraded(image: Image.Image, twin: str) -> Image.Image:
 
 
 def _blind(path: Path, size: tuple[int, int]) -> Image.Image:
-    """The pixels and nothing else, in this size."""
+    """Read the pixels and nothing else, in this size."""
     try:
         with Image.open(path) as image:
             pixels = image.convert("RGBA") if "A" in image.getbands() else image.convert("RGB")

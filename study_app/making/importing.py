@@ -1,4 +1,4 @@
-"""Votes made elsewhere, as a study of their own: status, export and report then serve them too."""
+"""Turn votes made elsewhere into a study, so that status, export and report serve them too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import insert
 from sqlalchemy.engine import URL
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from analysis.ballots import RATER_KINDS
 from study_app.errors import StudyUsageError
@@ -204,7 +204,7 @@ class _Import:
         )
 
     def _image(self, arm: str, row: dict[str, object], side: int) -> int:
-        """A sample without a file; the worse one of a gold pair is told apart by its variant."""
+        """Add a sample without a file; the worse one of a gold pair has a variant of its own."""
         gold = str(row["gold"])
         worse = "worse" if gold and gold != ("left", "right")[side] else ""
         replica = int(str(row.get("replica") or 0))
@@ -279,9 +279,9 @@ class _Import:
             counts[name] = int(str(counts[name])) + 1
         return stored
 
-    def _add(self, table: type, known_by: object, **values: object) -> int:
-        """The id of a row, new or known by this."""
-        name = str(table.__tablename__)  # pyright: ignore[reportAttributeAccessIssue]
+    def _add(self, table: type[DeclarativeBase], known_by: object, **values: object) -> int:
+        """Return the id of a row: a new one, or the one known by this."""
+        name = table.__tablename__
         if (name, known_by) not in self._ids:
             rows = self._rows.setdefault(table, [])
             self._ids[name, known_by] = len(rows) + 1
@@ -290,7 +290,7 @@ class _Import:
 
 
 def _time(text: object) -> datetime:
-    """A moment in UTC; votes that carry none get the first of 1970, which nobody takes for real."""
+    """Return a moment in UTC; without one, 1 January 1970, which nobody takes for real."""
     if not text:
         return datetime(1970, 1, 1, tzinfo=UTC)
     try:
@@ -303,7 +303,7 @@ def _time(text: object) -> datetime:
 
 
 def parse_pairs(specs: tuple[str, ...], option: str) -> dict[str, str]:
-    """`A=B` options as a mapping.
+    """Return `A=B` options as a mapping.
 
     Raises:
         StudyUsageError: one without an equals sign.

@@ -26,7 +26,7 @@ class Materials:
 
 
 def gather(design: StudyDesign, base: Path, run: RunFolder | None) -> Materials:
-    """The arms and samples a design asks for.
+    """Return the arms and samples that a design asks for.
 
     Args:
         design: whose runs, arms and prompts take part.

@@ -1,4 +1,4 @@
-"""Raters who are not people, marked so for good: for demos, rehearsals and tests of the analysis.
+"""Simulated raters, marked as such for good: for demos, rehearsals and tests of the analysis.
 
 Their votes go through the same assignment and storage as people's. They are a function of the
 study, the scores and the seed alone, times included; run again after being stopped, the same
@@ -30,6 +30,8 @@ from study_app.errors import StudyError, StudyUsageError
 from study_app.rating import Assigned, Recipient, Study
 from study_app.store import Repository
 
+from .limits import RATERS_AT_ONCE
+
 SIMULATED: RaterKind = "simulated"
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # nobody takes these times for a person's
 WEIGHTS = {
@@ -37,7 +39,6 @@ WEIGHTS = {
     "caption_similarity": {"caption_accuracy": 0.85, "image_quality": 0.15},
 }
 OTHER_WEIGHTS = {"image_quality": 0.5, "caption_accuracy": 0.5}
-CHUNK = 50  # raters served in one transaction
 
 Scores = Mapping[tuple[str, str, int], Mapping[str, float]]
 """(arm, prompt_id, replica) → metric → value in [0, 1]."""
@@ -48,7 +49,7 @@ Utilities = Mapping[int, Mapping[int, tuple[float, str]]]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRater:
-    """One rater's ways.
+    """How one simulated rater votes.
 
     Attributes:
         number: 0, 1, … among the raters of one seed.
@@ -68,7 +69,7 @@ class SimulatedRater:
 
 
 def draw_rater(seed: int, number: int, arms: list[str]) -> SimulatedRater:
-    """The `number`-th rater of a seed."""
+    """Draw the `number`-th rater of a seed."""
     rng = np.random.default_rng([seed, number])
     return SimulatedRater(
         number=number,
@@ -86,7 +87,7 @@ def simulated_answer(
     right: tuple[float, str],
     rng: np.random.Generator,
 ) -> tuple[AnswerName, float]:
-    """A rater's answer to a pair of (utility, arm), and the seconds it took."""
+    """Draw a rater's answer to a pair of (utility, arm), and the seconds that it took."""
     utility = [value + rater.taste[arm] for value, arm in (left, right)]
     noise = float(rng.logistic())
     seconds = float(rater.pace * rng.lognormal(0, 0.35))
@@ -97,7 +98,7 @@ def simulated_answer(
 
 
 def read_scores(path: Path) -> Scores:
-    """The scores that simulated raters follow, from a run's scores.csv.
+    """Read the scores that simulated raters follow from a run's scores.csv.
 
     Raises:
         StudyError: the file is missing or is not a table of scores.
@@ -124,7 +125,7 @@ def read_scores(path: Path) -> Scores:
 
 
 def simulate(study: Study, scores: Scores, *, raters: int, votes: int | None, seed: int) -> int:
-    """Add simulated raters and their votes; returns how many votes were added.
+    """Add simulated raters and their votes, and return how many votes were added.
 
     Args:
         study: where they vote.
@@ -149,7 +150,10 @@ def simulate(study: Study, scores: Scores, *, raters: int, votes: int | None, se
     crowd = [draw_rater(seed, number, arms) for number in range(raters)]
     shares = [votes // raters + (number < votes % raters) for number in range(raters)]
     utilities = _utilities(study, scores)
-    chunks = [range(start, min(start + CHUNK, raters)) for start in range(0, raters, CHUNK)]
+    chunks = [
+        range(start, min(start + RATERS_AT_ONCE, raters))
+        for start in range(0, raters, RATERS_AT_ONCE)
+    ]
     added = 0
     with tqdm(total=votes, desc="Simulated votes", unit="vote", disable=None) as bar:
         rows: dict[int, tuple[int, int]] = {}
@@ -174,7 +178,7 @@ def simulate(study: Study, scores: Scores, *, raters: int, votes: int | None, se
 def _join(
     session: Session, crowd: list[SimulatedRater], shares: list[int], numbers: range, seed: int
 ) -> dict[int, tuple[int, int]]:
-    """(row id, votes so far) by number; who joined before is found again."""
+    """Return (row id, votes so far) by number; a rater who joined before is found again."""
     repository = Repository(session)
     found: dict[int, tuple[int, int]] = {}
     for number in numbers:
@@ -190,7 +194,7 @@ def _join(
 
 
 def _public_id(seed: int, number: int) -> str:
-    """Also where a person's token hash stands: no token hashes to it, so nobody votes as them."""
+    """Return the id, also stored as the token hash: no token has it, so nobody votes as them."""
     return f"simulated-{seed}-{number:04d}"
 
 
@@ -203,7 +207,7 @@ def _vote(
     seed: int,
     utilities: Utilities,
 ) -> int:
-    """The `turn`-th vote of each rater in `due` (with their row ids); how many were cast."""
+    """Cast the `turn`-th vote of each rater in `due`, and return how many were cast."""
     repository = Repository(session)
     cast = 0
     for rater, row_id in due:
@@ -229,7 +233,7 @@ def _vote(
 
 
 def _utility(given: Assigned, image: int, utilities: Utilities) -> tuple[float, str]:
-    """What an image is worth to a question, and its arm; 1 or 0 in a gold pair."""
+    """Return an image's worth for a question (1 or 0 in a gold pair) and its arm."""
     worth, arm = utilities[given.question_id][image]
     if given.right_answer_id is not None:
         worth = float(image == given.right_answer_id)

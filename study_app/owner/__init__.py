@@ -6,13 +6,8 @@ from .deletion import delete_rater
 from .export import Format, to_csv, to_jsonl, to_parquet, votes_frame, write_votes
 from .live_elo import live_elo
 from .overview import (
-    agreement,
-    gold_accuracy,
-    median_seconds,
+    TimeToFinish,
     rater_table,
-    repeat_agreement,
-    response_times,
-    side_bias,
     time_to_finish,
     votes_by_question,
     votes_per_hour,
@@ -21,15 +16,10 @@ from .status import status_text
 
 __all__ = [
     "Format",
-    "agreement",
+    "TimeToFinish",
     "delete_rater",
-    "gold_accuracy",
     "live_elo",
-    "median_seconds",
     "rater_table",
-    "repeat_agreement",
-    "response_times",
-    "side_bias",
     "status_text",
     "time_to_finish",
     "to_csv",

@@ -1,4 +1,4 @@
-"""Deleting what is known of a rater who asks for it."""
+"""Delete what is stored of a rater who asks for it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _cut_ties(session: Session, rater: int) -> None:
 
 
 def _give_back(session: Session, rater: int, kind: str) -> None:
-    """Make the rater's pairs wanted again: those that took a place in a quota."""
+    """Ask for votes again on those of the rater's pairs that filled a quota."""
     taken = (
         select(AssignmentRow.pair_id)
         .join(PairRow, PairRow.id == AssignmentRow.pair_id)

@@ -1,23 +1,21 @@
-"""The one seam to `analysis`: live Elo scores of the votes so far."""
+"""Live Elo scores of the votes so far."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
-from analysis.ballots import RaterKind
+from analysis import AnalysisError, elo_table, fit_elo, sandwich
+from analysis.ballots import RaterKind, ballots, counted, read_votes, win_matrix
 from study_app.errors import StudyError
-from study_app.rules import of_kind, scored
-
-if TYPE_CHECKING:
-    import pandas as pd
+from study_app.rules import of_kind
 
 COLUMNS = ("arm", "elo", "ci_low", "ci_high", "votes", "note")
 
 
 def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.DataFrame:
-    """Elo scores of one question from one kind of rater, never mixed; best first.
+    """Return Elo scores of one question from one kind of rater, never mixed; best first.
 
-    Made of the votes that `overview.scored` keeps.
+    They are made of the votes that count (`analysis.ballots.counted`).
 
     Args:
         votes: the columns of votes.csv.
@@ -28,20 +26,8 @@ def live_elo(votes: pd.DataFrame, question: str, rater_kind: RaterKind) -> pd.Da
         Columns `COLUMNS`; scores and 95% bounds in Elo points, NaN where `note` says why. Empty
         without votes.
     """
-    import pandas as pd
-
-    from analysis import (
-        AnalysisError,
-        ballots,
-        elo_table,
-        fit_elo,
-        read_votes,
-        sandwich,
-        win_matrix,
-    )
-
-    mine = scored(of_kind(votes, rater_kind))
-    mine = mine.loc[mine["question"] == question]
+    mine = of_kind(votes, rater_kind)
+    mine = mine.loc[counted(mine) & (mine["question"] == question)]
     if mine.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     try:

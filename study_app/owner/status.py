@@ -1,31 +1,39 @@
-"""A study's state as text for a terminal."""
+"""A study's state, as text for a terminal."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 
-from analysis.ballots import RATER_KINDS, RaterKind
+from analysis.ballots import RATER_KINDS, RaterKind, read_votes
+from analysis.raters import study_conduct
 from study_app.rating import Progress, Study
 from study_app.rules import of_kind
 
 from .export import votes_frame
 from .live_elo import live_elo
-from .overview import (
-    agreement,
-    gold_accuracy,
-    rater_table,
-    repeat_agreement,
-    time_to_finish,
-    votes_by_question,
-)
+from .overview import rater_table, time_to_finish, votes_by_question
+
+_TOLD = {
+    "side_bias": "left chosen, {question}: {part:,} of {n:,} decided votes ({value:.0%}; {bounds})",
+    "gold_accuracy": "gold, {question}: {part:,} of {n:,} right ({value:.0%}; {bounds})",
+    "repeat_consistency": (
+        "repeated pairs, {question}: {part:,} of {n:,} answered alike ({value:.0%}; {bounds})"
+    ),
+    "krippendorff_alpha": (
+        "agreement, {question}: Krippendorff's alpha {value:.2f} on {n:,} pairs"
+    ),
+}
+"""How each measure of `study_conduct` is told; other measures are not."""
 
 _TITLES: dict[RaterKind, str] = {"person": "people", "simulated": "SIMULATED raters"}
 
 
 def status_text(study: Study) -> str:
-    """Progress, raters, conduct and, for each question and kind of rater, the live Elo table."""
+    """Return progress, raters, conduct, and a live Elo table per question and kind of rater."""
     votes, progress = votes_frame(study), study.progress()
     arms = ", ".join(study.info.arms)
     state = "" if study.state == "open" else f", {study.state.upper()}"
@@ -67,28 +75,27 @@ def _forecast_lines(votes: pd.DataFrame, progress: Progress, study: Study) -> li
 
 
 def _conduct_lines(votes: pd.DataFrame, kind: RaterKind) -> list[str]:
-    """Gold, repeats, agreement and who is left out, as far as there is any of it."""
+    """Return sides, gold, repeats, agreement and who is left out, as far as there is any of it."""
+    if votes.empty:
+        return []
+    measures = study_conduct(read_votes(votes))
     lines = [
-        f"  gold, {row['question']}: {row['right']:,} of {row['n']:,} right ({row['accuracy']:.0%})"
-        for row in gold_accuracy(votes).to_dict("records")
+        f"  {_TOLD[row['measure']].format_map(row | _told(row))}"
+        for row in measures.to_dict("records")
+        if row["measure"] in _TOLD and not math.isnan(row["value"])
     ]
-    lines += [
-        f"  repeated pairs: {row['alike']:,} of {row['n']:,} answered alike ({row['share']:.0%})"
-        for row in repeat_agreement(votes).to_dict("records")
-    ]
-    lines += [
-        f"  agreement, {row['question']}: Krippendorff's alpha {row['value']:.2f} on "
-        f"{row['n']:,} pairs"
-        for row in agreement(votes).to_dict("records")
-        if row["measure"] == "krippendorff_alpha" and not row["reason"]
-    ]
-    raters = rater_table(votes)
     lines += [
         f"  excluded: {row['rater']}, {row['excluded']}; votes kept, flagged"
-        for row in raters.to_dict("records")
+        for row in rater_table(votes).to_dict("records")
         if row["excluded"]
     ]
-    return [f"Conduct, {_TITLES[kind]}", *lines, ""] if lines else []
+    return [f"Conduct, {_TITLES[kind]}", *lines, ""]
+
+
+def _told(row: Mapping[Hashable, Any]) -> dict[str, object]:
+    """Return how many of the n votes a share stands for, and its interval in percent."""
+    bounds = "no interval" if math.isnan(row["low"]) else f"{row['low']:.0%} to {row['high']:.0%}"
+    return {"part": round(row["value"] * row["n"]), "bounds": bounds}
 
 
 def _elo_lines(table: pd.DataFrame, question: str, kind: RaterKind) -> list[str]:

@@ -17,16 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from analysis.ballots import ANSWERS, RaterKind
-from study_app.rules import StopTable
+from analysis.ballots import ANSWERS, RaterKind, ballots, counted, read_votes
+from analysis.planning import pair_gains, stop
+from study_app.rules import StopTable, of_kind
 from study_app.store import OwnerRepository
 
-RENEW_EVERY, RENEW_SHARE = 20, 0.05
-"""Advice is renewed after so many more pairs, or this share of those handed out, if more."""
-
-SHARPNESS = 4
-"""Arm pairs are drawn with probability ∝ gain⁴: mostly the best, and never one alone, since many
-raters are handed pairs before the first of them answers."""
+from .limits import RENEW_EVERY, RENEW_SHARE, SHARPNESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +34,12 @@ class Advice:
 
     @classmethod
     def of(cls, wins: NDArray[np.float64], arms: list[str]) -> Advice:
-        """What the votes so far advise.
+        """Return what the votes so far advise.
 
         Args:
             wins: (K, K) votes won by the row's arm against the column's, ties half each.
             arms: K names, in the order that numbers arm pairs.
         """
-        from analysis import pair_gains
-
         number, pairs = {name: index for index, name in enumerate(arms)}, _numbers(len(arms))
         table = pair_gains(wins, arms)
         found = [
@@ -57,7 +51,7 @@ class Advice:
         return cls(np.array(found), weight / weight.sum())
 
     def order(self, seed: int, rater: int, given: int) -> list[int]:
-        """Every arm pair, in an order drawn by the study's seed for one hand-out."""
+        """Draw an order of all arm pairs for one hand-out, from the study's seed."""
         rng = np.random.default_rng([seed, 4, rater, given])
         return rng.choice(self.arm_pairs, len(self.arm_pairs), False, self.probability).tolist()
 
@@ -81,8 +75,6 @@ class Adviser:
         stop: StopTable | None,
         votes: Callable[[], pd.DataFrame],
     ) -> None:
-        import analysis  # noqa: F401 - takes a second; now, before raters wait
-
         self._arms = arms
         self._read = read
         self._settle = settle
@@ -103,7 +95,7 @@ class Adviser:
         rater: int,
         given: int,
     ) -> list[int]:
-        """Arm pairs to try for the next hand-out, in order; empty when there is no advice yet."""
+        """Return arm pairs to try for the next hand-out, in order; none before there is advice."""
         handed = self._handed[kind] = self._handed.get(kind, 0) + 1
         if handed >= self._due.get(kind, 0):
             self._due[kind] = renewal_due(handed)
@@ -132,7 +124,7 @@ class Adviser:
 
 
 def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advice]:
-    """Advice for each question, from the votes so far and the pairs being looked at now.
+    """Return advice for each question, from the votes so far and the pairs that raters look at now.
 
     A pair that is with a rater counts as a tie: its vote is on its way, its answer unknown.
     """
@@ -148,16 +140,14 @@ def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advi
 
 
 def renewal_due(handed: int) -> int:
-    """At how many pairs handed out the advice is renewed next, after a renewal at `handed`."""
+    """Return after how many pairs handed out to renew the advice next, if renewed at `handed`."""
     return handed + max(RENEW_EVERY, round(RENEW_SHARE * handed))
 
 
 def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
-    """The questions whose stopping rule holds for people's votes, each with the reason."""
-    from analysis import ballots, read_votes, stop
-    from study_app.rules import of_kind, scored
-
-    mine = scored(of_kind(votes, "person"))
+    """Return the questions whose stopping rule holds for people's votes, each with the reason."""
+    mine = of_kind(votes, "person")
+    mine = mine.loc[counted(mine)]
     if mine.empty:
         return {}
     settled: dict[str, str] = {}
@@ -171,9 +161,9 @@ def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
 
 
 def _numbers(arms: int) -> dict[tuple[int, int], int]:
-    """The number of each pair of arms, as `create.arm_pairs` counts them; either order."""
+    """Number each pair of arms, in either order, as `create.arm_pairs` does."""
     first, second = np.triu_indices(arms, 1)
-    found = {}
+    found: dict[tuple[int, int], int] = {}
     for number, (i, j) in enumerate(zip(first.tolist(), second.tolist(), strict=True), 1):
         found[i, j] = found[j, i] = number
     return found

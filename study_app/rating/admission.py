@@ -1,4 +1,4 @@
-"""Coming in: who is let into a study, and as whom."""
+"""Who is let into a study, and as which rater."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Admission:
         self._lease = timedelta(minutes=info.design.raters.lease_minutes)
 
     def admit(self, repository: Repository, claim: Claim) -> str:
-        """The token of who makes this claim; see `Study.admit`."""
+        """Return the token of the person who makes this claim (see `Study.admit`)."""
         repository.lock()
         who = claim.outside_id if claim.invite is None else f"invite:{claim.invite}"
         outside = None if who is None else self.outside_hash(who)
@@ -50,15 +50,15 @@ class Admission:
         return self.join(repository, outside)
 
     def outside_hash(self, who: str) -> str:
-        """The keyed hash by which someone known elsewhere (`prolific:5f…`) is stored."""
+        """Return the keyed hash that stands for an id from elsewhere (`prolific:5f…`)."""
         return keyed_hash(self._key(), who)
 
     def _token_of(self, outside_hash: str) -> str:
-        """The token of a rater known elsewhere: always the same, and only the secret makes it."""
+        """Return the token of a rater known elsewhere, made with the study's secret."""
         return keyed_hash(self._key(), f"token:{outside_hash}")[:32]
 
     def join(self, repository: Repository, outside_hash: str | None = None) -> str:
-        """A new person's token."""
+        """Add a person, and return their token."""
         token = new_token() if outside_hash is None else self._token_of(outside_hash)
         repository.add_rater(
             public_id=f"r{new_token()[:12]}",

@@ -1,4 +1,4 @@
-"""What pages and the command line do with a study."""
+"""An open study: everything that pages and commands do with it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from study_app.store import (
 from .adaptive import Adviser
 from .admission import Admission
 from .assignment import Assigned, Recipient
+from .limits import LONGEST_SECONDS
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -41,12 +42,9 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]
 T = TypeVar("T")
 
-LONGEST_SECONDS = 1e6
-"""No look at a pair takes so long (eleven days); a time beyond it is a mistake."""
-
 
 def utc_now() -> datetime:
-    """The time that votes are stamped with."""
+    """Return the time that votes are stamped with."""
     return datetime.now(UTC)
 
 
@@ -77,7 +75,7 @@ class Study:
 
     @classmethod
     def open(cls, url: URL, clock: Clock = utc_now, *, writable: bool = False) -> Study:
-        """The study in a database.
+        """Open the study in a database.
 
         Raises:
             DatabaseError: missing, locked, foreign or out of reach.
@@ -89,7 +87,7 @@ class Study:
         return study
 
     def now(self) -> datetime:
-        """The time by this study's clock."""
+        """Return the time by this study's clock."""
         return self._clock()
 
     def close(self) -> None:
@@ -105,7 +103,7 @@ class Study:
     # ------------------------------------------------------------------ coming in
 
     def join(self) -> str:
-        """A new person's token; they are who knows it, so it is stored hashed.
+        """Add a person, and return their token, which is stored only as a hash.
 
         Raises:
             DatabaseError: it could not be stored.
@@ -113,7 +111,7 @@ class Study:
         return self.write(lambda session: self._admission.join(Repository(session)))
 
     def admit(self, parameters: Mapping[str, str]) -> str:
-        """The token of who comes by a link; the same person gets the same place again.
+        """Return the token of a person who comes by a link; they get the same place each time.
 
         Whoever is known elsewhere (Prolific, MTurk) or has a personal invite is one rater on
         every device: the token is new, and opens what the old one opened.
@@ -129,11 +127,11 @@ class Study:
         return self.write(lambda session: self._admission.admit(Repository(session), claim))
 
     def outside_hash(self, who: str) -> str:
-        """The keyed hash by which someone known elsewhere (`prolific:5f…`) is stored."""
+        """Return the keyed hash that stands for an id from elsewhere (`prolific:5f…`)."""
         return self._admission.outside_hash(who)
 
     def invite(self, count: int) -> list[str]:
-        """Tokens of new personal links, told here and nowhere else: `/?invite=TOKEN`.
+        """Return tokens of new personal links (`/?invite=TOKEN`). Only their hashes are stored.
 
         Raises:
             StudyUsageError: this study is not entered by invitation.
@@ -159,15 +157,15 @@ class Study:
             return secret_key(Repository(session).study().secret)
 
     def agree(self, token: str) -> None:
-        """The rater agreed to take part; the time is stored, once."""
+        """Store when the rater agreed to take part; the first time stands."""
         self._pass(token, "consented_at")
 
     def instructed(self, token: str) -> None:
-        """The rater has read the instructions; the time is stored, once."""
+        """Store when the rater had read the instructions; the first time stands."""
         self._pass(token, "instructed_at")
 
     def rested(self, token: str) -> None:
-        """The rater's break is over."""
+        """End the rater's break."""
 
         def work(session: Session) -> None:
             repository = Repository(session)
@@ -186,7 +184,7 @@ class Study:
         self.write(work)
 
     def practise(self, token: str, pair: str, answer: str) -> Feedback:
-        """Answer a practice pair; stored as a try, never as a vote.
+        """Answer a practice pair. The answer is stored as a try, never as a vote.
 
         Args:
             token: the rater's.
@@ -220,7 +218,7 @@ class Study:
     # ------------------------------------------------------------------ a rater's way
 
     def turn(self, token: str) -> Turn:
-        """What this rater sees now; the same pair until it is answered.
+        """Return what this rater sees now: the same pair until it is answered.
 
         Raises:
             UnknownRater: nobody was given this token.
@@ -242,7 +240,7 @@ class Study:
         return self.write(work, pipelined=True)
 
     def vote(self, token: str, assignment: str, answer: str, seconds: float | None) -> VoteOutcome:
-        """Store an answer; returns after it is durable.
+        """Store an answer, and return after it is durable.
 
         Args:
             token: the rater's.
@@ -263,7 +261,7 @@ class Study:
     def vote_and_turn(
         self, token: str, assignment: str, answer: str, seconds: float | None
     ) -> tuple[VoteOutcome, Turn | None]:
-        """As `vote`, and what the rater sees next where the answer was accepted.
+        """Do as `vote` does, and return the rater's next turn if the answer was accepted.
 
         The turn is of the vote's own transaction, which knows it without asking again.
         """
@@ -329,7 +327,7 @@ class Study:
         return self._turns.assign(repository, to, uid, now)
 
     def completion_code(self, public_id: str) -> str:
-        """The code of one rater, where each has their own."""
+        """Return one rater's own completion code."""
         return self._turns.completion_code(public_id)
 
     @cached_property
@@ -346,13 +344,14 @@ class Study:
         votes = self.info.design.votes
         if votes.scheduling == "balanced":
             return None
-        return Adviser(list(self.info.arms), self._read, self._settle, votes.stop, self._all_votes)
+        return Adviser(list(self.info.arms), self._read, self.settle, votes.stop, self._all_votes)
 
     def _read(self, work: Callable[[Session], T]) -> T:
         with self.database.reading() as session:
             return work(session)
 
-    def _settle(self, reasons: dict[str, str]) -> None:
+    def settle(self, reasons: dict[str, str]) -> None:
+        """Ask these questions no more, each for its reason; what was answered stays."""
         self.write(lambda session: Repository(session).settle(reasons))
 
     def _all_votes(self) -> pd.DataFrame:
@@ -369,7 +368,7 @@ class Study:
     def _voter(
         self, repository: Repository, token: str, uid: str
     ) -> tuple[AnyRow, AnyRow, Sequence[AnyRow]]:
-        """The rater, the assignment they speak of, and all they have before them."""
+        """Return the rater, the assignment named, and all assignments that wait for the rater."""
         if not is_token(token):
             raise _unknown_rater()
         rater, row, waiting = repository.voter(hash_token(token), uid if is_token(uid) else "")
@@ -380,7 +379,7 @@ class Study:
         return rater, row, waiting
 
     def write(self, work: Callable[[Session], T], *, pipelined: bool = False) -> T:
-        """The result of `work` in a transaction of its own, once it is durable (see `Writer`)."""
+        """Run `work` in a transaction of its own, and return its result once it is durable."""
         with self.database.explaining():
             return self.database.writer.run(work, pipelined=pipelined)
 
@@ -396,7 +395,7 @@ class Study:
         return frozenset(self._image_names.values())
 
     def image_path(self, name: str) -> Path | None:
-        """The file of an opaque name; None when there is no such image."""
+        """Return the file of an opaque name; None if there is no such image."""
         return self.info.image_root / f"{name}.png" if name in self._known_names else None
 
     def _file(self, image: int) -> Path:
@@ -442,7 +441,7 @@ class Study:
         self.write(work)
 
     def completion_codes(self) -> dict[str, str]:
-        """The completion code of each person who is done, by their id in votes.csv."""
+        """Return the completion code of each person who is done, by their id in votes.csv."""
         with self.database.reading() as session:
             raters = OwnerRepository(session).raters()
         fixed = self.info.design.completion.code if self.info.design.completion else None
@@ -453,7 +452,7 @@ class Study:
         }
 
     def progress(self) -> Progress:
-        """Votes wanted and raters so far."""
+        """Return the votes wanted and the raters so far."""
         with self.database.reading() as session:
             repository = OwnerRepository(session)
             return Progress(repository.wanted_by_question(), repository.rater_counts())
@@ -464,5 +463,5 @@ def _unknown_rater() -> UnknownRater:
 
 
 def _plain(text: str) -> str:
-    """A text any database takes: at most 200 characters, none of them a control or half of one."""
-    return "".join(letter for letter in text[:200] if letter.isprintable())
+    """Return a text that any database takes: no control characters, no halves of a pair."""
+    return "".join(letter for letter in text if letter.isprintable())

@@ -59,7 +59,7 @@ class Turns:
         self._adviser = adviser
 
     def turn(self, repository: Repository, rater: AnyRow) -> tuple[Turn, bool]:
-        """The rater's turn, and whether nothing needs to be handed out for it."""
+        """Return the rater's turn, and whether it is complete without handing out a pair."""
         if (turn := self._turn_without_pairs(rater)) is not None:
             return turn, True
         waiting = repository.open_assignments(rater.token_hash)
@@ -68,7 +68,7 @@ class Turns:
         return self._turn_of(rater, waiting), complete
 
     def next_turn(self, repository: Repository, rater: AnyRow, waiting: Sequence[AnyRow]) -> Turn:
-        """The rater's turn, once they have a current and an upcoming pair as far as there are any.
+        """Assign the rater a current and a next pair if any remain, and return the turn.
 
         Args:
             repository: of the session to write in, locked.
@@ -88,7 +88,7 @@ class Turns:
         answer: AnswerName,
         seconds: float | None,
     ) -> tuple[VoteOutcome, Turn | None]:
-        """Store an answer; what came of it, and the rater's next turn where it was accepted.
+        """Store an answer; return the outcome, and the rater's next turn if it was accepted.
 
         Args:
             repository: of the session to write in, locked.
@@ -110,7 +110,7 @@ class Turns:
     def _refusal(
         self, repository: Repository, rater: AnyRow, row: AnyRow, seconds: float | None
     ) -> VoteOutcome | None:
-        """Why an answer can't be taken; None if it can, its pair being the rater's again."""
+        """Return why an answer can't be taken; None if it can."""
         if row.state == "answered":
             return "repeated"
         if rater.state == "closed":
@@ -121,7 +121,7 @@ class Turns:
         return "lapsed" if gone or row.state == "gone" else None
 
     def _turn_without_pairs(self, rater: AnyRow) -> Turn | None:
-        """The turn of who has no pair before them; None for those who have."""
+        """Return the turn of a rater who waits for no pair; None for a rater who does."""
         stage = self._stage(rater)
         if rater.done >= rater.share:
             return self._last_turn(rater, "done")
@@ -136,7 +136,7 @@ class Turns:
         return Turn(current, upcoming, rater.done, rater.share, stage)
 
     def _turn_of(self, rater: AnyRow, waiting: Sequence[AnyRow | Assigned]) -> Turn:
-        """The turn of who has these pairs before them."""
+        """Return the turn of a rater for whom these pairs wait."""
         if not waiting:
             return self._last_turn(rater, "done")
         stage = self._stage(rater)
@@ -147,7 +147,7 @@ class Turns:
         return Turn(current, upcoming, rater.done, rater.share, stage, can_undo)
 
     def _last_turn(self, rater: AnyRow, stage: Stage) -> Turn:
-        """Nothing is left to answer; who answered anything gets their completion."""
+        """Return the turn of a rater who has nothing left to answer."""
         completion = self._completion(rater) if rater.done or stage == "done" else None
         return Turn(None, None, rater.done, rater.done, stage, completion=completion)
 
@@ -182,7 +182,7 @@ class Turns:
     def _hand_out_ahead(
         self, repository: Repository, rater: AnyRow, before: Sequence[AnyRow]
     ) -> list[AnyRow | Assigned]:
-        """A current and an upcoming pair, from those the rater has and from the study's."""
+        """Return the current and the next pair: the rater's own, then new ones of the study."""
         now, given = self._clock(), rater.given
         waiting: list[AnyRow | Assigned] = []
         for row in before:
@@ -244,5 +244,5 @@ class Turns:
         return Completion(code, redirect)
 
     def completion_code(self, public_id: str) -> str:
-        """The code of one rater, where each has their own."""
+        """Return one rater's own completion code."""
         return keyed_hash(self._key(), f"completion:{public_id}")[:10].upper()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .counting import counted, of_kind, scored, standing
+from .counting import filling_quota, of_kind
 from .design import (
     ExcludeTable,
     GoldTable,
@@ -16,11 +16,9 @@ from .design import (
     VotesTable,
 )
 from .domain import (
-    DEFAULT_QUESTIONS,
     Completion,
     Entry,
     Feedback,
-    Question,
     RaterState,
     Rules,
     ShownPair,
@@ -32,19 +30,18 @@ from .domain import (
     a_on_left,
     check_answer,
     offered_answers,
-    parse_questions,
     preferred_question,
     stage_of,
     too_early,
 )
 from .entry import MTURK_FRAMES, MTURK_SUBMIT, Claim, MTurkTask, forged, mturk_task, read_claim
-from .exclusion import exclusions, repeats_alike
+from .exclusion import exclusions
 from .pairing import PlannedPair, plan_pairs
+from .questions import parse_questions
 from .schedule import Slot, slots
 from .study_file import StudyFile, changed_keys, load_study_file
 
 __all__ = [
-    "DEFAULT_QUESTIONS",
     "MTURK_FRAMES",
     "MTURK_SUBMIT",
     "Claim",
@@ -57,7 +54,6 @@ __all__ = [
     "PlannedPair",
     "PracticeTable",
     "PromptsTable",
-    "Question",
     "QuestionTable",
     "RaterState",
     "RatersTable",
@@ -77,8 +73,8 @@ __all__ = [
     "a_on_left",
     "changed_keys",
     "check_answer",
-    "counted",
     "exclusions",
+    "filling_quota",
     "forged",
     "load_study_file",
     "mturk_task",
@@ -88,10 +84,7 @@ __all__ = [
     "plan_pairs",
     "preferred_question",
     "read_claim",
-    "repeats_alike",
-    "scored",
     "slots",
     "stage_of",
-    "standing",
     "too_early",
 ]

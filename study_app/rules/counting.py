@@ -1,6 +1,11 @@
-"""Which votes count: taken back, gold, repeated, of excluded raters.
+"""Which votes count towards those that a study wants.
 
-Functions of the votes table; they take the columns of votes.csv.
+Two notions of counting, each defined once:
+
+* for scores and conduct, `analysis.ballots.counted`: answers to repeated pairs count, votes of
+  excluded raters don't;
+* for a study's quota, `filling_quota`: a pair was asked as often as wanted whoever answered, and
+  asking the same rater again doesn't add to that.
 """
 
 from __future__ import annotations
@@ -11,28 +16,15 @@ from analysis.ballots import RaterKind
 
 
 def of_kind(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:
-    """The votes of people, or of simulated raters."""
+    """Return the votes of people, or those of simulated raters."""
     return votes.loc[votes["rater_kind"] == rater_kind]
 
 
-def standing(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes that stand: those taken back left out."""
-    return votes.loc[~votes["revised"].astype(bool)] if "revised" in votes else votes
+def filling_quota(votes: pd.DataFrame) -> pd.DataFrame:
+    """Return the votes that count towards those wanted: neither revised, gold nor repeated.
 
-
-def counted(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes that count towards those wanted: standing, neither gold nor repeated."""
-    votes = standing(votes)
-    for name in ("gold", "repeat_of"):
-        if name in votes:
-            votes = votes.loc[votes[name] == ""]
-    return votes
-
-
-def scored(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes that scores are made of: standing ones, neither gold nor of excluded raters."""
-    votes = standing(votes)
-    for name in ("gold", "excluded"):
-        if name in votes:
-            votes = votes.loc[votes[name] == ""]
-    return votes
+    Args:
+        votes: the columns of votes.csv.
+    """
+    plain = (votes["gold"] == "") & (votes["repeat_of"] == "") & ~votes["revised"].astype(bool)
+    return votes.loc[plain]

@@ -9,12 +9,14 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analysis.ballots import AnswerName
+from analysis.ballots import QUESTIONS, AnswerName, Question
 
-from .domain import DEFAULT_QUESTIONS, Entry, Question, Rules
+from .domain import Entry, Rules
+from .limits import LONGEST_TEXT, MOST_MIN_SECONDS
+from .questions import KEY, completed
 
-Text = Annotated[str, Field(min_length=1, max_length=20_000)]
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+Key = Annotated[str, Field(pattern=KEY)]
 TWIN = r"^(blur|jpeg|downsample) \d+(\.\d+)?$"
 PRACTICE_TWIN = r"^((blur|jpeg|downsample) \d+(\.\d+)?|wrong caption)$"
 Twin = Annotated[str, Field(pattern=TWIN)]
@@ -71,19 +73,13 @@ class QuestionTable(Table):
 
     @model_validator(mode="after")
     def _has_words(self) -> QuestionTable:
-        known = {question.key for question in DEFAULT_QUESTIONS}
-        if not self.text.strip() and self.key not in known:
+        if not self.text.strip() and self.key not in QUESTIONS:
             raise ValueError(f"`{self.key}` is a question of your own and needs a `text`")
         return self
 
     def question(self) -> Question:
-        """The question, completed by the default one of its key."""
-        default = {q.key: q for q in DEFAULT_QUESTIONS}.get(self.key)
-        shown = self.shows_caption
-        if shown is None:
-            shown = default.shows_caption if default else True
-        text = self.text.strip() or (default.text if default else "")
-        return Question(self.key, text, shown)
+        """Return the question, completed by the usual one of its key."""
+        return completed(self.key, self.text, self.shows_caption)
 
 
 class OverlapTable(Table):
@@ -133,16 +129,18 @@ class VotesTable(Table):
     per_pair: Annotated[int, Field(ge=1)] = 2
     overlap: OverlapTable | None = None
     extra_answers: list[AnswerName] = Field(default_factory=list[AnswerName])
-    min_seconds: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.6
+    min_seconds: Annotated[float, Field(ge=0, le=MOST_MIN_SECONDS, allow_inf_nan=False)] = 0.6
     scheduling: Literal["balanced", "adaptive"] = "balanced"
     stop: StopTable | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _both_bad_is_an_extra_answer(cls, table: object) -> object:
-        if not isinstance(table, dict) or "both_bad" not in table:
+        if not isinstance(table, dict):
             return table
         values = dict(cast("dict[str, object]", table))
+        if "both_bad" not in values:
+            return values
         offered = values.pop("both_bad")
         if not isinstance(offered, bool):
             raise ValueError(f"`both_bad` is {offered!r}, expected true or false")
@@ -303,7 +301,7 @@ class StudyDesign(Table):
     runs: list[RunTable] = Field(default_factory=list[RunTable])
     prompts: PromptsTable = PromptsTable()
     questions: Annotated[list[QuestionTable], Field(min_length=1)] = Field(
-        default_factory=lambda: [QuestionTable(key=q.key) for q in DEFAULT_QUESTIONS]
+        default_factory=lambda: [QuestionTable(key=key) for key in QUESTIONS]
     )
     votes: VotesTable = VotesTable()
     raters: RatersTable = RatersTable()

@@ -1,4 +1,4 @@
-"""The rules of a study, without a database: questions, sides, turns and when a click counts.
+"""The rules of a study, without a database: sides, turns and when a click counts.
 
 A rater's way has stages: consent, instructions, practice, pairs with breaks, done. The stage is a
 function of what is stored with the rater (`stage_of`), so a reload, a restarted server or another
@@ -8,46 +8,18 @@ device comes back to it.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
-from analysis.ballots import ANSWERS, AnswerName
+from analysis.ballots import ANSWERS, AnswerName, Question
 from study_app.errors import StudyUsageError
+
+from .limits import MOST_MIN_SECONDS, QUESTION_BLOCK
 
 Stage = Literal["consent", "instructions", "practice", "pairs", "break", "done", "paused", "closed"]
 StudyState = Literal["open", "paused", "closed"]
 Entry = Literal["open", "invite", "prolific", "mturk"]
-
-LEASE = timedelta(hours=1)
-"""A pair handed out and not answered for this long goes back to the others."""
-
-QUESTION_BLOCK = 10
-"""A rater answers this many pairs for one question before the question changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What raters are asked about a pair.
-
-    Attributes:
-        key: letters, digits, `_`; what votes.csv says (`photorealism`).
-        text: what raters read.
-        shows_caption: the caption stands above the images. GLIDE's raters saw it for caption
-            similarity only (arXiv 2112.10741, A.1): a caption shown invites judging the match.
-    """
-
-    key: str
-    text: str
-    shows_caption: bool = True
-
-
-DEFAULT_QUESTIONS = (
-    Question("photorealism", "Which image looks more photorealistic?", shows_caption=False),
-    Question("caption_similarity", "Which image matches the caption better?"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +56,9 @@ class Rules:
         for name in ("break_every", "gold_per_rater", "repeats_per_rater"):
             if getattr(self, name) < 0:
                 raise StudyUsageError(f"{name} is {getattr(self, name)}; expected 0 or more.")
-        if not (math.isfinite(self.min_seconds) and 0 <= self.min_seconds <= 60):
+        if not (math.isfinite(self.min_seconds) and 0 <= self.min_seconds <= MOST_MIN_SECONDS):
             raise StudyUsageError(
-                f"min_seconds is {self.min_seconds}; expected 0 to 60 seconds. "
+                f"min_seconds is {self.min_seconds}; expected 0 to {MOST_MIN_SECONDS} seconds. "
                 "Give another --min-seconds."
             )
 
@@ -222,7 +194,7 @@ class Stages:
 
 
 def stage_of(rater: RaterState, stages: Stages, state: StudyState) -> Stage:
-    """The stage a rater is in, as long as there are pairs for them."""
+    """Return the stage that a rater is in, as long as there are pairs for them."""
     if state != "open":
         return state
     if stages.consent and not rater.consented:
@@ -272,41 +244,9 @@ def a_on_left(a_first: bool, draw: int) -> bool:
 
 
 def preferred_question(rater_number: int, given: int, questions: int) -> int:
-    """Index of the question a rater should get next.
+    """Return the index of the question that a rater should get next.
 
     Questions come in blocks, since switching at each pair invites answering the wrong one;
     raters start with different questions.
     """
     return (rater_number + given // QUESTION_BLOCK) % questions
-
-
-_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
-
-
-def parse_questions(specs: tuple[str, ...]) -> tuple[Question, ...]:
-    """Questions from `KEY` (a default one) or `KEY=What raters read` (the owner's own).
-
-    Raises:
-        StudyUsageError: an unknown key without a text, a malformed or repeated key.
-    """
-    if not specs:
-        return DEFAULT_QUESTIONS
-    known = {question.key: question for question in DEFAULT_QUESTIONS}
-    questions: list[Question] = []
-    for spec in specs:
-        key, _, text = (part.strip() for part in spec.partition("="))
-        if not _KEY.fullmatch(key):
-            raise StudyUsageError(
-                f"Question {spec!r}: expected KEY or KEY=TEXT, the key in lower-case letters, "
-                "digits and _, at most 40."
-            )
-        if not text and key not in known:
-            raise StudyUsageError(
-                f"Question {key!r} is not one of {', '.join(known)}, so it needs its words: "
-                f"--question '{key}=Which image …?'."
-            )
-        if key in (question.key for question in questions):
-            raise StudyUsageError(f"Question {key!r} is given twice; name it once.")
-        shows_caption = known[key].shows_caption if key in known else True
-        questions.append(Question(key, text, shows_caption) if text else known[key])
-    return tuple(questions)

@@ -38,7 +38,7 @@ class Claim:
 
 
 def read_claim(parameters: Mapping[str, str], entry: Entry, study_id: str | None = None) -> Claim:
-    """Who a link says somebody is.
+    """Return who a link says somebody is.
 
     Args:
         parameters: the address's query parameters; unknown ones are ignored, whatever they hold.
@@ -78,7 +78,7 @@ class MTurkTask:
 
 
 def mturk_task(parameters: Mapping[str, str]) -> MTurkTask | None:
-    """The task of a link; None where it names none that can be handed in."""
+    """Return the task of a link; None if it names none that can be handed in."""
     assignment = parameters.get("assignmentId", "")
     site = parameters.get("turkSubmitTo", "").removesuffix("/")
     if site not in MTURK_SUBMIT or not _ASSIGNMENT.fullmatch(assignment):
@@ -87,7 +87,7 @@ def mturk_task(parameters: Mapping[str, str]) -> MTurkTask | None:
 
 
 def forged(what: str) -> EntryRefused:
-    """The refusal of a link that was not made for this study."""
+    """Return the refusal of a link that was not made for this study."""
     return EntryRefused(
         "forged", f"{what} Please open the link exactly as you were given it, or ask for a new one."
     )

@@ -33,7 +33,7 @@ def plan_pairs(
     pairs_per_question: int | Mapping[str, int | None] | None,
     seed: int,
 ) -> list[PlannedPair]:
-    """The study's pairs in the order they are first handed out.
+    """Return the study's pairs in the order in which they are first handed out.
 
     When every arm has every prompt, in any prefix of a question's pairs the counts of arm pairs
     differ by at most one, and so do those of prompts; within an arm pair the first sides are
@@ -103,7 +103,7 @@ def _question_pairs(
 
 
 def _diagonals(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    """Every cell of a grid once, so that any prefix covers rows and columns evenly.
+    """Yield every cell of a grid once, so that any prefix covers rows and columns evenly.
 
     Walking both indices together visits a diagonal of lcm(rows, columns) cells; there are
     gcd(rows, columns) such diagonals, each one column further.

@@ -1,4 +1,4 @@
-"""Which kind of pair a rater meets when: plain ones, gold ones and repeated ones, seeded."""
+"""The order in which a rater meets plain, gold and repeated pairs, from the study's seed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Literal
 import numpy as np
 
 from .domain import Rules
+from .limits import FIRST_GOLD
 
 Slot = Literal["plain", "gold", "repeat"]
 
-FIRST_GOLD = 2
-"""A rater's first pairs are plain: nobody should be judged on finding their way."""
-
 
 def slots(seed: int, rater: int, rules: Rules) -> tuple[Slot, ...]:
-    """The kinds of a rater's pairs, in their order; as many as their share.
+    """Return the kinds of a rater's pairs in order, as many as their share.
 
     Repeats fall in the last half, so that what is asked again was asked a while ago; gold pairs
     anywhere after the first few.

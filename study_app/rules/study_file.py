@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from glide_eval.files import parsed, read_text
 from study_app.errors import StudyUsageError
@@ -39,7 +40,7 @@ def parse_study(text: str, where: str) -> StudyDesign:
 
 
 def changed_keys(old: StudyDesign, new: StudyDesign) -> list[str]:
-    """What differs between two designs, as `votes.per_pair: 2 → 3`; empty when they are equal."""
+    """Return what differs between two designs, as `votes.per_pair: 2 → 3`."""
     before, after = _flat(old.model_dump()), _flat(new.model_dump())
     return [
         f"{key}: {_short(before.get(key))} → {_short(after.get(key))}"
@@ -49,16 +50,17 @@ def changed_keys(old: StudyDesign, new: StudyDesign) -> list[str]:
 
 
 def _flat(values: object, path: str = "") -> dict[str, object]:
+    """Return what stands at each path of nested tables and lists: `votes.per_pair`, `runs[0]`."""
     if isinstance(values, dict):
-        found: dict[str, object] = {}
-        for key, value in values.items():
-            found |= _flat(value, f"{path}.{key}" if path else str(key))
-        return found
-    if isinstance(values, list):
-        return {
-            key: v for n, one in enumerate(values) for key, v in _flat(one, f"{path}[{n}]").items()
-        }
-    return {path: values}
+        table = cast("dict[str, object]", values)
+        parts = {f"{path}.{key}" if path else key: value for key, value in table.items()}
+    elif isinstance(values, list):
+        parts = {f"{path}[{n}]": value for n, value in enumerate(cast("list[object]", values))}
+    else:
+        return {path: values}
+    return {
+        key: value for where, part in parts.items() for key, value in _flat(part, where).items()
+    }
 
 
 def _short(value: object) -> str:

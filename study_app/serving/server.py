@@ -17,6 +17,7 @@ from study_app.rating import Study
 from study_app.store import DATABASE_VARIABLE, owner_emails, url_from_environment
 
 from .hosts import EVERYWHERE, allowed_hosts, reachable_host
+from .limits import LARGEST_MESSAGE, WAITING_CONNECTIONS
 
 _OPEN_NETWORK = (
     "Everybody in this network can open it, and what they send is not encrypted. It answers to "
@@ -89,7 +90,7 @@ def _run(listener: socket.socket, hosts: list[str]) -> None:
         access_log=False,
         server_header=False,
         ws="websockets-sansio",
-        ws_max_size=2**20,
+        ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,  # messages are 2 KB, a compressor 50 KB a window
         timeout_graceful_shutdown=1,
     )
@@ -108,7 +109,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(512)
+        listener.listen(WAITING_CONNECTIONS)
         return listener
     except OSError as error:
         if listener is not None:

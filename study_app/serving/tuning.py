@@ -12,16 +12,7 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
-YOUNG_OBJECTS = 20_000
-"""Allocations between two collections of young objects. Python's own 700 come several times a vote,
-which leaves some 85 objects for a collection to find; all others go when nothing refers to them."""
-
-MIDDLE, FULL = 4, 1_000
-"""Collections of young objects between two of what survived one, and those between two full ones.
-What survives is raters' windows, some 500 objects each: by Python's own measure 200 windows that
-open together would be walked at one stroke, a stop of 0.1 s for everybody; so they come in smaller
-parts, and a full walk once in 80 million allocations, an hour and a half of 200 raters. Until then
-a window that closed may keep its 85 KB."""
+from .limits import FULL, MIDDLE, YOUNG_OBJECTS
 
 
 def tune() -> None:
@@ -63,7 +54,7 @@ def _keep_theme_messages() -> None:
     """
     from streamlit.runtime import app_session
 
-    make: Callable[..., None] = app_session._populate_theme_msg
+    make: Callable[..., None] = app_session._populate_theme_msg  # pyright: ignore[reportPrivateUsage]
     kept: dict[str, Any] = {}
 
     def populate(message: Any, section: str = "theme") -> None:
@@ -74,4 +65,4 @@ def _keep_theme_messages() -> None:
         if kept[section].ByteSize():
             message.MergeFrom(kept[section])
 
-    app_session._populate_theme_msg = populate
+    app_session._populate_theme_msg = populate  # pyright: ignore[reportPrivateUsage]

@@ -19,7 +19,8 @@ from study_app.rules import MTURK_SUBMIT
 from study_app.store import StudyInfo
 
 from .hosts import KnownHosts
-from .limits import RateLimit, connections, requests
+from .limits import KEPT_BYTES, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, connections, requests
+from .rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +53,6 @@ OPEN_PATHS = frozenset({
 })  # fmt: skip
 OPEN_FOLDERS = ("/static/", "/media/", "/image/", "/page/")
 LOGIN_PATHS = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
-
-KEPT_BYTES = 128 * 2**20  # of images in memory
-MESSAGES_PER_SECOND = 20.0  # of one browser window; a held key is stopped in the page already
-MESSAGES_AT_ONCE = 60.0
 
 
 def build_app(study: Callable[[], Study], hosts: list[str], *, login: bool = False) -> ASGIApp:

@@ -1,4 +1,4 @@
-"""Copying a study while it is served: to an SQLite file, or into an empty PostgreSQL database.
+"""Copy a study while it is served, to an SQLite file or an empty PostgreSQL database.
 
 A copy is a whole study: it can be served, exported from and analysed. It holds one moment; votes
 that come in meanwhile are in it entirely or not at all.
@@ -22,10 +22,9 @@ from glide_eval.files import replacing
 from study_app.errors import DatabaseError
 
 from .database import Database, open_database, require_empty
+from .limits import COPIED_AT_ONCE
 from .migrations import make_tables
 from .orm import Base, SchemaInfo, StudyRow, VoteRow
-
-_BATCH = 2000  # rows in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,9 @@ def _copy_rows(database: Database, target: Connection) -> None:
             if table is SchemaInfo.__table__:
                 continue
             # by id: what repeats an assignment comes after it
-            rows = source.execute(select(table).order_by(*table.primary_key)).yield_per(_BATCH)
+            rows = source.execute(select(table).order_by(*table.primary_key)).yield_per(
+                COPIED_AT_ONCE
+            )
             for part in rows.mappings().partitions():
                 target.execute(insert(table), [dict(row) for row in part])
             if target.dialect.name == "postgresql" and "id" in table.columns:

@@ -1,4 +1,4 @@
-"""Opening a study's database, and saying in one paragraph why it can't be.
+"""Open a study's database, or say in one paragraph why it can't be opened.
 
 An engine exists only where a function here made it; nothing connects at import.
 """
@@ -6,7 +6,7 @@ An engine exists only where a function here made it; nothing connects at import.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ from sqlalchemy.orm import Session
 
 from study_app.errors import DatabaseError
 
+from .limits import BUSY_SECONDS
 from .orm import APPLICATION, SCHEMA_VERSION, SchemaInfo
 from .writer import Writer
-
-BUSY_SECONDS = 5.0
 
 
 class Database:
@@ -54,8 +53,8 @@ class Database:
         return Path(str(self.url.database)).parent
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session that only reads.
+    def reading(self) -> Generator[Session, None, None]:
+        """Open a session that only reads.
 
         Raises:
             DatabaseError: the database can't answer.
@@ -71,8 +70,8 @@ class Database:
         return self._writer
 
     @contextlib.contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Turns a driver's error into a paragraph for people.
+    def explaining(self) -> Generator[None, None, None]:
+        """Turn a driver's error into a paragraph for people.
 
         Raises:
             DatabaseError: always when the block failed on the database.
@@ -92,7 +91,7 @@ class Database:
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Finish what is being written and let go of every connection."""
+        """Finish what is being written, and close every connection."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -145,7 +144,7 @@ def require_empty(database: Database) -> None:
 def open_database(
     url: URL, busy_seconds: float = BUSY_SECONDS, *, writable: bool = False
 ) -> Database:
-    """A database that holds a study of this program's version.
+    """Open a database that holds a study of this program's version.
 
     Args:
         url: as `settings.database_url` gives it.

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from analysis.ballots import ANSWERS, AnswerName
+from analysis.ballots import ANSWERS, AnswerName, Question
 from study_app.rules import (
     MTURK_FRAMES,
     Entry,
     ExcludeTable,
-    Question,
     Rules,
     ShownPair,
     Stages,

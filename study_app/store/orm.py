@@ -1,8 +1,8 @@
 """The tables of a study; one database holds one study.
 
-Votes are only ever added. An assignment has at most one vote a revision, by constraint: that, not
-the page, is what makes a double click count once. Taking an answer back adds an `undo` row and
-raises the assignment's revision; the vote stays.
+Votes are only ever added. A constraint allows one vote per revision of an assignment: that, not
+the page, makes a double click count once. Taking an answer back adds an `undo` row and raises the
+assignment's revision; the vote stays.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from analysis.ballots import ANSWERS, RATER_KINDS
+
+from .limits import LONGEST_REASON
 
 APPLICATION = "glide-eval study"
 SCHEMA_VERSION = len(list(Path(__file__).with_name("migrations").glob("versions/v*.py")))
@@ -251,7 +253,7 @@ class VoteRow(Base):
 
 
 class UndoRow(Base):
-    """An answer taken back, once an assignment; its vote stays and no longer stands."""
+    """An answer taken back, once per assignment; its vote is kept and no longer stands."""
 
     __tablename__ = "undo"
 
@@ -280,7 +282,7 @@ class SetAsideRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"), index=True)
-    reason: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(String(LONGEST_REASON))
     created_at: Mapped[datetime]
 
 

@@ -1,4 +1,4 @@
-"""What an owner asks of the database; one instance a session, reads only."""
+"""What an owner asks of the database: one instance per session, which only reads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OwnerRepository:
         self._session = session
 
     def wanted_by_question(self) -> dict[str, int]:
-        """Votes wanted of people, by question key, in the study's order."""
+        """Return the votes wanted of people by question key, in the study's order."""
         rows = self._session.execute(
             select(QuestionRow.key, func.sum(QuotaRow.wanted).label("wanted"))
             .join(QuotaRow, QuotaRow.question_id == QuestionRow.id)
@@ -48,14 +48,14 @@ class OwnerRepository:
         return {row.key: int(row.wanted) for row in rows}
 
     def rater_counts(self) -> dict[str, int]:
-        """Raters who joined, by kind."""
+        """Return how many raters joined, by kind."""
         rows = self._session.execute(
             select(RaterRow.kind, func.count(RaterRow.id).label("raters")).group_by(RaterRow.kind)
         )
         return {row.kind: row.raters for row in rows}
 
     def raters(self) -> Sequence[AnyRow]:
-        """How far each rater came, in the order they joined."""
+        """Return how far each rater came, in the order in which they joined."""
         return self._session.execute(
             select(
                 RaterRow.public_id.label("rater"),

@@ -1,4 +1,4 @@
-"""Statements turned to SQL once, for those that run at every vote.
+"""Statements that run at every vote, turned to SQL once.
 
 They go to the driver itself: SQLAlchemy's own way builds a cache key, a context and a result of
 many layers each time, which costs more than the statement, and about ten of them run for a vote.
@@ -16,7 +16,7 @@ from sqlalchemy import ClauseElement, Connection, Dialect
 
 
 class Prepared:
-    """A statement, and its text for each kind of database it has met.
+    """A statement, and its text for each kind of database that it has run on.
 
     Rows come as the driver gives them, named: numbers and text; truth is 0 or 1 in SQLite, and a
     time is only fit to be asked whether it is there.
@@ -29,7 +29,8 @@ class Prepared:
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
         columns: Any = getattr(statement, "exported_columns", ())
-        self._row = namedtuple("Row", [column.key for column in columns])
+        names = [str(column.key) for column in columns]
+        self._row: Any = namedtuple("Row", names)  # pyright: ignore[reportUntypedNamedTuple]
         self._forms: dict[str, _Form] = {}
 
     def __call__(self, connection: Connection, **values: Any) -> Rows:
@@ -60,7 +61,7 @@ class Rows:
 
 
 def pipelined(connection: Connection) -> contextlib.AbstractContextManager[Any]:
-    """Within it, prepared statements leave for a server without waiting for those before them.
+    """Send prepared statements to a server without waiting for the answers to earlier ones.
 
     Only asking for rows waits, and leaving waits for what is left. SQLAlchemy's own statements
     can't be used inside. SQLite, which has no way to go, does as always.

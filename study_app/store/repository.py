@@ -1,4 +1,4 @@
-"""Questions put to the database, and the few writes; one instance a session.
+"""What a rater's turn reads and writes: one instance per session.
 
 The statements that run at each vote are in `statements`; what an owner asks is in
 `owner_repository`.
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from analysis.ballots import RaterKind
 
 from . import statements
+from .limits import LONGEST_REASON
 from .orm import (
     ArmRow,
     AssignmentRow,
@@ -346,7 +347,10 @@ class Repository:
         """An assignment that could not be shown."""
         self.set_assignment_state(assignment, "gone")
         self._execute(
-            insert(SetAsideRow), assignment_id=assignment, reason=reason[:200], created_at=now
+            insert(SetAsideRow),
+            assignment_id=assignment,
+            reason=reason[:LONGEST_REASON],
+            created_at=now,
         )
 
     def withdraw(self, images: list[int]) -> None:

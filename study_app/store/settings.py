@@ -1,4 +1,4 @@
-"""Where a study's database is, from what its owner typed, and how the pages learn of it."""
+"""Where a study's database is: what its owner typed, and how the pages learn of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMAILS_VARIABLE = "GLIDE_EVAL_OWNER_EMAILS"
 
 
 def database_url(text: str) -> URL:
-    """A database URL from a URL or from the path of an SQLite file.
+    """Return a database URL, given one or the path of an SQLite file.
 
     Raises:
         StudyUsageError: not a URL, or of a database other than SQLite and PostgreSQL.

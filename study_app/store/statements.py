@@ -1,4 +1,4 @@
-"""The statements of a rater's way, built once, since they run at each vote."""
+"""The statements behind a rater's turn, built once since they run at each vote."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from .limits import GROUP
 from .prepared import pipelined
 
 T = TypeVar("T")
-GROUP = 64
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Writer:
         self._thread.start()
 
     def run(self, work: Callable[[Session], T], *, pipelined: bool = False) -> T:
-        """The result of `work(session)`, once it is committed.
+        """Run `work(session)`, and return its result once it is committed.
 
         Args:
             work: does it.
@@ -76,7 +76,7 @@ class Writer:
                 self._commit(group)
 
     def _next_group(self) -> tuple[list[_Job], bool]:
-        """What has queued up, and whether to stop after it."""
+        """Return the jobs that have queued up, and whether to stop after them."""
         group: list[_Job] = []
         job = self._jobs.get()
         while job is not None:
@@ -87,7 +87,7 @@ class Writer:
         return group, True
 
     def _commit(self, group: list[_Job]) -> None:
-        """All of a group in one commit; where one's work fails, each by itself, so it fails alone.
+        """Commit the whole group in one transaction. If a job fails, retry each job in its own.
 
         Nothing of a group that failed was stored, so running its work again is safe. Where the
         database itself fails (full, locked, gone) everyone is told: trying each would only wait.

@@ -7,12 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from study_app.serving import settle
-
-from . import rate
+from study_app.views import rate  # by its full name: Streamlit runs this file outside its package
 
 
 def _owner() -> None:
-    from . import owner  # brings in pandas and charts, which no rater needs
+    from study_app.views import owner  # brings in pandas and charts, which no rater needs
 
     owner.page()
 

@@ -20,11 +20,10 @@ from study_app.rating import Study
 from study_app.serving import current_study, guesses
 from study_app.store import owner_emails
 
+from .limits import LOOKING_SHARE, REFRESH_SECONDS, WRONG_GUESS_SECONDS
 from .owner_live import live
 
 STYLE = Path(__file__).with_name("static") / "owner.css"
-REFRESH_SECONDS = 5.0
-WRONG_GUESS_SECONDS = 1.0
 STATES = {"open": "Open", "paused": "Paused", "closed": "Closed"}
 
 _guessing = threading.Lock()  # one guess at a time, whoever makes it
@@ -95,8 +94,7 @@ def _sign_in_elsewhere() -> None:
 def _study(study: Study) -> None:
     st.html(f"<h1 class='owner-title'><small>Study</small> {html.escape(study.info.name)}</h1>")
     _controls(study)
-    # a large study takes longer to look at: never more than a twentieth of the time
-    pause = max(REFRESH_SECONDS, 20 * st.session_state.get("look_seconds", 0.0))
+    pause = max(REFRESH_SECONDS, LOOKING_SHARE * st.session_state.get("look_seconds", 0.0))
     st.fragment(_look, run_every=pause)(study)
     _downloads(study)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Hashable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,34 +16,36 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from analysis.ballots import RATER_KINDS, RaterKind
+from analysis.ballots import RATER_KINDS, RaterKind, read_votes
+from analysis.raters import response_times, study_conduct
 from study_app.owner import (
-    agreement,
-    gold_accuracy,
     live_elo,
-    median_seconds,
     rater_table,
-    repeat_agreement,
-    response_times,
-    side_bias,
     time_to_finish,
     votes_by_question,
     votes_frame,
     votes_per_hour,
 )
 from study_app.rating import Progress, Study
-from study_app.rules import counted, of_kind
+from study_app.rules import filling_quota, of_kind
+
+from .limits import SHOWN_HOURS, SHOWN_RATERS
 
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.
 IN_TWO_LINES = "split(replace(datum.label, ' [', '\\n['), '\\n')"
 NONE_COUNTS = "No vote counts yet: all there are come from excluded raters."
 KIND_NAMES: dict[RaterKind, str] = {"person": "People", "simulated": "Simulated raters"}
-MEASURES = {"raw_agreement": "raw agreement", "krippendorff_alpha": "Krippendorff’s α"}
+AGREEMENT = {"raw_agreement": "raw agreement", "krippendorff_alpha": "Krippendorff’s α"}
+CHECKS = {
+    "gold_accuracy": "gold pairs answered rightly",
+    "repeat_consistency": "repeated pairs answered alike",
+}
+PERCENTILES = ("seconds_p10", "seconds_p50", "seconds_p90")
 
 
 def live(study: Study) -> None:
-    """The study as it is now."""
+    """Show the study as it is now."""
     votes, progress = votes_frame(study), study.progress()
     people = of_kind(votes, "person")
     simulated = len(votes) - len(people)
@@ -65,7 +68,7 @@ def _figures(people: pd.DataFrame, progress: Progress) -> None:
     wanted, now = sum(progress.wanted.values()), datetime.now(UTC)
     done = votes_by_question(people)
     left = time_to_finish(people, progress.wanted, now)
-    seconds = median_seconds(people)
+    seconds = response_times(read_votes(people)).p50
     columns = st.columns(4)
     columns[0].metric("Votes by people", f"{done.total():,}", f"of {wanted:,}", delta_color="off",
                       delta_arrow="off")  # fmt: skip
@@ -87,7 +90,7 @@ def _figures(people: pd.DataFrame, progress: Progress) -> None:
     if len(hours) > 1:
         st.subheader("Votes per hour", anchor=False)
         chart = (
-            alt.Chart(hours.tail(72))
+            alt.Chart(hours.tail(SHOWN_HOURS))
             .mark_bar(color=COLOR, aria=False)
             .encode(x=alt.X("hour:T", title=None), y=alt.Y("votes:Q", title="votes by people"))
         )
@@ -154,39 +157,72 @@ def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetCha
 # ---------------------------------------------------------------------- conduct
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A table on the owner's page: its caption, the columns' titles and the rows' cells."""
+
+    caption: str
+    titles: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
 def _conduct(votes: pd.DataFrame, kind: RaterKind) -> None:
-    """How votes were given, never who won."""
     st.subheader(f"Conduct: {KIND_NAMES[kind].lower()}", anchor=False)
+    sides, times, agreement, attention = conduct_tables(votes)
     left, right = st.columns(2)
-    with left:
-        _table(
-            ("left chosen when a side was", "share", "95% interval"),
-            [(_readable(row["question"]), _share(row["left_share"]), _range(row))
-             for row in side_bias(votes).to_dict("records")],
+    for column, tables in ((left, (sides, times)), (right, (agreement, attention))):
+        with column:
+            for table in tables:
+                _table(table.titles, table.rows, table.caption)
+
+
+def conduct_tables(votes: pd.DataFrame) -> tuple[Facts, Facts, Facts, Facts]:
+    """Return how votes were given, never who won: sides, times, agreement, attention.
+
+    The numbers are those of the report: `analysis.raters.study_conduct`.
+
+    Args:
+        votes: of one kind of rater, the columns of votes.csv.
+    """
+    measures = study_conduct(read_votes(votes))
+    known = measures[measures["value"].notna() | (measures["measure"].isin(AGREEMENT))]
+
+    def rows_of(*names: str) -> list[dict[Hashable, Any]]:
+        return known[known["measure"].isin(names)].to_dict("records")
+
+    times = known.pivot(index="question", columns="measure", values="value")
+    return (
+        Facts(
             "Sides: half means no bias",
-        )  # fmt: skip
-        _table(
-            ("seconds an answer", "10%", "half", "90%"),
-            [(_readable(row["question"]), *(f"{row[name]:.1f}" for name in ("p10", "p50", "p90")))
-             for row in response_times(votes).to_dict("records")],
+            ("left chosen when a side was", "share", "95% interval", "votes"),
+            [_share_cells(_readable(row["question"]), row) for row in rows_of("side_bias")],
+        ),
+        Facts(
             "Response times",
-        )  # fmt: skip
-    with right:
-        _table(
-            ("agreement", "measure", "value"),
-            [(_readable(row["question"]), MEASURES.get(row["measure"], str(row["measure"])),
-              _value(row))
-             for row in agreement(votes).to_dict("records")],
+            ("seconds per answer", "10%", "median", "90%"),
+            [
+                (_readable(str(question)), *(f"{of_one[name]:.1f}" for name in PERCENTILES))
+                for question, of_one in times.iterrows()
+                if "seconds_p50" in of_one and not math.isnan(of_one["seconds_p50"])
+            ],
+        ),
+        Facts(
             "Agreement between raters",
-        )  # fmt: skip
-        checks = [
-            (_readable(row["question"]), _share(row["accuracy"]), _range(row), f"{row['n']:,}")
-            for row in gold_accuracy(votes).to_dict("records")
-        ] + [
-            ("Repeated pairs answered alike", _share(row["share"]), _range(row), f"{row['n']:,}")
-            for row in repeat_agreement(votes).to_dict("records")
-        ]
-        _table(("gold pairs answered rightly", "share", "95% interval", "n"), checks, "Attention")
+            ("agreement", "measure", "value"),
+            [
+                (_readable(row["question"]), AGREEMENT[row["measure"]], _value(row))
+                for row in rows_of(*AGREEMENT)
+            ],
+        ),
+        Facts(
+            "Attention",
+            ("attention check", "share", "95% interval", "votes"),
+            [
+                _share_cells(f"{_readable(row['question'])}: {CHECKS[row['measure']]}", row)
+                for row in rows_of(*CHECKS)
+            ],
+        ),
+    )
 
 
 def _raters(people: pd.DataFrame) -> None:
@@ -194,26 +230,26 @@ def _raters(people: pd.DataFrame) -> None:
     if people.empty:
         st.caption("No person has voted yet.")
         return
-    table = rater_table(people).drop(columns="rater_kind")
+    table = rater_table(people)
     excluded = int((table["excluded"] != "").sum())
     st.caption(
         f"{excluded:,} of {len(table):,} excluded by the study’s own rules, which look at conduct "
         "alone and were set before the first vote. Their votes stay in the data, flagged, and out "
-        f"of the scores. {len(counted(people)):,} votes count towards those wanted."
+        f"of the scores. {len(filling_quota(people)):,} votes count towards those wanted."
     )
     rows = [
         (
             row["rater"],
             f"{row['votes']:,}",
-            "–" if math.isnan(row["median_seconds"]) else f"{row['median_seconds']:.1f} s",
-            _share(row["left"]),
-            _share(row["ties"]),
-            _share(row["gold"]),
-            _share(row["repeats"]),
+            "–" if math.isnan(row["seconds"]) else f"{row['seconds']:.1f} s",
+            _share(row["left_share"]),
+            _share(row["tie_share"]),
+            _share(row["gold_accuracy"]),
+            _share(row["repeat_consistency"]),
             f"{row['last_vote']:%d %b %H:%M}",
             row["excluded"] or "",
         )
-        for row in table.head(200).to_dict("records")
+        for row in table.head(SHOWN_RATERS).to_dict("records")
     ]
     titles = ("rater", "votes", "median time", "left", "no difference", "gold right",
               "repeats alike", "last vote (UTC)", "excluded")  # fmt: skip
@@ -225,7 +261,7 @@ def _raters(people: pd.DataFrame) -> None:
 def _table(
     titles: tuple[str, ...], rows: list[tuple[str, ...]], caption: str = "", folded: str = ""
 ) -> None:
-    """A table that a screen reader can walk through; nothing without rows."""
+    """Show a table that a screen reader can walk through; nothing without rows."""
     if not rows:
         return
     head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in titles)
@@ -257,7 +293,13 @@ def _share(value: float) -> str:
 
 
 def _range(row: dict[Hashable, Any]) -> str:
-    return f"{_share(row['ci_low'])} to {_share(row['ci_high'])}"
+    if math.isnan(row["low"]):
+        return "–"
+    return f"{_share(row['low'])} to {_share(row['high'])}"
+
+
+def _share_cells(name: str, row: dict[Hashable, Any]) -> tuple[str, str, str, str]:
+    return name, _share(row["value"]), _range(row), f"{row['n']:,}"
 
 
 def _points(value: float) -> str:

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 from streamlit.components.v2 import component
@@ -24,6 +24,7 @@ from study_app.rules import Feedback, ShownPair, Turn, mturk_task
 from study_app.serving import current_study, joins
 
 from . import stages
+from .limits import FORGIVEN_SECONDS
 from .words import Words, words
 
 TOKEN = "rater"  # the query parameter that makes a rater's address theirs
@@ -31,7 +32,6 @@ LOADER = """
 const page = import(new URL("page/rater.js", document.baseURI));
 export default (component) => page.then((module) => module.{}(component));
 """
-FORGIVEN_SECONDS = 2.0  # a browser's time may exceed what the server saw by the network's delay
 
 _inbox = component("glide_eval_inbox", js=LOADER.format("listen"))
 _screen = component("glide_eval_screen", js=LOADER.format("show"), isolate_styles=False)
@@ -170,6 +170,7 @@ def _deal_with(event: object, visit: Visit) -> None:
     """
     if not isinstance(event, Mapping):
         return
+    event = cast("Mapping[str, Any]", event)
     name, act = event.get("id"), _ACTS.get(str(event.get("kind")))
     if not isinstance(name, str) or not 1 <= len(name) <= 64 or name == visit.ack or act is None:
         return
@@ -183,7 +184,7 @@ def _deal_with(event: object, visit: Visit) -> None:
 
 
 def _enter(study: Study, visit: Visit) -> str | None:
-    """Let somebody in by the address they came with; None when they can't be."""
+    """Let somebody in by the address they came with; None if they can't come in."""
     if not joins.allow(st.context.ip_address or "this machine"):
         visit.refused = "many"
         return None
@@ -235,7 +236,7 @@ def _answer(study: Study, token: str | None, visit: Visit, event: Mapping[str, A
 
 
 def _seconds(claimed: object, elapsed: float | None) -> float | None:
-    """The time a rater took, as the browser measured it; None when it can't be true."""
+    """Return the seconds that the browser measured; None if they can't be true."""
     if not isinstance(claimed, int | float) or not math.isfinite(claimed) or claimed < 0:
         return None
     return claimed if elapsed is None or claimed <= elapsed + FORGIVEN_SECONDS else None

@@ -1,4 +1,4 @@
-"""The words raters read, from one file a language."""
+"""The words that raters read, one file per language."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Words = dict[str, dict[str, str]]
 
 
 def languages() -> list[str]:
-    """The languages there are words in: ISO 639 codes, sorted."""
+    """Return the languages with a file of words: ISO 639 codes, sorted."""
     folder = resources.files("study_app.views").joinpath("languages")
     return sorted(
         entry.name.removesuffix(".toml")
@@ -23,7 +23,7 @@ def languages() -> list[str]:
 
 @functools.cache
 def words(language: str = "en") -> Words:
-    """Section → key → text, each with its line breaks folded.
+    """Return section → key → text, with line breaks folded.
 
     Raises:
         StudyUsageError: there is no file for this language.

@@ -90,9 +90,9 @@ class RaterWindow:
     def start(self, path: str = "") -> Seen:
         """From the study's address, by whatever stands before them, to the first pair."""
         self.driver.get(self.address + path)
-        return self.wait(self._first_pair)
+        return self.wait(self.first_pair)
 
-    def _first_pair(self) -> Seen | None:
+    def first_pair(self) -> Seen | None:
         """The pair on the page; goes on from a page that is only text."""
         self.go_on()
         return self.seen()

@@ -57,10 +57,8 @@ def test_an_answer_is_one_of_those_offered(sqlite_study):
 
 # What an answer costs: these four files, and no other.
 
-RECORD = (
-    'label="Both bad", key="ArrowDown", sign="↓", usual=False),\n',
-    'Answer("unsure", 0.5, "unsure", "Unsure", key="ArrowUp", sign="↑", usual=False),\n',
-)
+RECORD = 'Answer("unsure", TIED, "unsure", "Unsure", "unsure", "ArrowUp", "↑", usual=False),\n'
+END_OF_RECORDS = "    )\n}  # fmt: skip\n"
 MIGRATION = '''"""Raters may be unsure."""
 
 import sqlalchemy as sa
@@ -122,8 +120,8 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
         )
     answers = code / "analysis" / "ballots" / "answers.py"
     text = answers.read_text("utf-8")
-    last = next(line for line in text.splitlines() if line.strip().startswith('Answer("both_bad"'))
-    text = text.replace(last, f"{last}\n        {RECORD[1].strip()}")
+    assert text.count(END_OF_RECORDS) == 1
+    text = text.replace(END_OF_RECORDS, f"        {RECORD}{END_OF_RECORDS}")
     answers.write_text(text.replace('"both_bad"]', '"both_bad", "unsure"]', 1), "utf-8")
     for language, (how, label) in {"en": ("you are unsure", "Unsure"),
                                    "de": ("Sie sind unsicher", "Unsicher")}.items():  # fmt: skip
@@ -147,5 +145,5 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
     assert done.returncode == 0, done.stderr
     offered, *_, counted, versions = done.stdout.splitlines()
     assert offered == "['left', 'tie', 'unsure', 'right']"
-    assert counted in ("[0.5, 1.0, 0.5]",)
+    assert counted == "[0.5, 1.0, 0.5]"
     assert versions == "(2, 3)"

@@ -133,7 +133,7 @@ def test_a_worker_does_the_task_inside_mechanical_turks_page_and_hands_it_in(
         browser.switch_to.frame(0)
 
     open_task()
-    seen = rater.wait(rater._first_pair)
+    seen = rater.wait(rater.first_pair)
     kept = "document.cookie = 'probe=1'; return document.cookie"
     assert not browser.execute_script(kept), "cookies do not work in here, and none is needed"
     address = browser.execute_script("return location.href")

@@ -13,7 +13,7 @@ import pytest
 from glide_eval.files import RunFolder
 from study_app.making import create_study
 from study_app.rules import Rules
-from study_app.rules.domain import QUESTION_BLOCK
+from study_app.rules.limits import QUESTION_BLOCK
 from study_app.store import database_url
 from tests.study_app.accessibility import violations
 from tests.study_app.browser import VIEWS, RaterWindow, chromium, look_as

@@ -476,7 +476,7 @@ def test_a_settled_question_is_asked_no_more(make):
     study = make(
         votes=VotesTable(per_pair=3, scheduling="adaptive", stop=StopTable(min_raters=2)),
     )
-    study._settle({"photorealism": "All 10 differences are settled."})
+    study.settle({"photorealism": "All 10 differences are settled."})
     token = study.join()
     answer_all(study, token)
     assert set(votes_frame(study)["question"]) == {"caption_similarity"}
@@ -487,5 +487,12 @@ def test_the_stopping_rule_waits_for_votes_that_settle_it(make):
     assert settled_questions(votes_frame(study), StopTable()) == {}
     answer_all(study, study.join())
     assert settled_questions(votes_frame(study), StopTable()) == {}
-    assert isinstance(study._adviser, Adviser)
-    study._adviser.renew()
+    settled: dict[str, str] = {}
+
+    def read(work):
+        with study.database.reading() as session:
+            return work(session)
+
+    rule = StopTable(min_raters=2)
+    Adviser(list(study.info.arms), read, settled.update, rule, lambda: votes_frame(study)).renew()
+    assert settled == {}

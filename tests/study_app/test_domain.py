@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.ballots import QUESTIONS
 from study_app.errors import StudyUsageError
 from study_app.rules import (
-    DEFAULT_QUESTIONS,
     Rules,
     a_on_left,
     check_answer,
@@ -12,7 +12,7 @@ from study_app.rules import (
     preferred_question,
     too_early,
 )
-from study_app.rules.domain import QUESTION_BLOCK
+from study_app.rules.limits import QUESTION_BLOCK
 
 
 def test_two_votes_on_a_pair_see_both_orders():
@@ -54,8 +54,8 @@ def test_impossible_rules_are_refused(values):
 
 
 def test_questions_default_to_the_papers_two_and_only_one_shows_the_caption():
-    assert parse_questions(()) == DEFAULT_QUESTIONS
-    assert [(q.key, q.shows_caption) for q in DEFAULT_QUESTIONS] == [
+    assert parse_questions(()) == tuple(QUESTIONS.values())
+    assert [(q.key, q.shows_caption) for q in QUESTIONS.values()] == [
         ("photorealism", False),
         ("caption_similarity", True),
     ]

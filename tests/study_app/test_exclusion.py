@@ -7,14 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
+from analysis.ballots import counted
 from study_app.making import create_from_design
 from study_app.owner import (
-    agreement,
-    gold_accuracy,
     live_elo,
     rater_table,
-    repeat_agreement,
-    response_times,
     status_text,
     time_to_finish,
     votes_frame,
@@ -25,10 +22,8 @@ from study_app.rules import (
     GoldTable,
     RatersTable,
     StudyDesign,
-    counted,
     exclusions,
-    repeats_alike,
-    scored,
+    filling_quota,
 )
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -88,9 +83,6 @@ def test_a_repeated_pair_with_swapped_sides_is_alike_when_the_same_image_wins():
         {"repeat_of": "y", "arm_left": "b", "arm_right": "a", "answer": "left"},
         {"repeat_of": "z", "arm_left": "b", "arm_right": "a", "answer": "tie"},
     )
-    assert repeats_alike(votes).tolist() == [True, False, True]
-    (row,) = repeat_agreement(votes).to_dict("records")
-    assert (row["rater_kind"], row["n"], row["alike"]) == ("person", 3, 2)
     rules = ExcludeTable(repeat_agreement_below=0.7, min_answers=3)
     assert exclusions(votes, rules) == {"ann": "repeat agreement 0.67 < 0.7 (n = 3)"}
 
@@ -113,7 +105,7 @@ def test_which_arm_wins_never_decides_who_is_excluded(winner):
     assert set(exclusions(votes, rules)) == {"ann", "bob"}
 
 
-def test_what_counts_and_what_is_scored():
+def test_repeats_count_for_scores_and_excluded_raters_for_the_quota():
     votes = votes_of(
         {},
         {"gold": "left"},
@@ -121,28 +113,8 @@ def test_what_counts_and_what_is_scored():
         {"revised": True},
         {"excluded": "gold accuracy 0.33 < 0.5 (n = 3)"},
     )
-    assert counted(votes)["assignment"].tolist() == ["v0", "v4"]
-    assert scored(votes)["assignment"].tolist() == ["v0", "v2"]
-
-
-def test_gold_accuracy_and_times_by_question():
-    votes = votes_of(
-        {"gold": "left"}, {"gold": "left", "answer": "tie"}, {"seconds": 4.0}, {"seconds": None}
-    )
-    (gold,) = gold_accuracy(votes).to_dict("records")
-    assert (gold["n"], gold["right"], gold["accuracy"]) == (2, 1, 0.5)
-    (times,) = response_times(votes).to_dict("records")
-    assert (times["n"], times["p50"]) == (3, 2.0)
-
-
-def test_agreement_is_perfect_among_raters_who_answer_alike():
-    votes = votes_of(
-        {"prompt_id": "p1"}, {"prompt_id": "p1", "rater": "bob"},
-        {"prompt_id": "p2", "answer": "right"},
-        {"prompt_id": "p2", "answer": "right", "rater": "bob"},
-    )  # fmt: skip
-    table = agreement(votes).set_index("measure")["value"]
-    assert table.to_dict() == {"raw_agreement": 1.0, "krippendorff_alpha": 1.0}
+    assert filling_quota(votes)["assignment"].tolist() == ["v0", "v4"]
+    assert votes.loc[counted(votes), "assignment"].tolist() == ["v0", "v2"]
 
 
 def test_the_time_to_finish_follows_the_present_pace():
@@ -175,7 +147,7 @@ def test_excluded_votes_stay_in_the_data_flagged_and_out_of_the_scores(run, sqli
         first = votes["rater"].iloc[0]
         assert reasons[first] == "gold accuracy 0.00 < 1 (n = 2)"
         assert len(votes) == 16, "nothing is removed"
-        assert table.loc[first, "gold"] == 0
+        assert table.loc[first, "gold_accuracy"] == 0
         assert table.loc[first, "excluded"] == reasons[first]
         assert f"excluded: {first}, gold accuracy" in status_text(study)
         kept = live_elo(votes, "photorealism", "person")["votes"].sum()

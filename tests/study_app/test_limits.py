@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study_app.serving.limits import REMEMBERED, RateLimit
+from study_app.serving.rate_limit import RateLimit
 
 
 class Clock:
@@ -30,7 +30,9 @@ def test_one_address_does_not_use_up_another_s():
 
 
 def test_memory_is_bounded_whoever_knocks():
-    limit = RateLimit(burst=1, per_minute=1, clock=Clock())
-    for number in range(REMEMBERED + 500):
-        limit.allow(str(number))
-    assert len(limit._buckets) == REMEMBERED
+    limit = RateLimit(burst=1, per_minute=1, clock=Clock(), remembered=100)
+    for number in range(500):
+        assert limit.allow(str(number))
+    assert len(limit) == 100
+    assert not limit.allow("499"), "the last to ask is remembered"
+    assert limit.allow("0"), "the first was forgotten"

@@ -16,7 +16,7 @@ from study_app.making import create_study
 from study_app.owner import votes_frame
 from study_app.rating import Study
 from study_app.store import open_database, upgrade_database
-from study_app.store.migrations import _config
+from study_app.store.migrations import alembic_config
 from study_app.store.orm import Base
 
 OLD = Path(__file__).with_name("data") / "schema_1.sql"  # made by the program of that time
@@ -46,7 +46,7 @@ def old_url(url):
 def make_first_tables(connection: Connection) -> None:
     from alembic import command
 
-    command.upgrade(_config(connection), "0001")
+    command.upgrade(alembic_config(connection), "0001")
     connection.execute(text("DROP TABLE alembic_version"))  # studies of then had none
 
 

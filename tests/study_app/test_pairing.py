@@ -63,3 +63,33 @@ def test_too_few_samples_are_told_with_what_was_found():
         plan_pairs([("a", "p0", 0), ("b", "p1", 0)], ["q"], None, seed=0)
     with pytest.raises(StudyUsageError, match="holds only 4"):
         plan_pairs(grid(2, 4), ["q"], 5, seed=0)
+
+
+samples = st.sets(
+    st.tuples(
+        st.sampled_from("abcde"), st.sampled_from(["p0", "p1", "p2", "p3"]), st.integers(0, 1)
+    )
+)
+
+
+@given(samples, st.integers(0, 99))
+def test_whatever_samples_there_are_every_pair_is_of_one_prompt_and_two_arms(have, seed):
+    shared = {
+        (prompt, replica, *sorted((arm, other)))
+        for arm, prompt, replica in have
+        for other in "abcde"
+        if other != arm and (other, prompt, replica) in have
+    }
+    if not shared:
+        with pytest.raises(StudyUsageError, match="No pair can be made"):
+            plan_pairs(have, ["q"], None, seed)
+        return
+    plan = plan_pairs(have, ["q", "r"], None, seed)
+    for question in "qr":
+        met = [(p.prompt_id, p.replica, p.arm_a, p.arm_b) for p in plan if p.question == question]
+        assert sorted(met) == sorted(shared), "each once"
+    assert plan == plan_pairs(sorted(have), ["q", "r"], None, seed), "the seed decides"
+    sides = Counter((p.question, p.arm_a, p.arm_b, p.a_first) for p in plan)
+    for question, arm, other, _ in sides:
+        left, right = (sides[question, arm, other, first] for first in (True, False))
+        assert abs(left - right) <= 1

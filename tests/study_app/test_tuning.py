@@ -57,10 +57,18 @@ def test_a_window_may_open_as_many_connections_as_the_system_allows(tuned):
     assert soft == hard
 
 
-def test_a_streamlit_that_names_things_otherwise_is_served_as_it_is(monkeypatch):
+def test_a_streamlit_that_names_things_otherwise_keeps_its_own_and_the_rest_is_tuned(
+    tuned, monkeypatch
+):
+    """Another version may have renamed what is made cheaper; nothing else may suffer from that."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
     monkeypatch.delattr(app_session, "_populate_theme_msg")
+    monkeypatch.setattr(app_session, "_theme_message", tuned, raising=False)
     tuning.tune()
-    assert not hasattr(app_session, "_populate_theme_msg")
+    assert app_session._theme_message is tuned
+    assert not hasattr(app_session, "_populate_theme_msg"), "nothing is put where nothing was"
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 
 
 def test_what_stays_is_left_out_of_collections_once_a_page():

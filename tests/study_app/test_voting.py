@@ -16,7 +16,6 @@ from study_app.owner import votes_frame
 from study_app.rating import Study
 from study_app.rules import GoldTable, RatersTable, Rules, StudyDesign, VotesTable
 from study_app.rules.design import RepeatsTable
-from study_app.rules.domain import LEASE
 from study_app.store import AssignmentRow, VoteRow
 
 
@@ -192,7 +191,7 @@ def test_a_pair_abandoned_goes_to_another_and_a_late_answer_is_not_one_too_many(
         gone, patient = study.join(), study.join()
         left_open = study.turn(gone)
         assert study.turn(patient).current is None, "both pairs are out with the first rater"
-        clock.now += LEASE + timedelta(seconds=1)
+        clock.now += timedelta(minutes=RatersTable().lease_minutes, seconds=1)
         assert answer_all(study, patient) == 2
         assert study.vote(gone, left_open.current.assignment, "right", None) == "lapsed"
         assert study.turn(gone).stage == "done"
@@ -208,7 +207,7 @@ def test_a_late_answer_counts_while_nobody_else_has_the_pair(run, url):
     try:
         gone = [study.join(), study.join()]
         seen = [(token, study.turn(token)) for token in gone]
-        clock.now += LEASE + timedelta(seconds=1)
+        clock.now += timedelta(minutes=RatersTable().lease_minutes, seconds=1)
         patient = study.join()
         assert study.turn(patient).upcoming is not None, "two of the four pairs, called in"
         outcomes = [

@@ -9,7 +9,7 @@ from sqlalchemy import event, func, insert, select
 from study_app.errors import DatabaseError
 from study_app.rating import Study, utc_now
 from study_app.store import RaterRow, new_token, open_database
-from study_app.store.writer import GROUP
+from study_app.store.limits import GROUP
 
 
 def add_rater(session) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import ANSWERS, counted, exclusions, left_out
+from analysis.ballots import ANSWERS, QUESTIONS, counted, exclusions, left_out
 from analysis.metrics import metric_info
 from analysis.report.figures.theme import series_words
 from analysis.report.inputs import ReportInputs, defined
 from analysis.scores import BallotResult
 
 from .wording import SIMULATED, asked, ballot_words, listed, lower_first, share, strip_control
-
-QUESTIONS = {  # what the study's own questions ask; others are named by their key
-    "photorealism": "which image looks more photorealistic",
-    "caption_similarity": "which image matches the caption better",
-}
 
 
 def methods_paragraph(inputs: ReportInputs, results: list[BallotResult]) -> str:
@@ -126,13 +121,19 @@ def _images(arms: pd.DataFrame, samples: pd.DataFrame | None) -> str:
 
 def _protocol(votes: pd.DataFrame | None, results: list[BallotResult]) -> str:
     keys = list(dict.fromkeys(result.ballot.question for result in results))
-    about = listed([QUESTIONS.get(key, f"about {asked(key)}") for key in keys])
+    about = listed([_asked(key) for key in keys])
     if votes is None or "assignment" not in votes:
         return f"Votes on pairs of arms ({about}) were collected elsewhere."
     return (
         "Raters saw two images of one prompt side by side, on sides drawn at random and without "
         f"the arms' names, and were asked {about}; they chose {_choices(votes)}."
     )
+
+
+def _asked(key: str) -> str:
+    """The words of one of the usual questions; others are named by their key."""
+    usual = QUESTIONS.get(key)
+    return lower_first(usual.text.rstrip("?")) if usual else f"about {asked(key)}"
 
 
 def _choices(votes: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
-"""Bringing a study's tables up to date: Alembic, called by this program alone.
+"""Bring a study's tables up to date, with Alembic.
 
-`versions/` holds one script a schema version. Studies made before there were migrations are of
+`versions/` holds one script per schema version. Studies made before there were migrations are of
 version 1 and say so in `schema_info`.
 """
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def make_tables(connection: Connection) -> None:
-    """Every table of this program's version, in an empty database."""
+    """Make every table of this program's version in an empty database."""
     from alembic import command
 
     Base.metadata.create_all(connection)
     values = {"application": APPLICATION, "version": SCHEMA_VERSION}
     connection.execute(insert(SchemaInfo), values)
-    command.stamp(_config(connection), "head")
+    command.stamp(alembic_config(connection), "head")
 
 
 def upgrade(url: URL) -> tuple[int, int]:
-    """Bring the tables of a study up to date, all or nothing; the versions before and after.
+    """Bring a study's tables up to date, all or nothing; return the versions before and after.
 
     Raises:
         SQLAlchemyError: the database can't be changed; it is as it was.
@@ -41,11 +41,11 @@ def upgrade(url: URL) -> tuple[int, int]:
     if url.get_backend_name() == "sqlite":
         # Alembic rebuilds tables there: foreign keys are looked at once, at the end
         event.listen(engine, "connect", _plain_sqlite)
-        event.listen(engine, "begin", lambda found: found.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _begin_at_once)
     try:
         with engine.begin() as connection:
             before = connection.execute(select(SchemaInfo.version)).scalar_one()
-            config = _config(connection)
+            config = alembic_config(connection)
             if "alembic_version" not in inspect(connection).get_table_names():
                 command.stamp(config, f"{before:04d}")
             command.upgrade(config, "head")
@@ -56,7 +56,8 @@ def upgrade(url: URL) -> tuple[int, int]:
     return before, SCHEMA_VERSION
 
 
-def _config(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> Config:
+    """Return what Alembic needs to run the scripts in `versions/` on this connection."""
     from alembic.config import Config
 
     config = Config()
@@ -68,6 +69,10 @@ def _config(connection: Connection) -> Config:
 def _plain_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: SQLite's tables change in one go
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_at_once(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # nobody writes between our reads and writes
 
 
 def _require_sound(connection: Connection) -> None:
