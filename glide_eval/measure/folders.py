@@ -22,12 +22,11 @@ from glide_eval.features import (
     size_in_words,
 )
 from glide_eval.files import count, list_images, read_table
-from glide_eval.metrics import Observed
+from glide_eval.metrics import Measured, Observed
 from glide_eval.references import Reference, folder_references
 from glide_eval.sweep import CAPTION_FILES
 
 from .differences import difference_rows, pairs_to_compare
-from .registry import Measured
 from .run import Subject, choose_for
 from .tables import DifferenceRow, MetricRow
 

@@ -17,14 +17,19 @@ from glide_eval.errors import FeatureError, UsageError
 from glide_eval.extractors import SCORERS, Extractor
 from glide_eval.features import extract_run, images_digest, samples_by_arm
 from glide_eval.files import RunFolder, Sample
-from glide_eval.metrics import MetricValue, Observed, undefined
+from glide_eval.metrics import (
+    METRICS,
+    Measured,
+    Metric,
+    MetricValue,
+    Observed,
+    evaluate,
+    undefined,
+)
 from glide_eval.references import Reference, tabletop_reference
 
 from .differences import difference_rows, pairs_to_compare
-from .registry import METRICS, Measured, Metric, evaluate
 from .tables import MetricRow, Pass, ScoreRow, add_pass
-
-NEED_CAPTIONS = frozenset({"clip", "guiding_clip", "accuracy"})  # parts of `Features`
 
 
 def measure(
@@ -168,7 +173,7 @@ class Subject:
         Raises:
             FeatureError: features that don't fit the reference; names the set.
         """
-        if self.no_captions and metric.needs in NEED_CAPTIONS:
+        if self.no_captions and metric.needs_captions:
             if metric.value is None:
                 return None, None
             return undefined(metric.name, len(self.seen.features), self.no_captions), None

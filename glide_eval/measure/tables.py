@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from glide_eval.files import RunFolder, replacing, write_text
-
-from .registry import METRICS
+from glide_eval.metrics import METRICS
 
 
 @dataclass(frozen=True, slots=True)

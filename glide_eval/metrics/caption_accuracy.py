@@ -13,9 +13,8 @@ import numpy as np
 
 from glide_eval.errors import FeatureError
 
+from .record import Metric
 from .value import MetricValue, clustered_se, no_interval, share_interval, undefined
-
-PARTS = ("caption", "object", "color", "count", "relation")
 
 
 def accuracy(
@@ -52,3 +51,21 @@ def accuracy(
     influence = np.where(claimed, values - mean, 0.0) * (len(values) / len(known))
     interval = share_interval(mean, se, groups)
     return MetricValue(metric, mean, interval, len(known), method, note, influence)
+
+
+def _record(part: str, label: str, place: int, drawn: bool = False) -> Metric:
+    return Metric(
+        f"{part}_accuracy", label, "higher", 3, needs="accuracy", place=place, drawn=drawn,
+        scores=lambda arm: np.asarray(arm.features.accuracy[part], dtype=np.float64),
+        value=lambda arm, scores: accuracy(scores, part, arm.prompts),
+    )  # fmt: skip
+
+
+METRICS = (
+    _record("caption", "Caption accuracy", 150, drawn=True),
+    _record("object", "Object accuracy", 160),
+    _record("color", "Colour accuracy", 170),
+    _record("count", "Count accuracy", 180),
+    _record("relation", "Relation accuracy", 190),
+)
+PARTS = tuple(metric.name.removesuffix("_accuracy") for metric in METRICS)

@@ -6,12 +6,14 @@ not torchmetrics' CLIPScore, which takes max(100·cos, 0).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import dataclasses
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
 from glide_eval.errors import FeatureError
 
+from .record import ClipPart, Measured, Metric, Parts
 from .value import MetricValue, as_unit_rows, clustered_se, no_interval, t_interval, undefined
 
 
@@ -58,3 +60,34 @@ def clip_score(
     interval = t_interval(value, se, groups)
     method, note = "standard error clustered by prompt", no_interval(se, groups)
     return MetricValue(metric, value, interval, n, method, note, scores - value)
+
+
+def _record(name: str, label: str, place: int, part: Callable[[Parts], ClipPart | None]) -> Metric:
+    """A CLIP score by one of the CLIPs of an extractor."""
+
+    def clip_of(arm: Measured) -> ClipPart:
+        clip = part(arm.features)
+        assert clip is not None  # `Metric.why_not` asked
+        return clip
+
+    def scores(arm: Measured) -> np.ndarray:
+        clip = clip_of(arm)
+        return clip_scores(clip.images, clip.texts, clip.logit_scale)
+
+    def value(arm: Measured, found: np.ndarray) -> MetricValue:
+        score = clip_score(found, arm.prompts, name)
+        notes = (score.note, clip_of(arm).cut_note(arm.prompts))
+        return dataclasses.replace(score, note="; ".join(filter(None, notes)))
+
+    needs = name.removesuffix("_score")
+    return Metric(
+        name, label, "higher", 2, needs=needs, place=place, drawn=True, scores=scores, value=value
+    )
+
+
+METRICS = (
+    _record("clip_score", "CLIP score", 120, lambda features: features.clip),
+    _record(
+        "guiding_clip_score", "Guiding CLIP's score", 130, lambda features: features.guiding_clip
+    ),
+)

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from .mmd import mean_kernel, squared_mmd
+from .record import Metric
 from .value import (
     MetricValue,
     as_unit_rows,
@@ -69,3 +70,14 @@ def gaussian_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = a.astype(np.float64), b.astype(np.float64)
     squared = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * (a @ b.T)
     return np.expm1(np.maximum(squared, 0) / (-2 * SIGMA**2))
+
+
+METRICS = (
+    Metric(
+        "cmmd", "CMMD", "lower", 4, needs="cmmd", place=50, needs_reference=True, least_real=2,
+        drawn=True,
+        value=lambda arm, _: cmmd(
+            arm.features.pool, arm.real_pool, arm.prompts, arm.real.cmmd_term
+        ),
+    ),
+)  # fmt: skip

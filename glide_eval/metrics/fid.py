@@ -12,6 +12,7 @@ FID on Inception's pool, and FD on DINOv2's (Stein et al. 2023), are this distan
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ import numpy as np
 
 from glide_eval.errors import FeatureError
 
+from .record import Measured, Metric
 from .value import (
     MetricValue,
     as_matrix,
@@ -327,3 +329,29 @@ def _doubts(n: int, d: int, reference_n: int) -> Iterator[str]:
         )
     if reference_n < 2 * d:
         yield f"the reference has only {reference_n} images for {d} features"
+
+
+def _of_arm(arm: Measured) -> MetricValue:
+    """FID of an arm, which FID∞ starts from."""
+    return arm.once("fid", lambda: fid(arm.features.pool, arm.real.moments, arm.prompts))
+
+
+def _infinity_of_arm(arm: Measured, _: None) -> MetricValue:
+    return fid_infinity(arm.features.pool, arm.real.moments, arm.prompts, _of_arm(arm))
+
+
+METRICS = (
+    Metric(
+        "fid", "FID", "lower", 2, needs="fid", place=10, needs_reference=True, drawn=True,
+        biased_by_n=True, value=lambda arm, _: _of_arm(arm),
+    ),
+    Metric(
+        "fid_infinity", "FID∞", "lower", 2, needs="fid", place=20, needs_reference=True,
+        value=_infinity_of_arm,
+    ),
+    Metric(
+        "fd_dinov2", "FD-DINOv2", "lower", 1, needs="fd_dinov2", place=30, needs_reference=True,
+        drawn=True, biased_by_n=True,
+        value=lambda arm, _: dataclasses.replace(_of_arm(arm), metric="fd_dinov2"),
+    ),
+)  # fmt: skip

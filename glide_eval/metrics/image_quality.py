@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .neighbours import Manifold, squared_distances
+from .record import Measured, Metric
 from .value import as_matrix
 
 # Added to the standard deviation of every statistic: log units, about what an eye can tell.
@@ -93,3 +94,19 @@ def image_quality(
         FeatureError: not finite, or of another dimension than the reference.
     """
     return np.sqrt(content_score(features, content) * texture.score(statistics))
+
+
+def _scores(arm: Measured) -> np.ndarray | None:
+    if arm.features.texture is None:
+        return None
+    return image_quality(
+        arm.features.pool, arm.features.texture, arm.real.manifold, arm.real.texture_scale
+    )
+
+
+METRICS = (
+    Metric(
+        "image_quality", "Image quality", "higher", 3, needs="texture", place=200,
+        needs_reference=True, least_real=4, scores=_scores,
+    ),
+)  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from scipy.special import softmax, xlogy
 
+from .record import Measured, Metric
 from .value import (
     Interval,
     MetricValue,
@@ -79,3 +80,17 @@ def _divergences(p: np.ndarray) -> tuple[np.ndarray, float]:
     mean_others = (negative_entropy.sum() - negative_entropy) / (n - 1)
     left_out = np.exp(mean_others - np.sum(xlogy(others, others), axis=1))
     return divergence, float((n - 1) * (left_out.mean() - np.exp(divergence.mean())))
+
+
+def _of_arm(arm: Measured, _: None) -> MetricValue:
+    if arm.features.logits is None:
+        raise ValueError("The Inception Score needs class logits, and the extractor gave none.")
+    return inception_score(arm.features.logits, arm.prompts)
+
+
+METRICS = (
+    Metric(
+        "inception_score", "Inception Score", "higher", 2, needs="logits", place=60, drawn=True,
+        biased_by_n=True, value=_of_arm,
+    ),
+)  # fmt: skip

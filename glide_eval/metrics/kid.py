@@ -12,6 +12,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from .mmd import mean_kernel, squared_mmd
+from .record import Metric
 from .value import (
     MetricValue,
     check_features,
@@ -65,3 +66,14 @@ def cubic_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     values += 3
     values *= u
     return values
+
+
+METRICS = (
+    Metric(
+        "kid", "KID", "lower", 4, needs="pool", place=40, needs_reference=True, least_real=2,
+        drawn=True,
+        value=lambda arm, _: kid(
+            arm.features.pool, arm.real_pool, arm.prompts, arm.real.kid_term
+        ),
+    ),
+)  # fmt: skip

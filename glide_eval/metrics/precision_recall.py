@@ -11,13 +11,14 @@ one (Naeem et al. 2020, arXiv 2002.09797, eq. 4 and 5), k = 5 as there. Density 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from .neighbours import Manifold, Pairs, pairs_within, refuse_other_dimension
+from .record import Measured, Metric
 from .value import (
     Interval,
     MetricValue,
@@ -250,3 +251,28 @@ class _Cover:
             gained = ~held[real] | (lost[real] & (self._highest[real] == prompts))
             change += np.bincount(prompts[gained], minlength=self._groups)
         return (np.count_nonzero(held) + np.append(0, change)) / len(held)
+
+
+def _of_arm(arm: Measured) -> Neighbourhoods:
+    """Who lies in whose ball, which all four metrics of an arm share."""
+    return arm.once(
+        "neighbourhoods",
+        lambda: Neighbourhoods.of(arm.features.pool, arm.real.manifold, arm.prompts),
+    )
+
+
+def _record(
+    name: str, place: int, value: Callable[[Neighbourhoods], MetricValue], drawn: bool = False
+) -> Metric:
+    return Metric(
+        name, name.capitalize(), "higher", 3, needs="pool", place=place, needs_reference=True,
+        least_real=4, drawn=drawn, value=lambda arm, _: value(_of_arm(arm)),
+    )  # fmt: skip
+
+
+METRICS = (
+    _record("precision", 70, precision, drawn=True),
+    _record("recall", 80, recall, drawn=True),
+    _record("density", 90, density),
+    _record("coverage", 100, coverage),
+)

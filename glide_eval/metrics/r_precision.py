@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from .record import Measured, Metric
 from .value import (
     MetricValue,
     as_unit_rows,
@@ -91,3 +92,16 @@ def _distractors(captions: np.ndarray) -> np.ndarray | None:
             return None
         drawn[i] = others
     return drawn
+
+
+def _scores(arm: Measured) -> np.ndarray | None:
+    clip = arm.features.clip
+    return r_precisions(clip.images, clip.texts, arm.prompts) if clip else None
+
+
+METRICS = (
+    Metric(
+        "r_precision", "R-precision", "higher", 3, needs="clip", place=140, scores=_scores,
+        value=lambda arm, scores: r_precision(scores, len(arm.features), arm.prompts),
+    ),
+)  # fmt: skip

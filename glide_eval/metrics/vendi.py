@@ -12,6 +12,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from scipy.special import xlogy
 
+from .record import Metric
 from .value import (
     Interval,
     MetricValue,
@@ -69,3 +70,11 @@ def vendi(features: np.ndarray, clusters: Sequence[Hashable] | None = None) -> M
     return MetricValue(
         "vendi", value, interval, n, "influence function, log scale", note, influence
     )
+
+
+METRICS = (
+    Metric(
+        "vendi", "Vendi score", "higher", 2, needs="pool", place=110,
+        value=lambda arm, _: vendi(arm.features.pool, arm.prompts),
+    ),
+)  # fmt: skip

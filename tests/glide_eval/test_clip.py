@@ -19,8 +19,7 @@ from glide_eval.extractors import load_extractor, load_features, save_features
 from glide_eval.extractors.clip import OpenClip
 from glide_eval.extractors.protocol import ClipFeatures, Features
 from glide_eval.files import read_rgb
-from glide_eval.measure.registry import METRICS, Measured, evaluate
-from glide_eval.metrics import clip_scores
+from glide_eval.metrics import METRICS, Measured, clip_scores, evaluate
 from tests.glide_eval.stand_ins import CLIP, add_tiny_clip, clip_state, images, save_openai_clip
 
 CAPTIONS = ["a red cube", "a blue sphere to the left of a cone", "A Red CUBE "]
