@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from . import samplers
 from .diffusion import Diffusion, Prediction
 from .schedules import half_log_snr
 
@@ -186,27 +187,21 @@ def plms(
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "ddpm": ddpm,
-    "ddim": ddim,
-    "dpm++2m": dpm_solver_pp_2m,
-    "plms": plms,
+    record.name: globals()[record.function] for record in samplers.SAMPLERS.values()
 }
 
 
 def sampler_named(name: str, eta: float = 0.0) -> Sampler:
-    """The sampler of that name; η matters to DDIM alone."""
+    """Return the sampler of that name; η matters to DDIM alone."""
     return partial(ddim, eta=eta) if name == "ddim" else SAMPLERS[name]
 
 
 def respacing(sampler: str, steps: int | str) -> str:
-    """The respacing string of a count, as suits the sampler; a string stays as it is.
-
-    DPM-Solver++ extrapolates in λ = log(α/σ). Evenly spaced steps end with a leap in λ over which
-    that is worse than DDIM, so its counts are spaced evenly in λ; the others' in t.
-    """
+    """Return the respacing string of a count, as suits the sampler; a string stays as it is."""
     if isinstance(steps, str):
         return steps
-    return f"logsnr{steps}" if sampler == "dpm++2m" else str(steps)
+    spacing = samplers.SAMPLERS[sampler].spacing
+    return str(steps) if spacing == "t" else f"{spacing}{steps}"
 
 
 def _look(

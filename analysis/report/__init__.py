@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from .contents import ReportInputs
 from .figures.power import power_figure
+from .figures.strategies import StrategyLook, describe_strategies
 from .figures.theme import render, spec
 from .write import write_report
 
 __all__ = [
     "ReportInputs",
+    "StrategyLook",
+    "describe_strategies",
     "power_figure",
     "render",
     "spec",

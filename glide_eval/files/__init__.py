@@ -15,7 +15,7 @@ from .pictures import (
     read_picture,
 )
 from .png import centre_square, encode_png
-from .records import Arm, Prompt, Sample, Strategy
+from .records import Arm, Prompt, Sample
 from .run_store import RunFolder, replacing, write_bytes, write_text
 from .tables import read_lines, read_table
 from .toml import parsed, read_text
@@ -33,7 +33,6 @@ __all__ = [
     "Prompt",
     "RunFolder",
     "Sample",
-    "Strategy",
     "Table",
     "Text",
     "box_mask",

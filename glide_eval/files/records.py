@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from glide_eval.errors import RunError
-
-Strategy = Literal["unguided", "classifier_free", "clip", "classifier", "imported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Arm:
     """
 
     name: str
-    strategy: Strategy
+    strategy: str
     scale: float | None
     label: str
     sampler: str | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 from glide_eval.errors import ConfigError, ImageError
 from glide_eval.files import IMAGE_SUFFIXES, Prompt, read_lines, read_rgb, read_table
 
+from .file.arm_tables import ImportedTable
 from .file.arms import ArmConfig
 from .file.sweep_file import SweepFile
 
@@ -72,22 +73,26 @@ def match_folder(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) ->
         ConfigError: the folder or captions file is missing.
         ImageError: no captions, no image for some prompt, or images that can't be read.
     """
-    folder = sweep.resolve(arm.folder or "")
+    table = arm.table
+    assert isinstance(table, ImportedTable)
+    folder = sweep.resolve(table.folder)
     where = f"{sweep.path}: arm `{arm.name}`, folder {folder}"
     if not folder.is_dir():
         raise ConfigError(
             f"{where}: no such folder. Paths in a sweep file are relative to that file."
         )
-    captioned = _captioned(sweep, arm, folder, where)
+    captioned = _captioned(sweep, table, folder, where)
     files = _match(captioned, prompts, sweep.config.run.replicas, arm.candidates, where)
     digest, sides = _check(files, where)
     return ImportedFolder(files, digest, sides, len(captioned) - len(sides))
 
 
-def _captioned(sweep: SweepFile, arm: ArmConfig, folder: Path, where: str) -> list[_Captioned]:
+def _captioned(
+    sweep: SweepFile, table: ImportedTable, folder: Path, where: str
+) -> list[_Captioned]:
     """Every image with a caption: from a table, else from text files beside the images."""
-    if arm.captions is not None:
-        return _from_table(sweep.resolve(arm.captions), folder, where)
+    if table.captions is not None:
+        return _from_table(sweep.resolve(table.captions), folder, where)
     for name in CAPTION_FILES:
         if (folder / name).is_file():
             return _from_table(folder / name, folder, where)
