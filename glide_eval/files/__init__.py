@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .images import IMAGE_SUFFIXES, center_crop, decode_rgb, list_images, read_file, read_rgb
+from .locks import held
 from .pictures import (
     Mask,
     Picture,
@@ -22,7 +23,7 @@ from .toml import parsed, read_text
 from .toml_messages import describe, nearest
 from .toml_table import Name, Table, Text
 from .user_files import cache_dir, find_weights
-from .words import count, duration
+from .words import count, duration, some
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -48,6 +49,7 @@ __all__ = [
     "find_weights",
     "fit_mask",
     "fit_picture",
+    "held",
     "known_from",
     "list_images",
     "nearest",
@@ -60,6 +62,7 @@ __all__ = [
     "read_table",
     "read_text",
     "replacing",
+    "some",
     "write_bytes",
     "write_text",
 ]

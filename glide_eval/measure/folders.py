@@ -21,7 +21,7 @@ from glide_eval.features import (
     read_picture,
     size_in_words,
 )
-from glide_eval.files import count, list_images, read_table
+from glide_eval.files import count, list_images, read_table, some
 from glide_eval.metrics import Measured, Observed
 from glide_eval.references import Reference, folder_references
 from glide_eval.sweep import CAPTION_FILES
@@ -235,10 +235,9 @@ def _captions(
         if path not in found and not (skip_unreadable and _unreadable(path))
     ]
     if lacking:
-        more = f" and {len(lacking) - SHOWN:,} more" if len(lacking) > SHOWN else ""
         return None, (
             f"{len(lacking):,} of {count(len(images), 'image')} have no caption "
-            f"({', '.join(lacking[:SHOWN])}{more})"
+            f"({some(lacking, SHOWN)})"
         )
     return found, ""
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files import IMAGE_SUFFIXES, Prompt, read_lines, read_rgb, read_table
+from glide_eval.files import IMAGE_SUFFIXES, Prompt, read_lines, read_rgb, read_table, some
 
 from .file.arm_tables import ImportedTable
 from .file.arms import ArmConfig
 from .file.sweep_file import SweepFile
 
 CAPTION_FILES = ("captions.csv", "captions.jsonl")
-SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def _match(
         each = f"{needed} images ({' × '.join(factors)})" if factors else "an image"
         raise ImageError(
             f"{where}: {len(lacking)} of {len(prompts)} prompts have not {each} here: "
-            f"{_some([f'{p.id} {p.caption!r}' for p in lacking])}. The folder has "
+            f"{some([f'{p.id} {p.caption!r}' for p in lacking])}. The folder has "
             f"{len(captioned)} captioned images; captions must equal the prompts' word for word. "
             "Add images, or take the prompts from the folder's own captions (`prompts.file`)."
         )
@@ -181,15 +180,10 @@ def _check(
     if bad:
         raise ImageError(
             f"{where}: {len(bad)} of {len(listed)} images are missing or can't be decoded: "
-            f"{_some(bad)}. Put whole images there and run the command again."
+            f"{some(bad)}. Put whole images there and run the command again."
         )
     return digest.hexdigest(), tuple(sides)
 
 
 def _plain(caption: str) -> str:
     return " ".join(caption.casefold().split())
-
-
-def _some(items: Sequence[str]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
