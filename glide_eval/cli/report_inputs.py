@@ -215,7 +215,8 @@ def _scores(run: RunFolder | None) -> pd.DataFrame | None:
     """Metrics of single samples, where they were measured."""
     if run is None or not run.scores_path.is_file():
         return None
-    return _read_table(run.scores_path)
+    scores = _read_table(run.scores_path)
+    return scores if len(scores) else None  # a header alone: no metric had a value for each image
 
 
 def _read_columns(file: Path, columns: tuple[str, ...], needs: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .columns import column, columns, described, read_csv, to_csv
 from .images import IMAGE_SUFFIXES, center_crop, decode_rgb, list_images, read_file, read_rgb
 from .locks import held
 from .pictures import (
@@ -41,9 +42,12 @@ __all__ = [
     "center_crop",
     "centre_square",
     "check_box",
+    "column",
+    "columns",
     "count",
     "decode_rgb",
     "describe",
+    "described",
     "duration",
     "encode_png",
     "find_weights",
@@ -54,6 +58,7 @@ __all__ = [
     "list_images",
     "nearest",
     "parsed",
+    "read_csv",
     "read_file",
     "read_lines",
     "read_mask",
@@ -63,6 +68,7 @@ __all__ = [
     "read_text",
     "replacing",
     "some",
+    "to_csv",
     "write_bytes",
     "write_text",
 ]

@@ -98,7 +98,8 @@ def check_same(root: Path, recorded: Identity, now: Identity, whole: bool) -> No
     ]
     raise RunError(
         f"{root} was made by another config: {some(told, SHOWN, '; ')}. Nothing was changed in "
-        f"it. Choose another --out, or go back to the config it was made with ({root / 'sweep.toml'})."
+        f"it. Choose another --out, or go back to the config it was made with "
+        f"({root / 'sweep.toml'})."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from glide_eval import cli
@@ -33,8 +34,8 @@ def test_its_arms_samples_and_tables_read_as_they_were_written(run):
     assert len(folder.samples()) == 24
     written = (OLD / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     assert [sample.to_json() for sample in folder.samples()] == written
-    assert len(read_rows(folder)) == 76
-    assert len(read_differences(folder)) == 57
+    assert len(read_rows(folder)) == 68
+    assert len(read_differences(folder)) == 51
 
 
 def test_a_sweep_has_nothing_left_to_do_in_it(run, capsys):
@@ -47,8 +48,11 @@ def test_a_sweep_has_nothing_left_to_do_in_it(run, capsys):
 def test_metrics_take_its_features_from_the_cache_and_give_the_same_values(run, monkeypatch):
     monkeypatch.setattr(TabletopExtractor, "prepare", lambda *_: pytest.fail("it looks anew"))
     assert glide_eval("metrics", str(run)) == 0
-    for name in ("metrics.csv", "scores.csv", "differences.csv", "extractors.json"):
-        assert (run / name).read_bytes() == (OLD / name).read_bytes(), name
+    assert (run / "extractors.json").read_bytes() == (OLD / "extractors.json").read_bytes()
+    for name in ("metrics.csv", "scores.csv", "differences.csv"):
+        # Equal but for the last digits, which depend on the machine's linear algebra.
+        now, then = (pd.read_csv(folder / name) for folder in (run, OLD))
+        pd.testing.assert_frame_equal(now, then, rtol=1e-6)
 
 
 def test_a_report_is_written_of_it(run):
