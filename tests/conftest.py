@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+from jaxtyping import install_import_hook
+
+# Every call of a metric in tests checks the shapes its signature states.
+install_import_hook("glide_eval.metrics", "beartype.beartype")
 
 # `make test` runs a process a core. Each then computes with one thread, as does what it starts: two
 # of torch's thread pools on two cores wait for each other. Set before anything imports torch.

@@ -78,9 +78,6 @@ def measure(
     features = extract_run(run, arms, extractors)
     rerankers = {arm.name: arm.reranked_by for arm in run.arms()}
     found = Pass(
-        [],
-        [],
-        [],
         measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
         facts={extractor.fingerprint: extractor.facts for extractor in extractors},
         images={arm: images_digest(samples) for arm, samples in arms.items()},
@@ -93,16 +90,25 @@ def measure(
             seen = Measured(features[extractor.name, arm], prompts, real)
             doubt = _reranked_by_itself(rerankers[arm], extractor)
             subject = Subject(arm, seen, found.images[arm], extractor, doubt=doubt)
-            for metric in chosen[extractor.name]:
-                value, per_sample = subject.evaluate(metric)
-                if value is not None:
-                    found.metrics.append(subject.row(value, metric))
-                    keys = [(sample.prompt_id, sample.replica) for sample in samples]
-                    observed.append(Observed(arm, value, keys))
-                if per_sample is not None:
-                    found.scores.extend(_score_rows(subject, samples, metric.name, per_sample))
+            observed += _measure_arm(subject, samples, chosen[extractor.name], found)
         found.differences.extend(difference_rows(observed, found.metrics, compared, extractor.name))
     return add_pass(run, found)
+
+
+def _measure_arm(
+    subject: Subject, samples: Sequence[Sample], metrics: Sequence[Metric], found: Pass
+) -> list[Observed]:
+    """Add an arm's rows to a pass; return its values, for differences between arms."""
+    observed: list[Observed] = []
+    keys = [(sample.prompt_id, sample.replica) for sample in samples]
+    for metric in metrics:
+        value, per_sample = subject.evaluate(metric)
+        if value is not None:
+            found.metrics.append(subject.row(value, metric))
+            observed.append(Observed(subject.arm, value, keys))
+        if per_sample is not None:
+            found.scores.extend(_score_rows(subject, samples, metric.name, per_sample))
+    return observed
 
 
 def default_baseline(run: RunFolder) -> str:

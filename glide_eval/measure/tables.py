@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,20 +88,20 @@ class Pass:
     """What one measuring pass found.
 
     Attributes:
-        metrics: a row for each arm, metric and extractor.
-        scores: a row for each sample, metric and extractor.
-        differences: a row for each pair of arms, metric and extractor.
         measured: every (metric, extractor) of the pass, with rows or without.
         facts: of the extractors that measured, by fingerprint.
         images: digest of each arm's images, in the run's order of arms.
+        metrics: one row for each arm, metric and extractor.
+        scores: one row for each sample, metric and extractor.
+        differences: one row for each pair of arms, metric and extractor.
     """
 
-    metrics: list[MetricRow]
-    scores: list[ScoreRow]
-    differences: list[DifferenceRow]
     measured: set[tuple[str, str]]
     facts: Mapping[str, Mapping[str, str]]
     images: Mapping[str, str]
+    metrics: list[MetricRow] = field(default_factory=list[MetricRow])
+    scores: list[ScoreRow] = field(default_factory=list[ScoreRow])
+    differences: list[DifferenceRow] = field(default_factory=list[DifferenceRow])
 
 
 def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:

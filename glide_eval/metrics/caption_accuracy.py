@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from jaxtyping import Real
 
 from glide_eval.errors import FeatureError
 
@@ -18,7 +19,9 @@ from .value import MetricValue, clustered_se, no_interval, share_interval, undef
 
 
 def accuracy(
-    values: np.ndarray, part: str = "caption", clusters: Sequence[Hashable] | None = None
+    values: Real[np.ndarray, " n"],
+    part: str = "caption",
+    clusters: Sequence[Hashable] | None = None,
 ) -> MetricValue:
     """Mean over the images whose caption claims this, with Wilson's interval.
 

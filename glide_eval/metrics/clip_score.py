@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
+from jaxtyping import Float64, Real
 
 from glide_eval.errors import FeatureError
 
@@ -17,7 +18,9 @@ from .record import ClipPart, Measured, Metric, Parts
 from .value import MetricValue, as_unit_rows, clustered_se, no_interval, t_interval, undefined
 
 
-def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np.ndarray:
+def clip_scores(
+    images: Real[np.ndarray, "n e"], texts: Real[np.ndarray, "_ _"], logit_scale: float
+) -> Float64[np.ndarray, " n"]:
     """Each image's score against its own caption.
 
     Args:
@@ -43,7 +46,9 @@ def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np
 
 
 def clip_score(
-    scores: np.ndarray, clusters: Sequence[Hashable] | None = None, metric: str = "clip_score"
+    scores: Real[np.ndarray, " n"],
+    clusters: Sequence[Hashable] | None = None,
+    metric: str = "clip_score",
 ) -> MetricValue:
     """Mean of `clip_scores` with a standard error clustered by prompt.
 

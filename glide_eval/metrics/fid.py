@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+from jaxtyping import Float64, Real
 
 from glide_eval.errors import FeatureError
 
@@ -52,7 +53,7 @@ class Moments:
     root: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray, what: str = "features") -> Self:
+    def of(cls, features: Real[np.ndarray, "n d"], what: str = "features") -> Self:
         """Moments of the rows of (n, d), n ≥ 1.
 
         Raises:
@@ -81,7 +82,9 @@ class Moments:
         return total
 
     @classmethod
-    def from_covariance(cls, n: int, mean: np.ndarray, covariance: np.ndarray) -> Self:
+    def from_covariance(
+        cls, n: int, mean: Real[np.ndarray, " d"], covariance: Real[np.ndarray, "d d"]
+    ) -> Self:
         """From published statistics: μ (d,) and the unbiased C (d, d) of n images."""
         eigenvalues, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))
         known = (
@@ -99,14 +102,14 @@ class Moments:
         return type(self)(n, self.mean + step * (other.n / n), root)
 
     @property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> Float64[np.ndarray, "d d"]:
         """Unbiased covariance (d, d); NaN for one row."""
         if self.n < 2:
             return np.full((len(self.mean), len(self.mean)), np.nan)
         return self.root.T @ self.root / (self.n - 1)
 
     @cached_property
-    def factor(self) -> np.ndarray:
+    def factor(self) -> Float64[np.ndarray, "r d"]:
         """A (r, d) with AᵀA the covariance; needs n ≥ 2."""
         return self.root / np.sqrt(self.n - 1)
 
@@ -140,7 +143,7 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
 
 def fid(
-    features: np.ndarray,
+    features: Real[np.ndarray, "n d"],
     reference: Moments,
     clusters: Sequence[Hashable] | None = None,
     metric: str = "fid",
@@ -177,7 +180,7 @@ def fid(
 
 
 def fid_infinity(
-    features: np.ndarray,
+    features: Real[np.ndarray, "n d"],
     reference: Moments,
     clusters: Sequence[Hashable] | None = None,
     plain: MetricValue | None = None,

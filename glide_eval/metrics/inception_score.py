@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from jaxtyping import Real
 from scipy.special import softmax, xlogy
 
 from .record import Measured, Metric
@@ -24,7 +25,7 @@ from .value import (
 
 
 def inception_score(
-    logits: np.ndarray, clusters: Sequence[Hashable] | None = None, splits: int = 1
+    logits: Real[np.ndarray, "n k"], clusters: Sequence[Hashable] | None = None, splits: int = 1
 ) -> MetricValue:
     """Inception Score of n images, the mean over consecutive splits.
 

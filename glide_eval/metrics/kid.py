@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from jaxtyping import Real
 
 from .mmd import mean_kernel, squared_mmd
 from .record import Metric
@@ -24,8 +25,8 @@ from .value import (
 
 
 def kid(
-    features: np.ndarray,
-    reference: np.ndarray,
+    features: Real[np.ndarray, "n d"],
+    reference: Real[np.ndarray, "m _"],
     clusters: Sequence[Hashable] | None = None,
     reference_term: float | None = None,
 ) -> MetricValue:
@@ -52,12 +53,14 @@ def kid(
     return MetricValue("kid", value, t_interval(value, se, groups), n, method, note, influence)
 
 
-def kid_reference_term(reference: np.ndarray) -> float:
+def kid_reference_term(reference: Real[np.ndarray, "m d"]) -> float:
     """What KID needs of the real images alone, the mean kernel of their pairs."""
     return mean_kernel(check_features(reference, "features of the reference"), cubic_less_one)
 
 
-def cubic_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def cubic_less_one(
+    a: Real[np.ndarray, "t d"], b: Real[np.ndarray, "u d"]
+) -> Real[np.ndarray, "t u"]:
     """(aᵢᵀbⱼ/d + 1)³ − 1 of (t, d) and (u, d): (t, u)."""
     u = a @ b.T
     u /= a.shape[1]

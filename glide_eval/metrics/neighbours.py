@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
+from jaxtyping import Float64, Real
 from scipy.spatial.distance import cdist
 
 from glide_eval.errors import FeatureError
@@ -62,11 +63,11 @@ class Manifold:
         return cls(points, *_nearest(points, depth), k)
 
     @property
-    def squared_radii(self) -> np.ndarray:
+    def squared_radii(self) -> Float64[np.ndarray, " n"]:
         """Squared distance of each point to its k-th neighbour: float64 (n,)."""
         return self.nearest[:, self.k - 1]
 
-    def radii_at(self, k: int) -> np.ndarray:
+    def radii_at(self, k: int) -> Float64[np.ndarray, " n"]:
         """Squared distance to another neighbour, k ≤ depth: float64 (n,)."""
         return self.nearest[:, k - 1]
 
@@ -86,7 +87,10 @@ class Pairs(NamedTuple):
 
 
 def pairs_within(
-    a: np.ndarray, b: np.ndarray, a_radii: np.ndarray, b_radii: np.ndarray
+    a: Real[np.ndarray, "n _"],
+    b: Real[np.ndarray, "m _"],
+    a_radii: Float64[np.ndarray, "n r"],
+    b_radii: Float64[np.ndarray, "m s"],
 ) -> Iterator[Pairs]:
     """Pairs that lie in a ball around either of the two, tile by tile.
 
@@ -122,7 +126,9 @@ def pairs_within(
             yield Pairs(i, j, found)
 
 
-def squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def squared_distances(
+    a: Real[np.ndarray, "n _"], b: Real[np.ndarray, "m _"]
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Squared distances of a (n, d) to b (m, d), as (rows of a, float64 (rows, m)) blocks.
 
     Raises:
@@ -140,7 +146,7 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.
         yield rows, distances
 
 
-def refuse_other_dimension(a: np.ndarray, b: np.ndarray) -> None:
+def refuse_other_dimension(a: Real[np.ndarray, "n _"], b: Real[np.ndarray, "m _"]) -> None:
     """Raise FeatureError unless (n, d) and (m, d) have the same d."""
     if a.shape[1] != b.shape[1]:
         raise FeatureError(

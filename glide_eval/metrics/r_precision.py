@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from jaxtyping import Float64, Real
 
 from .record import Measured, Metric
 from .value import (
@@ -28,8 +29,8 @@ SAME_CAPTION = 1 - 1e-5  # cosine from which two captions are one, give or take 
 
 
 def r_precisions(
-    images: np.ndarray, texts: np.ndarray, prompts: Sequence[Hashable]
-) -> np.ndarray | None:
+    images: Real[np.ndarray, "n e"], texts: Real[np.ndarray, "n e"], prompts: Sequence[Hashable]
+) -> Float64[np.ndarray, " n"] | None:
     """Whether each image's own caption ranks first: float64 (n,) of 0 and 1.
 
     Args:
@@ -58,7 +59,7 @@ def r_precisions(
 
 
 def r_precision(
-    scores: np.ndarray | None, n: int, clusters: Sequence[Hashable] | None = None
+    scores: Real[np.ndarray, " n"] | None, n: int, clusters: Sequence[Hashable] | None = None
 ) -> MetricValue:
     """Share of `r_precisions`, with Wilson's interval clustered by prompt.
 

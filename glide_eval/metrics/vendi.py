@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from jaxtyping import Real
 from scipy.special import xlogy
 
 from .record import Metric
@@ -24,7 +25,9 @@ from .value import (
 )
 
 
-def vendi(features: np.ndarray, clusters: Sequence[Hashable] | None = None) -> MetricValue:
+def vendi(
+    features: Real[np.ndarray, "n d"], clusters: Sequence[Hashable] | None = None
+) -> MetricValue:
     """Vendi score of n images.
 
     The entropy is H = −tr ρ log ρ of ρ = mean xxᵀ over unit features x, so the influence of an
