@@ -167,7 +167,7 @@ def _categories(file: Path) -> dict[str, str]:
     """Prompt id → category."""
     from analysis.errors import ReportError
 
-    needs = "Categories need prompt_id and category, a row a prompt."
+    needs = "Categories need prompt_id and category, one row per prompt."
     table = _read_columns(file, CATEGORY_COLUMNS, needs)
     told = table.dropna().astype(str).drop_duplicates()
     twice = told.loc[told["prompt_id"].duplicated(), "prompt_id"]

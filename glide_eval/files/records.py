@@ -1,4 +1,4 @@
-"""The records every part of the toolkit shares; plain data, no torch, no pandas.
+"""The records that every part of the toolkit shares: plain data, no torch, no pandas.
 
 A *prompt* is a caption with a stable id; an *arm* one way of making images; a *sample* one image:
 (arm, prompt, replica). DESIGN §2 fixes these words.
@@ -110,6 +110,6 @@ class Sample:
             return cls(**values)
         except (TypeError, ValueError) as error:
             raise RunError(
-                f"{where}: expected one sample a line, found {line[:80]!r} ({error}). "
+                f"{where}: expected one sample per line, found {line[:80]!r} ({error}). "
                 "The manifest was edited or cut; run the sweep again to rebuild it."
             ) from error

@@ -1,9 +1,9 @@
 """The measuring pass: one look at a run's images feeds every extractor and every metric.
 
-Writes `metrics.csv` and `metrics.parquet` (a row an arm, metric and extractor), `scores.csv` (a row
-a sample, metric and extractor), `differences.csv` (a row a pair of arms, metric and extractor) and
-`extractors.json` (what each fingerprint stands for). Rows of other extractors or metrics stay as
-long as they are of the same images, so a run can be measured again and again with more.
+Writes `metrics.csv` and `metrics.parquet` (one row per arm, metric and extractor), `scores.csv`
+(one row per sample, metric and extractor), `differences.csv` (one row per pair of arms, metric and
+extractor) and `extractors.json` (what each fingerprint stands for). Rows of other extractors or
+metrics stay as long as they are of the same images, so a run can be measured again with more.
 """
 
 from __future__ import annotations

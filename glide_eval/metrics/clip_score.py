@@ -39,8 +39,8 @@ def clip_scores(
     if f.shape != g.shape:
         raise FeatureError(
             f"{f.shape[0]} image embeddings of {f.shape[1]} dimensions don't pair with "
-            f"{g.shape[0]} caption embeddings of {g.shape[1]}: expected one caption an image, "
-            "from the same CLIP."
+            f"{g.shape[0]} caption embeddings of {g.shape[1]}: expected one caption for each "
+            "image, from the same CLIP."
         )
     return logit_scale * np.sum(f * g, axis=1)
 

@@ -36,7 +36,7 @@ def r_precisions(
     Args:
         images: (n, e) embeddings of unit length.
         texts: (n, e) embeddings of their captions, of unit length.
-        prompts: (n,) prompt of each image; one caption a prompt.
+        prompts: (n,) prompt of each image; one caption per prompt.
 
     Returns:
         None where some prompt has fewer than 99 other captions to be told from.
