@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
-# Every call of a metric in tests checks the shapes its signature states.
-install_import_hook("glide_eval.metrics", "beartype.beartype")
+# In tests every call of a metric checks the shapes its signature states. Not of its record, whose
+# protocols would have to be evaluated for a check.
+install_import_hook(
+    [
+        f"glide_eval.metrics.{path.stem}"
+        for path in (Path(__file__).parents[1] / "glide_eval" / "metrics").glob("*.py")
+        if path.stem not in ("__init__", "record", "catalogue")
+    ],
+    "beartype.beartype",
+)
 
 # `make test` runs a process a core. Each then computes with one thread, as does what it starts: two
 # of torch's thread pools on two cores wait for each other. Set before anything imports torch.

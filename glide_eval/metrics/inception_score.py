@@ -4,6 +4,8 @@ It depends on the number of splits and on n, so both are stated: one split by de
 few images each split's p(y) is fitted to too little.
 """
 
+# SciPy has no type stubs.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence

@@ -6,6 +6,8 @@ difference of the two points, so equal points are at distance zero and no verdic
 rounding. Nothing of size (n, m) is ever held.
 """
 
+# NumPy leaves some dtypes open.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,7 @@ OF_CAPTIONS = frozenset({"clip", "guiding_clip", "accuracy"})  # parts that need
 NO_CAPTIONS = "needs captions, and the images have none"
 
 
+@runtime_checkable
 class ClipPart(Protocol):
     """A CLIP's embeddings of images and of their captions (`extractors.ClipFeatures`)."""
 
@@ -49,6 +50,7 @@ class ClipPart(Protocol):
         ...
 
 
+@runtime_checkable
 class Parts(Protocol):
     """What an extractor saw in n images (`extractors.Features`)."""
 

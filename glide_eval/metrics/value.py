@@ -4,6 +4,8 @@ Every interval is over the generated images, the reference held fixed. Images of
 replicas) are one cluster: they are not independent, so uncertainty is summed over prompts.
 """
 
+# SciPy has no type stubs.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence

@@ -5,6 +5,8 @@ features: 1 if all are alike, n if all are orthogonal. It sees no reference, so 
 alone, not of quality, and it grows with n.
 """
 
+# SciPy has no type stubs.
+# pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence

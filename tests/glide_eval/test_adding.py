@@ -25,7 +25,7 @@ model = "fake"
 fake = { size = 32 }
 
 [prompts]
-captions = ["a red cube", "a blue sphere", "two green cones"]
+captions = ["a cube", "a sphere", "a cone", "a red cube", "a red sphere", "a red cone"]
 
 [[arms]]
 strategy = "unguided"
@@ -75,7 +75,7 @@ def run(tmp_path_factory) -> Path:
     path = os.pathsep.join([str(root), str(REPOSITORY)])
     for command in (
         ("sweep", "sweep.toml", "--out", "run"),
-        ("metrics", "run", "--metrics", "toy_mean,inception_score"),
+        ("metrics", "run", "--metrics", "toy_mean,precision,recall"),
         ("report", "run"),
     ):
         done = subprocess.run(
@@ -98,6 +98,9 @@ def test_a_strategy_added_as_one_record_runs_from_sweep_file_to_report(run):
     page = (run / "report" / "index.html").read_text("utf-8")
     assert "Tickled, s\u00a0=\u00a02" in page
     assert "Tickling guidance" in page  # in the legend
+    figure = (run / "report" / "figures" / "precision-recall.svg").read_text("utf-8")
+    assert "Tickling guidance" in figure
+    assert "#abcdef" in figure
     assert ".mark.tickle" in page
     assert "--tickle: light-dark(#abcdef, #abcdee)" in page
     assert "tick-0.5" in (run / "report" / "tables" / "metrics.csv").read_text("utf-8")
