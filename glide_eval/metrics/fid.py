@@ -16,7 +16,6 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float64, Real
@@ -53,7 +52,7 @@ class Moments:
     root: np.ndarray
 
     @classmethod
-    def of(cls, features: Real[np.ndarray, "n d"], what: str = "features") -> Self:
+    def of(cls, features: Real[np.ndarray, "n d"], what: str = "features") -> Moments:
         """Moments of the rows of (n, d), n ≥ 1.
 
         Raises:
@@ -70,9 +69,9 @@ class Moments:
         return cls(len(matrix), mean, _compress(centred))
 
     @classmethod
-    def of_batches(cls, batches: Iterable[np.ndarray], what: str = "features") -> Self:
+    def of_batches(cls, batches: Iterable[np.ndarray], what: str = "features") -> Moments:
         """Moments of all rows of several matrices, one in memory at a time."""
-        total: Self | None = None
+        total: Moments | None = None
         for batch in batches:
             if len(batch):
                 part = cls.of(batch, what)
@@ -84,7 +83,7 @@ class Moments:
     @classmethod
     def from_covariance(
         cls, n: int, mean: Real[np.ndarray, " d"], covariance: Real[np.ndarray, "d d"]
-    ) -> Self:
+    ) -> Moments:
         """From published statistics: μ (d,) and the unbiased C (d, d) of n images."""
         eigenvalues, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))
         known = (
@@ -93,7 +92,7 @@ class Moments:
         scale = np.sqrt(eigenvalues[known] * (n - 1))
         return cls(n, np.asarray(mean, dtype=np.float64), scale[:, None] * vectors.T[known])
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, other: Moments) -> Moments:
         """Moments of both sets together (Chan et al. 1979, on roots)."""
         n = self.n + other.n
         step = other.mean - self.mean

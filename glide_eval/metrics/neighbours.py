@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Real
@@ -45,7 +45,7 @@ class Manifold:
     @classmethod
     def of(
         cls, features: np.ndarray, k: int = 3, what: str = "features", depth: int | None = None
-    ) -> Self:
+    ) -> Manifold:
         """The manifold of the rows of (n, d), n > k.
 
         Args:
@@ -171,11 +171,11 @@ class _Tile:
     norms: np.ndarray
 
     @classmethod
-    def of(cls, points: np.ndarray, rows: slice, centre: np.ndarray) -> Self:
+    def of(cls, points: np.ndarray, rows: slice, centre: np.ndarray) -> _Tile:
         centred = points[rows] - centre
         return cls(centred.astype(np.float32), np.sum(centred**2, axis=1).astype(np.float32))
 
-    def distances(self, other: Self) -> tuple[np.ndarray, float]:
+    def distances(self, other: _Tile) -> tuple[np.ndarray, float]:
         """Squared distances, float32 (t, u), and a bound on their error.
 
         Rounding in a product of d terms grows as √d in practice (Higham and Mary 2019, eq. 2.2),

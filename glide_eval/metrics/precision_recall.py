@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -68,7 +67,7 @@ class Neighbourhoods:
         real: Manifold,
         clusters: Sequence[Hashable] | None = None,
         density_k: int = DENSITY_K,
-    ) -> Self:
+    ) -> Neighbourhoods:
         """Compare generated images with real ones.
 
         Args:
@@ -192,7 +191,7 @@ class _GeneratedBalls:
     prompts: np.ndarray
 
     @classmethod
-    def of(cls, points: np.ndarray, numbers: np.ndarray, k: int) -> Self:
+    def of(cls, points: np.ndarray, numbers: np.ndarray, k: int) -> _GeneratedBalls:
         n = len(points)
         radii, prompts = np.full((n, 1 + k), -1.0), np.zeros((n, k), np.intp)
         if n <= k:
