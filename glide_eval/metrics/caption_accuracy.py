@@ -7,21 +7,19 @@ claim that a caption does not make is NaN and left out of that part's n.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from jaxtyping import Real
 
 from glide_eval.errors import FeatureError
 
 from .record import Metric
-from .value import MetricValue, clustered_se, no_interval, share_interval, undefined
+from .value import Clusters, MetricValue, clustered_se, no_interval, share_interval, undefined
 
 
 def accuracy(
     values: Real[np.ndarray, " n"],
     part: str = "caption",
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
 ) -> MetricValue:
     """Mean over the images whose caption claims this, with Wilson's interval.
 

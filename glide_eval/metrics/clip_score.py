@@ -7,7 +7,7 @@ not torchmetrics' CLIPScore, which takes max(100·cos, 0).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float64, Real
@@ -15,7 +15,15 @@ from jaxtyping import Float64, Real
 from glide_eval.errors import FeatureError
 
 from .record import ClipPart, Measured, Metric, Parts
-from .value import MetricValue, as_unit_rows, clustered_se, no_interval, t_interval, undefined
+from .value import (
+    Clusters,
+    MetricValue,
+    as_unit_rows,
+    clustered_se,
+    no_interval,
+    t_interval,
+    undefined,
+)
 
 
 def clip_scores(
@@ -47,7 +55,7 @@ def clip_scores(
 
 def clip_score(
     scores: Real[np.ndarray, " n"],
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
     metric: str = "clip_score",
 ) -> MetricValue:
     """Mean of `clip_scores` with a standard error clustered by prompt.

@@ -9,14 +9,13 @@ The authors use CLIP ViT-L/14 at 336 pixels; with another CLIP values are on ano
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from jaxtyping import Float64, Real
 
 from .mmd import mean_kernel, squared_mmd
 from .record import Metric
 from .value import (
+    Clusters,
     MetricValue,
     as_unit_rows,
     clustered_se,
@@ -32,7 +31,7 @@ SCALE = 1000.0
 def cmmd(
     images: Real[np.ndarray, "n e"],
     reference: Real[np.ndarray, "m _"],
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
     reference_term: float | None = None,
 ) -> MetricValue:
     """CMMD of generated images against real ones, with a standard error by influence.

@@ -13,7 +13,7 @@ FID on Inception's pool, and FD on DINOv2's (Stein et al. 2023), are this distan
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +24,7 @@ from glide_eval.errors import FeatureError
 
 from .record import Measured, Metric
 from .value import (
+    Clusters,
     MetricValue,
     as_matrix,
     cluster_numbers,
@@ -52,7 +53,7 @@ class Moments:
     root: np.ndarray
 
     @classmethod
-    def of(cls, features: Real[np.ndarray, "n d"], what: str = "features") -> Moments:
+    def of(cls, features: Real[np.ndarray, ...], what: str = "features") -> Moments:
         """Moments of the rows of (n, d), n ≥ 1.
 
         Raises:
@@ -144,7 +145,7 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 def fid(
     features: Real[np.ndarray, "n d"],
     reference: Moments,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
     metric: str = "fid",
 ) -> MetricValue:
     """FID of generated features against a reference, with an influence-function interval.
@@ -181,7 +182,7 @@ def fid(
 def fid_infinity(
     features: Real[np.ndarray, "n d"],
     reference: Moments,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
     plain: MetricValue | None = None,
     seed: int = 0,
 ) -> MetricValue:

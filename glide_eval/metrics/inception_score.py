@@ -8,14 +8,13 @@ few images each split's p(y) is fitted to too little.
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from jaxtyping import Real
 from scipy.special import softmax, xlogy
 
 from .record import Measured, Metric
 from .value import (
+    Clusters,
     Interval,
     MetricValue,
     as_matrix,
@@ -27,7 +26,7 @@ from .value import (
 
 
 def inception_score(
-    logits: Real[np.ndarray, "n k"], clusters: Sequence[Hashable] | None = None, splits: int = 1
+    logits: Real[np.ndarray, "n k"], clusters: Clusters = None, splits: int = 1
 ) -> MetricValue:
     """Inception Score of n images, the mean over consecutive splits.
 

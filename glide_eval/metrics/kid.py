@@ -7,14 +7,13 @@ same expectation, less variance, and needs no seed.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from jaxtyping import Real
 
 from .mmd import mean_kernel, squared_mmd
 from .record import Metric
 from .value import (
+    Clusters,
     MetricValue,
     check_features,
     clustered_se,
@@ -27,7 +26,7 @@ from .value import (
 def kid(
     features: Real[np.ndarray, "n d"],
     reference: Real[np.ndarray, "m _"],
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
     reference_term: float | None = None,
 ) -> MetricValue:
     """KID of generated features against real ones, with a standard error by influence.

@@ -11,7 +11,7 @@ one (Naeem et al. 2020, arXiv 2002.09797, eq. 4 and 5), k = 5 as there. Density 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from .neighbours import Manifold, Pairs, pairs_within, refuse_other_dimension
 from .record import Measured, Metric
 from .value import (
+    Clusters,
     Interval,
     MetricValue,
     check_features,
@@ -65,7 +66,7 @@ class Neighbourhoods:
         cls,
         features: np.ndarray,
         real: Manifold,
-        clusters: Sequence[Hashable] | None = None,
+        clusters: Clusters = None,
         density_k: int = DENSITY_K,
     ) -> Neighbourhoods:
         """Compare generated images with real ones.

@@ -14,6 +14,7 @@ from jaxtyping import Float64, Real
 
 from .record import Measured, Metric
 from .value import (
+    Clusters,
     MetricValue,
     as_unit_rows,
     cluster_numbers,
@@ -59,7 +60,7 @@ def r_precisions(
 
 
 def r_precision(
-    scores: Real[np.ndarray, " n"] | None, n: int, clusters: Sequence[Hashable] | None = None
+    scores: Real[np.ndarray, " n"] | None, n: int, clusters: Clusters = None
 ) -> MetricValue:
     """Share of `r_precisions`, with Wilson's interval clustered by prompt.
 

@@ -9,14 +9,13 @@ alone, not of quality, and it grows with n.
 # pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from jaxtyping import Real
 from scipy.special import xlogy
 
 from .record import Metric
 from .value import (
+    Clusters,
     Interval,
     MetricValue,
     as_matrix,
@@ -27,9 +26,7 @@ from .value import (
 )
 
 
-def vendi(
-    features: Real[np.ndarray, "n d"], clusters: Sequence[Hashable] | None = None
-) -> MetricValue:
+def vendi(features: Real[np.ndarray, "n d"], clusters: Clusters = None) -> MetricValue:
     """Vendi score of n images.
 
     The entropy is H = −tr ρ log ρ of ρ = mean xxᵀ over unit features x, so the influence of an
