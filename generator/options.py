@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import OptionError
-from .sampling import SAMPLERS, respacing
+from .samplers import DEFAULT, SAMPLERS
+from .sampling import respacing
 from .schedules import kept_steps
-
-STRATEGIES = ("unguided", "classifier_free", "clip", "classifier")
-# The least scale of each: classifier-free guidance at 1 is no guidance, gradients at 0 are none.
-_LEAST_SCALE = {"classifier_free": 1.0, "clip": 0.0, "classifier": 0.0}
+from .strategies import MOST, STRATEGIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +19,9 @@ class Sampling:
     """Everything but caption and seed that decides a picture.
 
     Attributes:
-        strategy: `unguided`, `classifier_free`, `clip` or `classifier`.
-        scale: guidance scale; ignored when unguided. At least 1 for `classifier_free`, at least 0
-            for the others.
-        sampler: a name in `sampling.SAMPLERS`.
+        strategy: a name in `strategies.STRATEGIES`.
+        scale: guidance scale, at least the strategy's neutral one; ignored when unguided.
+        sampler: a name in `samplers.SAMPLERS`.
         steps: of the base model: a count of 1..1000, spaced as suits the sampler (evenly; for
             `dpm++2m` evenly in log SNR), or a respacing string (`schedules.kept_steps`) used
             unchanged.
@@ -39,8 +36,8 @@ class Sampling:
 
     strategy: str = "classifier_free"
     scale: float | None = 3.0
-    sampler: str = "ddpm"
-    steps: int | str = 100
+    sampler: str = DEFAULT.name
+    steps: int | str = DEFAULT.steps
     upsampler_steps: int | str = 27
     upsampler_sampler: str | None = None
     eta: float = 0.0
@@ -84,10 +81,10 @@ class Sampling:
         self._check_extras()
 
     def _check_scale(self) -> None:
-        least = _LEAST_SCALE.get(self.strategy)
+        least = STRATEGIES[self.strategy].neutral
         if least is None:
             return
-        if self.scale is None or not least <= self.scale < 1e4:
+        if self.scale is None or not least <= self.scale < MOST:
             hint = (
                 " For no guidance use strategy unguided (or scale 1); for pictures of nothing in "
                 "particular, the empty caption."
@@ -96,7 +93,7 @@ class Sampling:
             )
             raise OptionError(
                 f"{self.strategy} guidance needs a finite scale of {least:g} or more, below "
-                f"10,000; found {self.scale}.{hint}"
+                f"{MOST:,.0f}; found {self.scale}.{hint}"
             )
 
     def _check_extras(self) -> None:
@@ -114,7 +111,7 @@ class Sampling:
             )
         if not 0 <= self.rescale <= 1:
             raise OptionError(f"rescale must be between 0 and 1; found {self.rescale}.")
-        if self.rescale and self.strategy != "classifier_free":
+        if self.rescale and "rescale" not in STRATEGIES[self.strategy].options:
             raise OptionError(
                 f"rescale is of classifier-free guidance; found strategy {self.strategy}. "
                 "Leave it out."

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from . import samplers
 from .diffusion import Diffusion, Prediction
 from .schedules import half_log_snr
 
@@ -197,10 +198,7 @@ def plms(
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "ddpm": ddpm,
-    "ddim": ddim,
-    "dpm++2m": dpm_solver_pp_2m,
-    "plms": plms,
+    record.name: globals()[record.function] for record in samplers.SAMPLERS.values()
 }
 
 
@@ -218,7 +216,8 @@ def respacing(sampler: str, steps: int | str) -> str:
     """
     if isinstance(steps, str):
         return steps
-    return f"logsnr{steps}" if sampler == "dpm++2m" else str(steps)
+    spacing = samplers.SAMPLERS[sampler].spacing
+    return str(steps) if spacing == "t" else f"{spacing}{steps}"
 
 
 def _look(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from .against_elo import DRAWN, join_metrics, metric_correlations, metric_info, rank_correlation
+from .against_elo import join_metrics, metric_correlations, rank_correlation
 from .against_votes import Finding, finding, rank_agreement, vote_agreement
+from .catalogue import MetricInfo, describe_metrics, drawn_metrics, metric_info
 from .published import SOURCE, beside_paper, published_tables
 from .versions import tell_versions
 
 __all__ = [
-    "DRAWN",
     "SOURCE",
     "Finding",
+    "MetricInfo",
     "beside_paper",
+    "describe_metrics",
+    "drawn_metrics",
     "finding",
     "join_metrics",
     "metric_correlations",

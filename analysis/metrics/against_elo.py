@@ -2,68 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from analysis.scores import Interval
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """How to print a metric.
-
-    Attributes:
-        label: in tables and on axes.
-        better: `higher` or `lower`.
-        decimals: digits after the point.
-    """
-
-    label: str
-    better: str
-    decimals: int
-
-    @property
-    def arrow(self) -> str:
-        """↑ where higher is better, ↓ where lower is."""
-        return "↑" if self.better == "higher" else "↓"
-
-
-METRICS: dict[str, MetricInfo] = {
-    "fid": MetricInfo("FID", "lower", 2),
-    "fid_infinity": MetricInfo("FID∞", "lower", 2),
-    "fd_dinov2": MetricInfo("FD-DINOv2", "lower", 1),
-    "kid": MetricInfo("KID", "lower", 4),
-    "cmmd": MetricInfo("CMMD", "lower", 4),
-    "inception_score": MetricInfo("Inception Score", "higher", 2),
-    "precision": MetricInfo("Precision", "higher", 3),
-    "recall": MetricInfo("Recall", "higher", 3),
-    "density": MetricInfo("Density", "higher", 3),
-    "coverage": MetricInfo("Coverage", "higher", 3),
-    "vendi": MetricInfo("Vendi score", "higher", 2),
-    "clip_score": MetricInfo("CLIP score", "higher", 2),
-    "guiding_clip_score": MetricInfo("Guiding CLIP's score", "higher", 2),
-    "r_precision": MetricInfo("R-precision", "higher", 3),
-    "caption_accuracy": MetricInfo("Caption accuracy", "higher", 3),
-    "object_accuracy": MetricInfo("Object accuracy", "higher", 3),
-    "color_accuracy": MetricInfo("Colour accuracy", "higher", 3),
-    "count_accuracy": MetricInfo("Count accuracy", "higher", 3),
-    "relation_accuracy": MetricInfo("Relation accuracy", "higher", 3),
-    "image_quality": MetricInfo("Image quality", "higher", 3),
-}
-# Drawn against Elo, at most eight of them; the table of correlations holds every metric.
-DRAWN = (
-    "fid", "fd_dinov2", "kid", "cmmd", "inception_score", "precision", "recall", "clip_score",
-    "guiding_clip_score", "caption_accuracy",
-)  # fmt: skip
-
-
-def metric_info(metric: str) -> MetricInfo:
-    """How to print a metric; unknown ones by their own name, higher taken as better."""
-    return METRICS.get(metric, MetricInfo(metric.replace("_", " "), "higher", 3))
 
 
 def join_metrics(metrics: pd.DataFrame, elo: pd.DataFrame) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from analysis.scores import (
     draw_scores,
 )
 
-from .against_elo import metric_info
+from .catalogue import metric_info
 
 
 def rank_agreement(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from .figures.power import power_figure
+from .figures.strategies import StrategyLook, describe_strategies
 from .figures.theme import render, spec
 from .inputs import ReportInputs
 from .write import write_report
 
 __all__ = [
     "ReportInputs",
+    "StrategyLook",
+    "describe_strategies",
     "power_figure",
     "render",
     "spec",

@@ -23,8 +23,8 @@ class ReportInputs:
 
     Attributes:
         title: the page's heading.
-        arms: name, strategy (unguided | classifier_free | clip | classifier | imported), scale (NaN
-            without one), label; in the order to show. `sampler` and `steps` where known.
+        arms: name, strategy (see `describe_strategies`), scale (NaN without one), label; in the
+            order to show. `sampler` and `steps` where known.
         metrics: arm, metric, value, ci_low, ci_high, n, extractor, note; None or empty before
             they are measured. `fingerprint` and `reference` where known: values that differ in
             them are never compared.

@@ -1,4 +1,4 @@
-"""The command line: `glide-eval COMMAND`, one module a command, loaded when called."""
+"""The command line: `glide-eval COMMAND`, one module per command, loaded when called."""
 
 from __future__ import annotations
 

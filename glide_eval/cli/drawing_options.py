@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from generator.samplers import DEFAULT, SAMPLERS
+from generator.strategies import MOST, STRATEGIES
 from glide_eval.errors import UsageError
 from glide_eval.files import count as counted
-from glide_eval.sweep import STRATEGY_NAMES, Sampler, prompt_notes
+from glide_eval.sweep import prompt_notes
 
 from .invocation import from_here, typed_command
 
@@ -62,19 +63,19 @@ class Options:
         return sampling
 
     def _scale(self) -> float | None:
-        if self.strategy == "unguided":
+        if STRATEGIES[self.strategy].neutral is None:
             if self.scale is not None:
                 raise UsageError(
-                    f"--scale {self.scale:g} has no meaning with --strategy unguided. Leave it "
-                    "out, or choose a guided strategy."
+                    f"--scale {self.scale:g} has no meaning with --strategy {self.strategy}. "
+                    "Leave it out, or choose a guided strategy."
                 )
             return None
         scale = DEFAULT_SCALE if self.scale is None else self.scale
-        free = self.strategy == "classifier_free"
-        if not math.isfinite(scale) or scale >= 10_000 or (scale < 1 if free else scale <= 0):
-            least = "1 (which is unguided)" if free else "above 0"
+        strategy = STRATEGIES[self.strategy]
+        if not strategy.takes(scale):
+            least = f"{strategy.neutral:g} (which is unguided)" if strategy.neutral else "above 0"
             raise UsageError(
-                f"--scale is {scale:g}, expected {least} or more and below 10,000 for "
+                f"--scale is {scale:g}, expected {least} or more and below {MOST:,} for "
                 f"{self.strategy} guidance. 3 is a good start."
             )
         return scale
@@ -93,7 +94,8 @@ class Options:
 
         from glide_eval.sweep import GlideSource
 
-        guide = (self.strategy,) if self.strategy in ("clip", "classifier") else ()
+        network = STRATEGIES[self.strategy].network
+        guide = (network,) if network else ()
         return GlideSource.load(
             self.model,
             self.device,
@@ -165,13 +167,13 @@ def run(
 _OPTIONS = (
     click.option("--model", default="tabletop", show_default=True, metavar="NAME",
                  help="tabletop (bundled), glide (once fetched), or a folder of weights."),
-    click.option("--strategy", type=click.Choice(list(STRATEGY_NAMES)), default="classifier_free",
+    click.option("--strategy", type=click.Choice(list(STRATEGIES)), default="classifier_free",
                  show_default=True, help="Guidance."),
     click.option("--scale", type=float, metavar="S",
                  help="Of guidance; from 1 for classifier_free, above 0 for clip.  [default: 3]"),
-    click.option("--sampler", type=click.Choice(get_args(Sampler)), default="ddpm",
+    click.option("--sampler", type=click.Choice(list(SAMPLERS)), default=DEFAULT.name,
                  show_default=True),
-    click.option("--steps", type=click.IntRange(1, 1000), default=100, show_default=True,
+    click.option("--steps", type=click.IntRange(1, 1000), default=DEFAULT.steps, show_default=True,
                  help="Of the base model."),
     click.option("--upsampler-steps", type=click.IntRange(1, 1000), default=27, show_default=True,
                  help="Of the upsampler; 27 takes GLIDE's own spacing."),

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glide_eval.extractors import difference_in_words
+from glide_eval.metrics import METRICS
 
 if TYPE_CHECKING:
     from glide_eval.measure import DifferenceRow, MetricRow
 
 NARROWEST, WIDEST, USUAL = 72, 160, 100  # characters a line
-DEPEND_ON_N = ("fid", "fd_dinov2", "inception_score")  # biased by an amount that n decides
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _notes_on_n(rows: Sequence[MetricRow]) -> list[str]:
         found = [row for row in rows if row.metric == metric and not math.isnan(row.value)]
         if any(row.n < images[row.arm] for row in found):
             notes.append(f"{metric}: of {_n(row.n for row in found)} an arm.")
-        if metric in DEPEND_ON_N and len({row.n for row in found}) > 1:
+        if METRICS[metric].biased_by_n and len({row.n for row in found}) > 1:
             notes.append(
                 f"{metric}: arms have {_n(row.n for row in found)}, and its bias depends on their "
                 "number: compare arms of equal n only."

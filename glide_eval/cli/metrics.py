@@ -182,9 +182,10 @@ def command(
         result = _print_runs(runs) if no_measure else _measure_runs(runs, request)
     _show(result)
     if csv_out is not None:
-        from glide_eval.measure import MetricRow, rows_csv
+        from glide_eval.files import to_csv
+        from glide_eval.measure import MetricRow
 
-        write_text(csv_out, rows_csv(MetricRow, result.rows))
+        write_text(csv_out, to_csv(MetricRow, result.rows))
     if json_out is not None:
         write_text(json_out, _as_json(result))
     for run in runs if not no_measure else ():

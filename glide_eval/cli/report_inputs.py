@@ -167,7 +167,7 @@ def _categories(file: Path) -> dict[str, str]:
     """Prompt id → category."""
     from analysis.errors import ReportError
 
-    needs = "Categories need prompt_id and category, a row a prompt."
+    needs = "Categories need prompt_id and category, one row per prompt."
     table = _read_columns(file, CATEGORY_COLUMNS, needs)
     told = table.dropna().astype(str).drop_duplicates()
     twice = told.loc[told["prompt_id"].duplicated(), "prompt_id"]
@@ -215,7 +215,8 @@ def _scores(run: RunFolder | None) -> pd.DataFrame | None:
     """Metrics of single samples, where they were measured."""
     if run is None or not run.scores_path.is_file():
         return None
-    return _read_table(run.scores_path)
+    scores = _read_table(run.scores_path)
+    return scores if len(scores) else None  # a header alone: no metric had a value for each image
 
 
 def _read_columns(file: Path, columns: tuple[str, ...], needs: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from glide_eval.errors import UsageError
-from glide_eval.files import count
+from glide_eval.files import count, some
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -60,11 +60,10 @@ def command(config: Path, device: str, out: Path | None) -> None:
     if not first:
         return
     if trained.skipped:
-        names = list(trained.skipped)
-        told = "; ".join(f"{name} ({trained.skipped[name]})" for name in names[:3])
-        more = f"; and {len(names) - 3} more" if len(names) > 3 else ""
+        told = [f"{name} ({why})" for name, why in trained.skipped.items()]
         click.echo(
-            f"{count(len(names), 'picture')} left out as unreadable: {told}{more}.", err=True
+            f"{count(len(told), 'picture')} left out as unreadable: {some(told, 3, '; ')}.",
+            err=True,
         )
     click.echo(f"Loss {trained.loss:.4f} at the end. Written to {trained.path}.")
 

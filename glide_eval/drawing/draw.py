@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from glide_eval.errors import GlideEvalError, UsageError
-from glide_eval.files import encode_png, write_bytes, write_text
+from glide_eval.files import encode_png, some, write_bytes, write_text
 from glide_eval.sweep import GlideSource, environment, now
 
 Images = NDArray[np.uint8]
@@ -73,9 +73,9 @@ def check_free(folder: Path, names: Sequence[str], overwrite: bool) -> None:
         raise UsageError(f"{folder} is a file: expected a folder for pictures. Name another --out.")
     there = [name for name in names if (folder / f"{name}.png").exists()]
     if there and not overwrite:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        names = [f"{name}.png" for name in there]
         raise UsageError(
-            f"{folder / there[0]}.png is there already{more}. Choose another --out or --seed, or "
+            f"{folder / some(names, 1)} is there already. Choose another --out or --seed, or "
             "pass --overwrite to replace what is there."
         )
 

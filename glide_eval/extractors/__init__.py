@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from .cache import cache_key, load_features, save_features
+from .catalogue import EXTRACTORS, ExtractorRecord, published_files
 from .comparable import difference_in_words
 from .fake import FakeExtractor
 from .load import FORMS, NAMES, load_extractor
 from .protocol import ClipFeatures, Extractor, Features, fingerprint
-from .published import CLIP_WEIGHTS, DINOV2, INCEPTION, PublishedFile
+from .published import PublishedFile
 from .scorers import GUIDING_CLIPS, SCORERS, CaptionScorer, Images, load_scorer
 
 __all__ = [
-    "CLIP_WEIGHTS",
-    "DINOV2",
+    "EXTRACTORS",
     "FORMS",
     "GUIDING_CLIPS",
-    "INCEPTION",
     "NAMES",
     "SCORERS",
     "CaptionScorer",
     "ClipFeatures",
     "Extractor",
+    "ExtractorRecord",
     "FakeExtractor",
     "Features",
     "Images",
@@ -31,5 +31,6 @@ __all__ = [
     "load_extractor",
     "load_features",
     "load_scorer",
+    "published_files",
     "save_features",
 ]

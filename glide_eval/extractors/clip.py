@@ -21,14 +21,10 @@ from torch import Tensor
 
 from glide_eval.errors import UsageError, WeightsError
 
+from .catalogue import EXTRACTORS
 from .network import choose_device, inference, stacks
 from .protocol import ClipFeatures, Extractor, Features
-from .published import CLIP_WEIGHTS, file_digest, foreign
-
-_ARCHITECTURES = {
-    "clip-vit-b-16": "ViT-B-16-quickgelu",
-    "clip-vit-l-14-336": "ViT-L-14-336-quickgelu",
-}
+from .published import file_digest, foreign
 
 
 class OpenClip(Extractor):
@@ -95,9 +91,10 @@ class OpenClip(Extractor):
         Raises:
             WeightsError: it is missing, or holds another network.
         """
-        path = path or CLIP_WEIGHTS[name].find()
-        model, digest = _open(_ARCHITECTURES[name], path, published=published)
-        return cls(name, _ARCHITECTURES[name], model, digest, device)
+        record = EXTRACTORS[name]
+        path = path or record.published.find()
+        model, digest = _open(record.architecture, path, published=published)
+        return cls(name, record.architecture, model, digest, device)
 
     @classmethod
     def from_file(

@@ -21,19 +21,14 @@ from torch import Tensor, nn
 
 from glide_eval.errors import UsageError
 
+from .catalogue import EXTRACTORS
 from .network import choose_device, inference, stacks
 from .protocol import Extractor, Features
-from .published import DINOV2, file_digest, foreign
+from .published import file_digest, foreign
 
 SIZE = 224  # pixels a side
 OFFSET = 0.1  # patches that Meta's code adds to the size it resamples position embeddings to
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-_ARCHITECTURES = {
-    "dinov2-vit-s-14": "vit_small_patch14_dinov2",
-    "dinov2-vit-b-14": "vit_base_patch14_dinov2",
-    "dinov2-vit-l-14": "vit_large_patch14_dinov2",
-    "dinov2-vit-g-14": "vit_giant_patch14_dinov2",
-}
 
 
 class DinoV2(Extractor):
@@ -85,9 +80,10 @@ class DinoV2(Extractor):
         Raises:
             WeightsError: it is missing, or not the published file.
         """
-        path = path or DINOV2[name].find()
-        digest = DINOV2[name].digest(path)
-        return cls(name, _network(_ARCHITECTURES[name], path), digest, device)
+        record = EXTRACTORS[name]
+        path = path or record.published.find()
+        digest = record.published.digest(path)
+        return cls(name, _network(record.architecture, path), digest, device)
 
     @classmethod
     def from_file(

@@ -27,9 +27,10 @@ from torch import Tensor, nn
 
 from glide_eval.errors import WeightsError
 
+from .catalogue import INCEPTION_STATE_DICT, INCEPTION_TORCHSCRIPT
 from .network import choose_device, inference, stacks
 from .protocol import Extractor, Features
-from .published import INCEPTION_STATE_DICT, INCEPTION_TORCHSCRIPT, foreign
+from .published import foreign
 
 _CLEAN_FID = {
     "clean": "Pillow bicubic in float, clipped to 0..255",

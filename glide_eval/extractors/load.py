@@ -7,28 +7,11 @@ from pathlib import Path
 from glide_eval.errors import UsageError
 from glide_eval.files import find_weights
 
+from .catalogue import EXTRACTORS
 from .protocol import Extractor
 
-NAMES = (
-    "tabletop",
-    "inception-clean",
-    "inception-legacy-tensorflow",
-    "inception-legacy-pytorch",
-    "inception-torchmetrics",
-    "inception-torch-fidelity",
-    "clip-vit-b-16",
-    "clip-vit-l-14-336",
-    "dinov2-vit-s-14",
-    "dinov2-vit-b-14",
-    "dinov2-vit-l-14",
-    "dinov2-vit-g-14",
-)
+NAMES = tuple(EXTRACTORS)
 FORMS = ("clip:ARCHITECTURE:FILE", "dinov2:ARCHITECTURE:FILE")
-_CLEAN_FID_MODES = {
-    "inception-clean": "clean",
-    "inception-legacy-tensorflow": "legacy_tensorflow",
-    "inception-legacy-pytorch": "legacy_pytorch",
-}
 
 
 def load_extractor(name: str) -> Extractor:
@@ -42,41 +25,25 @@ def load_extractor(name: str) -> Extractor:
         UsageError: there is none of that name.
         WeightsError: its weights are not on disk or not its own.
     """
-    if not _known(name):
+    if name in EXTRACTORS:
+        return EXTRACTORS[name].load()
+    kind, *rest = name.split(":", maxsplit=2)
+    if kind not in ("clip", "dinov2") or len(rest) != 2 or not all(rest):
         raise UsageError(
             f"No extractor is named {name!r}; there are {', '.join((*NAMES, *FORMS))}."
         )
-    if name == "tabletop":
-        from .tabletop import TabletopExtractor
-
-        return TabletopExtractor.load()
-    if name in _CLEAN_FID_MODES:
-        from .inception import CleanFidInception
-
-        return CleanFidInception.load(mode=_CLEAN_FID_MODES[name])
-    if name.startswith("inception-"):
-        from .inception import TorchFidelityInception, TorchmetricsInception
-
-        fidelity = name == "inception-torch-fidelity"
-        return (TorchFidelityInception if fidelity else TorchmetricsInception).load()
-    if name.startswith("clip"):
+    architecture, path = rest[0], _file(rest[1], name)
+    if kind == "clip":
         from .clip import OpenClip
 
-        return OpenClip.load(name) if name in NAMES else OpenClip.from_file(*_parts(name))
+        return OpenClip.from_file(architecture, path)
     from .dinov2 import DinoV2
 
-    return DinoV2.load(name) if name in NAMES else DinoV2.from_file(*_parts(name))
+    return DinoV2.from_file(architecture, path)
 
 
-def _known(name: str) -> bool:
-    """Whether `load_extractor` takes this name; weights are not looked for."""
-    kind, *rest = name.split(":", maxsplit=2)
-    return name in NAMES or (kind in ("clip", "dinov2") and len(rest) == 2 and all(rest))
-
-
-def _parts(name: str) -> tuple[str, Path]:
-    _, architecture, file = name.split(":", maxsplit=2)
-    path = Path(file).expanduser()
+def _file(written: str, name: str) -> Path:
+    path = Path(written).expanduser()
     if path.is_file() or len(path.parts) > 1:
-        return architecture, path
-    return architecture, find_weights(file, f"the file that {name} names")
+        return path
+    return find_weights(written, f"the file that {name} names")

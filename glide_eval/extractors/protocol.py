@@ -10,6 +10,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from glide_eval.files import some
+
 
 @dataclass(frozen=True, eq=False)
 class ClipFeatures:
@@ -37,8 +39,9 @@ class ClipFeatures:
         if self.cut is None or not self.cut.any():
             return ""
         whose = list(dict.fromkeys(name for name, cut in zip(names, self.cut, strict=True) if cut))
-        shown = ", ".join(whose[:3]) + (f" and {len(whose) - 3} more" if len(whose) > 3 else "")
-        return f"this CLIP reads only the beginning of captions as long as those of {shown}"
+        return (
+            f"this CLIP reads only the beginning of captions as long as those of {some(whose, 3)}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from glide_eval.files import center_crop
 
+from .catalogue import EXTRACTORS
 from .protocol import Extractor
 
 Images = NDArray[np.uint8]
@@ -140,8 +141,12 @@ def _products(images: Any, texts: Any, scale: float) -> NDArray[np.float64]:
 
 
 SCORERS: dict[str, NamedClip] = {
-    "tabletop-clean": NamedClip(TabletopScorer.load, "tabletop"),
-    "vit-b-16": NamedClip(partial(OpenClipScorer.load, "clip-vit-b-16"), "clip-vit-b-16"),
+    EXTRACTORS["tabletop"].scorer: NamedClip(TabletopScorer.load, "tabletop"),
+    **{
+        record.scorer: NamedClip(partial(OpenClipScorer.load, record.name), record.name)
+        for record in EXTRACTORS.values()
+        if record.scorer and record.kind == "clip"
+    },
     "fake": NamedClip(FakeScorer, "fake"),
 }
 GUIDING_CLIPS = ("tabletop-noised", "glide-noised")

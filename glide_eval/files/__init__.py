@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from .columns import column, columns, described, read_csv, to_csv
 from .images import IMAGE_SUFFIXES, center_crop, decode_rgb, list_images, read_file, read_rgb
+from .locks import held
 from .pictures import (
     Mask,
     Picture,
@@ -15,14 +17,14 @@ from .pictures import (
     read_picture,
 )
 from .png import centre_square, encode_png
-from .records import Arm, Prompt, Sample, Strategy
+from .records import Arm, Prompt, Sample
 from .run_store import RunFolder, replacing, write_bytes, write_text
 from .tables import read_lines, read_table
 from .toml import parsed, read_text
 from .toml_messages import describe, nearest
 from .toml_table import Name, Table, Text
 from .user_files import cache_dir, find_weights
-from .words import count, duration
+from .words import count, duration, some
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -33,7 +35,6 @@ __all__ = [
     "Prompt",
     "RunFolder",
     "Sample",
-    "Strategy",
     "Table",
     "Text",
     "box_mask",
@@ -41,18 +42,23 @@ __all__ = [
     "center_crop",
     "centre_square",
     "check_box",
+    "column",
+    "columns",
     "count",
     "decode_rgb",
     "describe",
+    "described",
     "duration",
     "encode_png",
     "find_weights",
     "fit_mask",
     "fit_picture",
+    "held",
     "known_from",
     "list_images",
     "nearest",
     "parsed",
+    "read_csv",
     "read_file",
     "read_lines",
     "read_mask",
@@ -61,6 +67,8 @@ __all__ = [
     "read_table",
     "read_text",
     "replacing",
+    "some",
+    "to_csv",
     "write_bytes",
     "write_text",
 ]

@@ -1,4 +1,4 @@
-"""The records every part of the toolkit shares; plain data, no torch, no pandas.
+"""The records that every part of the toolkit shares: plain data, no torch, no pandas.
 
 A *prompt* is a caption with a stable id; an *arm* one way of making images; a *sample* one image:
 (arm, prompt, replica). DESIGN §2 fixes these words.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from glide_eval.errors import RunError
 
-Strategy = Literal["unguided", "classifier_free", "clip", "classifier", "imported"]
+from .columns import column
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Arm:
     """
 
     name: str
-    strategy: Strategy
+    strategy: str
     scale: float | None
     label: str
     sampler: str | None = None
@@ -65,31 +65,24 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image of a run: a line of `manifest.jsonl`.
+    """One image of a run: a line of `manifest.jsonl`."""
 
-    Attributes:
-        arm: the arm's name.
-        prompt_id: the prompt's id.
-        caption: the prompt's caption, repeated so the manifest stands alone.
-        replica: 0, 1, … when a prompt is drawn several times.
-        seed: the sample's own noise seed, equal in every arm for one (prompt, replica);
-            None if imported. In a reranked arm, that of the candidate that was kept.
-        path: PNG file, relative to the run folder, with forward slashes.
-        sha256: of the file's bytes, hex.
-        seconds: this sample's share of its batch's wall time. Not part of a sample's identity.
-        candidate_scores: in a reranked arm, every candidate's score; the first highest was kept.
-            Left out of the manifest's line elsewhere.
-    """
-
-    arm: str
-    prompt_id: str
-    caption: str
-    replica: int
-    seed: int | None
-    path: str
-    sha256: str
-    seconds: float
-    candidate_scores: tuple[float, ...] | None = None
+    arm: str = column("the arm's name")
+    prompt_id: str = column("the prompt's id")
+    caption: str = column("the prompt's caption, repeated so that the manifest stands alone")
+    replica: int = column("0, 1, … when a prompt is drawn several times")
+    seed: int | None = column(
+        "the sample's noise seed, equal in every arm for one prompt and replica; null if imported; "
+        "in a reranked arm that of the candidate that was kept"
+    )
+    path: str = column("PNG file, relative to the run folder, with forward slashes")
+    sha256: str = column("of the file's bytes, hex")
+    seconds: float = column("this sample's share of its batch's wall time; not of its identity")
+    candidate_scores: tuple[float, ...] | None = column(
+        "in a reranked arm, every candidate's score, of which the first highest was kept; left out "
+        "elsewhere",
+        default=None,
+    )
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -117,6 +110,6 @@ class Sample:
             return cls(**values)
         except (TypeError, ValueError) as error:
             raise RunError(
-                f"{where}: expected one sample a line, found {line[:80]!r} ({error}). "
+                f"{where}: expected one sample per line, found {line[:80]!r} ({error}). "
                 "The manifest was edited or cut; run the sweep again to rebuild it."
             ) from error

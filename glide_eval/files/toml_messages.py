@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from .words import some
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 PATTERN_WORDS = {
@@ -32,10 +34,8 @@ def describe(
         what: kind of file it is.
     """
     problems = [_problem(details, model, what) for details in error.errors(include_url=False)]
-    shown = "; ".join(problems[:SHOWN])
-    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     many = "" if len(problems) == 1 else f"{len(problems)} mistakes: "
-    return f"{where}: {many}{shown}{more}. Mend the file and run the command again."
+    return f"{where}: {many}{some(problems, SHOWN, '; ')}. Mend the file and run the command again."
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:

@@ -1,6 +1,8 @@
-"""Numbers as people read them."""
+"""Numbers and lists as people read them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def duration(seconds: float) -> str:
@@ -18,3 +20,16 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun: `1 image`, `2 images`, `12,000 images`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def some(items: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """Return the first items and how many more there are: `a, b and 3 more`.
+
+    Args:
+        items: at least one.
+        most: how many to name.
+        between: what stands between two; `"; "` for items with commas in them.
+    """
+    rest = len(items) - most
+    named = between.join(items[:most])
+    return named + f"{between.rstrip(', ')} and {rest:,} more" * (rest > 0)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from .folders import measure_folders, not_images
 from .run import measure
-from .tables import DifferenceRow, MetricRow, known_facts, read_differences, read_rows, rows_csv
+from .tables import (
+    DifferenceRow,
+    MetricRow,
+    ScoreRow,
+    known_facts,
+    read_differences,
+    read_rows,
+    tables_described,
+)
 
 __all__ = [
     "DifferenceRow",
     "MetricRow",
+    "ScoreRow",
     "known_facts",
     "measure",
     "measure_folders",
     "not_images",
     "read_differences",
     "read_rows",
-    "rows_csv",
+    "tables_described",
 ]

@@ -21,13 +21,12 @@ from glide_eval.features import (
     read_picture,
     size_in_words,
 )
-from glide_eval.files import count, list_images, read_table
-from glide_eval.metrics import Observed
+from glide_eval.files import count, list_images, read_table, some
+from glide_eval.metrics import Measured, Metric, Observed
 from glide_eval.references import Reference, folder_references
 from glide_eval.sweep import CAPTION_FILES
 
 from .differences import difference_rows, pairs_to_compare
-from .registry import Measured
 from .run import Subject, choose_for
 from .tables import DifferenceRow, MetricRow
 
@@ -93,19 +92,14 @@ def measure_folders(
     """
     chosen = choose_for(extractors, metrics)
     if real is None:
-        for name, given in chosen.items():
-            if metrics is not None and (needing := [m.name for m in given if m.needs_reference]):
-                raise UsageError(
-                    f"{', '.join(needing)} compare with real images: name them with --real."
-                )
-            chosen[name] = [metric for metric in given if not metric.needs_reference]
+        chosen = _without_reference(chosen, refuse=metrics is not None)
     account = _Account()
     listings = {name: list_images(folder) for name, folder in _named(fakes).items()}
     cropped = SQUARE if crop else ""
     references: Mapping[str, Reference] = {}
     if isinstance(real, Path):
-        references, seen = _real(real, extractors, cropped, skip_unreadable, account)
-        account.kinds["real"] = _kinds(seen)
+        references, real_seen = _real(real, extractors, cropped, skip_unreadable, account)
+        account.kinds["real"] = _kinds(real_seen)
     elif real is not None:
         references = {extractor.name: real(extractor) for extractor in extractors}
     rows: list[MetricRow] = []
@@ -129,18 +123,12 @@ def measure_folders(
         spoken = None if texts is None else [texts[image.item] for image in found.seen]
         # Without captions no image of one folder is known to be like one of another.
         keys = numbered(spoken or [str(image.item) for image in found.seen])
+        prompts = [prompt for prompt, _ in keys]
         for extractor in extractors:
-            subject = Subject(
-                name,
-                Measured(
-                    found.features[extractor.name],
-                    [prompt for prompt, _ in keys],
-                    references.get(extractor.name),
-                ),
-                cache_key(cropped, digests, spoken)[:12],
-                extractor,
-                no_captions=why_not,
-            )
+            real_images = references.get(extractor.name)
+            seen = Measured(found.features[extractor.name], prompts, real_images)
+            images = cache_key(cropped, digests, spoken)[:12]
+            subject = Subject(name, seen, images, extractor, no_captions=why_not)
             for metric in chosen[extractor.name]:
                 value, _ = subject.evaluate(metric)
                 if value is not None:
@@ -155,6 +143,16 @@ def measure_folders(
     ]
     facts = {extractor.fingerprint: extractor.facts for extractor in extractors}
     return FoldersMeasured(rows, gaps, account.notes, account.not_used, facts)
+
+
+def _without_reference(
+    chosen: Mapping[str, list[Metric]], *, refuse: bool
+) -> dict[str, list[Metric]]:
+    """Leave out the metrics that compare with real images, or refuse them if they were named."""
+    needing = [m.name for given in chosen.values() for m in given if m.needs_reference]
+    if refuse and needing:
+        raise UsageError(f"{', '.join(needing)} compare with real images: name them with --real.")
+    return {name: [m for m in given if not m.needs_reference] for name, given in chosen.items()}
 
 
 def numbered(prompts: Sequence[str]) -> list[tuple[str, int]]:
@@ -236,10 +234,9 @@ def _captions(
         if path not in found and not (skip_unreadable and _unreadable(path))
     ]
     if lacking:
-        more = f" and {len(lacking) - SHOWN:,} more" if len(lacking) > SHOWN else ""
         return None, (
             f"{len(lacking):,} of {count(len(images), 'image')} have no caption "
-            f"({', '.join(lacking[:SHOWN])}{more})"
+            f"({some(lacking, SHOWN)})"
         )
     return found, ""
 

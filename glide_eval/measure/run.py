@@ -1,9 +1,9 @@
 """The measuring pass: one look at a run's images feeds every extractor and every metric.
 
-Writes `metrics.csv` and `metrics.parquet` (a row an arm, metric and extractor), `scores.csv` (a row
-a sample, metric and extractor), `differences.csv` (a row a pair of arms, metric and extractor) and
-`extractors.json` (what each fingerprint stands for). Rows of other extractors or metrics stay as
-long as they are of the same images, so a run can be measured again and again with more.
+Writes `metrics.csv` and `metrics.parquet` (one row per arm, metric and extractor), `scores.csv`
+(one row per sample, metric and extractor), `differences.csv` (one row per pair of arms, metric and
+extractor) and `extractors.json` (what each fingerprint stands for). Rows of other extractors or
+metrics stay as long as they are of the same images, so a run can be measured again with more.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from glide_eval.errors import FeatureError, UsageError
 from glide_eval.extractors import SCORERS, Extractor
 from glide_eval.features import extract_run, images_digest, samples_by_arm
 from glide_eval.files import RunFolder, Sample
-from glide_eval.metrics import MetricValue, Observed, undefined
+from glide_eval.metrics import (
+    METRICS,
+    Measured,
+    Metric,
+    MetricValue,
+    Observed,
+    evaluate,
+    undefined,
+)
 from glide_eval.references import Reference, tabletop_reference
 
 from .differences import difference_rows, pairs_to_compare
-from .registry import METRICS, Measured, Metric, evaluate
 from .tables import MetricRow, Pass, ScoreRow, add_pass
-
-NEED_CAPTIONS = frozenset({"clip", "guiding_clip", "accuracy"})  # parts of `Features`
 
 
 def measure(
@@ -73,9 +78,6 @@ def measure(
     features = extract_run(run, arms, extractors)
     rerankers = {arm.name: arm.reranked_by for arm in run.arms()}
     found = Pass(
-        [],
-        [],
-        [],
         measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},
         facts={extractor.fingerprint: extractor.facts for extractor in extractors},
         images={arm: images_digest(samples) for arm, samples in arms.items()},
@@ -88,16 +90,25 @@ def measure(
             seen = Measured(features[extractor.name, arm], prompts, real)
             doubt = _reranked_by_itself(rerankers[arm], extractor)
             subject = Subject(arm, seen, found.images[arm], extractor, doubt=doubt)
-            for metric in chosen[extractor.name]:
-                value, per_sample = subject.evaluate(metric)
-                if value is not None:
-                    found.metrics.append(subject.row(value, metric))
-                    keys = [(sample.prompt_id, sample.replica) for sample in samples]
-                    observed.append(Observed(arm, value, keys))
-                if per_sample is not None:
-                    found.scores.extend(_score_rows(subject, samples, metric.name, per_sample))
+            observed += _measure_arm(subject, samples, chosen[extractor.name], found)
         found.differences.extend(difference_rows(observed, found.metrics, compared, extractor.name))
     return add_pass(run, found)
+
+
+def _measure_arm(
+    subject: Subject, samples: Sequence[Sample], metrics: Sequence[Metric], found: Pass
+) -> list[Observed]:
+    """Add an arm's rows to a pass; return its values, for differences between arms."""
+    observed: list[Observed] = []
+    keys = [(sample.prompt_id, sample.replica) for sample in samples]
+    for metric in metrics:
+        value, per_sample = subject.evaluate(metric)
+        if value is not None:
+            found.metrics.append(subject.row(value, metric))
+            observed.append(Observed(subject.arm, value, keys))
+        if per_sample is not None:
+            found.scores.extend(_score_rows(subject, samples, metric.name, per_sample))
+    return observed
 
 
 def default_baseline(run: RunFolder) -> str:
@@ -168,7 +179,7 @@ class Subject:
         Raises:
             FeatureError: features that don't fit the reference; names the set.
         """
-        if self.no_captions and metric.needs in NEED_CAPTIONS:
+        if self.no_captions and metric.needs_captions:
             if metric.value is None:
                 return None, None
             return undefined(metric.name, len(self.seen.features), self.no_captions), None

@@ -2,122 +2,85 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from glide_eval.files import RunFolder, replacing, write_text
+from glide_eval.files import (
+    RunFolder,
+    Sample,
+    column,
+    columns,
+    described,
+    read_csv,
+    replacing,
+    to_csv,
+    write_text,
+)
+from glide_eval.metrics import METRICS
 
-from .registry import METRICS
+_REFERENCE = "what it was compared with, and a digest of that; empty if with nothing"
+_NOTE = "why a value or interval is missing or should be doubted; else empty"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A row of `metrics.csv`: one metric of one arm by one extractor.
+    """A row of `metrics.csv`: one metric of one arm by one extractor."""
 
-    Attributes:
-        arm: the arm's name.
-        metric: as in `METRICS`.
-        value: NaN (an empty field) where undefined; `note` says why.
-        ci_low: lower bound of the interval, NaN where there is none.
-        ci_high: upper bound.
-        n: images the value was computed from.
-        extractor: the extractor's name.
-        note: why a value or interval is missing or should be doubted; else empty.
-        level: nominal coverage of the interval.
-        method: how the interval was made.
-        fingerprint: the extractor's; values of different ones are not comparable.
-        reference: what it was compared with, and a digest of that; empty if with nothing.
-        images: digest of the arm's images and captions.
-    """
-
-    arm: str
-    metric: str
-    value: float
-    ci_low: float
-    ci_high: float
-    n: int
-    extractor: str
-    note: str
-    level: float
-    method: str
-    fingerprint: str
-    reference: str
-    images: str
+    arm: str = column("the arm's name")
+    metric: str = column("the metric's name")
+    value: float = column("the metric's value; empty where undefined, and `note` says why")
+    ci_low: float = column("lower bound of the interval; empty where there is none")
+    ci_high: float = column("upper bound of the interval; empty where there is none")
+    n: int = column("images the value was computed from")
+    extractor: str = column("the extractor's name")
+    note: str = column(_NOTE)
+    level: float = column("nominal coverage of the interval, 0..1")
+    method: str = column("how the interval was made; empty where there is none")
+    fingerprint: str = column("the extractor's; values of different ones do not compare")
+    reference: str = column(_REFERENCE)
+    images: str = column("digest of the arm's images and captions")
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """A row of `scores.csv`: one metric of one sample by one extractor.
+    """A row of `scores.csv`: one metric of one sample by one extractor."""
 
-    Attributes:
-        arm: the arm's name.
-        prompt_id: the sample's prompt.
-        replica: the sample's replica.
-        metric: as in `METRICS`.
-        value: finite; samples for which it is undefined have no row.
-        extractor: the extractor's name.
-        fingerprint: the extractor's.
-        images: digest of the arm's images and captions.
-    """
-
-    arm: str
-    prompt_id: str
-    replica: int
-    metric: str
-    value: float
-    extractor: str
-    fingerprint: str
-    images: str
+    arm: str = column("the arm's name")
+    prompt_id: str = column("the sample's prompt")
+    replica: int = column("the sample's replica")
+    metric: str = column("the metric's name")
+    value: float = column("finite; a sample for which it is undefined has no row")
+    extractor: str = column("the extractor's name")
+    fingerprint: str = column("the extractor's; values of different ones do not compare")
+    images: str = column("digest of the arm's images and captions")
 
 
 @dataclass(frozen=True, slots=True)
 class DifferenceRow:
-    """A row of `differences.csv`: one metric of an arm less the same of a baseline.
+    """A row of `differences.csv`: one metric of an arm less the same of a baseline."""
 
-    Attributes:
-        arm: the arm's name.
-        baseline: the arm subtracted.
-        metric: as in `METRICS`.
-        difference: NaN (an empty field) where undefined; `note` says why.
-        ci_low: lower bound of the interval, NaN where there is none.
-        ci_high: upper bound.
-        n: images with a partner of the same prompt and replica in the other arm.
-        extractor: the extractor's name.
-        note: why a value or interval is missing or should be doubted; else empty.
-        level: nominal coverage of the interval.
-        method: how the interval was made.
-        fingerprint: the extractor's.
-        reference: as in `MetricRow`.
-        images: digests of both arms' images and captions.
-    """
-
-    arm: str
-    baseline: str
-    metric: str
-    difference: float
-    ci_low: float
-    ci_high: float
-    n: int
-    extractor: str
-    note: str
-    level: float
-    method: str
-    fingerprint: str
-    reference: str
-    images: str
+    arm: str = column("the arm's name")
+    baseline: str = column("the arm subtracted")
+    metric: str = column("the metric's name")
+    difference: float = column("arm less baseline; empty where undefined, and `note` says why")
+    ci_low: float = column("lower bound of the interval; empty where there is none")
+    ci_high: float = column("upper bound of the interval; empty where there is none")
+    n: int = column("images with a partner of the same prompt and replica in the other arm")
+    extractor: str = column("the extractor's name")
+    note: str = column(_NOTE)
+    level: float = column("nominal coverage of the interval, 0..1")
+    method: str = column("how the interval was made; empty where there is none")
+    fingerprint: str = column("the extractor's; values of different ones do not compare")
+    reference: str = column(_REFERENCE)
+    images: str = column("digests of both arms' images and captions")
 
 
 FACTS_FILE = "extractors.json"
 DIFFERENCES_FILE = "differences.csv"
 Row = TypeVar("Row", MetricRow, ScoreRow, DifferenceRow)
-_CONVERT = {"str": str, "int": int, "float": lambda field: float(field or "nan")}
 
 
 @dataclass(frozen=True)
@@ -125,20 +88,20 @@ class Pass:
     """What one measuring pass found.
 
     Attributes:
-        metrics: a row for each arm, metric and extractor.
-        scores: a row for each sample, metric and extractor.
-        differences: a row for each pair of arms, metric and extractor.
         measured: every (metric, extractor) of the pass, with rows or without.
         facts: of the extractors that measured, by fingerprint.
         images: digest of each arm's images, in the run's order of arms.
+        metrics: one row for each arm, metric and extractor.
+        scores: one row for each sample, metric and extractor.
+        differences: one row for each pair of arms, metric and extractor.
     """
 
-    metrics: list[MetricRow]
-    scores: list[ScoreRow]
-    differences: list[DifferenceRow]
     measured: set[tuple[str, str]]
     facts: Mapping[str, Mapping[str, str]]
     images: Mapping[str, str]
+    metrics: list[MetricRow] = field(default_factory=list[MetricRow])
+    scores: list[ScoreRow] = field(default_factory=list[ScoreRow])
+    differences: list[DifferenceRow] = field(default_factory=list[DifferenceRow])
 
 
 def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
@@ -162,9 +125,8 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
     _write(run.scores_path, ScoreRow, scores)
     differences = _merged(read_differences(run), new.differences, new)
     _write(run.root / DIFFERENCES_FILE, DifferenceRow, differences)
-    names = [field.name for field in dataclasses.fields(MetricRow)]
     with replacing(run.metrics_path.with_suffix(".parquet")) as path:
-        pd.DataFrame(rows, columns=pd.Index(names)).to_parquet(path, index=False)
+        pd.DataFrame(rows, columns=pd.Index(columns(MetricRow))).to_parquet(path, index=False)
     _write(run.metrics_path, MetricRow, rows)
     return rows
 
@@ -179,6 +141,17 @@ def read_differences(run: RunFolder) -> list[DifferenceRow]:
     return _read(run.root / DIFFERENCES_FILE, DifferenceRow)
 
 
+def tables_described() -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Return each table of a run folder with its columns: (file, [(column, type, description)])."""
+    kinds = (
+        ("manifest.jsonl", Sample),
+        ("metrics.csv", MetricRow),
+        ("scores.csv", ScoreRow),
+        (DIFFERENCES_FILE, DifferenceRow),
+    )
+    return [(file, described(kind)) for file, kind in kinds]
+
+
 def known_facts(run: RunFolder) -> dict[str, dict[str, str]]:
     """What each fingerprint in the run's tables stands for, as far as it was recorded."""
     try:
@@ -186,17 +159,6 @@ def known_facts(run: RunFolder) -> dict[str, dict[str, str]]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-def rows_csv(kind: type[Row], rows: Sequence[Row]) -> str:
-    """Rows as CSV with a header; NaN is an empty field."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(kind))
-    for row in rows:
-        values = dataclasses.astuple(row)
-        writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in values)
-    return text.getvalue()
 
 
 def _merged(old: list[Row], added: list[Row], new: Pass) -> list[Row]:
@@ -221,19 +183,10 @@ def _images(row: MetricRow | ScoreRow | DifferenceRow, new: Pass) -> str | None:
 
 
 def _read(path: Path, kind: type[Row]) -> list[Row]:
-    """An earlier table; empty where there is none, or none of ours."""
-    fields = dataclasses.fields(kind)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.DictReader(file, strict=True)
-            if lines.fieldnames != [field.name for field in fields]:
-                return []
-            rows = [kind(**{f.name: _CONVERT[str(f.type)](line[f.name]) for f in fields})
-                    for line in lines]  # fmt: skip
-    except (OSError, ValueError, TypeError, csv.Error):
-        return []
+    """Return an earlier table; empty where there is none, or none of ours."""
+    rows = read_csv(path, kind)
     return rows if all(row.metric in METRICS for row in rows) else []
 
 
 def _write(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:
-    write_text(path, rows_csv(kind, rows))
+    write_text(path, to_csv(kind, rows))

@@ -7,19 +7,19 @@ claim that a caption does not make is NaN and left out of that part's n.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
+from jaxtyping import Real
 
 from glide_eval.errors import FeatureError
 
-from .value import MetricValue, clustered_se, no_interval, share_interval, undefined
-
-PARTS = ("caption", "object", "color", "count", "relation")
+from .record import Metric
+from .value import Clusters, MetricValue, clustered_se, no_interval, share_interval, undefined
 
 
 def accuracy(
-    values: np.ndarray, part: str = "caption", clusters: Sequence[Hashable] | None = None
+    values: Real[np.ndarray, " n"],
+    part: str = "caption",
+    clusters: Clusters = None,
 ) -> MetricValue:
     """Mean over the images whose caption claims this, with Wilson's interval.
 
@@ -52,3 +52,21 @@ def accuracy(
     influence = np.where(claimed, values - mean, 0.0) * (len(values) / len(known))
     interval = share_interval(mean, se, groups)
     return MetricValue(metric, mean, interval, len(known), method, note, influence)
+
+
+def _record(part: str, label: str, place: int, drawn: bool = False) -> Metric:
+    return Metric(
+        f"{part}_accuracy", label, "higher", 3, needs="accuracy", place=place, drawn=drawn,
+        scores=lambda arm: np.asarray(arm.features.accuracy[part], dtype=np.float64),
+        value=lambda arm, scores: accuracy(scores, part, arm.prompts),
+    )  # fmt: skip
+
+
+METRICS = (
+    _record("caption", "Caption accuracy", 150, drawn=True),
+    _record("object", "Object accuracy", 160),
+    _record("color", "Colour accuracy", 170),
+    _record("count", "Count accuracy", 180),
+    _record("relation", "Relation accuracy", 190),
+)
+PARTS = tuple(metric.name.removesuffix("_accuracy") for metric in METRICS)

@@ -6,16 +6,29 @@ not torchmetrics' CLIPScore, which takes max(100·cos, 0).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import dataclasses
+from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float64, Real
 
 from glide_eval.errors import FeatureError
 
-from .value import MetricValue, as_unit_rows, clustered_se, no_interval, t_interval, undefined
+from .record import ClipPart, Measured, Metric, Parts
+from .value import (
+    Clusters,
+    MetricValue,
+    as_unit_rows,
+    clustered_se,
+    no_interval,
+    t_interval,
+    undefined,
+)
 
 
-def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np.ndarray:
+def clip_scores(
+    images: Real[np.ndarray, "n e"], texts: Real[np.ndarray, "_ _"], logit_scale: float
+) -> Float64[np.ndarray, " n"]:
     """Each image's score against its own caption.
 
     Args:
@@ -34,14 +47,16 @@ def clip_scores(images: np.ndarray, texts: np.ndarray, logit_scale: float) -> np
     if f.shape != g.shape:
         raise FeatureError(
             f"{f.shape[0]} image embeddings of {f.shape[1]} dimensions don't pair with "
-            f"{g.shape[0]} caption embeddings of {g.shape[1]}: expected one caption an image, "
-            "from the same CLIP."
+            f"{g.shape[0]} caption embeddings of {g.shape[1]}: expected one caption for each "
+            "image, from the same CLIP."
         )
     return logit_scale * np.sum(f * g, axis=1)
 
 
 def clip_score(
-    scores: np.ndarray, clusters: Sequence[Hashable] | None = None, metric: str = "clip_score"
+    scores: Real[np.ndarray, " n"],
+    clusters: Clusters = None,
+    metric: str = "clip_score",
 ) -> MetricValue:
     """Mean of `clip_scores` with a standard error clustered by prompt.
 
@@ -58,3 +73,34 @@ def clip_score(
     interval = t_interval(value, se, groups)
     method, note = "standard error clustered by prompt", no_interval(se, groups)
     return MetricValue(metric, value, interval, n, method, note, scores - value)
+
+
+def _record(name: str, label: str, place: int, part: Callable[[Parts], ClipPart | None]) -> Metric:
+    """A CLIP score by one of the CLIPs of an extractor."""
+
+    def clip_of(arm: Measured) -> ClipPart:
+        clip = part(arm.features)
+        assert clip is not None  # `Metric.why_not` asked
+        return clip
+
+    def scores(arm: Measured) -> np.ndarray:
+        clip = clip_of(arm)
+        return clip_scores(clip.images, clip.texts, clip.logit_scale)
+
+    def value(arm: Measured, found: np.ndarray) -> MetricValue:
+        score = clip_score(found, arm.prompts, name)
+        notes = (score.note, clip_of(arm).cut_note(arm.prompts))
+        return dataclasses.replace(score, note="; ".join(filter(None, notes)))
+
+    needs = name.removesuffix("_score")
+    return Metric(
+        name, label, "higher", 2, needs=needs, place=place, drawn=True, scores=scores, value=value
+    )
+
+
+METRICS = (
+    _record("clip_score", "CLIP score", 120, lambda features: features.clip),
+    _record(
+        "guiding_clip_score", "Guiding CLIP's score", 130, lambda features: features.guiding_clip
+    ),
+)

@@ -9,12 +9,13 @@ The authors use CLIP ViT-L/14 at 336 pixels; with another CLIP values are on ano
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
+from jaxtyping import Float64, Real
 
 from .mmd import mean_kernel, squared_mmd
+from .record import Metric
 from .value import (
+    Clusters,
     MetricValue,
     as_unit_rows,
     clustered_se,
@@ -28,9 +29,9 @@ SCALE = 1000.0
 
 
 def cmmd(
-    images: np.ndarray,
-    reference: np.ndarray,
-    clusters: Sequence[Hashable] | None = None,
+    images: Real[np.ndarray, "n e"],
+    reference: Real[np.ndarray, "m _"],
+    clusters: Clusters = None,
     reference_term: float | None = None,
 ) -> MetricValue:
     """CMMD of generated images against real ones, with a standard error by influence.
@@ -57,15 +58,28 @@ def cmmd(
     return MetricValue("cmmd", value, t_interval(value, se, groups), n, method, note, influence)
 
 
-def cmmd_reference_term(reference: np.ndarray) -> float:
+def cmmd_reference_term(reference: Real[np.ndarray, "m e"]) -> float:
     """What CMMD needs of the real images alone, the mean kernel of their pairs."""
     return mean_kernel(
         as_unit_rows(reference, "image embeddings of the reference"), gaussian_less_one
     )
 
 
-def gaussian_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def gaussian_less_one(
+    a: Real[np.ndarray, "t e"], b: Real[np.ndarray, "u e"]
+) -> Float64[np.ndarray, "t u"]:
     """exp(−‖aᵢ − bⱼ‖²/2σ²) − 1 of (t, e) and (u, e): float64 (t, u)."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     squared = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * (a @ b.T)
     return np.expm1(np.maximum(squared, 0) / (-2 * SIGMA**2))
+
+
+METRICS = (
+    Metric(
+        "cmmd", "CMMD", "lower", 4, needs="cmmd", place=50, needs_reference=True, least_real=2,
+        drawn=True,
+        value=lambda arm, _: cmmd(
+            arm.features.pool, arm.real_pool, arm.prompts, arm.real.cmmd_term
+        ),
+    ),
+)  # fmt: skip

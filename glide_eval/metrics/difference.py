@@ -4,7 +4,7 @@ Images of one prompt, drawn from the same noise in both arms, are good or bad to
 they have in common cancels in a difference. To first order a difference errs by the mean of one
 arm's influence values less the mean of the other's; summed within prompts, those are the paired
 data of a clustered standard error (as for paired model comparisons: Miller 2024, arXiv 2411.00640,
-section 4). With one image a prompt and a mean for a metric it is the paired t-interval.
+section 4). With one image per prompt and a mean for a metric it is the paired t-interval.
 """
 
 from __future__ import annotations

@@ -12,16 +12,19 @@ FID on Inception's pool, and FD on DINOv2's (Stein et al. 2023), are this distan
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
+from jaxtyping import Float64, Real
 
 from glide_eval.errors import FeatureError
 
+from .record import Measured, Metric
 from .value import (
+    Clusters,
     MetricValue,
     as_matrix,
     cluster_numbers,
@@ -50,7 +53,7 @@ class Moments:
     root: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray, what: str = "features") -> Self:
+    def of(cls, features: Real[np.ndarray, ...], what: str = "features") -> Moments:
         """Moments of the rows of (n, d), n ≥ 1.
 
         Raises:
@@ -67,9 +70,9 @@ class Moments:
         return cls(len(matrix), mean, _compress(centred))
 
     @classmethod
-    def of_batches(cls, batches: Iterable[np.ndarray], what: str = "features") -> Self:
+    def of_batches(cls, batches: Iterable[np.ndarray], what: str = "features") -> Moments:
         """Moments of all rows of several matrices, one in memory at a time."""
-        total: Self | None = None
+        total: Moments | None = None
         for batch in batches:
             if len(batch):
                 part = cls.of(batch, what)
@@ -79,7 +82,9 @@ class Moments:
         return total
 
     @classmethod
-    def from_covariance(cls, n: int, mean: np.ndarray, covariance: np.ndarray) -> Self:
+    def from_covariance(
+        cls, n: int, mean: Real[np.ndarray, " d"], covariance: Real[np.ndarray, "d d"]
+    ) -> Moments:
         """From published statistics: μ (d,) and the unbiased C (d, d) of n images."""
         eigenvalues, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))
         known = (
@@ -88,7 +93,7 @@ class Moments:
         scale = np.sqrt(eigenvalues[known] * (n - 1))
         return cls(n, np.asarray(mean, dtype=np.float64), scale[:, None] * vectors.T[known])
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, other: Moments) -> Moments:
         """Moments of both sets together (Chan et al. 1979, on roots)."""
         n = self.n + other.n
         step = other.mean - self.mean
@@ -97,14 +102,14 @@ class Moments:
         return type(self)(n, self.mean + step * (other.n / n), root)
 
     @property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> Float64[np.ndarray, "d d"]:
         """Unbiased covariance (d, d); NaN for one row."""
         if self.n < 2:
             return np.full((len(self.mean), len(self.mean)), np.nan)
         return self.root.T @ self.root / (self.n - 1)
 
     @cached_property
-    def factor(self) -> np.ndarray:
+    def factor(self) -> Float64[np.ndarray, "r d"]:
         """A (r, d) with AᵀA the covariance; needs n ≥ 2."""
         return self.root / np.sqrt(self.n - 1)
 
@@ -138,9 +143,9 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
 
 def fid(
-    features: np.ndarray,
+    features: Real[np.ndarray, "n d"],
     reference: Moments,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
     metric: str = "fid",
 ) -> MetricValue:
     """FID of generated features against a reference, with an influence-function interval.
@@ -175,9 +180,9 @@ def fid(
 
 
 def fid_infinity(
-    features: np.ndarray,
+    features: Real[np.ndarray, "n d"],
     reference: Moments,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Clusters = None,
     plain: MetricValue | None = None,
     seed: int = 0,
 ) -> MetricValue:
@@ -327,3 +332,29 @@ def _doubts(n: int, d: int, reference_n: int) -> Iterator[str]:
         )
     if reference_n < 2 * d:
         yield f"the reference has only {reference_n} images for {d} features"
+
+
+def _of_arm(arm: Measured) -> MetricValue:
+    """FID of an arm, which FID∞ starts from."""
+    return arm.once("fid", lambda: fid(arm.features.pool, arm.real.moments, arm.prompts))
+
+
+def _infinity_of_arm(arm: Measured, _: None) -> MetricValue:
+    return fid_infinity(arm.features.pool, arm.real.moments, arm.prompts, _of_arm(arm))
+
+
+METRICS = (
+    Metric(
+        "fid", "FID", "lower", 2, needs="fid", place=10, needs_reference=True, drawn=True,
+        biased_by_n=True, value=lambda arm, _: _of_arm(arm),
+    ),
+    Metric(
+        "fid_infinity", "FID∞", "lower", 2, needs="fid", place=20, needs_reference=True,
+        value=_infinity_of_arm,
+    ),
+    Metric(
+        "fd_dinov2", "FD-DINOv2", "lower", 1, needs="fd_dinov2", place=30, needs_reference=True,
+        drawn=True, biased_by_n=True,
+        value=lambda arm, _: dataclasses.replace(_of_arm(arm), metric="fd_dinov2"),
+    ),
+)  # fmt: skip

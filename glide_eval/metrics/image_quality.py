@@ -17,8 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Real
 
 from .neighbours import Manifold, squared_distances
+from .record import Measured, Metric
 from .value import as_matrix
 
 # Added to the standard deviation of every statistic: log units, about what an eye can tell.
@@ -40,7 +42,7 @@ class Texture:
     typical: float
 
     @classmethod
-    def of(cls, statistics: np.ndarray) -> Texture:
+    def of(cls, statistics: Real[np.ndarray, "m q"]) -> Texture:
         """From the statistics (m, q) of real images, m ≥ 1."""
         matrix = as_matrix(statistics, "texture statistics of the reference")
         mean = matrix.mean(axis=0)
@@ -51,14 +53,16 @@ class Texture:
         typical = float(np.median(np.linalg.norm(centred @ whitening, axis=1)))
         return cls(mean, whitening, typical or 1.0)
 
-    def score(self, statistics: np.ndarray) -> np.ndarray:
+    def score(self, statistics: Real[np.ndarray, "n q"]) -> Float64[np.ndarray, " n"]:
         """Texture score of each row of (n, q): float64 (n,) in 0..1."""
         matrix = as_matrix(statistics, "texture statistics")
         distance = np.linalg.norm((matrix - self.mean) @ self.whitening, axis=1)
         return 1 / (1 + (distance / self.typical) ** 2)
 
 
-def content_score(features: np.ndarray, reference: Manifold) -> np.ndarray:
+def content_score(
+    features: Real[np.ndarray, "n d"], reference: Manifold
+) -> Float64[np.ndarray, " n"]:
     """Content score of each row of (n, d): float64 (n,) in 0..1.
 
     Raises:
@@ -76,8 +80,11 @@ def content_score(features: np.ndarray, reference: Manifold) -> np.ndarray:
 
 
 def image_quality(
-    features: np.ndarray, statistics: np.ndarray, content: Manifold, texture: Texture
-) -> np.ndarray:
+    features: Real[np.ndarray, "n d"],
+    statistics: Real[np.ndarray, "n q"],
+    content: Manifold,
+    texture: Texture,
+) -> Float64[np.ndarray, " n"]:
     """Quality of each image.
 
     Args:
@@ -93,3 +100,19 @@ def image_quality(
         FeatureError: not finite, or of another dimension than the reference.
     """
     return np.sqrt(content_score(features, content) * texture.score(statistics))
+
+
+def _scores(arm: Measured) -> np.ndarray | None:
+    if arm.features.texture is None:
+        return None
+    return image_quality(
+        arm.features.pool, arm.features.texture, arm.real.manifold, arm.real.texture_scale
+    )
+
+
+METRICS = (
+    Metric(
+        "image_quality", "Image quality", "higher", 3, needs="texture", place=200,
+        needs_reference=True, least_real=4, scores=_scores,
+    ),
+)  # fmt: skip

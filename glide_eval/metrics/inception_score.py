@@ -4,14 +4,17 @@ It depends on the number of splits and on n, so both are stated: one split by de
 few images each split's p(y) is fitted to too little.
 """
 
+# SciPy has no type stubs.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
+from jaxtyping import Real
 from scipy.special import softmax, xlogy
 
+from .record import Measured, Metric
 from .value import (
+    Clusters,
     Interval,
     MetricValue,
     as_matrix,
@@ -23,7 +26,7 @@ from .value import (
 
 
 def inception_score(
-    logits: np.ndarray, clusters: Sequence[Hashable] | None = None, splits: int = 1
+    logits: Real[np.ndarray, "n k"], clusters: Clusters = None, splits: int = 1
 ) -> MetricValue:
     """Inception Score of n images, the mean over consecutive splits.
 
@@ -79,3 +82,17 @@ def _divergences(p: np.ndarray) -> tuple[np.ndarray, float]:
     mean_others = (negative_entropy.sum() - negative_entropy) / (n - 1)
     left_out = np.exp(mean_others - np.sum(xlogy(others, others), axis=1))
     return divergence, float((n - 1) * (left_out.mean() - np.exp(divergence.mean())))
+
+
+def _of_arm(arm: Measured, _: None) -> MetricValue:
+    if arm.features.logits is None:
+        raise ValueError("The Inception Score needs class logits, and the extractor gave none.")
+    return inception_score(arm.features.logits, arm.prompts)
+
+
+METRICS = (
+    Metric(
+        "inception_score", "Inception Score", "higher", 2, needs="logits", place=60, drawn=True,
+        biased_by_n=True, value=_of_arm,
+    ),
+)  # fmt: skip

@@ -7,12 +7,13 @@ same expectation, less variance, and needs no seed.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
+from jaxtyping import Real
 
 from .mmd import mean_kernel, squared_mmd
+from .record import Metric
 from .value import (
+    Clusters,
     MetricValue,
     check_features,
     clustered_se,
@@ -23,9 +24,9 @@ from .value import (
 
 
 def kid(
-    features: np.ndarray,
-    reference: np.ndarray,
-    clusters: Sequence[Hashable] | None = None,
+    features: Real[np.ndarray, "n d"],
+    reference: Real[np.ndarray, "m _"],
+    clusters: Clusters = None,
     reference_term: float | None = None,
 ) -> MetricValue:
     """KID of generated features against real ones, with a standard error by influence.
@@ -51,12 +52,14 @@ def kid(
     return MetricValue("kid", value, t_interval(value, se, groups), n, method, note, influence)
 
 
-def kid_reference_term(reference: np.ndarray) -> float:
+def kid_reference_term(reference: Real[np.ndarray, "m d"]) -> float:
     """What KID needs of the real images alone, the mean kernel of their pairs."""
     return mean_kernel(check_features(reference, "features of the reference"), cubic_less_one)
 
 
-def cubic_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def cubic_less_one(
+    a: Real[np.ndarray, "t d"], b: Real[np.ndarray, "u d"]
+) -> Real[np.ndarray, "t u"]:
     """(aᵢᵀbⱼ/d + 1)³ − 1 of (t, d) and (u, d): (t, u)."""
     u = a @ b.T
     u /= a.shape[1]
@@ -65,3 +68,14 @@ def cubic_less_one(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     values += 3
     values *= u
     return values
+
+
+METRICS = (
+    Metric(
+        "kid", "KID", "lower", 4, needs="pool", place=40, needs_reference=True, least_real=2,
+        drawn=True,
+        value=lambda arm, _: kid(
+            arm.features.pool, arm.real_pool, arm.prompts, arm.real.kid_term
+        ),
+    ),
+)  # fmt: skip

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jaxtyping import Float64, Real
 
 from .neighbours import refuse_other_dimension
 
@@ -21,8 +22,11 @@ Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (t, d), (u, d) -> (t,
 
 
 def squared_mmd(
-    features: np.ndarray, reference: np.ndarray, kernel: Kernel, reference_term: float
-) -> tuple[float, np.ndarray]:
+    features: Real[np.ndarray, "n d"],
+    reference: Real[np.ndarray, "m _"],
+    kernel: Kernel,
+    reference_term: float,
+) -> tuple[float, Float64[np.ndarray, " n"]]:
     """The statistic and each generated image's influence on it.
 
     The first-order influence of x in a U-statistic is twice its mean kernel with the others, less
@@ -55,7 +59,7 @@ def squared_mmd(
     return value, influence
 
 
-def mean_kernel(points: np.ndarray, kernel: Kernel) -> float:
+def mean_kernel(points: Real[np.ndarray, "m d"], kernel: Kernel) -> float:
     """Mean of k over pairs of different rows of (m, d); NaN for m < 2."""
     if len(points) < 2:
         return float("nan")

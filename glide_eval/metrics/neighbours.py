@@ -6,13 +6,16 @@ difference of the two points, so equal points are at distance zero and no verdic
 rounding. Nothing of size (n, m) is ever held.
 """
 
+# NumPy leaves some dtypes open.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, Real
 from scipy.spatial.distance import cdist
 
 from glide_eval.errors import FeatureError
@@ -42,7 +45,7 @@ class Manifold:
     @classmethod
     def of(
         cls, features: np.ndarray, k: int = 3, what: str = "features", depth: int | None = None
-    ) -> Self:
+    ) -> Manifold:
         """The manifold of the rows of (n, d), n > k.
 
         Args:
@@ -62,11 +65,11 @@ class Manifold:
         return cls(points, *_nearest(points, depth), k)
 
     @property
-    def squared_radii(self) -> np.ndarray:
+    def squared_radii(self) -> Float64[np.ndarray, " n"]:
         """Squared distance of each point to its k-th neighbour: float64 (n,)."""
         return self.nearest[:, self.k - 1]
 
-    def radii_at(self, k: int) -> np.ndarray:
+    def radii_at(self, k: int) -> Float64[np.ndarray, " n"]:
         """Squared distance to another neighbour, k ≤ depth: float64 (n,)."""
         return self.nearest[:, k - 1]
 
@@ -86,7 +89,10 @@ class Pairs(NamedTuple):
 
 
 def pairs_within(
-    a: np.ndarray, b: np.ndarray, a_radii: np.ndarray, b_radii: np.ndarray
+    a: Real[np.ndarray, "n _"],
+    b: Real[np.ndarray, "m _"],
+    a_radii: Float64[np.ndarray, "n r"],
+    b_radii: Float64[np.ndarray, "m s"],
 ) -> Iterator[Pairs]:
     """Pairs that lie in a ball around either of the two, tile by tile.
 
@@ -122,7 +128,9 @@ def pairs_within(
             yield Pairs(i, j, found)
 
 
-def squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def squared_distances(
+    a: Real[np.ndarray, "n _"], b: Real[np.ndarray, "m _"]
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Squared distances of a (n, d) to b (m, d), as (rows of a, float64 (rows, m)) blocks.
 
     Raises:
@@ -140,7 +148,7 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.
         yield rows, distances
 
 
-def refuse_other_dimension(a: np.ndarray, b: np.ndarray) -> None:
+def refuse_other_dimension(a: Real[np.ndarray, "n _"], b: Real[np.ndarray, "m _"]) -> None:
     """Raise FeatureError unless (n, d) and (m, d) have the same d."""
     if a.shape[1] != b.shape[1]:
         raise FeatureError(
@@ -163,11 +171,11 @@ class _Tile:
     norms: np.ndarray
 
     @classmethod
-    def of(cls, points: np.ndarray, rows: slice, centre: np.ndarray) -> Self:
+    def of(cls, points: np.ndarray, rows: slice, centre: np.ndarray) -> _Tile:
         centred = points[rows] - centre
         return cls(centred.astype(np.float32), np.sum(centred**2, axis=1).astype(np.float32))
 
-    def distances(self, other: Self) -> tuple[np.ndarray, float]:
+    def distances(self, other: _Tile) -> tuple[np.ndarray, float]:
         """Squared distances, float32 (t, u), and a bound on their error.
 
         Rounding in a product of d terms grows as √d in practice (Higham and Mary 2019, eq. 2.2),

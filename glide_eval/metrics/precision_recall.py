@@ -11,14 +11,15 @@ one (Naeem et al. 2020, arXiv 2002.09797, eq. 4 and 5), k = 5 as there. Density 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
 from .neighbours import Manifold, Pairs, pairs_within, refuse_other_dimension
+from .record import Measured, Metric
 from .value import (
+    Clusters,
     Interval,
     MetricValue,
     check_features,
@@ -65,9 +66,9 @@ class Neighbourhoods:
         cls,
         features: np.ndarray,
         real: Manifold,
-        clusters: Sequence[Hashable] | None = None,
+        clusters: Clusters = None,
         density_k: int = DENSITY_K,
-    ) -> Self:
+    ) -> Neighbourhoods:
         """Compare generated images with real ones.
 
         Args:
@@ -191,7 +192,7 @@ class _GeneratedBalls:
     prompts: np.ndarray
 
     @classmethod
-    def of(cls, points: np.ndarray, numbers: np.ndarray, k: int) -> Self:
+    def of(cls, points: np.ndarray, numbers: np.ndarray, k: int) -> _GeneratedBalls:
         n = len(points)
         radii, prompts = np.full((n, 1 + k), -1.0), np.zeros((n, k), np.intp)
         if n <= k:
@@ -250,3 +251,28 @@ class _Cover:
             gained = ~held[real] | (lost[real] & (self._highest[real] == prompts))
             change += np.bincount(prompts[gained], minlength=self._groups)
         return (np.count_nonzero(held) + np.append(0, change)) / len(held)
+
+
+def _of_arm(arm: Measured) -> Neighbourhoods:
+    """Who lies in whose ball, which all four metrics of an arm share."""
+    return arm.once(
+        "neighbourhoods",
+        lambda: Neighbourhoods.of(arm.features.pool, arm.real.manifold, arm.prompts),
+    )
+
+
+def _record(
+    name: str, place: int, value: Callable[[Neighbourhoods], MetricValue], drawn: bool = False
+) -> Metric:
+    return Metric(
+        name, name.capitalize(), "higher", 3, needs="pool", place=place, needs_reference=True,
+        least_real=4, drawn=drawn, value=lambda arm, _: value(_of_arm(arm)),
+    )  # fmt: skip
+
+
+METRICS = (
+    _record("precision", 70, precision, drawn=True),
+    _record("recall", 80, recall, drawn=True),
+    _record("density", 90, density),
+    _record("coverage", 100, coverage),
+)

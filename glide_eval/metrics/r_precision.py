@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from jaxtyping import Float64, Real
 
+from .record import Measured, Metric
 from .value import (
+    Clusters,
     MetricValue,
     as_unit_rows,
     cluster_numbers,
@@ -27,14 +30,14 @@ SAME_CAPTION = 1 - 1e-5  # cosine from which two captions are one, give or take 
 
 
 def r_precisions(
-    images: np.ndarray, texts: np.ndarray, prompts: Sequence[Hashable]
-) -> np.ndarray | None:
+    images: Real[np.ndarray, "n e"], texts: Real[np.ndarray, "n e"], prompts: Sequence[Hashable]
+) -> Float64[np.ndarray, " n"] | None:
     """Whether each image's own caption ranks first: float64 (n,) of 0 and 1.
 
     Args:
         images: (n, e) embeddings of unit length.
         texts: (n, e) embeddings of their captions, of unit length.
-        prompts: (n,) prompt of each image; one caption a prompt.
+        prompts: (n,) prompt of each image; one caption per prompt.
 
     Returns:
         None where some prompt has fewer than 99 other captions to be told from.
@@ -57,7 +60,7 @@ def r_precisions(
 
 
 def r_precision(
-    scores: np.ndarray | None, n: int, clusters: Sequence[Hashable] | None = None
+    scores: Real[np.ndarray, " n"] | None, n: int, clusters: Clusters = None
 ) -> MetricValue:
     """Share of `r_precisions`, with Wilson's interval clustered by prompt.
 
@@ -91,3 +94,16 @@ def _distractors(captions: np.ndarray) -> np.ndarray | None:
             return None
         drawn[i] = others
     return drawn
+
+
+def _scores(arm: Measured) -> np.ndarray | None:
+    clip = arm.features.clip
+    return r_precisions(clip.images, clip.texts, arm.prompts) if clip else None
+
+
+METRICS = (
+    Metric(
+        "r_precision", "R-precision", "higher", 3, needs="clip", place=140, scores=_scores,
+        value=lambda arm, scores: r_precision(scores, len(arm.features), arm.prompts),
+    ),
+)  # fmt: skip

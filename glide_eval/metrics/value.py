@@ -4,12 +4,15 @@ Every interval is over the generated images, the reference held fixed. Images of
 replicas) are one cluster: they are not independent, so uncertainty is summed over prompts.
 """
 
+# SciPy has no type stubs.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float64, Int, Real
 from scipy import stats
 
 from glide_eval.errors import FeatureError
@@ -71,7 +74,7 @@ def no_interval(se: float, groups: int) -> str:
     return "" if se > 0 else "no interval: every prompt contributes the same"
 
 
-def as_matrix(features: np.ndarray, what: str) -> np.ndarray:
+def as_matrix(features: Real[np.ndarray, ...], what: str) -> Float64[np.ndarray, "n d"]:
     """Features as float64 (n, d).
 
     Raises:
@@ -80,7 +83,7 @@ def as_matrix(features: np.ndarray, what: str) -> np.ndarray:
     return check_features(features, what).astype(np.float64, copy=False)
 
 
-def as_unit_rows(embeddings: np.ndarray, what: str) -> np.ndarray:
+def as_unit_rows(embeddings: Real[np.ndarray, ...], what: str) -> Float64[np.ndarray, "n e"]:
     """Embeddings as float64 (n, e).
 
     Raises:
@@ -95,7 +98,7 @@ def as_unit_rows(embeddings: np.ndarray, what: str) -> np.ndarray:
     return matrix
 
 
-def check_features(features: np.ndarray, what: str) -> np.ndarray:
+def check_features(features: Real[np.ndarray, ...], what: str) -> Real[np.ndarray, "n d"]:
     """Features (n, d) in their own dtype, for passes to which a float64 copy is too big.
 
     Raises:
@@ -118,13 +121,13 @@ def check_features(features: np.ndarray, what: str) -> np.ndarray:
     return matrix
 
 
-def nonfinite_rows(values: np.ndarray) -> np.ndarray:
+def nonfinite_rows(values: Real[np.ndarray, "n ..."]) -> Int[np.ndarray, " k"]:
     """Which rows of (n, …) hold a NaN or an infinity: int (k,), ascending."""
     bad = np.any(~np.isfinite(values), axis=tuple(range(1, values.ndim)))
     return np.flatnonzero(bad)
 
 
-def clustered_se(influence: np.ndarray, clusters: Clusters = None) -> tuple[float, int]:
+def clustered_se(influence: Real[np.ndarray, " n"], clusters: Clusters = None) -> tuple[float, int]:
     """Standard error of a statistic from its influence values, summed within clusters.
 
     SE² = G/(G−1) · Σ_g (Σ_{i∈g} φ_i)² / n², φ centred (the cluster-robust sandwich with CR1's
@@ -146,14 +149,16 @@ def clustered_se(influence: np.ndarray, clusters: Clusters = None) -> tuple[floa
     return (se if se > 1e-12 * np.abs(influence).max() else 0.0), groups
 
 
-def cluster_sums(values: np.ndarray, clusters: Clusters = None) -> np.ndarray:
+def cluster_sums(
+    values: Real[np.ndarray, " n"], clusters: Clusters = None
+) -> Real[np.ndarray, " groups"]:
     """Sums of float (n,) over each cluster, in order of first appearance: float64 (G,)."""
     if clusters is None:
         return values
     return np.bincount(cluster_numbers(len(values), clusters), weights=values)
 
 
-def cluster_numbers(n: int, clusters: Clusters = None) -> np.ndarray:
+def cluster_numbers(n: int, clusters: Clusters = None) -> Int[np.ndarray, " n"]:
     """Labels as numbers from 0 in order of first appearance: int (n,); None gives each its own."""
     if clusters is None:
         return np.arange(n)
@@ -163,7 +168,9 @@ def cluster_numbers(n: int, clusters: Clusters = None) -> np.ndarray:
     return np.array([number[label] for label in clusters], dtype=np.intp)
 
 
-def jackknife_influence(left_out: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def jackknife_influence(
+    left_out: Float64[np.ndarray, " groups"], numbers: Int[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"]:
     """Influence of each image on a statistic that was computed without each cluster in turn.
 
     With it `clustered_se` is the jackknife over clusters, √((G−1)/G · Σ_g (θ₍g₎ − θ̄)²) (Efron

@@ -5,14 +5,17 @@ features: 1 if all are alike, n if all are orthogonal. It sees no reference, so 
 alone, not of quality, and it grows with n.
 """
 
+# SciPy has no type stubs.
+# pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
+from jaxtyping import Real
 from scipy.special import xlogy
 
+from .record import Metric
 from .value import (
+    Clusters,
     Interval,
     MetricValue,
     as_matrix,
@@ -23,7 +26,7 @@ from .value import (
 )
 
 
-def vendi(features: np.ndarray, clusters: Sequence[Hashable] | None = None) -> MetricValue:
+def vendi(features: Real[np.ndarray, "n d"], clusters: Clusters = None) -> MetricValue:
     """Vendi score of n images.
 
     The entropy is H = −tr ρ log ρ of ρ = mean xxᵀ over unit features x, so the influence of an
@@ -69,3 +72,11 @@ def vendi(features: np.ndarray, clusters: Sequence[Hashable] | None = None) -> M
     return MetricValue(
         "vendi", value, interval, n, "influence function, log scale", note, influence
     )
+
+
+METRICS = (
+    Metric(
+        "vendi", "Vendi score", "higher", 2, needs="pool", place=110,
+        value=lambda arm, _: vendi(arm.features.pool, arm.prompts),
+    ),
+)  # fmt: skip

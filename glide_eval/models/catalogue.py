@@ -22,7 +22,7 @@ from generator.weight_files import (
     write_record,
 )
 from glide_eval.errors import UsageError, WeightsError
-from glide_eval.extractors import CLIP_WEIGHTS, DINOV2, INCEPTION, PublishedFile
+from glide_eval.extractors import EXTRACTORS, ExtractorRecord, PublishedFile
 
 from .downloads import download
 
@@ -231,41 +231,56 @@ def _tabletop() -> Model:
 
 
 def _metric_networks() -> list[Model]:
-    """What the metrics of papers are defined with; extractors of the same names use them."""
-    inception = _metric_network(
-        "inception",
-        "the networks of FID and the Inception Score",
+    """Return what the metrics of papers are defined with, one model for each set of weights."""
+    by_model: dict[str, list[ExtractorRecord]] = {}
+    for record in EXTRACTORS.values():
+        if record.file:
+            by_model.setdefault(record.file.model, []).append(record)
+    return [_FAMILIES[records[0].kind](name, records) for name, records in by_model.items()]
+
+
+def _inception(name: str, records: Sequence[ExtractorRecord]) -> Model:
+    script, state = dict.fromkeys(record.published for record in records)
+    run = {f: [r.name for r in records if r.file == f] for f in (script, state)}
+    return _metric_network(
+        name,
+        f"the networks of {records[0].judges}",
         "Inception-v3 as Google released it in 2015 under the Apache licence 2.0, in two "
         "translations with the same weights: NVIDIA's TorchScript, which the extractors "
-        "inception-clean and inception-legacy-tensorflow run, and the state dict of pytorch-fid "
-        "and torch-fidelity, which inception-legacy-pytorch, inception-torchmetrics and "
-        "inception-torch-fidelity load.",
-        INCEPTION,
+        f"{_and(run[script])} run, and the state dict of pytorch-fid "
+        f"and torch-fidelity, which {_and(run[state])} load.",
+        (script, state),
     )
-    clips = [
-        _metric_network(
-            name,
-            f"{file.what}, of {metric}",
-            "Published by OpenAI in 2021 with code under the MIT licence; its model card puts "
-            "deployed use out of scope. A TorchScript archive, of which only the weights are used; "
-            f"no archive that OpenAI did not publish is opened. {metric} is defined with it.",
-            (file,),
-        )
-        for (name, file), metric in zip(
-            CLIP_WEIGHTS.items(), ("GLIDE's CLIP score", "CMMD"), strict=True
-        )
-    ]
-    dinov2 = [
-        _metric_network(
-            name,
-            file.what + (", of FD-DINOv2" if name == "dinov2-vit-l-14" else ""),
-            "Published by Meta in 2023 under the Apache licence 2.0, a state dict. FD-DINOv2 is "
-            "defined with the ViT-L/14; values of other sizes compare among themselves only.",
-            (file,),
-        )
-        for name, file in DINOV2.items()
-    ]
-    return [inception, *clips, *dinov2]
+
+
+def _clip(name: str, records: Sequence[ExtractorRecord]) -> Model:
+    [record] = records
+    return _metric_network(
+        name,
+        f"{record.published.what}, of {record.judges}",
+        "Published by OpenAI in 2021 with code under the MIT licence; its model card puts "
+        "deployed use out of scope. A TorchScript archive, of which only the weights are used; "
+        f"no archive that OpenAI did not publish is opened. {record.judges} is defined with it.",
+        (record.published,),
+    )
+
+
+def _dinov2(name: str, records: Sequence[ExtractorRecord]) -> Model:
+    [record] = records
+    return _metric_network(
+        name,
+        record.published.what + (f", of {record.judges}" if record.judges else ""),
+        "Published by Meta in 2023 under the Apache licence 2.0, a state dict. FD-DINOv2 is "
+        "defined with the ViT-L/14; values of other sizes compare among themselves only.",
+        (record.published,),
+    )
+
+
+_FAMILIES = {"inception": _inception, "clip": _clip, "dinov2": _dinov2}
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _metric_network(name: str, what: str, about: str, files: Sequence[PublishedFile]) -> Model:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import http.client
 import json
 import os
@@ -28,6 +27,7 @@ from tqdm import tqdm
 
 from generator.weight_files import Record, read_records, sha256, write_record
 from glide_eval.errors import DownloadError, StorageError
+from glide_eval.files import held
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 30.0  # seconds without a byte
@@ -211,26 +211,30 @@ def _range_start(response: http.client.HTTPResponse) -> int | None:
 @contextlib.contextmanager
 def _held(part: Path) -> Iterator[BinaryIO]:
     """The partial file, open at its end, ours alone until the block (or the process) ends."""
+
+    def busy(who: str) -> DownloadError:
+        return DownloadError(
+            f"{part}: another process is downloading this file now ({who}). Wait for it."
+        )
+
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        file = part.open("ab", buffering=0)
     except OSError as error:
         raise _unwritable(part, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DownloadError(
-                f"{part}: another process is downloading this file now. Wait for it."
-            ) from error
-        except OSError:
-            pass  # a file system without locks
+    with held(part.with_name(part.name + ".lock"), busy), _opened_for_more(part) as file:
         file.seek(0, os.SEEK_END)
         try:
             yield file
         finally:
             if file.tell() == 0:
                 _forget(part)
+
+
+def _opened_for_more(part: Path) -> BinaryIO:
+    try:
+        return part.open("ab", buffering=0)
+    except OSError as error:
+        raise _unwritable(part, error) from error
 
 
 def _must_fit(part: Path, version: _Version) -> None:

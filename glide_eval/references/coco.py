@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files import count
+from glide_eval.files import count, some
 
 from .reference import Caption
 
@@ -50,10 +50,9 @@ class CocoCaptions:
         paths = [folder / name for name in self.files]
         missing = [path.name for path in paths if not path.is_file()]
         if missing:
-            more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
             raise ImageError(
                 f"{folder} lacks {len(missing):,} of the {len(paths):,} images that {self.name} "
-                f"lists: {', '.join(missing[:SHOWN])}{more}. Name the folder the images of this "
+                f"lists: {some(missing, SHOWN)}. Name the folder the images of this "
                 "captions file are in."
             )
         return paths

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .file.arm_tables import Sampler
-from .file.arms import STRATEGY_NAMES
+from .file.arms import STRATEGIES
 from .file.prompt_notes import check_prompts, prompt_notes
 from .file.prompts import load_prompts
 from .file.sweep_file import load_sweep
@@ -14,9 +13,8 @@ from .sources import GlideSource
 
 __all__ = [
     "CAPTION_FILES",
-    "STRATEGY_NAMES",
+    "STRATEGIES",
     "GlideSource",
-    "Sampler",
     "check_prompts",
     "commit",
     "environment",

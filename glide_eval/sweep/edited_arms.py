@@ -21,14 +21,13 @@ from glide_eval.files import (
     read_mask,
     read_picture,
     read_table,
+    some,
 )
 
 from .file.arms import ArmConfig
 from .file.edit_options import InpaintTable
 from .file.sweep_file import SweepFile
 from .imported_arms import CAPTION_FILES
-
-SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def _for_prompts(path: Path, prompts: Sequence[Prompt], where: str) -> dict[str,
     if lacking:
         raise ImageError(
             f"{where}, folder {path}: {len(lacking)} of {len(prompts)} prompts have no picture "
-            f"there: {_some(lacking)}. Name a picture as the prompt's id ({lacking[0]}.png), or "
+            f"there: {some(lacking)}. Name a picture as the prompt's id ({lacking[0]}.png), or "
             "add a captions.csv with columns `file` and `caption`."
         )
     return {key: picture for key, picture in found.items() if picture is not None}
@@ -182,7 +181,7 @@ def _for_pictures(path: Path, pictures: dict[str, Path], where: str) -> dict[str
     if lacking:
         raise ImageError(
             f"{where}, folder {path}: {len(lacking)} pictures have no mask there: "
-            f"{_some(lacking)}. A mask has its picture's name."
+            f"{some(lacking)}. A mask has its picture's name."
         )
     return {key: masks[picture.stem] for key, picture in pictures.items()}
 
@@ -219,8 +218,3 @@ def _images(folder: Path) -> list[Path]:
 
 def _plain(caption: str) -> str:
     return " ".join(caption.casefold().split())
-
-
-def _some(items: Sequence[str]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from glide_eval.errors import RunError
-from glide_eval.files import Prompt
+from glide_eval.files import Prompt, some
 
 from .edited_arms import EditedPictures
 from .file.sweep_file import SweepConfig
@@ -92,14 +92,14 @@ def check_same(root: Path, recorded: Identity, now: Identity, whole: bool) -> No
         differing = [key for key in differing if not key.startswith("arms.") or key in both]
     if not differing:
         return
-    shown = "; ".join(
+    told = [
         f"`{key}` is {_show(recorded.get(key))} there and {_show(now.get(key))} here"
-        for key in differing[:SHOWN]
-    )
-    more = f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        for key in differing
+    ]
     raise RunError(
-        f"{root} was made by another config: {shown}{more}. Nothing was changed in it. Choose "
-        f"another --out, or go back to the config it was made with ({root / 'sweep.toml'})."
+        f"{root} was made by another config: {some(told, SHOWN, '; ')}. Nothing was changed in "
+        f"it. Choose another --out, or go back to the config it was made with "
+        f"({root / 'sweep.toml'})."
     )
 
 

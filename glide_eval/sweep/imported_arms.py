@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files import IMAGE_SUFFIXES, Prompt, read_lines, read_rgb, read_table
+from glide_eval.files import IMAGE_SUFFIXES, Prompt, read_lines, read_rgb, read_table, some
 
+from .file.arm_tables import ImportedTable
 from .file.arms import ArmConfig
 from .file.sweep_file import SweepFile
 
 CAPTION_FILES = ("captions.csv", "captions.jsonl")
-SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +72,26 @@ def match_folder(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) ->
         ConfigError: the folder or captions file is missing.
         ImageError: no captions, no image for some prompt, or images that can't be read.
     """
-    folder = sweep.resolve(arm.folder or "")
+    table = arm.table
+    assert isinstance(table, ImportedTable)
+    folder = sweep.resolve(table.folder)
     where = f"{sweep.path}: arm `{arm.name}`, folder {folder}"
     if not folder.is_dir():
         raise ConfigError(
             f"{where}: no such folder. Paths in a sweep file are relative to that file."
         )
-    captioned = _captioned(sweep, arm, folder, where)
+    captioned = _captioned(sweep, table, folder, where)
     files = _match(captioned, prompts, sweep.config.run.replicas, arm.candidates, where)
     digest, sides = _check(files, where)
     return ImportedFolder(files, digest, sides, len(captioned) - len(sides))
 
 
-def _captioned(sweep: SweepFile, arm: ArmConfig, folder: Path, where: str) -> list[_Captioned]:
+def _captioned(
+    sweep: SweepFile, table: ImportedTable, folder: Path, where: str
+) -> list[_Captioned]:
     """Every image with a caption: from a table, else from text files beside the images."""
-    if arm.captions is not None:
-        return _from_table(sweep.resolve(arm.captions), folder, where)
+    if table.captions is not None:
+        return _from_table(sweep.resolve(table.captions), folder, where)
     for name in CAPTION_FILES:
         if (folder / name).is_file():
             return _from_table(folder / name, folder, where)
@@ -149,7 +153,7 @@ def _match(
         each = f"{needed} images ({' × '.join(factors)})" if factors else "an image"
         raise ImageError(
             f"{where}: {len(lacking)} of {len(prompts)} prompts have not {each} here: "
-            f"{_some([f'{p.id} {p.caption!r}' for p in lacking])}. The folder has "
+            f"{some([f'{p.id} {p.caption!r}' for p in lacking])}. The folder has "
             f"{len(captioned)} captioned images; captions must equal the prompts' word for word. "
             "Add images, or take the prompts from the folder's own captions (`prompts.file`)."
         )
@@ -176,15 +180,10 @@ def _check(
     if bad:
         raise ImageError(
             f"{where}: {len(bad)} of {len(listed)} images are missing or can't be decoded: "
-            f"{_some(bad)}. Put whole images there and run the command again."
+            f"{some(bad)}. Put whole images there and run the command again."
         )
     return digest.hexdigest(), tuple(sides)
 
 
 def _plain(caption: str) -> str:
     return " ".join(caption.casefold().split())
-
-
-def _some(items: Sequence[str]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more

@@ -4,7 +4,7 @@ name, seed, replicas, image_size    from the sweep file and the generator
 arms                                each as `Arm.to_dict()`, in order
 config_sha256                       of the run folder's sweep.toml
 command, started, ended             of the first and the last session; `ended` null until done
-sessions                            one entry a start: when, how far, with which command
+sessions                            one entry per start: when, how far, with which command
 versions, commit, device, threads   what computed it
 weights                             SHA-256 of each weights file, by name
 identity                            what must not change on resuming (see `identity`)

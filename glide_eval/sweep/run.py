@@ -9,9 +9,7 @@ images' SHA-256, unfinished ones are made whole, and the images come out byte fo
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +21,7 @@ from tqdm import tqdm
 
 from glide_eval.errors import ConfigError, RunError, StorageError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
-from glide_eval.files import Prompt, RunFolder, Sample, count, write_text
+from glide_eval.files import Prompt, RunFolder, Sample, count, held, write_text
 
 from . import provenance
 from .degrade import degrading_weights
@@ -38,6 +36,7 @@ from .shards import RECORDS, Shard, ShardWorker, plan_shards
 from .sources import ImageSource, SourceOpener
 
 SHOWN = 5  # notes on prompts
+LOCK = ".lock"  # in a run folder, while a sweep writes there
 IMPORTED_SIZE = 256  # pixels, where no generator says otherwise: what the paper's raters saw
 
 Key = tuple[str, str, int]
@@ -168,8 +167,7 @@ def _held(root: Path) -> Iterator[None]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        strange = [p for p in root.iterdir() if p.suffix != ".part"]
-        folder = os.open(root, os.O_RDONLY)
+        strange = [p for p in root.iterdir() if p.suffix != ".part" and p.stem != LOCK]
     except (FileExistsError, NotADirectoryError) as error:
         raise RunError(f"{root}: expected a folder, found a file. Choose another --out.") from error
     except OSError as error:
@@ -177,23 +175,22 @@ def _held(root: Path) -> Iterator[None]:
             f"{root}: the run folder can't be made or read ({error.strerror}). "
             "Choose another --out."
         ) from error
+    if strange and not (root / "run.json").exists():
+        raise RunError(
+            f"{root} is neither empty nor a run folder (found {strange[0].name}, expected "
+            "run.json). Nothing was changed. Choose another --out."
+        )
+
+    def busy(who: str) -> RunError:
+        return RunError(
+            f"{root}: another sweep is writing there now ({who}). Wait for it or choose another "
+            "--out."
+        )
+
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                f"{root}: another sweep is writing there now. Wait for it or choose another --out."
-            ) from error
-        except OSError:
-            pass  # a file system without locks, as some network mounts are: go on without one
-        if strange and not (root / "run.json").exists():
-            raise RunError(
-                f"{root} is neither empty nor a run folder (found {strange[0].name}, expected "
-                "run.json). Nothing was changed. Choose another --out."
-            )
-        yield
+        with held(root / LOCK, busy):
+            yield
     finally:
-        os.close(folder)
         with contextlib.suppress(OSError):
             root.rmdir()  # only if nothing came of it
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from glide_eval.errors import GlideEvalError
 
 from .edited_arms import Batch
-from .file.arms import ArmConfig
+from .file.arms import STRATEGIES, ArmConfig
 from .file.edit_options import EditTable, InpaintTable
 from .file.prompt_notes import prompt_notes
 from .file.sweep_file import FakeTable, GeneratorTable, SweepFile
@@ -91,8 +91,8 @@ class SourceOpener:
         table = sweep.config.generator
         named = table.model in NAMED_MODELS
         model = table.model if named else str(sweep.resolve(table.model))
-        strategies = {arm.strategy for arm in sweep.config.expand()}
-        guides = tuple(name for name in ("clip", "classifier") if name in strategies)
+        used = {arm.strategy for arm in sweep.config.expand()}
+        guides = tuple(s.network for s in STRATEGIES.values() if s.network and s.name in used)
         edits = [arm.editing for arm in sweep.config.expand()]
         told = any(isinstance(e, InpaintTable) and e.context != "implicit" for e in edits)
         inpaints = ("base_inpaint", "upsample_inpaint") if told else ()
@@ -260,7 +260,8 @@ class FakeSource:
     ) -> Images:
         """See `ImageSource.generate`; a sketch shines through as far as its strength leaves it."""
         self.sleep(self.settings.seconds * len(captions))
-        steps = arm.steps if isinstance(arm.steps, int) else 0
+        steps = arm.generated.steps if arm.generated else 0
+        steps = steps if isinstance(steps, int) else 0
         clarity = 1 - 0.7 / (1 + (arm.scale or 0.0) + 0.001 * steps)
         images = [
             clarity * self._scene(caption) + (1 - clarity) * self._noise(seed)

@@ -14,13 +14,11 @@ from safetensors.torch import save_file
 
 from generator.released import CHECKPOINTS
 from glide_eval.errors import UsageError, WeightsError
-from glide_eval.extractors import clip as module
-from glide_eval.extractors import load_extractor, load_features, save_features
+from glide_eval.extractors import EXTRACTORS, load_extractor, load_features, save_features
 from glide_eval.extractors.clip import OpenClip
 from glide_eval.extractors.protocol import ClipFeatures, Features
 from glide_eval.files import read_rgb
-from glide_eval.measure.registry import METRICS, Measured, evaluate
-from glide_eval.metrics import clip_scores
+from glide_eval.metrics import METRICS, Measured, clip_scores, evaluate
 from tests.glide_eval.stand_ins import CLIP, add_tiny_clip, clip_state, images, save_openai_clip
 
 CAPTIONS = ["a red cube", "a blue sphere to the left of a cone", "A Red CUBE "]
@@ -227,7 +225,7 @@ def test_absent_weights_say_how_to_fetch_them_and_nothing_is_downloaded(
         load_extractor(name)
     message = str(caught.value)
     assert f"glide-eval models fetch {name}" in message
-    assert module.CLIP_WEIGHTS[name].file in message
+    assert EXTRACTORS[name].published.file in message
     assert "\n" not in message
 
 

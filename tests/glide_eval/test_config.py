@@ -8,7 +8,7 @@ from generator.options import Sampling
 from glide_eval.errors import ConfigError
 from glide_eval.sweep import load_sweep
 from glide_eval.sweep.file.arm_options import DegradeTable, RerankTable
-from glide_eval.sweep.file.arm_tables import ClassifierFreeTable, ImportedTable
+from glide_eval.sweep.file.arm_tables import TABLES, ImportedTable
 from glide_eval.sweep.file.edit_options import EditTable, InpaintTable
 from glide_eval.sweep.file.sweep_file import (
     GeneratorTable,
@@ -194,11 +194,11 @@ def test_every_example_is_a_valid_sweep_file():
 
 def test_the_demo_runs_the_guidance_example_word_for_word():
     example = (REPOSITORY / "examples" / "guidance.toml").read_text(encoding="utf-8")
-    assert (REPOSITORY / "glide_eval" / "demo.toml").read_text(encoding="utf-8") == example
+    assert (REPOSITORY / "glide_eval" / "cli" / "demo.toml").read_text(encoding="utf-8") == example
 
 
 def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts():
-    config = load_sweep(REPOSITORY / "glide_eval" / "demo.toml").config
+    config = load_sweep(REPOSITORY / "glide_eval" / "cli" / "demo.toml").config
     assert config.prompts.tabletop is not None
     assert config.prompts.tabletop.count >= 48
     arms = config.expand()
@@ -213,7 +213,7 @@ def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts()
         GeneratorTable,
         PromptsTable,
         TabletopPromptsTable,
-        ClassifierFreeTable,
+        *TABLES.values(),
         ImportedTable,
         RerankTable,
         DegradeTable,

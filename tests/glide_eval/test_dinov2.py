@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision import transforms
 
 from glide_eval.errors import UsageError, WeightsError
-from glide_eval.extractors import DINOV2, load_extractor
+from glide_eval.extractors import EXTRACTORS, load_extractor
 from glide_eval.extractors.dinov2 import DinoV2
 from glide_eval.files import read_rgb
 from tests.glide_eval.stand_ins import dinov2_state, images
@@ -32,7 +32,7 @@ def state():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, state):
     folder = tmp_path_factory.mktemp("dinov2")
-    torch.save(state, folder / DINOV2[NAME].file)
+    torch.save(state, folder / EXTRACTORS[NAME].published.file)
     for i, image in enumerate(images(2, 300, 200)):
         Image.fromarray(image).save(folder / f"{i}.{'jpg' if i % 2 else 'png'}")
     return folder
@@ -40,7 +40,7 @@ def folder(tmp_path_factory, state):
 
 @pytest.fixture(scope="module")
 def dino(folder) -> DinoV2:
-    return DinoV2.from_file(SMALL, folder / DINOV2[NAME].file, "cpu")
+    return DinoV2.from_file(SMALL, folder / EXTRACTORS[NAME].published.file, "cpu")
 
 
 def prepared_as_in_dgm_eval(folder) -> torch.Tensor:
@@ -111,11 +111,13 @@ def test_weights_that_need_no_resampling_give_timms_own_features(folder, tmp_pat
 
 
 def test_a_published_size_loads_only_the_published_file(folder, monkeypatch):
-    path = folder / DINOV2[NAME].file
+    path = folder / EXTRACTORS[NAME].published.file
     with pytest.raises(WeightsError, match="DINOv2 ViT-S/14, whose sha256 begins b938bf1b"):
         DinoV2.load(NAME, path, "cpu")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(DINOV2, NAME, replace(DINOV2[NAME], sha256=digest))
+    record = EXTRACTORS[NAME]
+    file = replace(record.published, sha256=digest)
+    monkeypatch.setitem(EXTRACTORS, NAME, replace(record, file=file))
     monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(folder))
     found = load_extractor(NAME)
     assert (found.name, found.facts["weights"]) == (NAME, digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from generator.weight_files import read_records
 from glide_eval.errors import DownloadError, StorageError
+from glide_eval.files import held
 from glide_eval.models import downloads as module
 from glide_eval.models.downloads import download
 from tests.glide_eval.servers import CONTENT, DIGEST, Server
@@ -210,7 +212,7 @@ def test_a_disk_that_fills_up_keeps_what_came(server, path):
 
 def test_two_downloads_of_one_file_do_not_mix(server, path):
     with (
-        module._held(path.with_name("base.pt.part")),
-        pytest.raises(DownloadError, match="another process"),
+        held(path.with_name("base.pt.part.lock"), RuntimeError),
+        pytest.raises(DownloadError, match=rf"another process.*\(process {os.getpid()} on"),
     ):
         fetch(server, path)

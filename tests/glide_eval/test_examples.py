@@ -33,10 +33,10 @@ def test_each_table_has_a_sweep_for_the_miniature_and_one_for_the_released_weigh
     assert config.run.name == name
     assert config.generator.model == ("tabletop" if name.endswith("miniature") else "glide")
     ours = [arm for arm in config.expand() if not arm.imported]
-    steps = {arm.steps for arm in ours}
+    steps = {arm.record.steps for arm in ours}
     if name.endswith("glide"):
         assert steps == {250 if name.startswith("figure6") else 150}
-        assert {arm.upsampler_steps for arm in ours} == {27}
+        assert {arm.settings()["upsampler_steps"] for arm in ours} == {27}
 
 
 @pytest.mark.parametrize("name", ["table1-miniature", "table1-glide"])

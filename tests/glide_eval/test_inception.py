@@ -20,13 +20,13 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from glide_eval.errors import WeightsError
 from glide_eval.extractors import NAMES, load_extractor
 from glide_eval.extractors import inception as module
+from glide_eval.extractors.catalogue import INCEPTION_STATE_DICT, INCEPTION_TORCHSCRIPT
 from glide_eval.extractors.inception import (
     CleanFidInception,
     TorchFidelityInception,
     TorchmetricsInception,
 )
 from glide_eval.extractors.network import choose_device
-from glide_eval.extractors.published import INCEPTION_STATE_DICT, INCEPTION_TORCHSCRIPT
 from glide_eval.files import read_rgb
 from glide_eval.metrics import Moments, fid, inception_score
 from tests.glide_eval.stand_ins import (

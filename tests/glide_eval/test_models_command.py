@@ -19,9 +19,7 @@ from generator.config import ClipConfig, UNetConfig
 from generator.text_unet import TextUNet
 from generator.weight_files import read_records, sha256, weights_folder
 from glide_eval.cli import main
-from glide_eval.extractors import CLIP_WEIGHTS as METRIC_CLIPS
-from glide_eval.extractors import DINOV2, INCEPTION, NAMES, PublishedFile
-from glide_eval.extractors import clip as clip_module
+from glide_eval.extractors import EXTRACTORS, NAMES, PublishedFile, published_files
 from glide_eval.models import catalogue as models
 from glide_eval.models import downloads
 from tests.glide_eval.servers import Server
@@ -179,14 +177,19 @@ def metric_networks(server: Server, tmp_path, monkeypatch) -> dict[str, bytes]:
     """The networks of metrics as short files on a server of this machine."""
     monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setattr(downloads, "BACKOFF", 0)
-    files = {f.file: f.name.encode() * 50 for f in (*INCEPTION, DINOV2["dinov2-vit-l-14"])}
+    files = {
+        file.file: file.name.encode() * 50
+        for file in published_files()
+        if file.model in ("inception", "dinov2-vit-l-14")
+    }
 
     def small(file: PublishedFile) -> PublishedFile:
         digest = hashlib.sha256(files[file.file]).hexdigest()
         return replace(file, url=f"{server.origin}/{file.file}", sha256=digest)
 
-    monkeypatch.setattr(models, "INCEPTION", tuple(small(file) for file in INCEPTION))
-    monkeypatch.setitem(DINOV2, "dinov2-vit-l-14", small(DINOV2["dinov2-vit-l-14"]))
+    for name, record in EXTRACTORS.items():
+        if record.file and record.file.file in files:
+            monkeypatch.setitem(EXTRACTORS, name, replace(record, file=small(record.file)))
     server.files = files
     return files
 
@@ -195,18 +198,18 @@ def test_networks_of_metrics_are_fetched_to_where_extractors_look(metric_network
     assert run("fetch", "inception", "--only", "state-dict") == 0
     assert run("fetch", "dinov2-vit-l-14") == 0
     assert run("verify") == 0
-    found = DINOV2["dinov2-vit-l-14"].find()
+    found = EXTRACTORS["dinov2-vit-l-14"].published.find()
     assert found.read_bytes() == metric_networks[found.name]
     assert run("list") == 0
     out = capsys.readouterr().out
     assert "1 of 2 files" in out
-    assert set(known_names(out)) >= {"inception", *METRIC_CLIPS, *DINOV2}
+    assert set(known_names(out)) >= {file.model for file in published_files()}
 
 
 def test_a_network_that_is_not_the_published_one_is_deleted_and_named(
     metric_networks, server, capsys
 ):
-    file = DINOV2["dinov2-vit-l-14"].file
+    file = EXTRACTORS["dinov2-vit-l-14"].published.file
     server.files = {**metric_networks, file: b"another"}
     assert run("fetch", "dinov2-vit-l-14") == 1
     assert "is not the file it should be" in capsys.readouterr().err
@@ -231,13 +234,14 @@ def known_names(listing: str) -> list[str]:
 
 
 def test_every_published_address_and_digest_is_well_formed():
-    for file in (*INCEPTION, *METRIC_CLIPS.values(), *DINOV2.values()):
+    for file in published_files():
         assert file.url.startswith("https://")
         assert file.url.endswith("/" + file.file)
         assert len(bytes.fromhex(file.sha256)) == 32
-    for clip in METRIC_CLIPS.values():  # open_clip knows the same files
-        architecture = clip_module._ARCHITECTURES[clip.model]
-        assert open_clip.get_pretrained_cfg(architecture, "openai")["url"] == clip.url
+    for record in EXTRACTORS.values():  # open_clip knows the same files
+        if record.kind == "clip":
+            known = open_clip.get_pretrained_cfg(record.architecture, "openai")
+            assert known["url"] == record.published.url
 
 
 def test_listing_models_loads_no_torch():

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from safetensors.torch import save_file
 
 from generator.tabletop.dataset import reference_images
 from glide_eval.errors import WeightsError
-from glide_eval.extractors import GUIDING_CLIPS, NAMES, SCORERS, clip, load_extractor, load_scorer
+from glide_eval.extractors import (
+    EXTRACTORS,
+    GUIDING_CLIPS,
+    NAMES,
+    SCORERS,
+    load_extractor,
+    load_scorer,
+)
 from glide_eval.metrics import clip_scores
 from glide_eval.sweep.rerank import best_of
 from tests.glide_eval.stand_ins import CLIP, add_tiny_clip, clip_state, images
@@ -43,7 +52,8 @@ def vit_b_16(tmp_path, monkeypatch):
     """`clip-vit-b-16` with a tiny network in its place, its weights in the folder for weights."""
     add_tiny_clip(tmp_path)
     save_file(clip_state(), tmp_path / "open_clip-ViT-B-16-openai.safetensors")
-    monkeypatch.setitem(clip._ARCHITECTURES, "clip-vit-b-16", CLIP)
+    tiny = replace(EXTRACTORS["clip-vit-b-16"], architecture=CLIP)
+    monkeypatch.setitem(EXTRACTORS, "clip-vit-b-16", tiny)
     monkeypatch.setenv("GLIDE_EVAL_WEIGHTS", str(tmp_path))
 
 

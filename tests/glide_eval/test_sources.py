@@ -13,14 +13,19 @@ from generator.options import Sampling
 from glide_eval import cli
 from glide_eval.errors import GlideEvalError
 from glide_eval.sweep import GlideSource, load_sweep
-from glide_eval.sweep.file.arms import ArmConfig
+from glide_eval.sweep.file.arm_tables import TABLES
+from glide_eval.sweep.file.arms import expand
 from glide_eval.sweep.file.sweep_file import FakeTable
 from glide_eval.sweep.seeds import sample_seed
 from glide_eval.sweep.sources import FakeSource, SourceOpener
 from tests.glide_eval.sweeps import write_sweep
 
-UNGUIDED = ArmConfig("unguided", "unguided", None, "Unguided", "ddim", 25, 10)
-GUIDED = ArmConfig("cfg-3", "classifier_free", 3.0, "Classifier-free, s = 3", "ddpm", 100, 27)
+[UNGUIDED] = expand(
+    [TABLES["unguided"](strategy="unguided", sampler="ddim", steps=25, upsampler_steps=10)]
+)
+[GUIDED] = expand(
+    [TABLES["classifier_free"].model_validate({"strategy": "classifier_free", "scales": [3.0]})]
+)
 
 
 def test_seeds_are_the_first_63_bits_of_sha256_over_run_prompt_and_replica():

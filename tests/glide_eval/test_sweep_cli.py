@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from glide_eval.files import RunFolder
+from glide_eval.files import RunFolder, held
 from tests.glide_eval.sweeps import (
     ARMS,
     RUN,
@@ -189,13 +188,10 @@ def test_two_sweeps_never_write_into_one_folder(tmp_path, capsys):
     config, out = write_sweep(tmp_path), tmp_path / "run"
     glide_eval(capsys, "sweep", config, "--out", out)
     before = everything_in(out)
-    folder = os.open(out, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    try:
-        assert "another sweep is writing" in refused(capsys, 1, "sweep", config, "--out", out)
-        assert everything_in(out) == before
-    finally:
-        os.close(folder)
+    with held(out / ".lock", RuntimeError):
+        said = refused(capsys, 1, "sweep", config, "--out", out)
+        assert f"another sweep is writing there now (process {os.getpid()} on" in said
+    assert everything_in(out) == before
     assert glide_eval(capsys, "sweep", config, "--out", out)[0] == 0
 
 

@@ -11,6 +11,7 @@ from analysis.scores import curves, has_curve
 
 from . import theme
 from .figure import Figure, Panel, base_of, dashed, sized, with_words
+from .strategies import strategy_looks
 
 RANKING_WIDTH = 290  # beside the arms' names: small enough to be read on a phone
 VARIANTS_APART = " Where a strategy repeats a scale, each variant (in brackets) has its own line."
@@ -127,7 +128,8 @@ def _side_by_side(swept: pd.DataFrame, span: float, log: bool) -> pd.Series:
     """Scales to draw at: moved a hair apart where two series share one."""
     shared = swept.groupby("scale")["words"].transform("nunique") > 1
     places, place = {}, 0
-    for name in theme.STRATEGIES:
+    for look in strategy_looks(swept["strategy"]):
+        name = look.name
         places[name] = place
         place += 1 + max(swept.loc[swept["strategy"] == name, "variant"], default=0)
     nth = swept["strategy"].map(places) + swept["variant"]

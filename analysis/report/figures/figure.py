@@ -81,6 +81,7 @@ class Figure:
                 f"{self.name}-{number}",
                 f"{self.title}: {panel.title}",
                 self.inline_size,
+                self.data.get("strategy", ()),
             )
             for number, panel in enumerate(self.panels)
         ]

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.metrics import DRAWN, metric_info
+from analysis.metrics import drawn_metrics, metric_info
 from analysis.report.words.wording import ballot_words, correlation_words, slug
 from analysis.scores import COLUMNS, curves
 
@@ -122,8 +122,9 @@ def _few(joined: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
             ["metric", "extractor"], sort=False, observed=True, dropna=False
         )
     ]
-    chief = [group for group in groups if group[0][0] in DRAWN]
-    chief.sort(key=lambda group: DRAWN.index(group[0][0]))
+    drawn = drawn_metrics()
+    chief = [group for group in groups if group[0][0] in drawn]
+    chief.sort(key=lambda group: drawn.index(group[0][0]))
     return (chief or groups)[:MOST_PANELS]
 
 

@@ -6,9 +6,7 @@ import altair as alt
 
 from analysis.planning import PowerCurve
 
-from .theme import INK, MUTED, STRATEGIES, render, spec
-
-_BLUE = STRATEGIES["classifier_free"][1]
+from .theme import INK, MUTED, WINS, render, spec
 
 
 def power_figure(plan: PowerCurve, form: str) -> bytes:
@@ -30,9 +28,9 @@ def power_figure(plan: PowerCurve, form: str) -> bytes:
         alt.Chart(alt.Data(values=[{"power": plan.design.power}]))
         .mark_rule(color=MUTED, strokeDash=[4, 3])
         .encode(y=alt.Y("power:Q")),
-        base.mark_line(color=_BLUE, interpolate="monotone").encode(x=x, y=y.field("fitted")),
-        base.mark_rule(color=_BLUE, opacity=0.5).encode(x=x, y=y.field("low"), y2="high:Q"),
-        base.mark_point(color=_BLUE, filled=True, size=45).encode(x=x, y=y.field("power")),
+        base.mark_line(color=WINS, interpolate="monotone").encode(x=x, y=y.field("fitted")),
+        base.mark_rule(color=WINS, opacity=0.5).encode(x=x, y=y.field("low"), y2="high:Q"),
+        base.mark_point(color=WINS, filled=True, size=45).encode(x=x, y=y.field("power")),
     ]
     if plan.votes == plan.votes:  # not NaN: some number of votes is enough
         needed = [

@@ -14,9 +14,9 @@ from analysis.scores import curves, has_curve, variant_in
 
 from . import theme
 from .figure import Figure, Panel, sized
+from .strategies import strategy_looks
 
 _Lines = dict[str, tuple[str, list[int]]]  # series → its line in words, and its dashes
-_OF_STRATEGIES: _Lines = {name: ("", dashes) for name, dashes in theme.DASHES.items()}
 
 
 def elo_by_part(elo: pd.DataFrame) -> Figure | None:
@@ -113,7 +113,8 @@ def tradeoff_by_part(
     panels, data = [], []
     joined = _joined(metrics)
     several = (joined.groupby("strategy")["series"].nunique() > 1).any()
-    lines = _lines(joined) if several else _OF_STRATEGIES
+    looks = strategy_looks(joined["strategy"])
+    lines = _lines(joined) if several else {look.name: ("", list(look.dashes)) for look in looks}
     for extractor, of_one in metrics.groupby("extractor", sort=False):
         finite = of_one[np.isfinite(of_one["value"].astype(np.float64))]
         arm = ["part", "arm", "label", "strategy", "scale", "series"]

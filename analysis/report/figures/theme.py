@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
 import pandas as pd
 import vl_convert
 
+from .strategies import described_strategies, strategy_look, strategy_looks
+
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 INK, MUTED, GRID, PAPER = "#1c2029", "#626a78", "#e2e5ea", "#ffffff"
-STRATEGIES: dict[str, tuple[str, str, str]] = {  # strategy: words, colour, marker
-    "unguided": ("Unguided", "#767e8c", "circle"),
-    "classifier_free": ("Classifier-free guidance", "#1f74c4", "circle"),
-    "clip": ("CLIP guidance", "#d9700f", "square"),
-    "classifier": ("Classifier guidance", "#8a5bb5", "diamond"),
-    "imported": ("Imported images", "#1a9470", "triangle-up"),
-}
 # Runs and studies side by side, each a colour and a marker; more than eight begin anew.
 PARTS = (
     ("#4477aa", "circle"), ("#ee6677", "square"), ("#228833", "triangle-up"),
@@ -43,7 +39,6 @@ MARKERS = {  # as paths within 34 by 12, for the page's legend
     "triangle-left": "M12.5 6L21.5 11V1Z",
 }
 LINES = (("solid", [1, 0]), ("dashed", [6, 4]), ("dotted", [2, 3]), ("dash-dotted", [9, 3, 2, 3]))
-DASHES = {"classifier_free": [1, 0], "clip": [6, 4], "classifier": [2, 3]}
 LOSES, EVEN, WINS = "#d9700f", "#f4f3f1", "#1f74c4"
 # Colours that follow the page's light or dark scheme where a figure stands inside it.
 CSS_VARIABLES = {
@@ -51,14 +46,13 @@ CSS_VARIABLES = {
     MUTED: "--muted",
     GRID: "--grid",
     PAPER: "--paper",
-    **{colour: f"--{name}" for name, (_, colour, _) in STRATEGIES.items()},
     **{colour: f"--part-{number}" for number, (colour, _) in enumerate(PARTS)},
 }
 
 
 def strategy_words(strategy: str) -> str:
     """The strategy as figures and pages print it."""
-    return STRATEGIES[strategy][0] if strategy in STRATEGIES else strategy.replace("_", " ")
+    return strategy_look(strategy).words
 
 
 def series_words(series: str) -> str:
@@ -69,7 +63,7 @@ def series_words(series: str) -> str:
 
 def series_marker(strategy: str, variant: int) -> str:
     """The marker of a strategy's series by its number."""
-    own = STRATEGIES[strategy][2]
+    own = strategy_look(strategy).marker
     others = [marker for marker in SPARE_MARKERS if marker != own]
     return others[(variant - 1) % len(others)] if variant else own
 
@@ -87,9 +81,9 @@ def series_scales(shown: pd.DataFrame) -> tuple[alt.Scale, alt.Scale]:
     """
     rows = shown.drop_duplicates("words").sort_values("variant", kind="stable")
     known = [
-        (words, STRATEGIES[strategy][1], series_marker(strategy, variant))
-        for strategy in STRATEGIES
-        for words, variant in rows.loc[rows["strategy"] == strategy, ["words", "variant"]].values
+        (words, look.colour, series_marker(look.name, variant))
+        for look in strategy_looks(rows["strategy"])
+        for words, variant in rows.loc[rows["strategy"] == look.name, ["words", "variant"]].values
     ]
     domain = [words for words, _, _ in known]
     return (
@@ -190,7 +184,13 @@ def _in_order(pdf: bytes) -> bytes:
     return re.sub(entries, lambda m: b"".join(sorted(m[0].splitlines(keepends=True))), pdf)
 
 
-def inline_svg(chart: dict[str, Any], name: str, label: str, size: tuple[int, int] | None) -> str:
+def inline_svg(
+    chart: dict[str, Any],
+    name: str,
+    label: str,
+    size: tuple[int, int] | None,
+    strategies: Iterable[str] = (),
+) -> str:
     """The chart as SVG for the page: fluid width, the page's colours, marks with tooltips.
 
     Args:
@@ -198,6 +198,7 @@ def inline_svg(chart: dict[str, Any], name: str, label: str, size: tuple[int, in
         name: prefix of the SVG's ids, unique in the page.
         label: what a screen reader says.
         size: width and height of the whole picture, titles and axes included; None for its own.
+        strategies: whose colours it may show, beside those described.
     """
     drawn = {**chart, "config": config(background=None)}
     if size:
@@ -205,7 +206,9 @@ def inline_svg(chart: dict[str, Any], name: str, label: str, size: tuple[int, in
         drawn |= {"width": width, "height": height}
         drawn["autosize"] = {"type": "fit", "contains": "padding"}
     svg = _numbered(vl_convert.vegalite_to_svg(drawn))
-    for colour, variable in CSS_VARIABLES.items():
+    looks = strategy_looks([*described_strategies(), *strategies])
+    of_strategies = {look.colour: f"--{look.name}" for look in looks}
+    for colour, variable in (CSS_VARIABLES | of_strategies).items():
         svg = re.sub(f'"{colour}"', f'"var({variable})"', svg, flags=re.IGNORECASE)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)

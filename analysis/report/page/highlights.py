@@ -17,7 +17,6 @@ from analysis.report.tables.chosen import disputed_tables, prompt_tables
 from analysis.report.words.wording import bounds, question_words, share, signed, slug
 
 MOST_ARMS = 24  # with pictures of their best and worst prompts; the table has every arm
-KNOWN = {"unguided", "classifier_free", "clip", "classifier"}
 
 
 def prompt_views(
@@ -81,7 +80,7 @@ def disputed_views(
 
 def published_view(report: Report) -> dict[str, Any] | None:
     """The paper's tables, with ours beside Tables 1 and 2; None where no arm is guided as there."""
-    if not any(KNOWN & set(part.inputs.arms["strategy"]) for part in report.parts):
+    if not any(set(part.inputs.arms["strategy"]) - {"imported"} for part in report.parts):
         return None
     several = len(report.parts) > 1
     beside, fids = [], []

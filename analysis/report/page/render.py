@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from analysis.report.contents import Part, Report
+from analysis.report.figures.strategies import described_strategies, strategy_css
 
 from .highlights import published_view
 from .sections import part_view
@@ -26,6 +27,8 @@ def render_page(report: Report) -> str:
     inside = {
         name: (folder / f"report.{name}").read_text(encoding="utf-8") for name in ("css", "js")
     }
+    used = [arm for part in report.parts for arm in part.inputs.arms["strategy"]]
+    inside["css"] += strategy_css([*described_strategies(), *used])
     return environment.get_template("report.html.j2").render(_view(report), **inside)
 
 

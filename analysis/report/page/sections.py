@@ -12,7 +12,8 @@ from analysis.report.contents import BallotPart, Part
 from analysis.report.figures.figure import Figure
 from analysis.report.figures.gallery import gallery
 from analysis.report.figures.metrics import TRADEOFFS
-from analysis.report.figures.theme import MARKERS, STRATEGIES, series_dashes, series_marker
+from analysis.report.figures.strategies import strategy_looks
+from analysis.report.figures.theme import MARKERS, series_dashes, series_marker
 from analysis.report.inputs import ReportInputs
 from analysis.report.tables.printed import grid
 from analysis.report.words.claims import curve_sentences, printed_best_scales
@@ -119,12 +120,11 @@ def _strategies(arms: pd.DataFrame) -> list[dict[str, Any]]:
     lines = has_curve(arms) or "unguided" in set(arms["strategy"])
     return [
         {
-            "name": name,
-            "words": words,
-            "variants": _variants(arms[arms["strategy"] == name], lines),
+            "name": look.name,
+            "words": look.words,
+            "variants": _variants(arms[arms["strategy"] == look.name], lines),
         }
-        for name, (words, *_) in STRATEGIES.items()
-        if (arms["strategy"] == name).any()
+        for look in strategy_looks(arms["strategy"])
     ]
 
 

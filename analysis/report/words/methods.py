@@ -104,8 +104,7 @@ def _images(arms: pd.DataFrame, samples: pd.DataFrame | None) -> str:
         elif len(of_one) > 1:
             words = f"{len(of_one)} {words}"
         swept.append(words)
-    known = {"unguided", "classifier_free", "clip", "classifier"}
-    told = f" ({'; '.join(swept)})" if set(arms["strategy"]) & known else ""
+    told = f" ({'; '.join(swept)})" if set(arms["strategy"]) - {"imported"} else ""
     sentence = f"We compared {_count(len(arms), 'arm')}{told}"
     if samples is not None and len(samples):
         prompts = samples["prompt_id"].nunique()

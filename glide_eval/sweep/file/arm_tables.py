@@ -1,20 +1,29 @@
-"""The `[[arms]]` tables of a sweep file: what each strategy's may say."""
+"""The `[[arms]]` tables of a sweep file: what each strategy's may say.
+
+A strategy's table is made from its record (`generator.strategies`), with the scales it takes and
+the options it has.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field, PlainValidator, field_validator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, create_model, model_validator
 
 from generator.errors import OptionError
+from generator.samplers import DEFAULT, SAMPLERS
 from generator.schedules import kept_steps
+from generator.strategies import MOST, STRATEGIES, Strategy
 from glide_eval.files import Name, Table, Text
 
 from .arm_options import DegradeTable, RerankTable
 from .edit_options import EditTable, InpaintTable
 
-Sampler = Literal["ddpm", "ddim", "dpm++2m", "plms"]
+if TYPE_CHECKING:
+    Sampler = str
+else:
+    Sampler = Literal[tuple(SAMPLERS)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -51,10 +60,11 @@ class _ArmTable(Table):
     degrade: DegradeTable | None = None
 
 
-class _GeneratedTable(_ArmTable):
+class GeneratedTable(_ArmTable):
     """What every generated arm may say; see `generator.options.Sampling` for what each does.
 
     Attributes:
+        strategy: says which table this is.
         name: of the arm, or what stands before the scale in the names of a table of scales.
         sampler: of the base model.
         steps: a count or a respacing string.
@@ -62,11 +72,14 @@ class _GeneratedTable(_ArmTable):
         upsampler_sampler: by default DDIM on GLIDE's spacing, else `sampler`.
         eta: of DDIM.
         threshold: percentile of dynamic thresholding.
+        inpaint: the pictures of which it repaints a part.
+        edit: the sketches it begins from.
     """
 
+    strategy: str
     name: Name | None = None
-    sampler: Sampler = "ddpm"
-    steps: Steps = 100
+    sampler: Sampler = DEFAULT.name
+    steps: Steps = DEFAULT.steps
     upsampler_steps: Steps = 27
     upsampler_sampler: Sampler | None = None
     eta: Fraction = 0.0
@@ -75,13 +88,13 @@ class _GeneratedTable(_ArmTable):
     edit: EditTable | None = None
 
     @model_validator(mode="after")
-    def _edits_one_way(self) -> _GeneratedTable:
+    def _edits_one_way(self) -> GeneratedTable:
         if self.inpaint is not None and self.edit is not None:
             raise ValueError("found `inpaint` and `edit`, expected at most one of them")
         return self
 
     @model_validator(mode="after")
-    def _eta_is_ddims(self) -> _GeneratedTable:
+    def _eta_is_ddims(self) -> GeneratedTable:
         if self.eta and self.sampler != "ddim":
             raise ValueError(
                 f'found `eta` with sampler = "{self.sampler}"; it is DDIM\'s: leave it out or use '
@@ -90,65 +103,19 @@ class _GeneratedTable(_ArmTable):
         return self
 
     @property
+    def guided_at(self) -> list[float] | None:
+        """The guidance scales, one for each arm; None if the strategy has no scale."""
+        return getattr(self, "scales", None)
+
+    @property
     def options(self) -> tuple[tuple[str, Any], ...]:
         """Names and values of the options that differ from their defaults, beside the main ones."""
-        names = ("upsampler_sampler", "eta", "threshold", "interval", "rescale")
         fields = type(self).model_fields
         return tuple(
             (name, getattr(self, name))
-            for name in names
+            for name in ("upsampler_sampler", "eta", "threshold", *_OPTIONS)
             if name in fields and getattr(self, name) != fields[name].default
         )
-
-
-class UnguidedTable(_GeneratedTable):
-    """`[[arms]] strategy = "unguided"`: the conditional model as it is."""
-
-    strategy: Literal["unguided"]
-
-
-class _GuidedTable(_GeneratedTable):
-    """Arms with a scale.
-
-    Attributes:
-        interval: guide only in this part of the noise levels, 0 (clean) to 1.
-    """
-
-    interval: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = (0.0, 1.0)
-
-    @field_validator("interval")
-    @classmethod
-    def _interval_ascends(cls, interval: tuple[float, float]) -> tuple[float, float]:
-        if interval[0] > interval[1]:
-            raise ValueError(f"found {list(interval)}, expected [low, high] with low <= high")
-        return interval
-
-
-class ClassifierFreeTable(_GuidedTable):
-    """`[[arms]] strategy = "classifier_free"`: one arm a scale, each at least 1 (1 is unguided).
-
-    Attributes:
-        scales: guidance scales.
-        rescale: φ of guidance rescale.
-    """
-
-    strategy: Literal["classifier_free"]
-    scales: Annotated[list[Annotated[float, Field(ge=1, lt=10_000)]], Field(min_length=1)]
-    rescale: Fraction = 0.0
-
-
-class ClipTable(_GuidedTable):
-    """`[[arms]] strategy = "clip"`: one arm a scale, each above 0."""
-
-    strategy: Literal["clip"]
-    scales: Annotated[list[Annotated[float, Field(gt=0, lt=10_000)]], Field(min_length=1)]
-
-
-class ClassifierTable(_GuidedTable):
-    """`[[arms]] strategy = "classifier"`: the tabletop classifier guides; scales above 0."""
-
-    strategy: Literal["classifier"]
-    scales: Annotated[list[Annotated[float, Field(gt=0, lt=10_000)]], Field(min_length=1)]
 
 
 class ImportedTable(_ArmTable):
@@ -170,7 +137,45 @@ class ImportedTable(_ArmTable):
     captions: Text | None = None
 
 
-ArmTable = Annotated[
-    UnguidedTable | ClassifierFreeTable | ClipTable | ClassifierTable | ImportedTable,
-    Field(discriminator="strategy"),
-]
+def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError(f"found {list(interval)}, expected [low, high] with low <= high")
+    return interval
+
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {  # name → type and default of what some strategies have
+    "interval": (
+        Annotated[tuple[Fraction, Fraction], Field(strict=False), AfterValidator(_ascending)],
+        (0.0, 1.0),
+    ),
+    "rescale": (Fraction, 0.0),
+}
+
+
+def _table_of(strategy: Strategy) -> type[GeneratedTable]:
+    """Make the table of a strategy, one arm for each of its `scales` if it has a scale."""
+    fields: dict[str, Any] = {"strategy": (Literal[strategy.name], ...)}
+    if strategy.neutral is not None:
+        least = Field(ge=strategy.neutral) if strategy.neutral else Field(gt=0)
+        scale = Annotated[float, least, Field(lt=MOST)]
+        fields["scales"] = (Annotated[list[scale], Field(min_length=1)], ...)
+    fields |= {name: _OPTIONS[name] for name in strategy.options}
+    return create_model(
+        f"{strategy.name.title().replace('_', '')}Table",
+        __base__=GeneratedTable,
+        __module__=__name__,
+        __doc__=f'`[[arms]] strategy = "{strategy.name}"`.',
+        **fields,
+    )
+
+
+TABLES = {strategy.name: _table_of(strategy) for strategy in STRATEGIES.values()}
+globals().update({table.__name__: table for table in TABLES.values()})  # pickle looks there
+
+if TYPE_CHECKING:
+    ArmTable = GeneratedTable | ImportedTable
+else:
+    ArmTable = Annotated[
+        Union[(*TABLES.values(), ImportedTable)],
+        Field(discriminator="strategy"),
+    ]

@@ -1,77 +1,84 @@
-"""The arms of a sweep: what its `[[arms]]` tables expand to, one arm a scale."""
+"""The arms of a sweep: what its `[[arms]]` tables expand to, one arm for each scale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from glide_eval.files import Arm, Strategy
+from generator.strategies import STRATEGIES as GENERATED
+from generator.strategies import Strategy
+from glide_eval.files import Arm
 
 from .arm_options import DegradeTable, RerankTable
-from .arm_tables import ArmTable, ImportedTable, Sampler, UnguidedTable
+from .arm_tables import ArmTable, GeneratedTable, ImportedTable
 from .edit_options import EditTable, InpaintTable
 
-STRATEGY_LABELS = {
-    "unguided": "Unguided",
-    "classifier_free": "Classifier-free",
-    "clip": "CLIP",
-    "classifier": "Classifier",
-    "imported": "Imported",
-}
-STRATEGY_NAMES = {
-    "unguided": "unguided",
-    "classifier_free": "cfg",
-    "clip": "clip",
-    "classifier": "classifier",
+STRATEGIES = {
+    **GENERATED,
+    "imported": Strategy(
+        "imported", "Imported", "imported", "Imported images", "#1a9470", "#43bd96", "triangle-up"
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ArmConfig:
-    """One arm after expansion; what an image source needs to make its images.
+    """One arm of a sweep: its table in the file, at one scale.
 
     Attributes:
-        name, strategy, scale, label, sampler, steps: as in `records.Arm`.
-        upsampler_steps: the upsampler's denoising steps; None when imported.
-        folder: of imported images, as written; None when generated.
-        captions: their captions file, as written; None when generated or not given.
-        rerank: how each image is chosen among candidates; None if there is but one.
-        degrade: what is done to the images in the end; None if nothing.
-        options: names and values of further fields of `generator.options.Sampling`, only those that
-            differ from their defaults, so that arms without them keep their identity.
-        editing: the pictures it inpaints or begins from; None if it draws from nothing.
+        name: unique in a run, safe as a folder name (`cfg-3`).
+        label: what tables and figures print.
+        scale: guidance scale; None if its strategy has none.
+        table: everything else that the file says of it.
     """
 
     name: str
-    strategy: Strategy
-    scale: float | None
     label: str
-    sampler: Sampler | None = None
-    steps: int | str | None = None
-    upsampler_steps: int | str | None = None
-    folder: str | None = None
-    captions: str | None = None
-    rerank: RerankTable | None = None
-    degrade: DegradeTable | None = None
-    options: tuple[tuple[str, Any], ...] = ()
-    editing: InpaintTable | EditTable | None = None
+    scale: float | None
+    table: ArmTable
+
+    @property
+    def strategy(self) -> str:
+        """A name in `STRATEGIES`."""
+        return self.table.strategy
 
     @property
     def imported(self) -> bool:
         """Whether its images exist already."""
-        return self.strategy == "imported"
+        return isinstance(self.table, ImportedTable)
+
+    @property
+    def generated(self) -> GeneratedTable | None:
+        """Its table if a source draws its images; None if they are imported."""
+        return None if isinstance(self.table, ImportedTable) else self.table
+
+    @property
+    def editing(self) -> InpaintTable | EditTable | None:
+        """The pictures it inpaints or begins from; None if it draws from nothing."""
+        return self.generated and (self.generated.inpaint or self.generated.edit)
+
+    @property
+    def rerank(self) -> RerankTable | None:
+        """How each image is chosen among candidates; None if there is one candidate."""
+        return self.table.rerank
+
+    @property
+    def degrade(self) -> DegradeTable | None:
+        """What is done to the images in the end; None if nothing."""
+        return self.table.degrade
 
     @property
     def record(self) -> Arm:
         """The arm as reports know it."""
+        drawn = self.generated
         return Arm(
             self.name,
             self.strategy,
             self.scale,
             self.label,
-            self.sampler,
-            self.steps,
+            drawn and drawn.sampler,
+            drawn and drawn.steps,
             reranked_by=self.rerank.clip if self.rerank else None,
             degraded_by=self.degrade.setting if self.degrade else None,
         )
@@ -84,20 +91,26 @@ class ArmConfig:
     @property
     def sampling(self) -> dict[str, Any]:
         """The fields of the `generator.options.Sampling` of a generated arm."""
-        keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps")
-        return {**{key: getattr(self, key) for key in keys}, **dict(self.options)}
+        assert self.generated is not None
+        return {**self._main, **dict(self.generated.options)}
+
+    @property
+    def _main(self) -> dict[str, Any]:
+        keys = ("sampler", "steps", "upsampler_steps", "folder", "captions")
+        fields = type(self.table).model_fields
+        named = {key: getattr(self.table, key) for key in keys if key in fields}
+        return {"strategy": self.strategy, "scale": self.scale, **named}
 
     def settings(self) -> dict[str, Any]:
-        """All that decides its images: not its name or label. Values are JSON scalars."""
-        keys = ("strategy", "scale", "sampler", "steps", "upsampler_steps", "folder", "captions")
-        values = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
-        for name, value in self.options:
+        """Return all that decides its images: not its name or label. Values are JSON scalars."""
+        values = {key: value for key, value in self._main.items() if value is not None}
+        for name, value in self.generated.options if self.generated else ():
             values[name] = f"{value[0]:g}..{value[1]:g}" if name == "interval" else value
         edits = self.editing.settings() if self.editing else {}
         return {**values, **edits, **self.alterations()}
 
     def alterations(self) -> dict[str, str | int]:
-        """The part of its settings that any arm may have; empty for most."""
+        """Return the part of its settings that any arm may have; empty for most."""
         found: dict[str, str | int] = {}
         if self.rerank:
             found |= {"rerank.clip": self.rerank.clip, "rerank.best_of": self.rerank.best_of}
@@ -107,40 +120,30 @@ class ArmConfig:
 
 
 def expand(tables: Sequence[ArmTable]) -> list[ArmConfig]:
-    """The arms of all tables, in their order."""
-    return [_with_options(arm, table) for table in tables for arm in _expand_table(table)]
-
-
-def _with_options(arm: ArmConfig, table: ArmTable) -> ArmConfig:
-    """The arm with what any arm may ask for, which its name and label say."""
-    editing = None if isinstance(table, ImportedTable) else table.inpaint or table.edit
-    for option in (editing, table.rerank, table.degrade):
-        if option is not None:
-            name, label = f"{arm.name}-{option.suffix}", f"{arm.label}, {option.words}"
-            arm = replace(arm, name=name, label=label)
-    return replace(arm, rerank=table.rerank, degrade=table.degrade, editing=editing)
+    """Return the arms of all tables, in their order."""
+    return [arm for table in tables for arm in _expand_table(table)]
 
 
 def _expand_table(table: ArmTable) -> list[ArmConfig]:
-    label = table.label or STRATEGY_LABELS[table.strategy]
-    if isinstance(table, ImportedTable):
-        label = table.label or table.name
-        return [
-            ArmConfig(
-                table.name, "imported", None, label, folder=table.folder, captions=table.captions
-            )
-        ]
-    name = table.name or STRATEGY_NAMES[table.strategy]
-    sampling = (table.sampler, table.steps, table.upsampler_steps)
-    if isinstance(table, UnguidedTable):
-        return [ArmConfig(name, "unguided", None, label, *sampling, options=table.options)]
+    strategy = STRATEGIES[table.strategy]
+    name = table.name or strategy.prefix
+    own = table.name if isinstance(table, ImportedTable) else strategy.label
+    arm = ArmConfig(name, table.label or own, None, table)
+    scales = arm.generated and arm.generated.guided_at
+    if scales is None:
+        return [_with_options(name, arm.label, None, arm)]
     return [
-        ArmConfig(
-            f"{name}-{scale:g}", table.strategy, scale, f"{label}, s = {scale:g}", *sampling,
-            options=table.options,
-        )
-        for scale in table.scales
-    ]  # fmt: skip
+        _with_options(f"{name}-{scale:g}", f"{arm.label}, s = {scale:g}", scale, arm)
+        for scale in scales
+    ]
+
+
+def _with_options(name: str, label: str, scale: float | None, arm: ArmConfig) -> ArmConfig:
+    """Return the arm with its options told in its name and label."""
+    for option in (arm.editing, arm.rerank, arm.degrade):
+        if option is not None:
+            name, label = f"{name}-{option.suffix}", f"{label}, {option.words}"
+    return ArmConfig(name, label, scale, arm.table)
 
 
 def alike(a: ArmConfig, b: ArmConfig) -> bool:

@@ -112,7 +112,7 @@ class PromptsTable(Table):
 
     Attributes:
         captions: written in the sweep file.
-        file: `.txt` (a caption a line), `.csv` or `.jsonl` (column `caption`, optionally `id`).
+        file: `.txt` (one caption per line), `.csv` or `.jsonl` (column `caption`, optionally `id`).
         tabletop: drawn from the tabletop grammar.
     """
 
@@ -157,7 +157,7 @@ class SweepConfig(Table):
         return tables
 
     def expand(self) -> list[ArmConfig]:
-        """The arms, one a scale, in the order of the file."""
+        """Return the arms, one for each scale, in the order of the file."""
         return expand(self.arms)
 
 

@@ -24,7 +24,7 @@ def test_half_precision_embeddings_are_accepted_and_unnormalised_ones_refused():
     assert clip_scores(rows, rows, 1.0) == pytest.approx(np.ones(5), abs=5e-3)
     with pytest.raises(FeatureError, match=r"image embeddings .* have length 3: expected 1"):
         clip_scores(3 * unit(5), unit(5), 1.0)
-    with pytest.raises(FeatureError, match="expected one caption an image"):
+    with pytest.raises(FeatureError, match="expected one caption for each "):
         clip_scores(unit(5), unit(4), 1.0)
     with pytest.raises(FeatureError, match="caption embeddings for the CLIP score are NaN"):
         clip_scores(unit(5), np.full((5, 8), np.nan), 1.0)

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 
 from glide_eval.extractors import FakeExtractor
 from glide_eval.extractors.protocol import ClipFeatures, Features
-from glide_eval.measure import registry
-from glide_eval.measure.registry import METRICS, Measured, evaluate
-from glide_eval.metrics import Moments
+from glide_eval.metrics import METRICS, Measured, Moments, evaluate
 from glide_eval.references import Reference
 
 N = 110
@@ -98,7 +97,8 @@ def test_references_too_small_say_so(m):
 
 def test_one_pass_over_the_distances_and_one_decomposition_serve_all_that_need_them(monkeypatch):
     calls = []
-    for owner, method in ((registry.Neighbourhoods, "of"), (registry, "fid")):
+    modules = [sys.modules[f"glide_eval.metrics.{name}"] for name in ("precision_recall", "fid")]
+    for owner, method in ((modules[0].Neighbourhoods, "of"), (modules[1], "fid")):
         original = getattr(owner, method)
 
         def counted(*arguments, original=original, method=method):

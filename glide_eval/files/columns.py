@@ -1,0 +1,70 @@
+"""Tables whose columns are declared once, as the fields of a record that writes and reads.
+
+    @dataclass(frozen=True, slots=True)
+    class Height:
+        name: str = column("of the plant")
+        metres: float = column("NaN where nobody measured")
+
+A record's fields are the columns, in order. NaN is an empty field in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
+_PARSE: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": lambda text: float(text or "nan"),
+}
+
+
+def column(what: str, **options: Any) -> Any:
+    """Declare a column: `dataclasses.field` with a one-line description."""
+    return dataclasses.field(metadata={"what": what}, **options)
+
+
+def columns(kind: type[Any]) -> list[str]:
+    """Return the names of a table's columns, in order."""
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def described(kind: type[Any]) -> list[tuple[str, str, str]]:
+    """Return each column's name, type and description, in order."""
+    return [(f.name, str(f.type), f.metadata["what"]) for f in dataclasses.fields(kind)]
+
+
+def to_csv(kind: type[Any], rows: Iterable[Any]) -> str:
+    """Return rows as CSV with a header; NaN is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = columns(kind)
+    writer.writerow(names)
+    for row in rows:
+        values = [getattr(row, name) for name in names]
+        writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in values)
+    return text.getvalue()
+
+
+def read_csv(path: Path, kind: type[Row]) -> list[Row]:
+    """Return the rows of a table; none where there is no such file, or one with other columns."""
+    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.DictReader(file, strict=True)
+            if lines.fieldnames != list(fields):
+                return []
+            return [kind(**_parsed(line, fields)) for line in lines]
+    except (OSError, ValueError, TypeError, csv.Error):
+        return []
+
+
+def _parsed(line: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, Any]:
+    return {name: _PARSE[kind](line[name]) for name, kind in fields.items()}
