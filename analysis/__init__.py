@@ -1,11 +1,12 @@
 """Votes to claims: Elo scores with intervals, agreement, metrics against people, the report.
 
-A small library of its own: tables in, named results out. It needs NumPy, SciPy and pandas (and
-Altair and Jinja2 for the report); none of the other packages, no torch. docs/leaderboard.md walks
-through it, docs/statistics.md says what is computed and how well it holds.
+A small library of its own: it takes tables and returns named results. It needs NumPy, SciPy and
+pandas, and for the report Altair and Jinja2; it imports no other package of the project and no
+torch. docs/how-to/analyse-votes-in-python.md walks through it; docs/explanation/statistics.md says
+what is computed, and how well intervals hold.
 
     votes = read_votes("votes.csv")
-    for ballot in ballots(votes):                        # a question and kind of rater each
+    for ballot in ballots(votes):                        # one per question and kind of rater
         fit = fit_elo(win_matrix(ballot), ballot.arms)
         intervals = sandwich(fit, ballot)                # clustered by rater and prompt
         print(elo_table(fit, intervals, anchor="unguided"))

@@ -1,11 +1,12 @@
 """Every two arms compared, with the chance of a false claim held over all of them together.
 
-Of 16 arms' 120 differences six leave zero out of their 95% intervals by luck alone. Intervals and
-p-values here are simultaneous: with the stated probability *no* interval of a table misses. They
-come from the smallest p-value among correlated differences (Hothorn, Bretz & Westfall 2008,
-doi:10.1002/bimj.200810425), which is less strict than Bonferroni since differences share arms. It
-is drawn from normal differences and carried to each difference's own t, since each has a variance
-estimated for itself: one t for all would be too narrow with few raters (docs/statistics.md).
+Of the 120 differences between 16 equal arms, six have a 95% interval without zero by chance alone.
+Intervals and p-values here are simultaneous: with the stated probability *no* interval of a table
+misses. They come from the smallest p-value among correlated differences (Hothorn, Bretz & Westfall
+2008, doi:10.1002/bimj.200810425), which is less strict than Bonferroni since differences share
+arms. Its distribution is simulated from normal differences and applied to the t of each difference,
+since each variance is estimated separately. A single t for all differences would give intervals
+that are too narrow with few raters (docs/explanation/statistics.md).
 
 Rank sets follow from the differences (Mogstad, Romano, Shaikh & Wilhelm 2024,
 doi:10.1093/restud/rdad006): an arm's rank is at best one more than the number of arms that

@@ -1,7 +1,7 @@
 """Percentile intervals from refits to resampled raters: the alternative to `sandwich`.
 
-With few raters they come out too narrow (docs/statistics.md); they need no linearisation, so the
-two far apart say that an arm won or lost nearly everything.
+With few raters these intervals are too narrow (docs/explanation/statistics.md). They need no
+linearisation, so a large difference from `sandwich` means that an arm won or lost nearly all votes.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Nichol et al. 2021, appendix A.1, minimise
     L(σ) = −Σ_ij A_ij log P(i beats j),   P(i beats j) = 1 / (1 + 10^((σ_j − σ_i) / 400)),
 
 with A_ij the times i beat j, ties half each, and σ of mean zero. The paper prints σ_i − σ_j in
-the exponent, which taken literally ranks losers first; docs/decisions/elo-sign-and-scale.md.
+the exponent, which taken literally ranks losers first: see
+docs/explanation/decisions/elo-sign-and-scale.md.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@
 - the quantile is t's with G* − 1 degrees of freedom, G* the effective number of clusters behind
   the contrast, the smaller of the two.
 
-`analysis.scores.bootstrap` resamples raters instead. docs/statistics.md has the simulations.
+`analysis.scores.bootstrap` resamples raters instead. docs/explanation/statistics.md has
+simulations of both.
 """
 
 from __future__ import annotations

@@ -131,5 +131,5 @@ def load_scene(path: Path) -> SceneFile:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"{path}: expected a scene file (TOML with [[steps]]), found none that can be read "
-            f"({error}). docs/editing.md shows one."
+            f"({error}). docs/how-to/edit-pictures.md shows one."
         ) from error

@@ -6,7 +6,7 @@ import hashlib
 
 
 def sample_seed(run_seed: int, prompt_id: str, replica: int) -> int:
-    """The noise seed of one sample, equal in every arm (docs/decisions/seed-policy.md).
+    """The noise seed of one sample, equal in every arm (docs/explanation/decisions/seed-policy.md).
 
     Returns:
         A whole number in 0 .. 2⁶³ − 1: the first 8 bytes of SHA-256 over the three, one bit

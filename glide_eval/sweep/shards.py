@@ -1,7 +1,8 @@
 """A sweep cut into shards: independent, idempotent pieces of work, each one micro-batch of one arm.
 
 A shard depends on nothing but itself, so any executor may run it anywhere, in any order, again and
-again; docs/decisions/micro-batches.md says why its membership must come from the config alone.
+again. docs/explanation/decisions/micro-batches.md says why its membership must come from the config
+alone.
 """
 
 from __future__ import annotations

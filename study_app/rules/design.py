@@ -1,6 +1,7 @@
 """The design of a study: what an owner decides before it begins, as written in TOML.
 
-Stored with the study as JSON and never changed after; `docs/study-files.md` lists every key.
+It is stored with the study as JSON and never changed afterwards. `docs/reference/study-files.md`
+lists every key.
 """
 
 from __future__ import annotations

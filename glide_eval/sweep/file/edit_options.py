@@ -3,8 +3,8 @@
     inpaint = { images = "photos", masks = "masks" }       # or: box = [0.5, 0.0, 1.0, 1.0]
     edit = { sketches = "sketches", strength = 0.6 }
 
-Named as the commands that do the same for one picture. docs/editing.md says how pictures find their
-prompts.
+Both have the names of the commands that do the same for one picture. docs/how-to/edit-pictures.md
+says how pictures find their prompts.
 """
 
 from __future__ import annotations
