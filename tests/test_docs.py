@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from docs import columns
 from glide_eval.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
@@ -99,22 +100,12 @@ def test_the_workflow_runs_what_ci_runs():
     assert job["steps"][-1] == {"run": "bash .ci/run"}
 
 
-def test_every_column_of_a_run_s_tables_is_in_the_reference():
-    from glide_eval.files import Sample
-    from glide_eval.measure import DifferenceRow, MetricRow, ScoreRow
-    from study_app.store import COLUMNS
-
-    page = (ROOT / "docs/reference/files.md").read_text("utf-8")
-    columns = {
-        "manifest.jsonl": Sample.__dataclass_fields__,
-        "metrics.csv": MetricRow.__dataclass_fields__,
-        "scores.csv": ScoreRow.__dataclass_fields__,
-        "differences.csv": DifferenceRow.__dataclass_fields__,
-        "votes.csv": COLUMNS,
-    }
-    for file, names in columns.items():
-        section = page.split(f"\n## `{file}`\n")[1].split("\n## ")[0]
-        assert [name for name in names if f"`{name}`" not in section] == [], file
+def test_the_reference_of_files_is_what_the_records_declare():
+    page = columns.PAGE.read_text("utf-8")
+    assert columns.filled(page) == page, "run: python docs/columns.py"
+    for file in columns.tables():
+        assert f"## `{file}`\n" in page
+        assert f"<!-- columns: {file} -->" in page
 
 
 def test_the_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):

@@ -42,33 +42,36 @@ class Column:
 
 
 COLUMNS = (
-    Column("study", "text", "The study's name."),
-    Column("question", "label", "The question's key.", needed=True),
-    Column("prompt_id", "label", "The prompt that both samples were made for."),
-    Column("replica", "whole", "The replica that both samples have."),
-    Column("arm_left", "label", "The arm of the image on the left.", needed=True),
-    Column("arm_right", "label", "The arm of the image on the right.", needed=True),
-    Column("answer", "label", f"The answer: {', '.join(ANSWERS)}.", needed=True),
-    Column("rater", "label", "The rater's opaque id; nobody can vote with it.", needed=True),
-    Column("rater_kind", "label", f"{' or '.join(RATER_KINDS)}; without it, raters are people."),
+    Column("study", "text", "name of the study"),
+    Column("question", "label", "key of the question", needed=True),
+    Column("prompt_id", "label", "id of the prompt that both samples share"),
+    Column("replica", "whole", "replica that both samples share"),
+    Column("arm_left", "label", "arm of the image on the left", needed=True),
+    Column("arm_right", "label", "arm of the image on the right", needed=True),
+    Column("answer", "label", f"one of {', '.join(f'`{name}`' for name in ANSWERS)}", needed=True),
+    Column("rater", "label", "opaque id of the rater; nobody can vote with it", needed=True),
+    Column(
+        "rater_kind", "label",
+        f"one of {', '.join(f'`{kind}`' for kind in RATER_KINDS)}; without it, raters are people",
+    ),
     Column(
         "seconds", "number",
-        "Seconds from the pair's appearance to the click; empty where a reload came between.",
+        "seconds from the appearance of the pair to the click; empty after a reload between them",
     ),
-    Column("created_at", "time", "When the vote was stored: ISO 8601 in UTC."),
+    Column("created_at", "time", "when the vote was stored: ISO 8601, UTC"),
     Column(
         "assignment", "id",
-        "The pair given to this rater; a second row with it replaces a first that was taken back.",
+        "the pair as given to this rater; a second row of it is the answer that replaced the first",
     ),
-    Column("gold", "text", "The right answer to a gold pair; otherwise empty.", aside=1),
-    Column("repeat_of", "id", "The assignment whose pair is asked again; otherwise empty."),
+    Column("gold", "text", "the right answer to a gold pair; otherwise empty", aside=1),
+    Column("repeat_of", "id", "the assignment that was asked again; otherwise empty"),
     Column(
-        "excluded", "text", "The rule by which the rater is left out; otherwise empty.", aside=4
+        "excluded", "text", "the rule that excludes the rater; otherwise empty", aside=4
     ),
-    Column("revised", "truth", "`true` where the answer was taken back and does not stand.",
+    Column("revised", "truth", "`true` if the answer was taken back and no longer counts",
            aside=3),
     Column(
-        "practice", "truth", "`true` on a practice pair. A study never exports those.",
+        "practice", "truth", "`true` for a practice pair, which a study never exports",
         aside=2, exported=False,
     ),
 )  # fmt: skip

@@ -67,20 +67,19 @@ class Arm:
 class Sample:
     """One image of a run: a line of `manifest.jsonl`."""
 
-    arm: str = column("the arm's name")
-    prompt_id: str = column("the prompt's id")
-    caption: str = column("the prompt's caption, repeated so that the manifest stands alone")
-    replica: int = column("0, 1, … when a prompt is drawn several times")
+    arm: str = column("name of the arm")
+    prompt_id: str = column("id of the prompt")
+    caption: str = column("caption of the prompt")
+    replica: int = column("0, 1, … for several samples of one prompt")
     seed: int | None = column(
-        "the sample's noise seed, equal in every arm for one prompt and replica; null if imported; "
-        "in a reranked arm that of the candidate that was kept"
+        "noise seed of the sample, equal in every arm for the same prompt and replica; in a "
+        "reranked arm, the seed of the kept candidate; null for imported images"
     )
     path: str = column("PNG file, relative to the run folder, with forward slashes")
-    sha256: str = column("of the file's bytes, hex")
-    seconds: float = column("this sample's share of its batch's wall time; not of its identity")
+    sha256: str = column("SHA-256 of the file, hexadecimal")
+    seconds: float = column("the sample's share of the time of its batch, in seconds")
     candidate_scores: tuple[float, ...] | None = column(
-        "in a reranked arm, every candidate's score, of which the first highest was kept; left out "
-        "elsewhere",
+        "only in reranked arms: the score of every candidate; the first highest was kept",
         default=None,
     )
 

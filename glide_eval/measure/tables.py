@@ -21,25 +21,25 @@ from glide_eval.files import (
 )
 from glide_eval.metrics import METRICS
 
-_REFERENCE = "what it was compared with, and a digest of that; empty if with nothing"
-_NOTE = "why a value or interval is missing or should be doubted; else empty"
+_REFERENCE = "the real images, with a digest; empty if the metric needs none"
+_NOTE = "why a value or interval is missing or unreliable; otherwise empty"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
     """A row of `metrics.csv`: one metric of one arm by one extractor."""
 
-    arm: str = column("the arm's name")
-    metric: str = column("the metric's name")
-    value: float = column("the metric's value; empty where undefined, and `note` says why")
-    ci_low: float = column("lower bound of the interval; empty where there is none")
-    ci_high: float = column("upper bound of the interval; empty where there is none")
-    n: int = column("images the value was computed from")
-    extractor: str = column("the extractor's name")
+    arm: str = column("name of the arm")
+    metric: str = column("name of the metric")
+    value: float = column("the value; empty if undefined, and `note` says why")
+    ci_low: float = column("lower bound of the confidence interval; empty if there is none")
+    ci_high: float = column("upper bound of the confidence interval; empty if there is none")
+    n: int = column("number of images that the value was computed from")
+    extractor: str = column("name of the extractor")
     note: str = column(_NOTE)
-    level: float = column("nominal coverage of the interval, 0..1")
-    method: str = column("how the interval was made; empty where there is none")
-    fingerprint: str = column("the extractor's; values of different ones do not compare")
+    level: float = column("nominal coverage of the interval, between 0 and 1")
+    method: str = column("how the interval was computed; empty if there is none")
+    fingerprint: str = column("fingerprint of the extractor; different ones do not compare")
     reference: str = column(_REFERENCE)
     images: str = column("digest of the arm's images and captions")
 
@@ -48,13 +48,13 @@ class MetricRow:
 class ScoreRow:
     """A row of `scores.csv`: one metric of one sample by one extractor."""
 
-    arm: str = column("the arm's name")
-    prompt_id: str = column("the sample's prompt")
-    replica: int = column("the sample's replica")
-    metric: str = column("the metric's name")
-    value: float = column("finite; a sample for which it is undefined has no row")
-    extractor: str = column("the extractor's name")
-    fingerprint: str = column("the extractor's; values of different ones do not compare")
+    arm: str = column("name of the arm")
+    prompt_id: str = column("id of the prompt")
+    replica: int = column("replica of the sample")
+    metric: str = column("name of the metric")
+    value: float = column("the value, always finite; undefined values have no row")
+    extractor: str = column("name of the extractor")
+    fingerprint: str = column("fingerprint of the extractor; different ones do not compare")
     images: str = column("digest of the arm's images and captions")
 
 
@@ -62,18 +62,18 @@ class ScoreRow:
 class DifferenceRow:
     """A row of `differences.csv`: one metric of an arm less the same of a baseline."""
 
-    arm: str = column("the arm's name")
-    baseline: str = column("the arm subtracted")
-    metric: str = column("the metric's name")
-    difference: float = column("arm less baseline; empty where undefined, and `note` says why")
-    ci_low: float = column("lower bound of the interval; empty where there is none")
-    ci_high: float = column("upper bound of the interval; empty where there is none")
-    n: int = column("images with a partner of the same prompt and replica in the other arm")
-    extractor: str = column("the extractor's name")
+    arm: str = column("name of the arm")
+    baseline: str = column("name of the arm that is subtracted")
+    metric: str = column("name of the metric")
+    difference: float = column("arm minus baseline; empty if undefined, and `note` says why")
+    ci_low: float = column("lower bound of the confidence interval; empty if there is none")
+    ci_high: float = column("upper bound of the confidence interval; empty if there is none")
+    n: int = column("number of images with a partner of equal prompt and replica in the other arm")
+    extractor: str = column("name of the extractor")
     note: str = column(_NOTE)
-    level: float = column("nominal coverage of the interval, 0..1")
-    method: str = column("how the interval was made; empty where there is none")
-    fingerprint: str = column("the extractor's; values of different ones do not compare")
+    level: float = column("nominal coverage of the interval, between 0 and 1")
+    method: str = column("how the interval was computed; empty if there is none")
+    fingerprint: str = column("fingerprint of the extractor; different ones do not compare")
     reference: str = column(_REFERENCE)
     images: str = column("digests of both arms' images and captions")
 
