@@ -319,8 +319,8 @@ def _names(found: Mapping[str, Any], expected: Sequence[str], where: str) -> Non
             if keys
         ]
         raise DataError(
-            f"{where[:1].upper()}{where[1:]} {' and '.join(parts)}; expected "
-            f"{', '.join(expected)}. Correct the names."
+            f"Expected {', '.join(expected)} in {where}: it {' and '.join(parts)}. Correct the "
+            "names."
         )
 
 
