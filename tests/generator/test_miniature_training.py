@@ -1,0 +1,122 @@
+"""`python -m generator.training.tabletop all`: from nothing, resumable, and never from another recipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from generator.checkpoints import load_unet, read
+from generator.errors import TrainingError
+from generator.training import tabletop
+from generator.training.loop import Schedule
+
+NAMES = ("text", "base", "upsample", "upsample-steady")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Two steps each, of a few small pictures; a state is saved after every step."""
+    monkeypatch.setattr("generator.tabletop.dataset.SHARD", 6)
+    monkeypatch.setattr(tabletop, "SHARDS", {tabletop.SMALL: 1, tabletop.LARGE: 1})
+    monkeypatch.setattr(tabletop, "Captions", partial(tabletop.Captions, 20))
+    monkeypatch.setattr(tabletop, "train", partial(tabletop.train, save_every=0.0))
+    for name in NAMES:
+        recipe = tabletop.RECIPES[name]
+        steps = Schedule(steps=2, lr=1e-3, warmup=1, optimiser="muon", seed=recipe.schedule.seed)
+        monkeypatch.setitem(tabletop.RECIPES, name, replace(recipe, schedule=steps, batch=2))
+
+
+def stopping(monkeypatch, after: int) -> None:
+    """Have the training killed in the loss of step `after`, counted over all UNets."""
+    calls = []
+    real = tabletop.unet_loss
+
+    def loss(*args):
+        calls.append(1)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(tabletop, "unet_loss", loss)
+
+
+@pytest.mark.slow
+def test_all_may_be_killed_anywhere_and_ends_with_the_same_bytes(tmp_path, monkeypatch, capsys):
+    whole, parts, shipped = (tmp_path / name for name in ("whole", "parts", "shipped"))
+    tabletop.train_all(whole, "cpu", NAMES)
+    for after in (0, 1, 3, 5):
+        with monkeypatch.context() as patch:
+            stopping(patch, after)
+            with pytest.raises(KeyboardInterrupt):
+                tabletop.train_all(parts, "cpu", NAMES)
+    tabletop.train_all(parts, "cpu", NAMES, shipped)
+    for name in NAMES:
+        ours, theirs = (folder / f"{name}.safetensors" for folder in (whole, parts))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    assert {p.name for p in shipped.iterdir()} == {"base.safetensors", "upsample.safetensors"}
+    steady = (whole / "upsample-steady.safetensors").read_bytes()
+    assert (shipped / "upsample.safetensors").read_bytes() == steady
+
+    before = {p: p.stat().st_mtime_ns for p in parts.rglob("*.safetensors")}
+    capsys.readouterr()
+    tabletop.train_all(parts, "cpu", NAMES)
+    assert capsys.readouterr().out.count("done before") == len(NAMES)
+    assert before == {p: p.stat().st_mtime_ns for p in parts.rglob("*.safetensors")}
+
+    notes = read(whole / "base.safetensors")[1]["notes"]
+    assert notes["identity"]["start"] == "text"
+    assert notes["identity"]["corpus"]["captions"]["other_scene"] > 0
+    assert notes["miniature"] == tabletop.VERSION
+    assert set(notes["defaults"]) == {"sampler", "steps", "upsampler_steps"}
+
+
+def test_a_model_of_another_recipe_is_neither_used_nor_gone_on_from(tmp_path, monkeypatch):
+    tabletop.train_all(tmp_path, "cpu", ("text",))
+    other = replace(tabletop.RECIPES["text"], batch=3)
+    monkeypatch.setitem(tabletop.RECIPES, "text", other)
+    with pytest.raises(TrainingError, match=r"text\.safetensors was trained by another recipe: ba"):
+        tabletop.train_all(tmp_path, "cpu", ("text",))
+    (tmp_path / "text.safetensors").unlink()
+    with pytest.raises(TrainingError, match=r"state of another training: batch 2 there, 3 now"):
+        tabletop.train_all(tmp_path, "cpu", ("text",))
+
+
+def test_a_longer_schedule_goes_on_from_a_shorter_one(tmp_path, monkeypatch):
+    tabletop.train_all(tmp_path, "cpu", ("text",))
+    short = load_unet(tmp_path / "text.safetensors").state_dict()
+    recipe = tabletop.RECIPES["text"]
+    longer = replace(recipe, schedule=replace(recipe.schedule, steps=4))
+    monkeypatch.setitem(tabletop.RECIPES, "text", longer)
+    tabletop.train_all(tmp_path, "cpu", ("text",))
+    assert read(tmp_path / "text.safetensors")[1]["notes"]["steps_done"] == 4
+    later = load_unet(tmp_path / "text.safetensors").state_dict()
+    assert not torch.equal(short["token_embedding.weight"], later["token_embedding.weight"])
+
+
+def test_every_shipped_weight_is_made_by_all_from_what_all_made_before():
+    order = list(tabletop.MAKERS)
+    assert set(order) == set(tabletop.RECIPES)
+    for name, recipe in tabletop.RECIPES.items():
+        if recipe.start is not None:
+            assert order.index(recipe.start) < order.index(name)
+    weights = Path(tabletop.__file__).parents[1] / "weights"
+    assert {f"{name}.safetensors" for name in tabletop.SHIPPED.values()} == {
+        path.name for path in weights.glob("*.safetensors")
+    }
+    assert set(tabletop.SHIPPED) <= set(order)
+
+
+def test_who_judges_and_who_guides_learn_from_the_clean_world_and_who_draws_from_the_web():
+    web = {name for name, recipe in tabletop.RECIPES.items() if recipe.web}
+    assert web == {"base", "base-inpaint", "upsample", "upsample-steady"}
+
+
+def test_a_model_of_pictures_needs_their_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["tabletop", "base", "--work", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        tabletop.main()
+    assert "name their folder with --data" in capsys.readouterr().err
