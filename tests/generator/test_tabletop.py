@@ -267,7 +267,7 @@ def test_an_empty_picture_satisfies_nothing_and_free_text_claims_nothing():
         "two red cube",
         "a red cubes",
         "two red cubes behind a blue cone",
-    ],  # fmt: skip
+    ],
 )
 def test_sentences_outside_the_grammar_do_not_parse(caption):
     assert parse(caption) is None
