@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -121,7 +122,7 @@ def unet_batch(
 def unet_loss(
     model: TextUNet, diffusion: Diffusion, batch: Batch, torch_rng: torch.Generator,
     dtype: torch.dtype = torch.bfloat16, max_weight: float = 1.0, noise_spread: float = 0.0,
-    late: float = 0.0, own: int = 0,
+    late: float = 0.0, own: int = 0, max_bound: float = math.inf,
 ) -> Tensor:  # fmt: skip
     """The denoising loss of a batch that lies on the model's device (see `diffusion_loss`).
 
@@ -141,6 +142,7 @@ def unet_loss(
             from a noisier one, walked by the network itself; 0 for none. ε is then what stands
             between x_t and the true picture, so the network learns to take away the grain that its
             own few, large steps leave when no fresh noise drowns it.
+        max_bound: see `diffusion_loss`.
     """
     x = batch.x.contiguous(memory_format=torch.channels_last)
     t = torch.randint(1000, (len(x),), generator=torch_rng, device=x.device)
@@ -161,7 +163,7 @@ def unet_loss(
         if own:
             x_t, noise = _walked(diffusion, predicted, x, t, x_t, noise, text, own, torch_rng)
         output = predicted(x_t, t, text)
-    return diffusion_loss(diffusion, output, x, x_t, t, noise, max_weight)
+    return diffusion_loss(diffusion, output, x, x_t, t, noise, max_weight, max_bound)
 
 
 @torch.no_grad()

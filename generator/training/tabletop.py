@@ -108,6 +108,7 @@ class Recipe:
         pairs: how many times as often as others scenes of two objects are drawn.
         late: share of pictures whose t is drawn in proportion to itself (`kinds.unet_loss`).
         own: longest step of its own that it learns from (`kinds.unet_loss`); 0 for none.
+        max_bound: most nats of the variational bound for a pixel (`losses.diffusion_loss`).
     """
 
     schedule: Schedule
@@ -121,6 +122,7 @@ class Recipe:
     pairs: float = 1.0
     late: float = 0.0
     own: int = 0
+    max_bound: float = 1.0
 
 
 def _muon(steps: int, lr: float, seed: int, **options: Any) -> Schedule:
@@ -159,6 +161,12 @@ SHIPPED = {
 }  # fmt: skip
 
 
+_UNETS = ("base", "upsample", "ablation")  # how the names of UNets' recipes begin
+_OF_UNETS = (
+    "empty_captions", "max_weight", "noise_spread", "pairs", "late", "own", "max_bound",
+)  # fmt: skip
+
+
 def identity(name: str, web: Web) -> dict[str, Any]:
     """What decides a model's weights beside the code, as JSON values.
 
@@ -171,6 +179,9 @@ def identity(name: str, web: Web) -> dict[str, Any]:
                                                    "seed", "parts")}  # fmt: skip
     recipe["shards"] = SHARDS.get(recipe["size"], 0)
     recipe["corpus"] = web.to_dict() if recipe.pop("web") else None
+    if not name.startswith(_UNETS):
+        for field in _OF_UNETS:
+            del recipe[field]
     return json.loads(json.dumps(recipe))
 
 
@@ -205,7 +216,7 @@ def train_unet(
         batch = Batch(x, tokens, mask, low_res, known).to(torch.device(device))
         return unet_loss(
             model, diffusion, batch, torch_rng, dtype,
-            recipe.max_weight, recipe.noise_spread, recipe.late, recipe.own,
+            recipe.max_weight, recipe.noise_spread, recipe.late, recipe.own, recipe.max_bound,
         )  # fmt: skip
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -108,7 +108,7 @@ def test_a_network_that_walks_by_itself_is_asked_for_what_it_left_behind(monkeyp
     diffusion, seen, drawn = Diffusion("linear"), {}, {}
     monkeypatch.setattr(
         "generator.training.kinds.diffusion_loss",
-        lambda diffusion, output, x, x_t, t, noise, cap: seen.update(x_t=x_t, t=t, noise=noise),
+        lambda diffusion, output, x, x_t, t, noise, *caps: seen.update(x_t=x_t, t=t, noise=noise),
     )
     x = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(1)) - 0.5
     batch = Batch(x, torch.zeros(64, 4, dtype=torch.int64), torch.ones(64, 4, dtype=torch.bool))
