@@ -35,6 +35,7 @@ from generator.diffusion import Diffusion
 from generator.errors import TrainingError
 from generator.tabletop.classifier import SceneClassifier
 from generator.tabletop.dataset import render_shards
+from generator.tabletop.version import VERSION
 from generator.tabletop.web import Web
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
@@ -85,8 +86,6 @@ UPSAMPLED = 6000  # pictures at most that the upsampler learns from: they stay i
 EMPTY_CAPTIONS = 0.2  # share of captions emptied for classifier-free guidance (GLIDE §2.2)
 SMALL, LARGE = 64, 128  # pixels; what the 32 px models learn from, and the others
 SHARDS = {SMALL: 50, LARGE: 24}  # of 500 pictures, of each size
-VERSION = 2  # of the miniature; 1 learnt from clean pairs and had no "two"
-
 # How pictures are drawn with these weights unless told otherwise: sampler, steps, upsampler steps.
 DEFAULTS: dict[str, Any] = {"sampler": "ddpm", "steps": 25, "upsampler_steps": 8}
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from generator.checkpoints import load_unet, read
-from generator.errors import TrainingError
+from generator.checkpoints import WEIGHTS, load_clip, load_unet, read, read_notes, save
+from generator.errors import GeneratorWarning, TrainingError
+from generator.loading import load_pipeline
+from generator.tabletop.version import VERSION, version_of
 from generator.training import tabletop
 from generator.training.loop import Schedule
 
@@ -70,7 +72,7 @@ def test_all_may_be_killed_anywhere_and_ends_with_the_same_bytes(tmp_path, monke
     notes = read(whole / "base.safetensors")[1]["notes"]
     assert notes["identity"]["start"] == "text"
     assert notes["identity"]["corpus"]["captions"]["other_scene"] > 0
-    assert notes["miniature"] == tabletop.VERSION
+    assert notes["miniature"] == VERSION
     assert set(notes["defaults"]) == {"sampler", "steps", "upsampler_steps"}
 
 
@@ -120,3 +122,34 @@ def test_a_model_of_pictures_needs_their_folder(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         tabletop.main()
     assert "name their folder with --data" in capsys.readouterr().err
+
+
+def copied(folder: Path, notes: dict | None) -> Path:
+    """The bundled model in a user's folder, with other notes if there are any."""
+    folder.mkdir()
+    for name in ("base", "upsample", "noised-clip"):
+        source = WEIGHTS / f"{name}.safetensors"
+        model = (load_clip if name == "noised-clip" else load_unet)(source)
+        known = read_notes(source) if notes is None else notes
+        save(folder / source.name, model, model.config, known)
+    return folder
+
+
+def test_weights_of_an_older_miniature_are_named_as_such_and_still_load(tmp_path, monkeypatch):
+    first = {"schedule": {}, "batch": 32, "steps_done": 3000, "final_loss": 0.02}
+    assert (version_of(first), version_of({"miniature": 2}), version_of({})) == (1, 2, None)
+    monkeypatch.setattr(
+        "generator.loading.read_notes",
+        lambda path: {"miniature": 2} if path.parent == WEIGHTS else read_notes(path),
+    )
+    old, new = copied(tmp_path / "old", first), copied(tmp_path / "new", {"miniature": 2})
+    with pytest.warns(
+        GeneratorWarning, match=r"older miniature \(version 1: base.safetensors, ups"
+    ):
+        assert load_pipeline(str(old)).image_size == 128
+    load_pipeline(str(new))
+    load_pipeline("tabletop")
+
+
+def test_a_training_of_the_users_own_is_no_older_miniature(tmp_path):
+    load_pipeline(str(copied(tmp_path / "own", {"settings": {"kind": "base"}, "steps": 5})))

@@ -62,6 +62,25 @@ def test_the_bound_does_not_train_epsilon():
     assert output.grad[:, 3:].abs().sum() > 0
 
 
+def test_a_capped_bound_takes_no_gradient_from_pictures_beyond_it():
+    """At t = 999 of the cosine schedule the bound is far above 1 nat for a network that errs."""
+    diffusion = Diffusion("squaredcos_cap_v2")
+    rng = torch.Generator().manual_seed(0)
+    x, noise = torch.zeros(2, 3, 4, 4), torch.randn(2, 3, 4, 4, generator=rng)
+    t = torch.tensor([999, 500])
+    x_t = diffusion.q_sample(x, t, noise)
+    gradients = {}
+    for cap in (math.inf, 1.0):
+        output = torch.zeros(2, 6, 4, 4, requires_grad=True)
+        loss = diffusion_loss(diffusion, output, x, x_t, t, noise, max_bound=cap)
+        loss.backward()
+        gradients[cap] = output.grad[:, 3:]
+        assert (loss.item() < 2.5) == (cap == 1.0)
+    assert gradients[math.inf][0].abs().sum() > 10 * gradients[math.inf][1].abs().sum()
+    assert (gradients[1.0][0] == 0).float().mean() > 0.8
+    torch.testing.assert_close(gradients[1.0][1], gradients[math.inf][1])
+
+
 class TellsTheNoise(nn.Module):
     """Knows the picture, and so exactly what noise was added to it."""
 
