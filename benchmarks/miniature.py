@@ -10,9 +10,10 @@ and the most over pictures of a picture's median |Laplacian|, in grey levels (re
 
 `--small` leaves the upsampler out and enlarges the base model's pictures bicubically. The scene
 reader reads rendered pictures reduced and enlarged that way without a mistake, so `objects` and
-`caption` are the base model's own; quality and grain are not measured. `--base FILE` and
-`--upsampler FILE` put a checkpoint in the place of the bundled model's. `--upsampled N` measures
-an upsampler alone, on N rendered scenes, at the samplers and steps that the documentation names.
+`caption` are the base model's own; quality and grain are not measured. `--base FILE`,
+`--upsampler FILE` and `--clip FILE` put a checkpoint in the place of the bundled model's.
+`--upsampled N` measures an upsampler alone, on N rendered scenes, at the samplers and steps that
+the documentation names.
 """
 
 from __future__ import annotations
@@ -230,13 +231,16 @@ def main() -> None:
     parser.add_argument("--model", default="tabletop", help="or a folder of weights")
     parser.add_argument("--base", type=Path, help="a base model's checkpoint instead")
     parser.add_argument("--upsampler", type=Path, help="an upsampler's checkpoint instead")
+    parser.add_argument("--clip", type=Path, help="a noised CLIP's checkpoint instead")
     parser.add_argument("--small", action="store_true", help="judge the base model alone")
     parser.add_argument("--upsampled", type=int, default=0, help="only enlarge as many scenes")
     parser.add_argument("--edited", type=int, default=0, help="only add objects to as many scenes")
     parser.add_argument("--split", default="train", help="train (combinations seen) or zero_shot")
     options = parser.parse_args()
     evaluator = Evaluator.load()
-    pipeline = _loaded(options.model, {"base": options.base, "upsample": options.upsampler})
+    pipeline = _loaded(options.model, {
+        "base": options.base, "upsample": options.upsampler, "noised-clip": options.clip,
+    })  # fmt: skip
     if options.upsampled:
         upsampled(pipeline, options.upsampled)
         return
