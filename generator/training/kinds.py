@@ -160,18 +160,23 @@ def unet_loss(
 
     with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
         text = model.condition(batch.tokens, batch.read)
+        drawn = None
         if own:
-            x_t, noise = _walked(diffusion, predicted, x, t, x_t, noise, text, own, torch_rng)
+            x_t, noise, drawn = _walked(
+                diffusion, predicted, x, t, x_t, noise, text, own, torch_rng
+            )
         output = predicted(x_t, t, text)
-    return diffusion_loss(diffusion, output, x, x_t, t, noise, max_weight, max_bound)
+    return diffusion_loss(diffusion, output, x, x_t, t, noise, max_weight, max_bound, drawn)
 
 
 @torch.no_grad()
 def _walked(
     diffusion: Diffusion, predicted: Callable[[Tensor, Tensor, TextCondition], Tensor], x: Tensor,
     t: Tensor, x_t: Tensor, noise: Tensor, text: TextCondition, own: int, rng: torch.Generator,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """x_t and ε, half of them from one DDIM step of the network (see `unet_loss`)."""
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """x_t, ε, and whether they are as drawn or from a DDIM step of the network, half of them each
+    (see `unet_loss`).
+    """
     step = torch.randint(1, own + 1, t.shape, generator=rng, device=t.device)
     later = (t + step).clamp(max=999)
     kept, kept_later = (
@@ -186,7 +191,9 @@ def _walked(
     walks = (torch.rand(t.shape, generator=rng, device=t.device) < 0.5).view(-1, 1, 1, 1)
     # Near t = 0 a small error of the picture would be many standard deviations of noise.
     walks = walks & (between.square().mean((1, 2, 3), keepdim=True) < _MOST_EXCESS)
-    return torch.where(walks, arrived, x_t), torch.where(walks, between, noise)
+    return (
+        torch.where(walks, arrived, x_t), torch.where(walks, between, noise), ~walks.flatten()
+    )  # fmt: skip
 
 
 def clip_batch(

@@ -20,6 +20,7 @@ def diffusion_loss(
     noise: Tensor,
     max_weight: float = 1.0,
     max_bound: float = math.inf,
+    drawn: Tensor | None = None,
 ) -> Tensor:
     """L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
 
@@ -44,6 +45,8 @@ def diffusion_loss(
         noise: what was added.
         max_weight: the cap; 1 is L_simple as in the paper.
         max_bound: most nats of the bound for a pixel and channel; infinite as in the paper.
+        drawn: bool (batch,), whether x_t is a draw of q(x_t | x_0), as the bound supposes; others
+            have no bound, or the variance would learn to cover their errors. None: all are.
 
     Returns:
         A scalar.
@@ -63,6 +66,8 @@ def diffusion_loss(
     )  # fmt: skip
     first = _discretised_nll(x_start, prediction.mean, prediction.log_variance)
     bound = torch.where((t == 0).view(-1, 1, 1, 1), first, kl.clamp(max=max_bound))
+    if drawn is not None:
+        bound = bound * drawn.view(-1, 1, 1, 1)
     bound = bound.mean() / math.log(2)
     return simple + bound
 

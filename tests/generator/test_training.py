@@ -122,6 +122,20 @@ class LeavesGrain(nn.Module):
         return torch.cat([0.5 * x_t, torch.zeros_like(x_t)], 1)
 
 
+def test_the_variance_learns_from_drawn_pictures_alone():
+    diffusion = Diffusion("linear")
+    rng = torch.Generator().manual_seed(0)
+    x, noise = torch.zeros(2, 3, 4, 4), torch.randn(2, 3, 4, 4, generator=rng)
+    t = torch.tensor([500, 500])
+    x_t = diffusion.q_sample(x, t, noise)
+    output = torch.zeros(2, 6, 4, 4, requires_grad=True)
+    drawn = torch.tensor([False, True])
+    diffusion_loss(diffusion, output, x, x_t, t, noise, drawn=drawn).backward()
+    assert (output.grad[0, 3:] == 0).all()
+    assert (output.grad[1, 3:] != 0).all()
+    assert (output.grad[:, :3] != 0).all()
+
+
 def test_a_network_that_walks_by_itself_is_asked_for_what_it_left_behind(monkeypatch):
     """Half of the pictures come from a step of the network; x_t and ε still give the picture."""
     diffusion, seen, drawn = Diffusion("linear"), {}, {}
