@@ -86,7 +86,8 @@ UPSAMPLED = 6000  # pictures at most that the upsampler learns from: they stay i
 EMPTY_CAPTIONS = 0.2  # share of captions emptied for classifier-free guidance (GLIDE §2.2)
 SMALL, LARGE = 64, 128  # pixels; what the 32 px models learn from, and the others
 SHARDS = {SMALL: 50, LARGE: 24}  # of 500 pictures, of each size
-# How pictures are drawn with these weights unless told otherwise: sampler, steps, upsampler steps.
+
+# How pictures are drawn with these weights unless told otherwise; the fields of `options.Sampling`.
 DEFAULTS: dict[str, Any] = {"sampler": "ddpm", "steps": 25, "upsampler_steps": 8}
 
 
@@ -159,7 +160,6 @@ SHIPPED = {
     "classifier": "classifier", "autoencoder": "autoencoder",
 }  # fmt: skip
 
-
 _UNETS = ("base", "upsample", "ablation")  # how the names of UNets' recipes begin
 _OF_UNETS = (
     "empty_captions", "max_weight", "noise_spread", "pairs", "late", "own", "max_bound",
@@ -184,10 +184,7 @@ def identity(name: str, web: Web) -> dict[str, Any]:
     return json.loads(json.dumps(recipe))
 
 
-def train_unet(
-    name: str, data: Corpus, model: TextUNet, work: Path, device: str,
-    schedule: Schedule | None = None,
-) -> None:  # fmt: skip
+def train_unet(name: str, data: Corpus, model: TextUNet, work: Path, device: str) -> None:
     """Base, its fine-tune, or the upsampler on crops; the model is left with averaged weights.
 
     Args:
@@ -196,7 +193,6 @@ def train_unet(
         model: trained in place.
         work: where the state is kept.
         device: a torch device.
-        schedule: in place of the recipe's, for tests.
     """
     tokenizer, config, recipe = WordTokenizer(), model.config, RECIPES[name]
     diffusion = Diffusion(config.noise_schedule)
@@ -220,7 +216,7 @@ def train_unet(
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     same = identity(name, data.web or Web.read())
-    train(model, loss, schedule or recipe.schedule, work / f"{name}.pt", log=_log, identity=same)
+    train(model, loss, recipe.schedule, work / f"{name}.pt", log=_log, identity=same)
 
 
 def train_clip(name: str, data: Corpus, model: Clip, work: Path, device: str) -> None:
@@ -282,19 +278,25 @@ def _unet(name: str, config: UNetConfig = BASE) -> Callable[[Path, Path, str], N
 
 def _evaluator(data: Path, work: Path, device: str) -> None:
     everything = Corpus(data, LARGE, training=False, shards=SHARDS[LARGE])
-    network = train_evaluator(everything.images, everything.scenes, work, device)
+    network = train_evaluator(
+        everything.images, everything.scenes, work, device, identity("evaluator", Web.read())
+    )
     _save("evaluator", work, network)
 
 
 def _classifier(data: Path, work: Path, device: str) -> None:
     pictures = Corpus(data, SceneClassifier.image_size, training=True, shards=SHARDS[SMALL])
-    model = train_classifier(pictures.images, pictures.scenes, work, device).cpu()
+    model = train_classifier(
+        pictures.images, pictures.scenes, work, device,
+        identity=identity("classifier", Web.read()),
+    ).cpu()  # fmt: skip
     _save("classifier", work, model, {"exact": accuracy(model)})
 
 
 def _autoencoder(data: Path, work: Path, device: str) -> None:
     images = Corpus(data, LARGE, training=False, limit=4000, shards=8).images
-    network = train_autoencoder(images, work, device=device).cpu()
+    same = identity("autoencoder", Web.read())
+    network = train_autoencoder(images, work, device=device, identity=same).cpu()
     _save("autoencoder", work, network, {"psnr_unseen": unseen_psnr(network)})
 
 
