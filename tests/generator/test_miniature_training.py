@@ -47,7 +47,7 @@ def stopping(monkeypatch, after: int) -> None:
 
 
 @pytest.mark.slow
-def test_all_may_be_killed_anywhere_and_ends_with_the_same_bytes(tmp_path, monkeypatch, capsys):
+def test_all_may_be_killed_anywhere_and_ends_with_the_same_weights(tmp_path, monkeypatch, capsys):
     whole, parts, shipped = (tmp_path / name for name in ("whole", "parts", "shipped"))
     tabletop.train_all(whole, "cpu", NAMES)
     for after in (0, 1, 1, 2):
@@ -57,8 +57,10 @@ def test_all_may_be_killed_anywhere_and_ends_with_the_same_bytes(tmp_path, monke
                 tabletop.train_all(parts, "cpu", NAMES)
     tabletop.train_all(parts, "cpu", NAMES, shipped)
     for name in NAMES:
-        ours, theirs = (folder / f"{name}.safetensors" for folder in (whole, parts))
-        assert ours.read_bytes() == theirs.read_bytes(), name
+        # Not the files' bytes: safetensors writes its metadata in any order.
+        ours, theirs = (read(folder / f"{name}.safetensors") for folder in (whole, parts))
+        assert ours[1] == theirs[1], name
+        assert all(torch.equal(ours[0][key], theirs[0][key]) for key in ours[0]), name
     assert {p.name for p in shipped.iterdir()} == {"base.safetensors", "upsample.safetensors"}
     steady = (whole / "upsample-steady.safetensors").read_bytes()
     assert (shipped / "upsample.safetensors").read_bytes() == steady
