@@ -19,8 +19,10 @@ the documentation names.
 from __future__ import annotations
 
 import argparse
+import atexit
 import dataclasses
 import json
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -212,11 +214,11 @@ def _loaded(model: str, replaced: dict[str, Path | None]) -> Pipeline:
     """A model, some of its files replaced by others."""
     if not any(replaced.values()):
         return load_pipeline(model)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in model_folder(model).glob("*.safetensors"):
-            (folder / file.name).symlink_to((replaced.get(file.stem) or file).resolve())
-        return load_pipeline(name, optional=("base_inpaint",))
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)  # networks are read when they are first used
+    for file in model_folder(model).glob("*.safetensors"):
+        (folder / file.name).symlink_to((replaced.get(file.stem) or file).resolve())
+    return load_pipeline(str(folder))
 
 
 def main() -> None:
