@@ -62,7 +62,7 @@ def test_all_may_be_killed_anywhere_and_ends_with_the_same_weights(tmp_path, mon
         assert ours[1] == theirs[1], name
         assert all(torch.equal(ours[0][key], theirs[0][key]) for key in ours[0]), name
     assert {p.name for p in shipped.iterdir()} == {"base.safetensors", "upsample.safetensors"}
-    steady = (whole / "upsample-steady.safetensors").read_bytes()
+    steady = (parts / "upsample-steady.safetensors").read_bytes()
     assert (shipped / "upsample.safetensors").read_bytes() == steady
 
     before = {p: p.stat().st_mtime_ns for p in parts.rglob("*.safetensors")}
