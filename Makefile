@@ -2,17 +2,19 @@
 # make test    set everything up, then the tests
 # make check   formatting, lint, types, import rules
 # make docs    the documentation as a site, in site/
+# make miniature   train the bundled miniature from nothing: hours on two cores
 #
 # PYTHON=python3.12 chooses another interpreter; TEST_ARGS="-k elo" goes to pytest.
 
 PYTHON ?= python3
 TEST_ARGS ?=
+MINIATURE ?= runs/miniature
 BIN := .venv/bin
 
-.PHONY: help venv demo test check docs clean
+.PHONY: help venv demo test check docs miniature clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 
 venv: .venv/.installed
 
@@ -43,6 +45,12 @@ check: venv
 
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# Stops and resumes at will. MINIATURE=folder holds pictures, states and finished models.
+miniature: venv
+	$(BIN)/python -m generator.training.tabletop all --work $(MINIATURE) --install generator/weights
+	$(BIN)/glide-eval reference build tabletop --extractor tabletop \
+	  --out generator/weights/tabletop_reference.npz
 
 clean:
 	rm -rf .venv build dist site *.egg-info

@@ -92,6 +92,20 @@ def read_config(path: Path) -> UNetConfig | ClipConfig:
         raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
 
 
+def read_notes(path: Path) -> dict[str, Any]:
+    """The notes of a safetensors file of ours, without its weights.
+
+    Raises:
+        CheckpointError: see `read`.
+    """
+    _must_exist(path)
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads((file.metadata() or {})["notes"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
+
+
 def read_released(path: Path) -> dict[str, Tensor]:
     """The tensors of a .pt file, as stored, mapped from disk where the format allows.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import Any
 import torch
 
 from generator.tabletop.classifier import load_classifier
+from generator.tabletop.version import older_than, version_of
 from generator.tabletop.words import WordTokenizer
 
 from .acceleration import MODES as ACCELERATIONS
 from .acceleration import accelerate as accelerated
 from .bpe import ClipTokenizer, Gpt2Tokenizer
-from .checkpoints import load_clip, load_released_clip, load_unet, read_config
+from .checkpoints import load_clip, load_released_clip, load_unet, read_config, read_notes
 from .clip import Clip
 from .config import UNetConfig
-from .errors import CheckpointError, OptionError
+from .errors import CheckpointError, GeneratorWarning, OptionError
 from .networks import NETWORKS, LazyModel
 from .pipeline import Pipeline
 from .released import VOCABULARY, released_folder
@@ -68,6 +70,9 @@ def load_pipeline(
     Raises:
         CheckpointError: a file is missing, corrupt, changed since its download or of another model.
         OptionError: an unknown dtype, network or acceleration, or a device this machine lacks.
+
+    Warns:
+        GeneratorWarning: the folder holds weights of an older miniature than the bundled one.
     """
     if dtype not in _DTYPES:
         raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}.")
@@ -87,6 +92,7 @@ def load_pipeline(
     needed = [path for network in networks for path in files[network]]
     _refuse_missing(model, folder, needed)
     weights = {path.name: checked_sha256(path) for path in needed}
+    _name_older(folder, needed)
     lazy = {
         network: _lazy(network, paths, torch.device(device), _DTYPES[dtype], accelerate)
         for network, paths in files.items()
@@ -149,6 +155,17 @@ def _refuse_missing(model: str, folder: Path, needed: Sequence[Path]) -> None:
         f"{folder} is not a whole model: {names} missing. Expected .safetensors of this toolkit or "
         "the released .pt files."
     )
+
+
+def _name_older(folder: Path, needed: Sequence[Path]) -> None:
+    """Warn of weights of an older miniature in a user's folder."""
+    if folder == WEIGHTS:
+        return
+    found = {p: version_of(read_notes(p)) for p in needed if p.suffix == ".safetensors"}
+    if any(version is not None for version in found.values()):
+        bundled = version_of(read_notes(WEIGHTS / _FILES["base"][0]))
+        if message := older_than(bundled, found):
+            warnings.warn(message, GeneratorWarning, stacklevel=3)
 
 
 def _lazy(

@@ -2,15 +2,17 @@
 
 caption  = object | object relation object [", and " object] | object ", " object " and " object
          | object " and " object
-object   = "a " [size] [material] color shape
+object   = "a " [size] [material] color shape | "two " [size] [material] color shape "s"
 relation = "to the left of" | "to the right of" | "in front of" | "behind"
+
+A relation stands between single objects, never beside "two".
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Protocol
 
@@ -23,6 +25,7 @@ from .scenes import (
     RELATION_GAP,
     SHAPES,
     SIZES,
+    Object,
     Scene,
     arrange,
 )
@@ -69,16 +72,26 @@ class Placed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """An object as a caption names it; None where the caption leaves an attribute open."""
+    """One object, or two alike, as a caption names them.
+
+    Attributes:
+        shape: one of `SHAPES`.
+        color: one of `COLORS`.
+        size: one of `SIZES`; None where the caption leaves it open.
+        material: one of `MATERIALS`, or None likewise.
+        count: 1 or 2 objects.
+    """
 
     shape: str
     color: str
     size: str | None = None
     material: str | None = None
+    count: int = 1
 
     def __str__(self) -> str:
-        words = [self.size, self.material, self.color, self.shape]
-        return "a " + " ".join(w for w in words if w)
+        article, shape = ("a", self.shape) if self.count == 1 else ("two", f"{self.shape}s")
+        words = [article, self.size, self.material, self.color, shape]
+        return " ".join(w for w in words if w)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,11 @@ class Claim:
 
     mentions: tuple[Mention, ...]
     relation: str | None = None
+
+    @property
+    def single(self) -> tuple[Mention, ...]:
+        """One mention for each object: "two blue spheres" gives two of a blue sphere."""
+        return tuple(replace(m, count=1) for m in self.mentions for _ in range(m.count))
 
     def __str__(self) -> str:
         words = [str(m) for m in self.mentions]
@@ -99,33 +117,41 @@ class Claim:
 
 
 def describe(scene: Scene, rng: np.random.Generator) -> str:
-    """A true caption of the scene: every object, in random order and detail.
+    """A true caption of the scene: every object, in random order and detail; twins are counted.
 
     Size and material are each mentioned half of the time; a relation, where one is clear, three
     quarters of the time.
     """
     order = rng.permutation(len(scene.objects))
-    objects = [scene.objects[i] for i in order]
-    mentions = tuple(
-        Mention(
-            o.shape,
-            o.color,
-            o.size if rng.random() < 0.5 else None,
-            o.material if rng.random() < 0.5 else None,
-        )
-        for o in objects
-    )
+    groups: dict[tuple[str, str], list[Object]] = {}
+    for o in (scene.objects[i] for i in order):
+        groups.setdefault((o.color, o.shape), []).append(o)
+    mentions = tuple(_mention(alike, rng) for alike in groups.values())
     relation = None
-    if len(objects) > 1 and rng.random() < RELATION_SHARE:
-        true = _clear_relations(objects)
+    if 1 < len(groups) == len(order) and rng.random() < RELATION_SHARE:
+        true = _clear_relations([alike[0] for alike in groups.values()])
         relation = str(rng.choice(true)) if true else None
     return str(Claim(mentions, relation))
+
+
+def _mention(alike: Sequence[Object], rng: np.random.Generator) -> Mention:
+    """Name objects of one colour and shape; a detail only if it is true of all of them."""
+    first = alike[0]
+    size = first.size if rng.random() < 0.5 else None
+    material = first.material if rng.random() < 0.5 else None
+    return Mention(
+        first.shape,
+        first.color,
+        size if all(o.size == size for o in alike) else None,
+        material if all(o.material == material for o in alike) else None,
+        len(alike),
+    )
 
 
 def can_illustrate(caption: str) -> bool:
     """Whether scenes can be drawn of a caption: of the grammar, one to `MAX_OBJECTS` objects."""
     claim = parse(caption)
-    return claim is not None and len(claim.mentions) <= MAX_OBJECTS
+    return claim is not None and len(claim.single) <= MAX_OBJECTS
 
 
 def illustrate(caption: str, rng: np.random.Generator) -> Scene:
@@ -142,21 +168,21 @@ def illustrate(caption: str, rng: np.random.Generator) -> Scene:
         raise ValueError(
             f"{caption!r} is no caption of one to {MAX_OBJECTS} tabletop objects: nothing to draw."
         )
-    order = rng.permutation(len(claim.mentions))  # places are drawn one after the other
+    order = rng.permutation(len(claim.single))  # places are drawn one after the other
+    owner = [i for i, mention in enumerate(claim.mentions) for _ in range(mention.count)]
     while True:
-        kinds = [
-            (
-                mention.shape,
-                mention.color,
-                mention.size or SIZES[rng.integers(len(SIZES))],
-                mention.material or MATERIALS[rng.integers(len(MATERIALS))],
-            )
-            for mention in (claim.mentions[i] for i in order)
-        ]
-        scene = arrange(kinds, rng)
+        kinds: dict[int, tuple[str, str, str, str]] = {}
+        for i in dict.fromkeys(owner[j] for j in order):  # twins are drawn once
+            mention = claim.mentions[i]
+            size = mention.size or SIZES[rng.integers(len(SIZES))]
+            material = mention.material or MATERIALS[rng.integers(len(MATERIALS))]
+            kinds[i] = (mention.shape, mention.color, size, material)
+        scene = arrange([kinds[owner[j]] for j in order], rng)
         if scene is not None:
             mentioned = [scene.objects[i] for i in np.argsort(order)]
-            if rng.random() < _says(claim.relation, mentioned):
+            if len(mentioned) > len(claim.mentions) or rng.random() < _says(
+                claim.relation, mentioned
+            ):
                 return scene
 
 
@@ -183,8 +209,8 @@ def holds(relation: str, a: Placed, b: Placed, gap: float = 0.0) -> bool:
 
 
 _OBJECT = re.compile(
-    rf"an? (?:({'|'.join(SIZES)}) )?(?:({'|'.join(MATERIALS)}) )?"
-    rf"({'|'.join(COLORS)}) ({'|'.join(SHAPES)})"
+    rf"(an?|two) (?:({'|'.join(SIZES)}) )?(?:({'|'.join(MATERIALS)}) )?"
+    rf"({'|'.join(COLORS)}) ({'|'.join(SHAPES)})s?"
 )
 
 
@@ -192,11 +218,13 @@ def parse(caption: str) -> Claim | None:
     """What a caption claims, or None if it is not of this grammar."""
     text = " ".join(caption.lower().strip(" .").split())
     found = list(_OBJECT.finditer(text))
-    mentions = tuple(Mention(m[4], m[3], m[1], m[2]) for m in found)
+    mentions = tuple(Mention(m[5], m[4], m[2], m[3], 1 + (m[1] == "two")) for m in found)
     relation = None
     if len(found) > 1:
         between = text[found[0].end() : found[1].start()].strip()
         relation = between if between in RELATIONS else None
+    if relation and any(mention.count > 1 for mention in mentions[:2]):
+        return None
     claim = Claim(mentions, relation)
     if not mentions or str(claim) != re.sub(r"\ban\b", "a", text):
         return None
@@ -206,7 +234,8 @@ def parse(caption: str) -> Claim | None:
 def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float]:
     """Which parts of a caption a picture satisfies, given the objects read from it.
 
-    Mentions are matched one to one to objects so that most attributes agree.
+    Mentions, "two blue spheres" being two of them, are matched one to one to objects so that most
+    attributes agree.
 
     Returns:
         Values in 0..1, NaN where the caption claims nothing of the kind or is not of the grammar:
@@ -219,8 +248,8 @@ def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float
     names = ("object", "color", "shape", "attribute", "count", "relation", "caption")
     if claim is None:
         return dict.fromkeys(names, float("nan"))
-    matched = _match(claim.mentions, objects)
-    pairs = list(zip(claim.mentions, matched, strict=True))
+    matched = _match(claim.single, objects)
+    pairs = list(zip(claim.single, matched, strict=True))
     both = [o is not None and o.shape == m.shape and o.color == m.color for m, o in pairs]
     color = [o is not None and o.color == m.color for m, o in pairs]
     shape = [o is not None and o.shape == m.shape for m, o in pairs]
@@ -235,7 +264,7 @@ def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float
         a, b = matched[0], matched[1]
         relation = float(both[0] and both[1] and a is not None and b is not None
                          and holds(claim.relation, a, b))  # fmt: skip
-    count = float(len(objects) == len(claim.mentions))
+    count = float(len(objects) == len(claim.single))
     everything = all(both) and all(details) and count == 1 and relation != 0
     detail = np.mean(details) if details else float("nan")
     shares = (np.mean(both), np.mean(color), np.mean(shape), detail)

@@ -17,9 +17,11 @@ from .scenes import Scene, sample_scene
 SHARD = 500  # images a file
 
 
-def scene(seed: int, index: int, split: str = "all", count: int | None = None) -> Scene:
-    """Scene `index` of the endless stream (`seed`, `split`); always the same."""
-    return sample_scene(np.random.default_rng([seed, index]), count=count, split=split)
+def scene(
+    seed: int, index: int, split: str = "all", count: int | None = None, twins: bool = False
+) -> Scene:
+    """Scene `index` of the endless stream (`seed`, `split`, `twins`); always the same."""
+    return sample_scene(np.random.default_rng([seed, index]), count, split, twins)
 
 
 def reference_images(count: int, seed: int, first: int = 0) -> tuple[np.ndarray, list[str]]:
@@ -56,18 +58,35 @@ def images_of(captions: Sequence[str], count: int, seed: int, first: int = 0) ->
 class RenderedScenes:
     """A folder of rendered shards: images (n, size, size, 3) beside the scenes that made them."""
 
-    def __init__(self, folder: Path | str, seed: int, split: str = "all"):
+    def __init__(
+        self, folder: Path | str, seed: int, split: str = "all", twins: bool = False,
+        limit: int | None = None,
+    ):  # fmt: skip
+        """Find the shards.
+
+        Args:
+            folder: where `render_shards` wrote.
+            seed: of the stream.
+            split: of the stream, see `scenes.sample_scene`.
+            twins: of the stream, see `scenes.sample_scene`.
+            limit: use the first shards only, at most so many.
+
+        Raises:
+            FileNotFoundError: no such shard.
+        """
         self.folder, self.seed, self.split = Path(folder), seed, split
-        self.shards = sorted(self.folder.glob(f"{split}-{seed}-*.npy"))
+        stream = _stream(seed, split, twins)
+        self.shards = sorted(self.folder.glob(f"{stream}-*.npy"))[:limit]
         if not self.shards:
             raise FileNotFoundError(
-                f"{self.folder}: no rendered shards {split}-{seed}-*.npy. Render them first: "
+                f"{self.folder}: no rendered shards {stream}-*.npy. Render them first: "
                 f"python -m generator.tabletop.dataset {self.folder} --seed {seed}"
+                f"{' --twins' if twins else ''}"
             )
         self.scenes: list[Scene] = []
         for shard in self.shards:
             first = int(shard.stem.rsplit("-", 1)[1]) * SHARD
-            self.scenes += [scene(seed, first + i, split) for i in range(SHARD)]
+            self.scenes += [scene(seed, first + i, split, None, twins) for i in range(SHARD)]
 
     def load(self, keep: Sequence[bool] | None = None, size: int = 128) -> np.ndarray:
         """All images as uint8 (n, size, size, 3), optionally only those `keep` says.
@@ -100,17 +119,22 @@ def downsample(images: np.ndarray, factor: int) -> np.ndarray:
     return (blocks.mean(axis=(2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
 
 
+def _stream(seed: int, split: str, twins: bool) -> str:
+    """How the file names of a stream's shards begin."""
+    return f"{split}{'-twins' if twins else ''}-{seed}"
+
+
 def render_shards(
     folder: Path, seed: int, first: int, last: int, split: str = "all", device: str = "cpu",
-    size: int = 128,
+    size: int = 128, twins: bool = False,
 ) -> None:  # fmt: skip
     """Render shards first..last-1 that are not there yet; stop and resume at will."""
     folder.mkdir(parents=True, exist_ok=True)
     for k in range(first, last):
-        path = folder / f"{split}-{seed}-{k:05d}.npy"
+        path = folder / f"{_stream(seed, split, twins)}-{k:05d}.npy"
         if path.exists():
             continue
-        scenes = [scene(seed, k * SHARD + i, split) for i in range(SHARD)]
+        scenes = [scene(seed, k * SHARD + i, split, None, twins) for i in range(SHARD)]
         chunk = 128 if device != "cpu" else 4 * (128 // size) ** 2
         images = render(scenes, size, device, chunk).numpy()
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -129,11 +153,12 @@ def main() -> None:
     parser.add_argument("--shards", default="0:40", help=f"first:last, {SHARD} images each")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, default=128, help="pixels; 64 is enough for 32 px")
+    parser.add_argument("--twins", action="store_true", help="scenes may hold two alike objects")
     options = parser.parse_args()
     torch.set_num_threads(1)
     first, last = (int(part) for part in options.shards.split(":"))
     render_shards(options.folder, options.seed, first, last, options.split, options.device,
-                  options.size)  # fmt: skip
+                  options.size, options.twins)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ MAX_OBJECTS = 3
 # these.
 HELD_OUT = (("purple", "cube"), ("yellow", "cone"), ("cyan", "sphere"))
 
+# Share of scenes of two or three objects in which two are twins, alike but for their places, where
+# twins are asked for.
+TWIN_SHARE = 0.12
+
 RADIUS = {"large": 0.70, "small": 0.44}  # world units; the table in view is about 3.9 wide
 _HALF_WIDTH, _NEAR, _FAR = 1.15, -0.95, 1.15
 RELATION_GAP = 0.55  # a relation is only said when the centres are this far apart along its axis
@@ -60,13 +64,18 @@ def held_out(scene: Scene) -> bool:
     return any((o.color, o.shape) in HELD_OUT for o in scene.objects)
 
 
-def sample_scene(rng: np.random.Generator, count: int | None = None, split: str = "all") -> Scene:
+def sample_scene(
+    rng: np.random.Generator, count: int | None = None, split: str = "all", twins: bool = False
+) -> Scene:
     """Draw a scene.
 
     Args:
         rng: the source of randomness.
         count: number of objects, 1..3; drawn uniformly if None.
         split: `train` shows no held-out pair, `zero_shot` at least one, `all` anything.
+        twins: make the first two of several objects alike in `TWIN_SHARE` of the scenes, which
+            captions count ("two blue spheres"). Without, no two objects share shape and colour,
+            and the scene is the one that earlier versions drew from the same `rng`.
 
     Raises:
         ValueError: an unknown split or count.
@@ -78,7 +87,7 @@ def sample_scene(rng: np.random.Generator, count: int | None = None, split: str 
     if not 1 <= count <= MAX_OBJECTS:
         raise ValueError(f"count must be 1..{MAX_OBJECTS}; got {count}")
     while True:
-        scene = arrange(_sample_kinds(rng, count, split), rng)
+        scene = arrange(_sample_kinds(rng, count, split, twins), rng)
         if scene is not None:
             return scene
 
@@ -102,9 +111,12 @@ def arrange(kinds: Sequence[tuple[str, str, str, str]], rng: np.random.Generator
 
 
 def _sample_kinds(
-    rng: np.random.Generator, count: int, split: str
+    rng: np.random.Generator, count: int, split: str, twins: bool
 ) -> list[tuple[str, str, str, str]]:
-    """Attributes of `count` objects, no two alike in both shape and colour."""
+    """Attributes of `count` objects, no two alike in both shape and colour except for twins."""
+    if twins and count > 1 and rng.random() < TWIN_SHARE:
+        first, *others = _sample_kinds(rng, count - 1, split, twins=False)
+        return [first, first, *others]
     while True:
         kinds = [
             (

@@ -19,7 +19,8 @@ class WordTokenizer:
     """
 
     _WORDS = (*SIZES, *MATERIALS, *COLORS, *SHAPES, "a", "an", "to", "the", "left", "right", "of",
-              "in", "front", "behind", "and", ",")  # fmt: skip
+              "in", "front", "behind", "and", ",",
+              "two", *(f"{shape}s" for shape in SHAPES))  # fmt: skip
     n_vocab = 48
     start_token = None
     end_token = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +22,13 @@ UNSEEN_SEED = 1_000_017  # a stream of scenes that no model was trained on
 
 
 def train_autoencoder(
-    images: np.ndarray, work: Path, schedule: Schedule = SCHEDULE, device: str = "cpu"
-) -> AutoencoderNetwork:
+    images: np.ndarray, work: Path, schedule: Schedule = SCHEDULE, device: str = "cpu",
+    identity: dict[str, Any] | None = None,
+) -> AutoencoderNetwork:  # fmt: skip
     """Train on random crops of uint8 images (n, h, w, 3), mirrored half of the time.
 
     The loss is the mean absolute error, the likelihood of a Laplace distribution of one width (its
-    logistic cousin is DALL-E's, Ramesh et al. 2021, appendix A.3).
+    logistic cousin is DALL-E's, Ramesh et al. 2021, appendix A.3). `identity` as in `loop.train`.
     """
     torch.manual_seed(0)
     network = AutoencoderNetwork().to(device)
@@ -36,7 +38,7 @@ def train_autoencoder(
         x = crops.permute(0, 3, 1, 2).float() / 127.5 - 1
         return F.l1_loss(network(x), x)
 
-    train(network, loss, schedule, work / "autoencoder.pt")
+    train(network, loss, schedule, work / "autoencoder.pt", identity=identity)
     return network
 
 

@@ -9,10 +9,10 @@ beforehand cure that (Saharia et al. 2022, Imagen, §2.1). The tabletop's attrib
 independently, so that guessing masked words would teach nothing; the transformer learns to parse
 instead. Linear heads, thrown away afterwards, tell
 
-- at each word of an object: its shape, colour, size, material and place in a relation;
-- from the summary, of each of the 18 colour-shape pairs: whether the caption names it, and with
-  which size, material and place. The summary scales the UNet's channels one by one, so what it
-  says of a pair outright, it can say to the channels that see that colour.
+- at each word of an object: its shape, colour, size, material, place in a relation and number;
+- from the summary, of each of the 18 colour-shape pairs: whether the caption names it, once or
+  twice, and with which size, material and place. The summary scales the UNet's channels one by
+  one, so what it says of a pair outright, it can say to the channels that see that colour.
 
 Captions name all pairs, those held out from pictures too: the transformer shall read them, and the
 UNet draw them without having seen one.
@@ -46,11 +46,12 @@ ASKED = {
     "size": len(SIZES) + 1,
     "material": len(MATERIALS) + 1,
     "role": 2 * len(RELATIONS) + 1,
+    "number": 2,
 }
 PAIRS = tuple((color, shape) for color in COLORS for shape in SHAPES)
 # What the summary tells of each pair, yes or no.
 FACTS = (
-    "named", *SIZES, *MATERIALS,
+    "named", "two", *SIZES, *MATERIALS,
     *(f"{relation} the second" for relation in RELATIONS),
     *(f"the first is {relation} it" for relation in RELATIONS),
 )  # fmt: skip
@@ -143,12 +144,14 @@ def _classes(claim: Claim, mention: Mention, number: int) -> list[int]:
         SIZES.index(mention.size) if mention.size else len(SIZES),
         MATERIALS.index(mention.material) if mention.material else len(MATERIALS),
         2 * len(RELATIONS) if place is None else place,
+        mention.count - 1,
     ]
 
 
 def _facts(claim: Claim, mention: Mention, number: int) -> list[int]:
     """Which of `FACTS` hold."""
-    said = [FACTS.index(word) for word in ("named", mention.size, mention.material) if word]
+    words = ("named", "two" if mention.count == 2 else None, mention.size, mention.material)
+    said = [FACTS.index(word) for word in words if word]
     place = _place(claim, number)
     return said if place is None else [*said, len(FACTS) - 2 * len(RELATIONS) + place]
 
@@ -164,7 +167,7 @@ class Captions:
     """Captions of scenes that nobody renders, drawn anew each time."""
 
     def __init__(self, count: int = SCENES) -> None:
-        self._scenes = [scene(SCENES_SEED, i) for i in range(count)]
+        self._scenes = [scene(SCENES_SEED, i, twins=True) for i in range(count)]
 
     def batch(self, rng: np.random.Generator, size: int) -> list[str]:
         """`size` captions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +24,9 @@ UNSEEN = 990_002  # a seed no training scene was drawn from
 
 
 def train_classifier(
-    images: np.ndarray, scenes: list[Scene], work: Path, device: str, schedule: Schedule = SCHEDULE
-) -> SceneClassifier:
+    images: np.ndarray, scenes: list[Scene], work: Path, device: str, schedule: Schedule = SCHEDULE,
+    identity: dict[str, Any] | None = None,
+) -> SceneClassifier:  # fmt: skip
     """Binary cross-entropy of each pair's presence in x_t, t uniform over the 1000 steps.
 
     Args:
@@ -33,6 +35,7 @@ def train_classifier(
         work: where the checkpoint is kept; training goes on from one that is there.
         device: a torch device.
         schedule: how long and how fast.
+        identity: what must be the same when training goes on, as in `loop.train`.
     """
     torch.manual_seed(0)
     model = SceneClassifier().to(device)
@@ -47,7 +50,7 @@ def train_classifier(
         logits = model(diffusion.q_sample(x, t, noise), t)
         return F.binary_cross_entropy_with_logits(logits, labels[rows].to(device))
 
-    train(model, loss, schedule, work / "classifier.pt")
+    train(model, loss, schedule, work / "classifier.pt", identity=identity)
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,9 +108,10 @@ def degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def train_evaluator(
-    images: np.ndarray, scenes: list[Scene], work: Path, device: str
-) -> EvaluatorNetwork:
-    """Train on uint8 images (n, 128, 128, 3) of these scenes."""
+    images: np.ndarray, scenes: list[Scene], work: Path, device: str,
+    identity: dict[str, Any] | None = None,
+) -> EvaluatorNetwork:  # fmt: skip
+    """Train on uint8 images (n, 128, 128, 3) of these scenes; `identity` as in `loop.train`."""
     torch.manual_seed(0)
     model = EvaluatorNetwork().to(device)
     targets = Targets(scenes)
@@ -120,5 +122,5 @@ def train_evaluator(
         x = degrade(x, rng).to(device, memory_format=torch.channels_last)
         return evaluator_loss(model(x), targets, rows)
 
-    train(model, loss, SCHEDULE, work / "evaluator.pt")
+    train(model, loss, SCHEDULE, work / "evaluator.pt", identity=identity)
     return model

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +20,13 @@ from torch import Tensor
 
 from generator.clip import Clip
 from generator.diffusion import Diffusion
-from generator.text_unet import TextUNet
+from generator.text_unet import TextCondition, TextUNet
 from generator.tokenizer import Tokenizer, ended, padded
 
 from .inpainting import known_regions
 from .losses import contrastive_loss, diffusion_loss
 
+_MOST_EXCESS = 4.0  # mean square of ε beyond which a walked picture is not learned from
 _REDUCTION = 4  # of an upsampler's picture, each way
 
 
@@ -120,7 +122,7 @@ def unet_batch(
 def unet_loss(
     model: TextUNet, diffusion: Diffusion, batch: Batch, torch_rng: torch.Generator,
     dtype: torch.dtype = torch.bfloat16, max_weight: float = 1.0, noise_spread: float = 0.0,
-    late: bool = False,
+    late: float = 0.0, own: int = 0, max_bound: float = math.inf,
 ) -> Tensor:  # fmt: skip
     """The denoising loss of a batch that lies on the model's device (see `diffusion_loss`).
 
@@ -134,23 +136,64 @@ def unet_loss(
         noise_spread: relative standard deviation of the noise's strength about what t says, drawn
             for each picture. ε is of the strength that was added, so the network learns to tell
             how much noise there is instead of trusting t.
-        late: draw t in proportion to itself instead of uniformly: what lies where in a picture is
-            decided while there is much noise.
+        late: share of pictures whose t is drawn in proportion to itself instead of uniformly: what
+            lies where in a picture is decided while there is much noise.
+        own: longest DDIM step, in steps of 1..999, by which half of the pictures come to their x_t
+            from a noisier one, walked by the network itself; 0 for none. ε is then what stands
+            between x_t and the true picture, so the network learns to take away the grain that its
+            own few, large steps leave when no fresh noise drowns it.
+        max_bound: see `diffusion_loss`.
     """
     x = batch.x.contiguous(memory_format=torch.channels_last)
+    t = torch.randint(1000, (len(x),), generator=torch_rng, device=x.device)
     if late:
-        t = (1000 * torch.rand(len(x), generator=torch_rng, device=x.device).sqrt()).long()
-    else:
-        t = torch.randint(1000, (len(x),), generator=torch_rng, device=x.device)
+        u = torch.rand((2, len(x)), generator=torch_rng, device=x.device)
+        t = torch.where(u[0] < late, (1000 * u[1].sqrt()).long().clamp(max=999), t)
     noise = torch.randn(x.shape, generator=torch_rng, device=x.device)
     if noise_spread:
         strength = torch.randn((len(x), 1, 1, 1), generator=torch_rng, device=x.device)
         noise = noise * (1 + noise_spread * strength)
     x_t = diffusion.q_sample(x, t, noise)
+
+    def predicted(x_t: Tensor, t: Tensor, text: TextCondition) -> Tensor:
+        return model(x_t, t, text, batch.low_res, inpaint_image=x, inpaint_mask=batch.known)
+
     with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
         text = model.condition(batch.tokens, batch.read)
-        output = model(x_t, t, text, batch.low_res, inpaint_image=x, inpaint_mask=batch.known)
-    return diffusion_loss(diffusion, output, x, x_t, t, noise, max_weight)
+        drawn = None
+        if own:
+            x_t, noise, drawn = _walked(
+                diffusion, predicted, x, t, x_t, noise, text, own, torch_rng
+            )
+        output = predicted(x_t, t, text)
+    return diffusion_loss(diffusion, output, x, x_t, t, noise, max_weight, max_bound, drawn)
+
+
+@torch.no_grad()
+def _walked(
+    diffusion: Diffusion, predicted: Callable[[Tensor, Tensor, TextCondition], Tensor], x: Tensor,
+    t: Tensor, x_t: Tensor, noise: Tensor, text: TextCondition, own: int, rng: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """x_t, ε, and whether they are as drawn or from a DDIM step of the network, half of them each
+    (see `unet_loss`).
+    """
+    step = torch.randint(1, own + 1, t.shape, generator=rng, device=t.device)
+    later = (t + step).clamp(max=999)
+    kept, kept_later = (
+        torch.from_numpy(diffusion.alpha_bar).to(x)[s].view(-1, 1, 1, 1) for s in (t, later)
+    )
+    start = kept_later.sqrt() * x + (1 - kept_later).sqrt() * noise
+    eps = predicted(start, later, text).float()[:, :3]
+    x_start = ((start - (1 - kept_later).sqrt() * eps) / kept_later.sqrt()).clamp(-1, 1)
+    eps = (start - kept_later.sqrt() * x_start) / (1 - kept_later).sqrt()
+    arrived = kept.sqrt() * x_start + (1 - kept).sqrt() * eps
+    between = (arrived - kept.sqrt() * x) / (1 - kept).sqrt()
+    walks = (torch.rand(t.shape, generator=rng, device=t.device) < 0.5).view(-1, 1, 1, 1)
+    # Near t = 0 a small error of the picture would be many standard deviations of noise.
+    walks = walks & (between.square().mean((1, 2, 3), keepdim=True) < _MOST_EXCESS)
+    return (
+        torch.where(walks, arrived, x_t), torch.where(walks, between, noise), ~walks.flatten()
+    )  # fmt: skip
 
 
 def clip_batch(

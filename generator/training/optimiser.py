@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,9 @@ class Muon(torch.optim.Muon):
     """Muon (Jordan et al. 2024) for weights of any rank: each seen as a matrix (out, everything).
 
     Every update is orthogonalised, so directions that gradients rarely take are learned too. On the
-    miniature's base model it reaches a given loss in about a third of AdamW's steps.
+    miniature's base model it reaches a given loss in about a third of AdamW's steps. On a CPU the
+    update is orthogonalised in float32 (see `orthogonalised`): torch computes it in bfloat16, which
+    most CPUs emulate, and the optimiser then takes longer than the network.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], lr: float, weight_decay: float):
@@ -32,7 +35,52 @@ class Muon(torch.optim.Muon):
         """One update from the weights' gradients."""
         for matrix, weight in zip(self.param_groups[0]["params"], self.weights, strict=True):
             matrix.grad = None if weight.grad is None else _matrix(weight.grad, weight)
-        return super().step(closure)
+        if any(not weight.is_cpu for weight in self.weights):
+            return super().step(closure)
+        value = None if closure is None else closure()
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    self._move(matrix, matrix.grad, group)
+        return value
+
+    def _move(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """Torch's own update of one matrix (Nesterov momentum), orthogonalised in float32."""
+        state, momentum = self.state[matrix], group["momentum"]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        buffer = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+        update = orthogonalised(gradient.lerp(buffer, momentum))
+        matrix.mul_(1 - group["lr"] * group["weight_decay"])
+        matrix.add_(update, alpha=-0.2 * group["lr"] * max(matrix.shape) ** 0.5)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """Bring a matrix's singular values near 1, keeping its singular vectors.
+
+    Five steps of Jordan's quintic Newton-Schulz iteration, X ← (a + b G + c G²) X with G = X Xᵀ.
+    Each factor is a polynomial in the first G, so the iteration runs on the small square G alone
+    and meets the long side of the matrix twice, not ten times.
+
+    Args:
+        matrix: float32 (m, n), not zero.
+
+    Returns:
+        float32 (m, n); singular values between about 0.7 and 1.2, except those that were below
+        a thousandth of the matrix's norm.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
+    wide = wide / wide.norm().clamp(min=1e-7)
+    gram, product = wide @ wide.T, None
+    for _ in range(5):
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        gram = factor @ gram @ factor
+        product = factor if product is None else factor @ product
+    assert product is not None
+    result = product @ wide
+    return result if len(matrix) <= matrix.shape[1] else result.T
 
 
 def optimisers(

@@ -1,8 +1,12 @@
-"""The recipes of the bundled miniature: `python -m generator.training.tabletop MODEL --data DIR
---work DIR`.
+"""The recipes of the bundled miniature.
 
-Data comes from `python -m generator.tabletop.dataset`. Each recipe stops and resumes at will and
-writes its model to `WORK/MODEL.safetensors`, fp16, with config, schedule and final loss in its
+    python -m generator.training.tabletop all --work DIR [--install FOLDER]
+    python -m generator.training.tabletop MODEL --data SHARDS --work DIR
+
+`all` renders the pictures, then trains every model from random weights, in an order in which each
+finds what it needs. It may be stopped at any moment: the same command goes on. A single model is
+trained from a folder of shards that `python -m generator.tabletop.dataset` rendered. Either way
+`WORK/MODEL.safetensors` holds the result, fp16, with config, recipe, corpus and final loss in its
 metadata.
 """
 
@@ -10,7 +14,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,14 +27,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generator.checkpoints import load_unet, save
+from generator.allocator import keep_freed_memory
+from generator.checkpoints import load_unet, read, save
 from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
 from generator.diffusion import Diffusion
-from generator.tabletop.captions import describe
+from generator.errors import TrainingError
 from generator.tabletop.classifier import SceneClassifier
-from generator.tabletop.dataset import RenderedScenes
-from generator.tabletop.scenes import Scene, held_out
+from generator.tabletop.dataset import render_shards
+from generator.tabletop.version import VERSION
+from generator.tabletop.web import Web
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.tokenizer import ended, padded
@@ -39,6 +48,7 @@ from .captions import Captions, Parser, parsing_loss
 from .classifier import BATCH as CLASSIFIER_BATCH
 from .classifier import SCHEDULE as CLASSIFIER_SCHEDULE
 from .classifier import accuracy, train_classifier
+from .corpus import PICTURES_SEED, Corpus, crops
 from .evaluator import BATCH as EVALUATOR_BATCH
 from .evaluator import SCHEDULE as EVALUATOR_SCHEDULE
 from .evaluator import train_evaluator
@@ -72,34 +82,47 @@ CLEAN_CLIP = dataclasses.replace(
     NOISED_CLIP, image_size=64, patch_size=8, n_timesteps=0, n_head_state_image=40, n_embd=80
 )
 
-UPSAMPLED = 8000  # pictures at most that the upsampler learns from: they stay in memory
-EMPTY_CAPTIONS = 0.2  # share of captions emptied in classifier-free fine-tuning (GLIDE §2.2)
+UPSAMPLED = 6000  # pictures at most that the upsampler learns from: they stay in memory
+EMPTY_CAPTIONS = 0.2  # share of captions emptied for classifier-free guidance (GLIDE §2.2)
+SMALL, LARGE = 64, 128  # pixels; what the 32 px models learn from, and the others
+SHARDS = {SMALL: 50, LARGE: 24}  # of 500 pictures, of each size
+
+# How pictures are drawn with these weights unless told otherwise; the fields of `options.Sampling`.
+DEFAULTS: dict[str, Any] = {"sampler": "ddpm", "steps": 25, "upsampler_steps": 8}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is trained; the last six are a UNet's alone.
+    """How one model is trained; those from `empty_captions` on are a UNet's alone.
 
     Attributes:
         schedule: steps and their rates.
         batch: pictures, or captions, a step.
+        size: of the rendered pictures it learns from, in pixels; 0 if it needs none.
         start: the recipe it goes on from; None for random weights.
+        web: whether it learns from the web corpus (`tabletop.web`) or from the clean world.
         empty_captions: share of captions emptied.
         max_weight: cap of the loss's 1/SNR weight (`losses.diffusion_loss`).
         noise_spread: relative standard deviation of the noise's strength about what t says
             (`kinds.unet_loss`).
         pairs: how many times as often as others scenes of two objects are drawn.
-        late: whether t is drawn in proportion to itself (`kinds.unet_loss`).
+        late: share of pictures whose t is drawn in proportion to itself (`kinds.unet_loss`).
+        own: longest step of its own that it learns from (`kinds.unet_loss`); 0 for none.
+        max_bound: most nats of the variational bound for a pixel (`losses.diffusion_loss`).
     """
 
     schedule: Schedule
     batch: int
+    size: int = LARGE
     start: str | None = None
+    web: bool = False
     empty_captions: float = 0.0
     max_weight: float = 1.0
     noise_spread: float = 0.0
     pairs: float = 1.0
-    late: bool = False
+    late: float = 0.0
+    own: int = 0
+    max_bound: float = 1.0
 
 
 def _muon(steps: int, lr: float, seed: int, **options: Any) -> Schedule:
@@ -107,134 +130,126 @@ def _muon(steps: int, lr: float, seed: int, **options: Any) -> Schedule:
     return Schedule(steps=steps, lr=lr, seed=seed, optimiser="muon", **options)
 
 
-_fine = partial(Recipe, batch=32, empty_captions=EMPTY_CAPTIONS, max_weight=40.0)
+_base = partial(
+    Recipe, size=SMALL, web=True, empty_captions=EMPTY_CAPTIONS, max_weight=40.0, noise_spread=0.05,
+)  # fmt: skip
+_upsampler = partial(Recipe, web=True, max_weight=20.0, noise_spread=0.05)
 
 RECIPES = {
-    "text": Recipe(_muon(1500, 8e-3, 20, warmup=30, weight_decay=0.01, ema=0.99), 64),
-    "base": Recipe(_muon(2400, 8e-3, 21, warmup=100, decay_from=1.0), 32, "text", max_weight=40.0),
-    "base-cfg": _fine(_muon(1800, 5e-3, 22), start="base"),
-    "base-again": _fine(_muon(1000, 4e-3, 25), start="base-cfg"),
-    "base-steady": _fine(_muon(3000, 5e-3, 26), start="base-again", noise_spread=0.05),
-    "base-pairs": _fine(
-        _muon(2600, 5e-3, 28), start="base-steady", noise_spread=0.05, pairs=3.0, late=True
+    "text": Recipe(_muon(1500, 8e-3, 20, warmup=30, weight_decay=0.01, ema=0.99), 64, size=0),
+    "base": _base(
+        _muon(16_000, 6e-3, 21, warmup=100, decay_from=0.6, ema=0.999),
+        16,
+        start="text",
+        pairs=3.0,
+        late=0.5,
     ),
-    "base-more-pairs": _fine(
-        _muon(3000, 5e-3, 29), start="base-pairs", noise_spread=0.05, pairs=4.0, late=True
-    ),
-    "base-inpaint": _fine(
-        _muon(400, 3e-3, 24, warmup=30), start="base-steady", max_weight=20.0, noise_spread=0.05
-    ),
-    "upsample": Recipe(_muon(4000, 6e-3, 23, warmup=100, decay_from=0.6), 16, max_weight=20.0),
-    "upsample-steady": Recipe(
-        _muon(400, 2e-3, 27), 16, "upsample", max_weight=20.0, noise_spread=0.05
-    ),
-    "noised-clip": Recipe(Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14), 96),
-    "clean-clip": Recipe(Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15), 96),
+    "base-inpaint": _base(_muon(400, 3e-3, 24, warmup=30), 32, start="base"),
+    "upsample": _upsampler(_muon(5000, 6e-3, 23, warmup=100, decay_from=0.6), 8),
+    "upsample-steady": _upsampler(_muon(1500, 3e-3, 27), 8, start="upsample", own=300),
+    "noised-clip": Recipe(Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=14), 96, size=SMALL),
+    "clean-clip": Recipe(Schedule(steps=1100, lr=1e-3, decay_from=0.2, seed=15), 96, size=SMALL),
     "evaluator": Recipe(EVALUATOR_SCHEDULE, EVALUATOR_BATCH),
-    "classifier": Recipe(CLASSIFIER_SCHEDULE, CLASSIFIER_BATCH),
+    "classifier": Recipe(CLASSIFIER_SCHEDULE, CLASSIFIER_BATCH, size=SMALL),
     "autoencoder": Recipe(AUTOENCODER_SCHEDULE, AUTOENCODER_BATCH),
 }
+# What ships, under which name.
+SHIPPED = {
+    "base": "base", "base-inpaint": "base-inpaint", "upsample-steady": "upsample",
+    "noised-clip": "noised-clip", "clean-clip": "clean-clip", "evaluator": "evaluator",
+    "classifier": "classifier", "autoencoder": "autoencoder",
+}  # fmt: skip
+
+_UNETS = ("base", "upsample", "ablation")  # how the names of UNets' recipes begin
+_OF_UNETS = (
+    "empty_captions", "max_weight", "noise_spread", "pairs", "late", "own", "max_bound",
+)  # fmt: skip
 
 
-class Data:
-    """Images of one size in memory, each with its scene."""
+def identity(name: str, web: Web) -> dict[str, Any]:
+    """What decides a model's weights beside the code, as JSON values.
 
-    def __init__(self, folder: Path, size: int, training: bool, limit: int | None = None):
-        rendered = RenderedScenes(folder, seed=1)
-        keep = [not (training and held_out(scene)) for scene in rendered.scenes]
-        self.images = rendered.load(keep, size)[:limit]
-        self.scenes: list[Scene] = [
-            s for s, kept in zip(rendered.scenes, keep, strict=True) if kept
-        ][:limit]
-        self._two = np.array([len(scene.objects) == 2 for scene in self.scenes])
-
-    def batch(
-        self, rng: np.random.Generator, size: int, pairs: float = 1.0
-    ) -> tuple[Tensor, list[str], np.ndarray]:
-        """Images (size, 3, h, w) in -1..1, a fresh caption each, and their indices; scenes of two
-        objects `pairs` times as often as others.
-        """
-        if pairs == 1:
-            chosen = rng.integers(len(self.images), size=size)
-        else:
-            weights = np.where(self._two, pairs, 1.0)
-            chosen = rng.choice(len(self.images), size, p=weights / weights.sum())
-        pictures = torch.from_numpy(self.images[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1
-        captions = [describe(self.scenes[i], rng) for i in chosen]
-        return pictures, captions, chosen
+    A training goes on, and a finished model counts as done, only if this is what it was. The
+    length of the training and its falling rate may change while it runs.
+    """
+    recipe = dataclasses.asdict(RECIPES[name])
+    schedule = recipe.pop("schedule")
+    recipe["schedule"] = {k: schedule[k] for k in ("lr", "warmup", "weight_decay", "optimiser",
+                                                   "seed", "parts")}  # fmt: skip
+    recipe["shards"] = SHARDS.get(recipe["size"], 0)
+    recipe["corpus"] = web.to_dict() if recipe.pop("web") else None
+    if not name.startswith(_UNETS):
+        for field in _OF_UNETS:
+            del recipe[field]
+    return json.loads(json.dumps(recipe))
 
 
-def train_unet(name: str, data: Data, model: TextUNet, work: Path, device: str) -> None:
-    """Base, its fine-tunes, or the upsampler on crops; the model is left with averaged weights."""
+def train_unet(name: str, data: Corpus, model: TextUNet, work: Path, device: str) -> None:
+    """Base, its fine-tune, or the upsampler on crops; the model is left with averaged weights.
+
+    Args:
+        name: of the recipe.
+        data: what it learns from.
+        model: trained in place.
+        work: where the state is kept.
+        device: a torch device.
+    """
     tokenizer, config, recipe = WordTokenizer(), model.config, RECIPES[name]
     diffusion = Diffusion(config.noise_schedule)
     # On a CPU without matrix units, convolutions this narrow are slower under autocast.
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-        x, captions, _ = data.batch(rng, recipe.batch, recipe.pairs)
+        x, captions = data.batch(rng, recipe.batch, recipe.pairs, noise=not config.super_res)
         captions = ["" if rng.random() < recipe.empty_captions else c for c in captions]
         low_res = known = None
         if config.super_res:
-            x, low_res = _crops(x, rng)
+            x, low_res = crops(x, rng)
         if config.inpaint:
             known = torch.from_numpy(known_regions(rng, len(x), x.shape[-1]))
         tokens, mask = padded(tokenizer, captions, config.text_ctx)
         batch = Batch(x, tokens, mask, low_res, known).to(torch.device(device))
         return unet_loss(
             model, diffusion, batch, torch_rng, dtype,
-            recipe.max_weight, recipe.noise_spread, recipe.late,
+            recipe.max_weight, recipe.noise_spread, recipe.late, recipe.own, recipe.max_bound,
         )  # fmt: skip
 
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    train(model, loss, recipe.schedule, work / f"{name}.pt")
+    same = identity(name, data.web or Web.read())
+    train(model, loss, recipe.schedule, work / f"{name}.pt", log=_log, identity=same)
 
 
-def _crops(x: Tensor, rng: np.random.Generator, size: int = 64) -> tuple[Tensor, Tensor]:
-    """A random crop of each picture at full and at a quarter resolution.
-
-    The low-resolution picture is averaged and quantised to 8 bits, as at sampling time, then a
-    little noise and blur make the upsampler forgive the base model's faults (GLIDE §2.1 blurs
-    likewise).
-    """
-    crops = []
-    for picture in x:
-        top, left = (4 * int(rng.integers((x.shape[-1] - size) // 4 + 1)) for _ in range(2))
-        crops.append(picture[:, top : top + size, left : left + size])
-    x = torch.stack(crops)
-    low = torch.nn.functional.avg_pool2d(x, 4)
-    strength = torch.from_numpy(rng.uniform(0, 0.06, (len(x), 1, 1, 1)).astype(np.float32))
-    low = low + strength * torch.from_numpy(rng.standard_normal(low.shape, dtype=np.float32))
-    return x, ((low.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
-
-
-def train_clip(name: str, data: Data, model: Clip, work: Path, device: str) -> None:
+def train_clip(name: str, data: Corpus, model: Clip, work: Path, device: str) -> None:
     """The noised CLIP (sees x_t and t of the base model's schedule) or the clean one."""
     tokenizer, config, recipe = WordTokenizer(), model.config, RECIPES[name]
     diffusion = Diffusion("squaredcos_cap_v2")
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-        x, captions, _ = data.batch(rng, recipe.batch)
+        x, captions = data.batch(rng, recipe.batch)
         batch = Batch(x, *ended(tokenizer, captions, config.max_text_len)).to(torch.device(device))
         return clip_loss(model, diffusion, batch, torch_rng)
 
-    train(model.to(device), loss, recipe.schedule, work / f"{name}.pt")
+    same = identity(name, data.web or Web.read())
+    train(model.to(device), loss, recipe.schedule, work / f"{name}.pt", log=_log, identity=same)
+
+
+def _log(line: str) -> None:
+    """Print at once, also into a file: a training of hours is looked at while it runs."""
+    print(line, flush=True)
 
 
 def _text(data: Path, work: Path, device: str) -> None:
-    """A base model that reads, and draws as well as what it starts from: `start.safetensors` in the
-    work folder, or a new one.
-    """
+    """A base model that reads and has not yet drawn."""
     torch.manual_seed(0)
-    start = work / "start.safetensors"
-    model = load_unet(start).requires_grad_(True) if start.exists() else TextUNet(BASE)
+    model = TextUNet(BASE)
     captions, recipe = Captions(), RECIPES["text"]
     parser = Parser(model).to(device)
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         return parsing_loss(parser, captions.batch(rng, recipe.batch), BASE.text_ctx)
 
-    train(parser, loss, recipe.schedule, work / "text.pt")
+    same = identity("text", Web.read())
+    train(parser, loss, recipe.schedule, work / "text.pt", log=_log, identity=same)
     _save("text", work, model)
 
 
@@ -250,7 +265,11 @@ def _unet(name: str, config: UNetConfig = BASE) -> Callable[[Path, Path, str], N
             model = load_unet(work / f"{start}.safetensors").requires_grad_(True)
         if name == "base-inpaint":
             model = grown(model).requires_grad_(True)
-        pictures = Data(data, config.image_size, True, UPSAMPLED if config.super_res else None)
+        recipe = RECIPES[name]
+        pictures = Corpus(
+            data, config.image_size, True, UPSAMPLED if config.super_res else None,
+            Web.read() if recipe.web else None, SHARDS[recipe.size],
+        )  # fmt: skip
         train_unet(name, pictures, model, work, device)
         _save(name, work, model)
 
@@ -258,20 +277,26 @@ def _unet(name: str, config: UNetConfig = BASE) -> Callable[[Path, Path, str], N
 
 
 def _evaluator(data: Path, work: Path, device: str) -> None:
-    everything = Data(data, 128, training=False)
-    network = train_evaluator(everything.images, everything.scenes, work, device)
+    everything = Corpus(data, LARGE, training=False, shards=SHARDS[LARGE])
+    network = train_evaluator(
+        everything.images, everything.scenes, work, device, identity("evaluator", Web.read())
+    )
     _save("evaluator", work, network)
 
 
 def _classifier(data: Path, work: Path, device: str) -> None:
-    pictures = Data(data, SceneClassifier.image_size, training=True)
-    model = train_classifier(pictures.images, pictures.scenes, work, device).cpu()
+    pictures = Corpus(data, SceneClassifier.image_size, training=True, shards=SHARDS[SMALL])
+    model = train_classifier(
+        pictures.images, pictures.scenes, work, device,
+        identity=identity("classifier", Web.read()),
+    ).cpu()  # fmt: skip
     _save("classifier", work, model, {"exact": accuracy(model)})
 
 
 def _autoencoder(data: Path, work: Path, device: str) -> None:
-    images = Data(data, 128, training=False, limit=4000).images
-    network = train_autoencoder(images, work, device=device).cpu()
+    images = Corpus(data, LARGE, training=False, limit=4000, shards=8).images
+    same = identity("autoencoder", Web.read())
+    network = train_autoencoder(images, work, device=device, identity=same).cpu()
     _save("autoencoder", work, network, {"psnr_unseen": unseen_psnr(network)})
 
 
@@ -279,7 +304,12 @@ def _clip(name: str, config: ClipConfig, training: bool) -> Callable[..., None]:
     def make(data: Path, work: Path, device: str) -> None:
         torch.manual_seed(0)
         model = Clip(config)
-        train_clip(name, Data(data, config.image_size, training), model, work, device)
+        recipe = RECIPES[name]
+        pictures = Corpus(
+            data, config.image_size, training, None, Web.read() if recipe.web else None,
+            SHARDS[recipe.size],
+        )  # fmt: skip
+        train_clip(name, pictures, model, work, device)
         _save(name, work, model)
 
     return make
@@ -294,6 +324,7 @@ def _save(
     state = torch.load(work / f"{name}.pt", weights_only=True)
     notes = {**dataclasses.asdict(RECIPES[name]),
              "steps_done": state["step"], "final_loss": state["history"][-1][1],
+             "miniature": VERSION, "identity": identity(name, Web.read()), "defaults": DEFAULTS,
              **(reached or {})}  # fmt: skip
     config = model.config if isinstance(model, TextUNet | Clip) else None
     save(work / f"{name}.safetensors", model.to("cpu"), config, notes)
@@ -301,29 +332,91 @@ def _save(
 
 MAKERS: dict[str, Callable[[Path, Path, str], None]] = {
     "text": _text,
-    **{name: _unet(name) for name in RECIPES if name.startswith("base")},
+    "base": _unet("base"),
     "upsample": _unet("upsample", UPSAMPLE),
     "upsample-steady": _unet("upsample-steady", UPSAMPLE),
-    "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
+    "base-inpaint": _unet("base-inpaint"),
     "evaluator": _evaluator,
     "clean-clip": _clip("clean-clip", CLEAN_CLIP, False),
+    "noised-clip": _clip("noised-clip", NOISED_CLIP, True),
     "classifier": _classifier,
     "autoencoder": _autoencoder,
 }
 
 
+def train_all(
+    work: Path, device: str, names: Sequence[str] = tuple(MAKERS), install: Path | None = None
+) -> None:
+    """Render the pictures and train every model from nothing; go on where an earlier call stopped.
+
+    Args:
+        work: holds the pictures (`pictures-64`, `pictures-128`), states and finished models.
+        device: a torch device.
+        names: recipes, in an order in which each finds what it starts from.
+        install: where to copy the finished models, under the names they ship with.
+
+    Raises:
+        TrainingError: a model in `work` was trained by another recipe or from another corpus.
+    """
+    for name in names:
+        path, began = work / f"{name}.safetensors", time.monotonic()
+        if _finished(name, path):
+            _log(f"{name}: done before")
+            continue
+        size = RECIPES[name].size
+        pictures = work / f"pictures-{size}"
+        if size:
+            render_shards(
+                pictures, PICTURES_SEED, 0, SHARDS[size], device=device, size=size, twins=True
+            )
+        MAKERS[name](pictures, work, device)
+        _log(f"{name}: {(time.monotonic() - began) / 60:.1f} minutes")
+    if install is not None:
+        install.mkdir(parents=True, exist_ok=True)
+        for name in set(names) & set(SHIPPED):
+            part = install / f"{SHIPPED[name]}.part"
+            shutil.copyfile(work / f"{name}.safetensors", part)
+            part.replace(install / f"{SHIPPED[name]}.safetensors")
+
+
+def _finished(name: str, path: Path) -> bool:
+    """Whether a model is there, and is the one that the recipe makes."""
+    if not path.is_file():
+        return False
+    notes = read(path)[1]["notes"]
+    wanted, found = identity(name, Web.read()), notes.get("identity", {})
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    if differing:
+        raise TrainingError(
+            f"{path} was trained by another recipe: {', '.join(differing)} differ; expected a "
+            "model of the committed recipe and corpus. Name another work folder, or delete the "
+            "file and its .pt to train it anew."
+        )
+    return bool(notes["steps_done"] >= RECIPES[name].schedule.steps)
+
+
 def main() -> None:
-    """Train one model of the miniature."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=list(MAKERS))
-    parser.add_argument("--data", type=Path, required=True, help="folder of rendered shards")
+    """Train one model of the miniature, or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", choices=["all", *MAKERS])
+    parser.add_argument("--data", type=Path, help="folder of rendered shards; not for `all`")
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and results")
+    parser.add_argument("--install", type=Path, help="with `all`: copy finished models there")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args()
+    if options.model != "all" and options.data is None and RECIPES[options.model].size:
+        parser.error(f"{options.model} learns from pictures: name their folder with --data")
     if options.threads:
         torch.set_num_threads(options.threads)
-    MAKERS[options.model](options.data, options.work, options.device)
+    keep_freed_memory()
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.model == "all":
+        train_all(options.work, options.device, install=options.install)
+    else:
+        MAKERS[options.model](options.data, options.work, options.device)
 
 
 if __name__ == "__main__":

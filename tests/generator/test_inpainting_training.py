@@ -52,22 +52,24 @@ def test_erased_regions_are_of_every_kind_and_come_from_the_generator_alone():
     assert 0.1 < np.median(erased[erased < 1]) < 0.6
 
 
-def test_the_miniatures_inpainting_recipe_trains_on_from_the_fine_tuned_base(tmp_path, monkeypatch):
+def test_the_miniatures_inpainting_recipe_trains_on_from_the_base_model(tmp_path, monkeypatch):
     class FewPictures:
+        web = None
+
         def __init__(self, *args, **kwargs): ...
 
-        def batch(self, rng: np.random.Generator, size: int, pairs: float):
+        def batch(self, rng: np.random.Generator, size: int, pairs: float, noise: bool):
             chosen = rng.integers(2, size=size)
             flat = torch.tensor([-0.5, 0.5])[torch.from_numpy(chosen)]
             pictures = flat[:, None, None, None].expand(-1, 3, 16, 16)
-            return pictures, [("a red cube", "a blue cube")[i] for i in chosen], chosen
+            return pictures, [("a red cube", "a blue cube")[i] for i in chosen]
 
-    monkeypatch.setattr(tabletop, "Data", FewPictures)
+    monkeypatch.setattr(tabletop, "Corpus", FewPictures)
     short = Schedule(3, 1e-3, warmup=1, ema=0.5)
     recipe = replace(tabletop.RECIPES["base-inpaint"], schedule=short, batch=4)
     monkeypatch.setitem(tabletop.RECIPES, "base-inpaint", recipe)
     start = with_recipe_weights(TextUNet(TINY))
-    save(tmp_path / "base-steady.safetensors", start, TINY, {})
+    save(tmp_path / "base.safetensors", start, TINY, {})
     tabletop.MAKERS["base-inpaint"](tmp_path, tmp_path, "cpu")
     trained = load_unet(tmp_path / "base-inpaint.safetensors")
     assert trained.config.inpaint

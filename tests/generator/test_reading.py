@@ -23,22 +23,31 @@ SMALL = UNetConfig(
 )  # fmt: skip
 
 
-def in_words(numbers: np.ndarray) -> list[str | None]:
+def in_words(numbers: np.ndarray) -> list[str | int | None]:
     """What a word's class numbers say."""
     relations = ("left", "right", "front", "behind")
     roles = [f"{place} of {r}" for place in ("first", "second") for r in relations]
-    words = (SHAPES, COLORS, (*SIZES, None), (*MATERIALS, None), (*roles, None))
+    words = (SHAPES, COLORS, (*SIZES, None), (*MATERIALS, None), (*roles, None), (1, 2))
     return [names[n] for names, n in zip(words, numbers, strict=True)]
 
 
 def test_every_word_of_an_object_is_to_tell_the_whole_object():
     of_words = answers([CAPTION], 32)[0][0]
     told = [None if (row < 0).all() else in_words(row) for row in of_words]
-    cube = ["cube", "red", "small", None, "first of behind"]
-    sphere = ["sphere", "blue", None, "shiny", "second of behind"]
-    cone = ["cone", "green", None, None, None]
+    cube = ["cube", "red", "small", None, "first of behind", 1]
+    sphere = ["sphere", "blue", None, "shiny", "second of behind", 1]
+    cone = ["cone", "green", None, None, None, 1]
     # words: a small red cube | behind | a shiny blue sphere | , and | a green cone | padding
     assert told == [*[cube] * 4, None, *[sphere] * 4, None, None, *[cone] * 3, *[None] * 18]
+
+
+def test_twins_are_told_as_two():
+    of_words, of_pairs = answers(["two large red cubes and a green cone"], 32)
+    twins = ["cube", "red", "large", None, None, 2]
+    told = [None if (row < 0).all() else in_words(row) for row in of_words[0]]
+    assert told[:8] == [*[twins] * 4, None, *[["cone", "green", None, None, None, 1]] * 3]
+    told_of_cubes = of_pairs[0][PAIRS.index(("red", "cube"))]
+    assert {FACTS[k] for k in np.flatnonzero(told_of_cubes)} == {"named", "two", "large"}
 
 
 def test_the_summary_is_to_tell_which_colour_goes_with_which_shape():

@@ -21,7 +21,7 @@ from generator.tabletop.captions import (
 )
 from generator.tabletop.dataset import downsample, reference_images, render_shards, scene
 from generator.tabletop.render import EYE, project, render
-from generator.tabletop.scenes import HELD_OUT, Object, Scene, held_out, sample_scene
+from generator.tabletop.scenes import HELD_OUT, TWIN_SHARE, Object, Scene, held_out, sample_scene
 
 PLAIN = {"light": (-2.5, -2.0), "table": (0.4, 0.4, 0.4)}
 
@@ -179,6 +179,45 @@ def test_a_scene_drawn_from_a_caption_is_true_of_it_and_of_what_sampled_scenes_a
         assert larger[0] == pytest.approx(larger[1], abs=0.1)
 
 
+def test_twins_are_counted_in_captions_and_read_back():
+    rng = np.random.default_rng(1)
+    counted = 0
+    for i in range(600):
+        s = scene(4, i, twins=True)
+        caption = describe(s, rng)
+        claim = parse(caption)
+        assert claim is not None
+        assert str(claim) == caption
+        kinds = [(o.color, o.shape) for o in s.objects]
+        assert (len(set(kinds)) < len(kinds)) == ("two" in caption)
+        counted += "two" in caption
+        accuracy = caption_accuracy(caption, s.objects)
+        assert all(math.isnan(value) or value == 1 for value in accuracy.values()), caption
+    share = TWIN_SHARE * 2 / 3  # of scenes, a third of which hold one object
+    assert counted / 600 == pytest.approx(share, abs=4 * math.sqrt(share / 600))
+
+
+def test_scenes_without_twins_are_what_they_were_before_twins():
+    ones = [scene(4, i) for i in range(50) if len(scene(4, i).objects) == 1]
+    assert ones == [scene(4, i, twins=True) for i in range(50) if len(scene(4, i).objects) == 1]
+
+
+def test_two_spheres_are_not_one_and_not_three():
+    blue = [Object("sphere", "blue", "large", "matte", x, 0.0) for x in (-1.0, 0.0, 1.0)]
+    for shown in (1, 2, 3):
+        accuracy = caption_accuracy("two blue spheres", blue[:shown])
+        assert accuracy["count"] == accuracy["caption"] == (shown == 2)
+        assert accuracy["object"] == min(shown, 2) / 2
+
+
+def test_a_scene_drawn_of_twins_shows_them_alike():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        s = illustrate("a red cube and two shiny blue cones", rng)
+        assert caption_accuracy("a red cube and two shiny blue cones", s.objects)["caption"] == 1
+        assert len({(o.size, o.material) for o in s.objects if o.color == "blue"}) == 1
+
+
 def test_what_is_no_caption_can_not_be_drawn():
     rng = np.random.default_rng(0)
     for words in ("a dog", "", "a red cube, a red cone, a blue cube and a blue cone"):
@@ -219,7 +258,16 @@ def test_an_empty_picture_satisfies_nothing_and_free_text_claims_nothing():
 
 @pytest.mark.parametrize(
     "caption",
-    ["a red corgi", "red cube", "a red cube and", "a red cube under a blue cone", ""],
+    [
+        "a red corgi",
+        "red cube",
+        "a red cube and",
+        "a red cube under a blue cone",
+        "",
+        "two red cube",
+        "a red cubes",
+        "two red cubes behind a blue cone",
+    ],
 )
 def test_sentences_outside_the_grammar_do_not_parse(caption):
     assert parse(caption) is None

@@ -17,7 +17,7 @@ from generator.training.evaluator import Targets, evaluator_loss
 from generator.training.kinds import Batch, unet_loss
 from generator.training.loop import Schedule, train
 from generator.training.losses import contrastive_loss, diffusion_loss
-from generator.training.optimiser import Muon
+from generator.training.optimiser import Muon, orthogonalised
 
 
 def test_the_bound_is_the_kl_divergence_in_bits():
@@ -62,6 +62,25 @@ def test_the_bound_does_not_train_epsilon():
     assert output.grad[:, 3:].abs().sum() > 0
 
 
+def test_a_capped_bound_takes_no_gradient_from_pictures_beyond_it():
+    """At t = 999 of the cosine schedule the bound is far above 1 nat for a network that errs."""
+    diffusion = Diffusion("squaredcos_cap_v2")
+    rng = torch.Generator().manual_seed(0)
+    x, noise = torch.zeros(2, 3, 4, 4), torch.randn(2, 3, 4, 4, generator=rng)
+    t = torch.tensor([999, 500])
+    x_t = diffusion.q_sample(x, t, noise)
+    gradients = {}
+    for cap in (math.inf, 1.0):
+        output = torch.zeros(2, 6, 4, 4, requires_grad=True)
+        loss = diffusion_loss(diffusion, output, x, x_t, t, noise, max_bound=cap)
+        loss.backward()
+        gradients[cap] = output.grad[:, 3:]
+        assert (loss.item() < 2.5) == (cap == 1.0)
+    assert gradients[math.inf][0].abs().sum() > 10 * gradients[math.inf][1].abs().sum()
+    assert (gradients[1.0][0] == 0).float().mean() > 0.8
+    torch.testing.assert_close(gradients[1.0][1], gradients[math.inf][1])
+
+
 class TellsTheNoise(nn.Module):
     """Knows the picture, and so exactly what noise was added to it."""
 
@@ -90,6 +109,54 @@ def test_noise_may_be_of_another_strength_than_t_says_and_is_asked_for_as_it_is(
     loss = unet_loss(network, diffusion, batch, rng, torch.float32, noise_spread=spread)  # pyright: ignore[reportArgumentType]
     assert network.strengths.std() == pytest.approx(spread, abs=0.02)
     assert float(loss) < 0.05  # nothing of ε is missed; the rest is the variance's bound
+
+
+class LeavesGrain(nn.Module):
+    """Takes every x_t for noise: its steps arrive at pictures that are not the true one."""
+
+    def condition(self, tokens, mask):
+        return None
+
+    def forward(self, x_t, t, text, low_res, **inpainting):
+        self.seen = x_t
+        return torch.cat([0.5 * x_t, torch.zeros_like(x_t)], 1)
+
+
+def test_the_variance_learns_from_drawn_pictures_alone():
+    diffusion = Diffusion("linear")
+    rng = torch.Generator().manual_seed(0)
+    x, noise = torch.zeros(2, 3, 4, 4), torch.randn(2, 3, 4, 4, generator=rng)
+    t = torch.tensor([500, 500])
+    x_t = diffusion.q_sample(x, t, noise)
+    output = torch.zeros(2, 6, 4, 4, requires_grad=True)
+    drawn = torch.tensor([False, True])
+    diffusion_loss(diffusion, output, x, x_t, t, noise, drawn=drawn).backward()
+    assert (output.grad[0, 3:] == 0).all()
+    assert (output.grad[1, 3:] != 0).all()
+    assert (output.grad[:, :3] != 0).all()
+
+
+def test_a_network_that_walks_by_itself_is_asked_for_what_it_left_behind(monkeypatch):
+    """Half of the pictures come from a step of the network; x_t and ε still give the picture."""
+    diffusion, seen, drawn = Diffusion("linear"), {}, {}
+    monkeypatch.setattr(
+        "generator.training.kinds.diffusion_loss",
+        lambda diffusion, output, x, x_t, t, noise, *caps: seen.update(x_t=x_t, t=t, noise=noise),
+    )
+    x = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(1)) - 0.5
+    batch = Batch(x, torch.zeros(64, 4, dtype=torch.int64), torch.ones(64, 4, dtype=torch.bool))
+    for own in (0, 300):
+        rng = torch.Generator().manual_seed(0)
+        network = LeavesGrain()
+        unet_loss(network, diffusion, batch, rng, torch.float32, own=own)  # pyright: ignore[reportArgumentType]
+        kept = torch.from_numpy(diffusion.alpha_bar).float()[seen["t"]].view(-1, 1, 1, 1)
+        torch.testing.assert_close(
+            seen["x_t"], kept.sqrt() * x + (1 - kept).sqrt() * seen["noise"], rtol=1e-4, atol=1e-4
+        )
+        torch.testing.assert_close(network.seen, seen["x_t"], rtol=0, atol=0)
+        drawn[own] = seen["noise"]
+    walked = (drawn[300] != drawn[0]).flatten(1).any(1)
+    assert 0.25 < walked.float().mean() < 0.6
 
 
 def test_contrastive_loss_ignores_twins_and_prefers_matches():
@@ -169,6 +236,15 @@ def test_every_optimiser_learns_and_resumes_to_the_same_weights(tmp_path, optimi
     train(resumed, loss, schedule, tmp_path / "part.pt", log=lines.append)
     for a, b in zip(model.parameters(), resumed.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(6, 18), (18, 6), (16, 16)])
+def test_orthogonalising_is_torchs_own_iteration_in_float32(shape):
+    from torch.optim._muon import _zeropower_via_newtonschulz
+
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    theirs = _zeropower_via_newtonschulz(matrix, (3.4445, -4.7750, 2.0315), 5, 1e-7).float()
+    torch.testing.assert_close(orthogonalised(matrix), theirs, rtol=0, atol=0.03)
 
 
 def test_muon_moves_every_direction_of_a_matrix_alike():

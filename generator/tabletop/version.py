@@ -1,0 +1,46 @@
+"""Which miniature a weights file is of.
+
+1 learnt from clean pairs, and its grammar has no "two"; 2 learns from the web corpus
+(`tabletop.web`). The recipes write the number into each file's notes; files of the first carry
+none, and are known by the notes that they do carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+VERSION = 2  # of what the recipes train
+_FIRST = {"schedule", "batch", "steps_done"}  # every file of the first has these notes
+
+
+def version_of(notes: Mapping[str, Any]) -> int | None:
+    """The miniature's version, from a weights file's notes; None if it is of no miniature."""
+    if "miniature" in notes:
+        return int(notes["miniature"])
+    return 1 if notes.keys() >= _FIRST else None
+
+
+def older_than(bundled: int | None, versions: Mapping[Path, int | None]) -> str:
+    """Name files of an older miniature than the bundled one.
+
+    Args:
+        bundled: version of the bundled miniature.
+        versions: version of each file.
+
+    Returns:
+        One paragraph for a warning; empty if none is older.
+    """
+    older = {path: v for path, v in versions.items() if v is not None and v < (bundled or 0)}
+    if not older:
+        return ""
+    numbers = sorted(set(older.values()))
+    names = ", ".join(path.name for path in older)
+    folder = next(iter(older)).parent
+    return (
+        f"{folder} holds weights of an older miniature (version {', '.join(map(str, numbers))}: "
+        f"{names}; the bundled one is version {bundled}). They draw as they did, but its captions "
+        "have words that they never learnt, and its figures do not hold for them. For the bundled "
+        "weights, name the model tabletop."
+    )
