@@ -31,7 +31,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from glide_eval.reference import Reference
 from scipy.stats import binomtest
 
 from generator.checkpoints import WEIGHTS
@@ -45,6 +44,7 @@ from generator.tabletop.evaluator import CleanCLIP, Evaluator, GuidingCLIP
 from generator.tabletop.render import render
 from glide_eval.extractors import load_extractor
 from glide_eval.metrics.image_quality import image_quality
+from glide_eval.references.reference import Reference
 
 UNSEEN = 990_001  # a seed no training scene was drawn from
 
