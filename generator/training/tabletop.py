@@ -416,7 +416,7 @@ def main() -> None:
     if options.model == "all":
         train_all(options.work, options.device, install=options.install)
     else:
-        MAKERS[options.model](options.data, options.work, options.device)
+        MAKERS[options.model](options.data or options.work, options.work, options.device)
 
 
 if __name__ == "__main__":
