@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Float64
@@ -72,7 +72,7 @@ class EloFit:
 
 
 @overload
-def win_probability(difference: float) -> np.float64: ...
+def win_probability(difference: float | np.number[Any]) -> np.float64: ...
 
 
 @overload
@@ -82,7 +82,7 @@ def win_probability(
 
 
 def win_probability(
-    difference: float | Float64[NDArray[np.float64], "*shape"],
+    difference: float | np.number[Any] | Float64[NDArray[np.float64], "*shape"],
 ) -> np.float64 | Float64[NDArray[np.float64], "*shape"]:
     """Return P(winning) = 1 / (1 + 10^(−difference / 400)), elementwise.
 

@@ -43,14 +43,20 @@ def described(kind: type[Any]) -> list[tuple[str, str, str]]:
 
 def to_csv(kind: type[Any], rows: Iterable[Any]) -> str:
     """Return rows as CSV with a header; NaN is an empty field."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = columns(kind)
-    writer.writerow(names)
+    lines = [_line(names)]
     for row in rows:
         values = [getattr(row, name) for name in names]
-        writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in values)
-    return text.getvalue()
+        lines.append(_line("" if isinstance(v, float) and math.isnan(v) else v for v in values))
+    return "".join(lines)
+
+
+def _line(values: Iterable[Any]) -> str:
+    line = io.StringIO()
+    # A field is quoted if it holds a character of the line's end, so both of them must be in it:
+    # a bare carriage return would end the record for whoever reads the file.
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def read_csv(path: Path, kind: type[Row]) -> list[Row]:
