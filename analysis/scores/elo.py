@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Num
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit  # pyright: ignore[reportMissingTypeStubs]
 
@@ -77,12 +77,12 @@ def win_probability(difference: float | np.number[Any]) -> np.float64: ...
 
 @overload
 def win_probability(
-    difference: Float64[NDArray[np.float64], "*shape"],
+    difference: Num[NDArray[Any], "*shape"],
 ) -> Float64[NDArray[np.float64], "*shape"]: ...
 
 
 def win_probability(
-    difference: float | np.number[Any] | Float64[NDArray[np.float64], "*shape"],
+    difference: float | np.number[Any] | Num[NDArray[Any], "*shape"],
 ) -> np.float64 | Float64[NDArray[np.float64], "*shape"]:
     """Return P(winning) = 1 / (1 + 10^(−difference / 400)), elementwise.
 
