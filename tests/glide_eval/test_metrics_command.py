@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from glide_eval import extractors
+from glide_eval import extractors, references
 from glide_eval.cli import main
 from glide_eval.extractors import FakeExtractor
 from glide_eval.files import RunFolder
-from glide_eval.references import build as reference_build
+from glide_eval.references.build import build_reference
 from tests.fakes import ARMS, make_fake_run
 
 
@@ -35,9 +35,9 @@ def run(template, tmp_path, monkeypatch) -> RunFolder:
         lambda name: FakeExtractor() if name == "tabletop" else known(name),
     )
     monkeypatch.setattr(
-        reference_build,
+        references,
         "tabletop_reference",
-        lambda extractor: reference_build.build_reference(extractor, images, "30 noise images"),
+        lambda extractor: build_reference(extractor, images, "30 noise images"),
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return RunFolder(tmp_path / "run")
@@ -60,7 +60,8 @@ def test_it_prints_every_arm_and_metric_with_intervals_and_doubts(run, capsys):
     assert "value [95% interval], n = 8 images an arm" in out
     fid = table[(table["arm"] == "cfg-3") & (table["metric"] == "fid")].iloc[0]
     assert f"{fid['value']:.3f} [{fid['ci_low']:.3f}, {fid['ci_high']:.3f}]" in out
-    assert ": against 30 noise images" in " ".join(out.split())
+    compared = "fid, fid_infinity, kid, precision, recall, density, coverage"
+    assert re.search(rf"{compared}: against 30 noise images \(\w{{12}}\)", " ".join(out.split()))
     assert out.count("biased upwards") == 1  # of all arms, said once
     assert str(run.metrics_path) in out
     assert max(len(line) for line in out.splitlines()[:30]) <= 100
@@ -168,7 +169,7 @@ def test_runs_of_other_prompts_are_noted(run, capsys):
 
 def test_a_reference_file_serves_its_extractor_and_no_other(run, tmp_path, capsys, monkeypatch):
     images = np.random.default_rng(1).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
-    built = reference_build.build_reference(FakeExtractor(), images, "30 noise images")
+    built = build_reference(FakeExtractor(), images, "30 noise images")
     built.save(tmp_path / "r.npz")
     assert call(str(run.root), "--reference", str(tmp_path / "r.npz"), "--metrics", "fid") == 0
     assert f"fid: against {built.label}." in capsys.readouterr().out
