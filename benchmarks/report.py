@@ -22,7 +22,6 @@ from PIL import Image
 
 from analysis.ballots import read_votes
 from analysis.report import ReportInputs, write_report
-from glide_eval.cli.describe import describe_all
 
 METRICS = ("fid", "kid", "inception_score", "precision", "recall", "density", "coverage", "vendi",
            "clip_score", "caption_accuracy")  # fmt: skip
@@ -43,7 +42,6 @@ def main() -> None:
         samples = make_samples(root, list(arms["name"]), given.prompts)
         votes = make_votes(list(arms["name"]), given.votes, given.prompts)
         votes.to_csv(root / "votes.csv", index=False)
-        describe_all()
         begun, cpu = time.perf_counter(), time.process_time()
         inputs = ReportInputs(
             "Benchmark", arms, make_metrics(list(arms["name"])), read_votes(root / "votes.csv"),

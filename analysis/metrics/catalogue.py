@@ -1,22 +1,17 @@
 """What is known of metrics by name: how to print them and which direction is better.
 
-Whoever computes a metric describes it once for each process (`describe_metrics`); the command line
-hands over the toolkit's catalogue. Where nobody did, as in a notebook, the catalogue is looked up
-by its name (`CATALOGUE`), if it is installed: a statistic that needs to know which direction is
-better must not get FID wrong. A metric in neither is printed by its own name, and higher is taken
-as better.
+The catalogues of installed packages are known (entry points of the group `glide_eval.metrics`); a
+notebook may describe others (`describe_metrics`). A metric that nobody described is printed by its
+own name, and higher values count as better.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-CATALOGUE = "glide_eval.metrics"  # a module with `METRICS`: name → record
+from analysis.installed import installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +40,26 @@ class MetricInfo:
         return "↑" if self.better == "higher" else "↓"
 
 
-_DESCRIBED: dict[str, MetricInfo] = {}
-
-
 def describe_metrics(metrics: Iterable[MetricInfo]) -> None:
     """Make metrics known to every table, figure and statistic of this process.
 
     Args:
         metrics: in the order in which figures show them; a later one replaces one of its name.
     """
-    _DESCRIBED.update((metric.name, metric) for metric in metrics)
+    _described().update((metric.name, metric) for metric in metrics)
 
 
 def metric_info(metric: str) -> MetricInfo:
     """Return how to print a metric; see the module for one that nobody described."""
-    if metric not in _DESCRIBED:
-        _describe_installed()
-    return _DESCRIBED.get(metric) or MetricInfo(metric, metric.replace("_", " "))
+    return _described().get(metric) or MetricInfo(metric, metric.replace("_", " "))
 
 
 def drawn_metrics() -> list[str]:
     """Return the names of the metrics to draw against Elo, in order."""
-    if not _DESCRIBED:
-        _describe_installed()
-    return [metric.name for metric in _DESCRIBED.values() if metric.drawn]
+    return [metric.name for metric in _described().values() if metric.drawn]
 
 
 @cache
-def _describe_installed() -> None:
-    """Describe the metrics of `CATALOGUE` that nobody described, if it is installed."""
-    with contextlib.suppress(ModuleNotFoundError):
-        known: dict[str, Any] = importlib.import_module(CATALOGUE).METRICS
-        names = [field.name for field in fields(MetricInfo)]
-        for name, record in known.items():
-            info = MetricInfo(**{field: getattr(record, field) for field in names})
-            _DESCRIBED.setdefault(name, info)
+def _described() -> dict[str, MetricInfo]:
+    """Return the metrics of this process by name, beginning with those of installed packages."""
+    return {metric.name: metric for metric in installed("glide_eval.metrics", MetricInfo)}

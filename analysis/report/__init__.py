@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .figures.power import power_figure
-from .figures.strategies import StrategyLook, describe_strategies
 from .figures.theme import render, spec
 from .inputs import ReportInputs
+from .strategies import StrategyLook, describe_strategies
 from .write import write_report
 
 __all__ = [

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from glide_eval.files import RunFolder
 
-from .describe import describe_all
 from .report_inputs import Source, report_inputs
 
 FORMATS = ("html", "pdf", "md")
@@ -121,7 +120,6 @@ def make_report(
     """
     from analysis.report import write_report
 
-    describe_all()
     options = {"--arms": arms, "--categories": categories, "--out": out, "--title": title,
                "--seed": seed or None}  # fmt: skip
     line = _command(sources, formats, options)

@@ -8,10 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.report import write_report
-from glide_eval.cli.describe import describe_all
 from tests.analysis.reports import draw_votes, fake_inputs
-
-describe_all()
 
 
 @pytest.fixture(scope="session")

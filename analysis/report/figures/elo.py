@@ -6,12 +6,12 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from analysis.report.strategies import strategy_looks
 from analysis.report.words.wording import lower_first, question_words, rater_words
 from analysis.scores import curves, has_curve
 
 from . import theme
 from .figure import Figure, Panel, base_of, dashed, sized, with_words
-from .strategies import strategy_looks
 
 RANKING_WIDTH = 290  # beside the arms' names: small enough to be read on a phone
 VARIANTS_APART = " Where a strategy repeats a scale, each variant (in brackets) has its own line."

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from analysis.report.strategies import series_words, strategy_words
 from analysis.report.words.wording import SIMULATED, signed
 from analysis.scores import COLUMNS
 
@@ -112,7 +113,7 @@ def dashed(points: pd.DataFrame, variant: int) -> dict[str, Any]:
 def in_words(points: pd.DataFrame) -> list[str]:
     """What a legend names each point by: its series, or its strategy where no curve joins it."""
     return [
-        theme.strategy_words(strategy) if pd.isna(series) else theme.series_words(series)
+        strategy_words(strategy) if pd.isna(series) else series_words(series)
         for strategy, series in zip(points["strategy"], points["series"], strict=True)
     ]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.metrics import metric_info
+from analysis.report.strategies import series_words, strategy_looks, strategy_words
 from analysis.report.words.wording import lower_first, question_words, signed
 from analysis.scores import curves, has_curve, variant_in
 
 from . import theme
 from .figure import Figure, Panel, sized
-from .strategies import strategy_looks
 
 _Lines = dict[str, tuple[str, list[int]]]  # series → its line in words, and its dashes
 
@@ -46,7 +46,7 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
         # Of all questions, so that a variant has one line in every panel.
         lines = _lines(_with_two_scales(usable[usable["strategy"] == strategy]))
         lines = lines if len(lines) > 1 else {}
-        words = theme.strategy_words(str(strategy)) + _told_apart(lines)
+        words = strategy_words(str(strategy)) + _told_apart(lines)
         panels.append(
             Panel(question_words(str(question)), words, _elo_chart(points, studies, lines))
         )
@@ -201,7 +201,7 @@ def _told_apart(lines: _Lines) -> str:
 def _told(lines: _Lines) -> str:
     """`solid classifier-free guidance [dpm20], dashed …`."""
     return ", ".join(
-        f"{words} {lower_first(theme.series_words(series))}" for series, (words, _) in lines.items()
+        f"{words} {lower_first(series_words(series))}" for series, (words, _) in lines.items()
     )
 
 

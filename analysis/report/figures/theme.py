@@ -16,7 +16,7 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from .strategies import described_strategies, strategy_look, strategy_looks
+from analysis.report.strategies import described_strategies, strategy_look, strategy_looks
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
@@ -48,17 +48,6 @@ CSS_VARIABLES = {
     PAPER: "--paper",
     **{colour: f"--part-{number}" for number, (colour, _) in enumerate(PARTS)},
 }
-
-
-def strategy_words(strategy: str) -> str:
-    """The strategy as figures and pages print it."""
-    return strategy_look(strategy).words
-
-
-def series_words(series: str) -> str:
-    """A series as figures and pages print it: `Classifier-free guidance [dpm20]`."""
-    strategy, bracket, variant = series.partition(" [")
-    return strategy_words(strategy) + bracket + variant
 
 
 def series_marker(strategy: str, variant: int) -> str:

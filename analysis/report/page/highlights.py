@@ -11,8 +11,8 @@ from analysis.claims import best_and_worst
 from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.contents import BallotPart, Report
 from analysis.report.figures.gallery import thumbnail
-from analysis.report.figures.theme import strategy_words
 from analysis.report.inputs import ReportInputs
+from analysis.report.strategies import strategy_words
 from analysis.report.tables.chosen import disputed_tables, prompt_tables
 from analysis.report.words.wording import bounds, question_words, share, signed, slug
 

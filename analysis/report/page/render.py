@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from analysis.report.contents import Part, Report
-from analysis.report.figures.strategies import described_strategies, strategy_css
+from analysis.report.strategies import described_strategies, strategy_css
 
 from .highlights import published_view
 from .sections import part_view

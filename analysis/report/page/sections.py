@@ -12,9 +12,9 @@ from analysis.report.contents import BallotPart, Part
 from analysis.report.figures.figure import Figure
 from analysis.report.figures.gallery import gallery
 from analysis.report.figures.metrics import TRADEOFFS
-from analysis.report.figures.strategies import strategy_looks
 from analysis.report.figures.theme import MARKERS, series_dashes, series_marker
 from analysis.report.inputs import ReportInputs
+from analysis.report.strategies import strategy_looks
 from analysis.report.tables.printed import grid
 from analysis.report.words.claims import curve_sentences, printed_best_scales
 from analysis.report.words.findings import ballot_findings, metric_findings

@@ -7,8 +7,8 @@ import pandas as pd
 from analysis.claims import best_and_worst
 from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.contents import BallotPart, Comparison, Conduct, Part, labelled
-from analysis.report.figures.theme import strategy_words
 from analysis.report.inputs import ReportInputs, metrics_of
+from analysis.report.strategies import strategy_words
 from analysis.report.words.claims import printed_best_scales, printed_comparisons
 from analysis.report.words.methods import methods_paragraph
 from analysis.report.words.metric_claims import printed_metric_claims

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.ballots import rows_of
 from analysis.claims import Claims
-from analysis.report.figures.theme import series_words
+from analysis.report.strategies import series_words
 
 from .wording import bounds, lower_first, p_words, probability_words, signed
 

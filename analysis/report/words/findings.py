@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.metrics import metric_info
-from analysis.report.figures.theme import strategy_words
+from analysis.report.strategies import strategy_words
 from analysis.scores import BallotResult, Interval, win_probability
 
 from .wording import bounds, lower_first, percent, question_words, signed

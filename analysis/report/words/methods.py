@@ -7,8 +7,8 @@ import pandas as pd
 
 from analysis.ballots import ANSWERS, QUESTIONS, counted, exclusions, left_out
 from analysis.metrics import metric_info
-from analysis.report.figures.theme import series_words
 from analysis.report.inputs import ReportInputs, defined
+from analysis.report.strategies import series_words
 from analysis.scores import BallotResult
 
 from .wording import SIMULATED, asked, ballot_words, listed, lower_first, share, strip_control
