@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 # Files outside docs/ that become pages: path in the repository -> path in the site's sources.
 PAGES = {
     "generator/weights/README.md": "model-card.md",
+    "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
 }

@@ -18,4 +18,4 @@ A room imports only rooms below it; `pyproject.toml` has the order. Importing th
 and needs no torch; modules that compute import it themselves.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from docs import columns
+from glide_eval import __version__
 from glide_eval.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,13 @@ def test_the_citation_names_the_version_of_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
-    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert (citation["version"], citation["license"]) == (__version__, project["license"])
+
+
+def test_the_changelog_begins_with_the_version_of_the_package():
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## \[(\S+)\]", changelog, re.MULTILINE)
+    assert headings[0] == __version__
 
 
 def test_the_workflow_runs_what_ci_runs():
