@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from . import released
+from .atomic import replacing
 from .clip import Clip
 from .config import ClipConfig, UNetConfig
 from .errors import CheckpointError
@@ -41,10 +42,9 @@ def save(
         "config": json.dumps(config.to_dict() if config else {}),
         "notes": json.dumps(notes),
     }
-    part = path.with_suffix(".part")
-    save_file(state, part, metadata)
-    part.chmod(0o644)  # safetensors writes 0600
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(state, part, metadata)
+        part.chmod(0o644)  # safetensors writes 0600
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

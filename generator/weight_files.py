@@ -12,6 +12,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .atomic import replacing
 from .errors import CheckpointError
 
 WEIGHTS = Path(__file__).parent / "weights"  # of the bundled miniature
@@ -72,9 +73,8 @@ def write_record(folder: Path, name: str, record: Record) -> None:
     """Record a file, or record it anew."""
     records = {**read_records(folder), name: record}
     text = json.dumps({key: asdict(records[key]) for key in sorted(records)}, indent=1) + "\n"
-    part = folder / f".{RECORDS}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / RECORDS)
+    with replacing(folder / RECORDS) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def checked_sha256(path: Path) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from generator.atomic import replacing
 
 from .captions import describe, illustrate
 from .render import render
@@ -137,10 +138,8 @@ def render_shards(
         scenes = [scene(seed, k * SHARD + i, split, None, twins) for i in range(SHARD)]
         chunk = 128 if device != "cpu" else 4 * (128 // size) ** 2
         images = render(scenes, size, device, chunk).numpy()
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             np.save(file, images)
-        part.replace(path)
         print(f"{path.name}: {SHARD} images", flush=True)
 
 

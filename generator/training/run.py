@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from generator.atomic import replacing
 from generator.checkpoints import save, sha256
 from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
@@ -149,9 +150,8 @@ def write_curve(path: Path, history: list[tuple[int, float, float]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("step", "loss", "learning_rate"))
     writer.writerows((step, f"{loss:.6g}", f"{rate:.6g}") for step, loss, rate in history)
-    part = path.with_suffix(".part")
-    part.write_text(text.getvalue(), "utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text.getvalue(), "utf-8")
 
 
 def _loss(recipe: Recipe, model: TextUNet | Clip, source: Shuffled) -> Drawn[Batch]:

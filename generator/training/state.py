@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generator.atomic import replacing
 from generator.errors import TrainingError
 
 from .precision import LossScale
@@ -51,23 +52,19 @@ class State:
                 self.ema[name].copy_(value)
 
     def save(self, path: Path) -> None:
-        """Write to a temporary name, then rename: a kill leaves the old state or the new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(
-            {
-                "step": self.step,
-                "model": self.model.state_dict(),
-                "optimisers": [one.state_dict() for one in self.together],
-                "ema": self.ema,
-                "history": self.history,
-                "recent": self.recent,
-                "scale": self.scale.state(),
-                "identity": self.identity,
-            },
-            part,
-        )
-        part.replace(path)
+        """Write the state; a kill leaves the old one or the new one."""
+        saved = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimisers": [one.state_dict() for one in self.together],
+            "ema": self.ema,
+            "history": self.history,
+            "recent": self.recent,
+            "scale": self.scale.state(),
+            "identity": self.identity,
+        }
+        with replacing(path) as part:
+            torch.save(saved, part)
 
     def resume(self, path: Path) -> None:
         """Go on from a saved state, if there is one.

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from generator.allocator import keep_freed_memory
+from generator.atomic import replacing
 from generator.checkpoints import load_unet, read, save
 from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
@@ -372,11 +373,9 @@ def train_all(
         MAKERS[name](pictures, work, device)
         _log(f"{name}: {(time.monotonic() - began) / 60:.1f} minutes")
     if install is not None:
-        install.mkdir(parents=True, exist_ok=True)
         for name in set(names) & set(SHIPPED):
-            part = install / f"{SHIPPED[name]}.part"
-            shutil.copyfile(work / f"{name}.safetensors", part)
-            part.replace(install / f"{SHIPPED[name]}.safetensors")
+            with replacing(install / f"{SHIPPED[name]}.safetensors") as part:
+                shutil.copyfile(work / f"{name}.safetensors", part)
 
 
 def _finished(name: str, path: Path) -> bool:
