@@ -13,6 +13,12 @@ TIME = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     """Make the tables as version 1 had them."""
+    _of_the_study()
+    _of_pairs()
+    _of_raters()
+
+
+def _of_the_study() -> None:
     op.create_table(
         "schema_info",
         sa.Column("application", sa.String(), primary_key=True),
@@ -44,6 +50,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False, unique=True),
         sa.Column("label", sa.String(), nullable=False),
     )
+
+
+def _of_pairs() -> None:
     op.create_table(
         "image",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -72,6 +81,9 @@ def upgrade() -> None:
         sa.Column("draws", sa.Integer(), nullable=False),
     )
     op.create_index("quota_next", "quota", ["rater_kind", "question_id", "taken", "pair_id"])
+
+
+def _of_raters() -> None:
     op.create_table(
         "rater",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -100,13 +112,7 @@ def upgrade() -> None:
     op.create_table(
         "vote",
         sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column(
-            "assignment_id",
-            sa.Integer(),
-            sa.ForeignKey("assignment.id"),
-            nullable=False,
-            unique=True,
-        ),
+        _assignment(),
         sa.Column("answer", sa.String(5), nullable=False),
         sa.Column("seconds", sa.Float()),
         sa.Column("created_at", TIME, nullable=False),

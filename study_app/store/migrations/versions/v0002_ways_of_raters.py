@@ -230,25 +230,13 @@ def _new_tables() -> None:
     op.create_table(
         "undo",
         sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column(
-            "assignment_id",
-            sa.Integer(),
-            sa.ForeignKey("assignment.id"),
-            nullable=False,
-            unique=True,
-        ),
+        _assignment(unique=True),
         sa.Column("created_at", TIME, nullable=False),
     )
     op.create_table(
         "set_aside",
         sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column(
-            "assignment_id",
-            sa.Integer(),
-            sa.ForeignKey("assignment.id"),
-            nullable=False,
-            index=True,
-        ),
+        _assignment(index=True),
         sa.Column("reason", sa.String(200), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
     )
