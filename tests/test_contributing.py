@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-BLOCK = re.compile(r"```python\n# (\S+\.py)(?:, (in|above) (\w+))?\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(
+    r"```python\n# (\S+\.py)(?:, (in|above|among) (\w+|the imports))?\n(.*?)```", re.DOTALL
+)
 SWEEP = """
 [run]
 name = "examples"
@@ -44,12 +46,15 @@ def add(root: Path, file: str, where: str, name: str, code: str) -> None:
         path.write_text(code, encoding="utf-8")
         return
     text = path.read_text("utf-8")
+    if where == "among":
+        path.write_text(text.replace("\n\nfrom .", f"\n\n{code}from .", 1), encoding="utf-8")
+        return
     start = re.search(rf"^{name}\b.*$", text, re.MULTILINE)
     assert start, f"{file} has no {name}"
     if where == "above":
         place, indent = start.start(), ""
     else:  # before the bracket that closes the entries
-        end = re.compile(r"^    \)\n|^\}", re.MULTILINE).search(text, start.end())
+        end = re.compile(r"^    \)\n|^[})]", re.MULTILINE).search(text, start.end())
         assert end, f"{name} has no end"
         place, indent = end.start(), "        " if end[0].startswith(" ") else "    "
         code = textwrap.indent(code, indent)
@@ -60,14 +65,14 @@ def add(root: Path, file: str, where: str, name: str, code: str) -> None:
 def copy(tmp_path_factory) -> Path:
     """Copies of two packages with every example in them, and a run of the command line there."""
     root = tmp_path_factory.mktemp("examples")
-    for package in ("generator", "glide_eval"):
+    for package in ("generator", "glide_eval", "analysis"):
         shutil.copytree(
             REPOSITORY / package, root / package,
             ignore=shutil.ignore_patterns("weights", "__pycache__"),
         )  # fmt: skip
     (root / "generator" / "weights").symlink_to(REPOSITORY / "generator" / "weights")
     blocks = BLOCK.findall((REPOSITORY / "CONTRIBUTING.md").read_text("utf-8"))
-    assert len(blocks) == 8
+    assert len(blocks) == 11
     for block in blocks:
         add(root, *block)
     (root / "sweep.toml").write_text(SWEEP, encoding="utf-8")
@@ -98,6 +103,15 @@ def test_a_metric_added_in_one_file_is_measured_and_reported(copy):
     assert r"Feature \\ mean $\downarrow$" in (copy / "run/report/tables/metrics.tex").read_text(
         "utf-8"
     )
+
+
+def test_a_figure_added_in_two_files_is_shown_and_saved(copy):
+    page = (copy / "run/report/index.html").read_text("utf-8")
+    metrics = page[page.index('<section id="metrics"') :]
+    assert '<figure id="figure-images-measured">' in metrics[: metrics.index("</section>")]
+    with (copy / "run/report/figures/images-measured.csv").open(encoding="utf-8") as file:
+        assert [row["n"] for row in csv.DictReader(file)] == ["3", "3", "3"]
+    assert (copy / "run/report/figures/images-measured.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_an_extractor_added_as_a_record_and_a_class_measures(copy):

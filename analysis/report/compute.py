@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -49,23 +49,9 @@ def compute(
         conduct = Conduct(study_conduct(votes), numbered_screens(votes))
     ballots = list(_ballots(inputs, results, metrics, seed, between(progress, 0.3, 0.8)))
     progress("planning figures", 0.8)
-    correlations = metric_correlations(joined)
-    made = [
-        *_elo_figures(results, elo, arms),
-        *(metric_tradeoff(metrics, *each) for each in TRADEOFFS),
-        *(figure for ballot in ballots
-          for figure in _ballot_figures(ballot, elo, joined, correlations, inputs.labels)),
-    ]  # fmt: skip
-    figures = {
-        figure.name: dataclasses.replace(
-            figure,
-            name=prefix + figure.name,
-            title=f"{figure.title}: {inputs.name}" if prefix else figure.title,
-        )
-        for figure in made
-        if figure is not None
-    }
-    return Part(inputs, ballots, elo, correlations, conduct, figures, prefix)
+    part = Part(inputs, ballots, elo, metric_correlations(joined), conduct, {}, prefix)
+    made = (figure for figures in FIGURES for figure in figures(part) if figure is not None)
+    return dataclasses.replace(part, figures={figure.name: part.own(figure) for figure in made})
 
 
 def _ballots(
@@ -87,31 +73,6 @@ def _ballots(
         yield BallotPart(result, claims, of_metrics)
 
 
-def _elo_figures(
-    results: list[BallotResult], elo: pd.DataFrame, arms: pd.DataFrame
-) -> list[Figure | None]:
-    if not results:
-        return []
-    mean_zero = pd.concat([labelled(result, result.scores(), arms) for result in results])
-    return [elo_by_scale(elo), elo_ranking(mean_zero)]
-
-
-def _ballot_figures(
-    ballot: BallotPart,
-    elo: pd.DataFrame,
-    joined: pd.DataFrame,
-    correlations: pd.DataFrame,
-    labels: dict[str, str],
-) -> list[Figure | None]:
-    question, kind, result = ballot.question, ballot.rater_kind, ballot.result
-    axis = elo_axis(ballot.of(elo)["anchor"].iloc[0])
-    order = list(result.relative()["arm"])
-    return [
-        metrics_against_elo(joined, correlations, question, kind, axis),
-        win_heatmap(result.win_table(), labels, order, question, kind),
-    ]
-
-
 def _elo_rows(results: list[BallotResult], arms: pd.DataFrame) -> pd.DataFrame:
     labels = dict(zip(arms["name"], arms["label"], strict=True))
     parts = [
@@ -125,3 +86,35 @@ def _elo_rows(results: list[BallotResult], arms: pd.DataFrame) -> pd.DataFrame:
     words = {name: pd.Series(dtype=str) for name in ("question", "rater_kind", "arm", "anchor")}
     numbers = {name: pd.Series(dtype=np.float64) for name in ("elo", "low", "high")}
     return pd.DataFrame(words | numbers)
+
+
+def _elo_figures(part: Part) -> list[Figure | None]:
+    if not part.results:
+        return []
+    arms = part.inputs.arms
+    mean_zero = pd.concat([labelled(result, result.scores(), arms) for result in part.results])
+    return [elo_by_scale(part.elo), elo_ranking(mean_zero)]
+
+
+def _metric_figures(part: Part) -> list[Figure | None]:
+    metrics = described(metrics_of(part.inputs), part.inputs.arms)
+    return [metric_tradeoff(metrics, *each) for each in TRADEOFFS]
+
+
+def _ballot_figures(part: Part) -> Iterator[Figure | None]:
+    arms, labels = part.inputs.arms, part.inputs.labels
+    joined = described(join_metrics(described(metrics_of(part.inputs), arms), part.elo), arms)
+    for ballot in part.ballots:
+        question, kind, result = ballot.question, ballot.rater_kind, ballot.result
+        axis = elo_axis(ballot.of(part.elo)["anchor"].iloc[0])
+        order = list(result.relative()["arm"])
+        yield metrics_against_elo(joined, part.correlations, question, kind, axis)
+        yield win_heatmap(result.win_table(), labels, order, question, kind)
+
+
+# The figures of a run or study. None is a figure that these numbers don't have.
+FIGURES: tuple[Callable[[Part], Iterable[Figure | None]], ...] = (
+    _elo_figures,
+    _metric_figures,
+    _ballot_figures,
+)

@@ -6,6 +6,7 @@ holds a `BallotPart` for each question and kind of rater.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import pandas as pd
@@ -105,6 +106,13 @@ class Part:
     def results(self) -> list[BallotResult]:
         """Each ballot's scores and intervals."""
         return [ballot.result for ballot in self.ballots]
+
+    def own(self, figure: Figure) -> Figure:
+        """Return a figure with this part's prefix, and the part's name in its title."""
+        if not self.prefix:
+            return figure
+        title = f"{figure.title}: {self.inputs.name}"
+        return dataclasses.replace(figure, name=self.prefix + figure.name, title=title)
 
     def votes(self, kind: str | None = None) -> int:
         """How many votes count; `kind` counts those of one kind of rater."""

@@ -49,6 +49,8 @@ class Figure:
         simulated: whether simulated raters' votes enter it.
         inline_size: width and height of a panel in the page, all of it, so that panels in a row
             line up; None leaves a panel the size it has.
+        section: where the page shows a figure that has no place of its own: a key of
+            `page.sections.SECTIONS`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Figure:
     data: pd.DataFrame
     simulated: bool = False
     inline_size: tuple[int, int] | None = (380, 310)
+    section: str = ""
 
     def files(self) -> dict[str, bytes]:
         """File name → bytes: the panels side by side as SVG, PDF and PNG, and the data as CSV."""

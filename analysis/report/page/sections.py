@@ -58,6 +58,12 @@ def part_view(part: Part) -> dict[str, Any]:
         "facts": _facts(part),
         "all_simulated": bool(every) and simulated == every,
         "findings": findings_view(inputs, ballots),
+        "more": {
+            section: [
+                drawn[name] for name, figure in part.figures.items() if figure.section == section
+            ]
+            for section in SECTIONS
+        },
         "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
         "boards": [board(ballot, part.elo, prefix) for ballot in ballots],
         "scales": _scales(ballots, prefix),
