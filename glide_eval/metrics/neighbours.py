@@ -10,9 +10,10 @@ rounding. Nothing of size (n, m) is ever held.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Real
@@ -176,28 +177,67 @@ class _Tile:
         return cls(centred.astype(np.float32), np.sum(centred**2, axis=1).astype(np.float32))
 
     def distances(self, other: _Tile) -> tuple[np.ndarray, float]:
-        """Squared distances, float32 (t, u), and a bound on their error.
-
-        Rounding in a product of d terms grows as √d in practice (Higham and Mary 2019, eq. 2.2),
-        here with a factor to spare.
-        """
+        """Squared distances, float32 (t, u), and a bound on their error."""
         squared = self.points @ other.points.T
         squared *= -2
         squared += self.norms[:, None]
         squared += other.norms
         largest = float(self.norms.max() + other.norms.max())
-        return squared, 8 * np.finfo(np.float32).eps * np.sqrt(self.points.shape[1]) * largest
+        return squared, float(_rounding(np.float32, self.points.shape[1], largest))
+
+
+def _rounding(precision: type[np.floating], d: int, lengths: Any) -> Any:
+    """Bound the error of squared distances from a product of d terms.
+
+    It grows as √d in practice (Higham and Mary 2019, eq. 2.2), here with a factor to spare.
+
+    Args:
+        precision: the product's type.
+        d: terms.
+        lengths: the sum of the two points' squared lengths; one or many.
+    """
+    return 8 * np.finfo(precision).eps * np.sqrt(d) * lengths
 
 
 def _nearest(points: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
     """Squared distances to the nearest other points and which they are: (n, depth) each.
 
-    Each tile above the diagonal serves its rows and its columns.
+    Single precision picks candidates. Rows whose candidates it can't be sure of, as among nearly
+    equal points, are picked again in double precision, and the last of them from differences.
     """
     n, kept = len(points), min(depth + _SPARE, len(points) - 1)
+    centre = points.mean(axis=0, dtype=np.float64)
+    norms = np.concatenate([_Tile.of(points, rows, centre).norms for rows in _slices(n)])
+    furthest, which = _picked_by_tiles(points, centre, kept)
+    exact = _exact_to(points, np.arange(n), which)
+
+    def doubtful(rows: np.ndarray, furthest: np.ndarray, precision: type[np.floating]) -> Any:
+        """The rows that may have left out a nearer point; none is nearer than zero."""
+        least = furthest - _rounding(precision, points.shape[1], norms[rows] + norms.max())
+        radius = np.partition(exact[rows], depth - 1, axis=1)[:, depth - 1]
+        return rows[(least < radius) & (radius > 0) & (kept < n - 1)]
+
+    rows = doubtful(np.arange(n), furthest, np.float32)
+    furthest, which[rows] = _picked(points, rows, kept, partial(_product, centre))
+    exact[rows] = _exact_to(points, rows, which[rows])
+    rows = doubtful(rows, furthest, np.float64)
+    _, which[rows] = _picked(points, rows, kept, _from_differences)
+    exact[rows] = _exact_to(points, rows, which[rows])
+    order = np.argsort(exact, axis=1, kind="stable")[:, :depth]
+    return np.take_along_axis(exact, order, axis=1), np.take_along_axis(which, order, axis=1)
+
+
+def _picked_by_tiles(
+    points: np.ndarray, centre: np.ndarray, kept: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pick the nearest other points in float32; each tile above the diagonal serves both its sides.
+
+    Returns:
+        The largest squared distance picked, float32 (n,), and which were picked, int (n, kept).
+    """
+    n = len(points)
     best = np.full((n, kept), np.inf, dtype=np.float32)
     which = np.zeros((n, kept), dtype=np.intp)
-    centre = points.mean(axis=0, dtype=np.float64)
     for rows in _slices(n):
         left = _Tile.of(points, rows, centre)
         for columns in _slices(n):
@@ -209,12 +249,43 @@ def _nearest(points: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
             else:
                 _keep_best(best, which, columns, squared.T, rows.start)
             _keep_best(best, which, rows, squared, columns.start)
-    exact = np.empty((n, kept))
-    for rows in _slices(n, TILE // 16):
-        found = points[which[rows]].astype(np.float64) - points[rows, None]
-        exact[rows] = np.sum(found**2, axis=2)
-    order = np.argsort(exact, axis=1, kind="stable")[:, :depth]
-    return np.take_along_axis(exact, order, axis=1), np.take_along_axis(which, order, axis=1)
+    return best.max(axis=1), which
+
+
+def _picked(
+    points: np.ndarray,
+    rows: np.ndarray,
+    kept: int,
+    distances: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pick the other points nearest to some rows in float64; returns as `_picked_by_tiles`."""
+    best, which = np.full((len(rows), kept), np.inf), np.zeros((len(rows), kept), dtype=np.intp)
+    for part in _slices(len(rows)):
+        for columns in _slices(len(points)):
+            squared = distances(points[rows[part]], points[columns])
+            squared[rows[part, None] == np.arange(columns.start, columns.stop)] = np.inf
+            _keep_best(best, which, part, squared, columns.start)
+    return best.max(axis=1), which
+
+
+def _product(centre: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared distances of (r, d) and (c, d) by one product in float64: (r, c)."""
+    a, b = a - centre, b - centre
+    return np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * (a @ b.T)
+
+
+def _from_differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared distances of (r, d) and (c, d), each from its difference: float64 (r, c)."""
+    return cdist(a.astype(np.float64), b.astype(np.float64), "sqeuclidean")
+
+
+def _exact_to(points: np.ndarray, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Squared distances of rows to the points `which`, from differences: float64 (r, kept)."""
+    exact = np.empty(which.shape)
+    for part in _slices(len(rows), TILE // 16):
+        found = points[which[part]].astype(np.float64) - points[rows[part], None]
+        exact[part] = np.sum(found**2, axis=2)
+    return exact
 
 
 def _keep_best(
@@ -238,7 +309,7 @@ def _exact(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.nda
     if len(i) > TILE**2 // 64:  # nearly all are doubtful, as among many equal images
         rows, i = np.unique(i, return_inverse=True)
         columns, j = np.unique(j, return_inverse=True)
-        return cdist(a[rows].astype(np.float64), b[columns].astype(np.float64), "sqeuclidean")[i, j]
+        return _from_differences(a[rows], b[columns])[i, j]
     found = np.empty(len(i))
     for part in _slices(len(i)):
         difference = a[i[part]].astype(np.float64) - b[j[part]]

@@ -93,6 +93,18 @@ def test_distances_that_single_precision_can_not_tell_apart_are_told_apart():
     np.testing.assert_array_equal(seen.inside, [False, True])
 
 
+@pytest.mark.parametrize("spread", [1e-4, 1e-9, 0.0])
+def test_radii_among_nearly_equal_images_are_exact(monkeypatch, spread):
+    """Forty pictures that differ by less than single precision tells, amid others far away."""
+    points = np.concatenate([10 + spread * cloud(40, 64, 1), 10 * cloud(300, 64, 2)])
+    squared = cdist(points, points, "sqeuclidean")
+    np.fill_diagonal(squared, np.inf)
+    monkeypatch.setattr(neighbours, "TILE", 64)
+    np.testing.assert_allclose(
+        Manifold.of(points).nearest, np.sort(squared, axis=1)[:, :5], rtol=1e-9
+    )
+
+
 def test_no_matrix_of_all_distances_is_ever_held(monkeypatch):
     fake, real = cloud(3000, seed=1), cloud(3000, seed=2)
     monkeypatch.setattr(neighbours, "TILE", 256)
