@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
@@ -53,7 +55,7 @@ def metric_correlations(joined: pd.DataFrame) -> pd.DataFrame:
     [3.0, -1.0, -1.0]
     """
     keys = ["question", "rater_kind", "metric", "extractor"]
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for labels, arms in joined.groupby(keys, sort=False, observed=True, dropna=False):
         value, elo = arms["value"].to_numpy(np.float64), arms["elo"].to_numpy(np.float64)
         spearman, low, high, reason = rank_correlation(value, elo)

@@ -9,11 +9,12 @@ correct for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr
+from scipy.special import ndtri, stdtr  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import counted, left_wins, tied
 from analysis.errors import AnalysisError
@@ -61,7 +62,7 @@ def rank_agreement(
     scores = np.where(np.isfinite(fit.scores), fit.scores, 0.0)
     drawn = draw_scores(intervals, scores, draws, seed)
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (metric, extractor), arms in known.groupby(["metric", "extractor"], sort=False):
         sign = 1 if metric_info(str(metric)).better == "higher" else -1
         at = np.array([index[arm] for arm in arms["arm"]])
@@ -111,7 +112,7 @@ def vote_agreement(
     sources = [("arm", metrics, ["arm"])]
     if samples is not None and {"prompt_id", "replica"} <= set(kept.columns):
         sources.append(("sample", samples, ["arm", "prompt_id", "replica"]))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for by, table, keys in sources:
         if "extractor" not in table:
             table = table.assign(extractor="")
@@ -190,7 +191,7 @@ def finding(
     >>> finding(intervals, table, "clip_score", "cfg-2", "cfg-4").holds
     False
     """
-    rows = []
+    rows: list[pd.DataFrame] = []
     for name in (arm, against):
         found = metrics[(metrics["arm"] == name) & (metrics["metric"] == metric)]
         if len(found) != 1 or name not in intervals.fit.arms:

@@ -96,7 +96,7 @@ def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
         if question not in QUESTIONS:
             continue
         for _, paper in TABLE_1.iloc[1:].iterrows():
-            arms = ours[ours["strategy"] == paper["strategy"]]
+            arms = ours[ours["strategy"].astype(str) == str(paper["strategy"])]
             if arms.empty:
                 continue
             best = arms.sort_values("elo", ascending=False, kind="stable").iloc[0]

@@ -1,5 +1,4 @@
-"""One training loop for every model: EMA, warm-up and cosine decay, checkpoints that resume
-exactly.
+"""One training loop for every model: EMA, warm-up, cosine decay and exactly resumable checkpoints.
 
 Every step draws its batch and noise from (seed, step, part), so a run that was stopped and resumed
 takes the same steps as one that was not, and several processes the same as one.
@@ -45,7 +44,7 @@ class Schedule:
         weight_decay: of matrices and convolutions.
         optimiser: `adamw` or `muon` (see `optimiser.optimisers`).
         seed: of batches and noise.
-        parts: micro-batches a step, whose gradients are averaged.
+        parts: micro-batches per step, whose gradients are averaged.
         clip: largest norm of the gradient.
         loss_scaling: needed where the loss computes in fp16.
         log_every: steps between entries of the loss curve.
@@ -65,7 +64,7 @@ class Schedule:
     log_every: int = 100
 
     def rate(self, step: int) -> float:
-        """Learning rate at a step."""
+        """Return the learning rate at a step."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         done = step / self.steps
@@ -156,7 +155,7 @@ def _step(
     state: State, batches: Iterator[B], loss: Callable[[B, torch.Generator], Tensor],
     schedule: Schedule, processes: Processes,
 ) -> None:  # fmt: skip
-    """One optimiser step over all parts of a batch."""
+    """Take one optimiser step over all parts of a batch."""
     rate = schedule.rate(state.step)
     for group in (group for one in state.together for group in one.param_groups):
         group["lr"] = rate * group["share"]
@@ -209,7 +208,7 @@ def _check_shares(schedule: Schedule, processes: Processes) -> None:
 
 
 def _shares(schedule: Schedule, processes: Processes) -> range:
-    """The parts of every step that this process computes."""
+    """Return the parts of every step that this process computes."""
     return range(processes.rank, schedule.parts, processes.count)
 
 

@@ -22,7 +22,7 @@ def diffusion_loss(
     max_bound: float = math.inf,
     drawn: Tensor | None = None,
 ) -> Tensor:
-    """L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
+    """Return L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
 
     The bound trains the variance alone: ε enters it detached.
 
@@ -73,7 +73,7 @@ def diffusion_loss(
 
 
 def _discretised_nll(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """-log probability of 8-bit pixels under a Gaussian, DDPM eq. 13."""
+    """Return −log probability of 8-bit pixels under a Gaussian (DDPM eq. 13)."""
     inverse_std = (-0.5 * log_variance).exp()
     upper = torch.special.ndtr((x - mean + 1 / 255) * inverse_std)
     lower = torch.special.ndtr((x - mean - 1 / 255) * inverse_std)
@@ -83,7 +83,7 @@ def _discretised_nll(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float, same: Tensor) -> Tensor:
-    """CLIP's symmetric cross-entropy, with several right answers where captions coincide.
+    """Return CLIP's symmetric cross-entropy; where captions coincide, several answers are right.
 
     Args:
         images: unit embeddings (batch, n).

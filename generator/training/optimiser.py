@@ -32,7 +32,7 @@ class Muon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One update from the weights' gradients."""
+        """Update the weights once from their gradients."""
         for matrix, weight in zip(self.param_groups[0]["params"], self.weights, strict=True):
             matrix.grad = None if weight.grad is None else _matrix(weight.grad, weight)
         if any(not weight.is_cpu for weight in self.weights):
@@ -45,7 +45,7 @@ class Muon(torch.optim.Muon):
         return value
 
     def _move(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        """Torch's own update of one matrix (Nesterov momentum), orthogonalised in float32."""
+        """Apply torch's own update of a matrix (Nesterov momentum), orthogonalised in float32."""
         state, momentum = self.state[matrix], group["momentum"]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
@@ -86,7 +86,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 def optimisers(
     model: nn.Module, kind: str, lr: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """The optimisers that together train a model's parameters.
+    """Return the optimisers that together train a model's parameters.
 
     Each group's `share` says which part of the schedule's learning rate it takes.
 
@@ -124,7 +124,7 @@ def _adamw(
 
 
 def _matrix(values: Tensor, weight: Tensor) -> Tensor:
-    """A weight's values as (out, everything); a view where the weight itself is concerned."""
+    """Return a weight's values as (out, everything); of the weight itself this is a view."""
     if weight.dim() == 4 and not weight.is_contiguous():  # channels last
         values = values.permute(0, 2, 3, 1)
     return values.reshape(len(values), -1)

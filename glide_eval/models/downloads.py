@@ -18,10 +18,10 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
@@ -132,7 +132,7 @@ def _receive(url: str, file: BinaryIO, part: Path, wait: Callable[[float], None]
 @contextlib.contextmanager
 def _opened(
     url: str, file: BinaryIO, part: Path
-) -> Iterator[tuple[http.client.HTTPResponse, _Version]]:
+) -> Generator[tuple[http.client.HTTPResponse, _Version]]:
     """A response whose body goes on where the file ends; the file is emptied if it has to be."""
     have, known = file.tell(), _read_note(part)
     headers = {"Accept-Encoding": "identity", "User-Agent": "glide-eval"}
@@ -177,7 +177,7 @@ def _version(url: str, response: http.client.HTTPResponse) -> _Version:
     return _Version(url, strong or response.headers.get("Last-Modified"), size)
 
 
-def _copy(response: http.client.HTTPResponse, file: BinaryIO, part: Path, bar: tqdm) -> None:
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, part: Path, bar: tqdm[Any]) -> None:
     while chunk := response.read(CHUNK):
         rest = memoryview(chunk)
         try:
@@ -209,7 +209,7 @@ def _range_start(response: http.client.HTTPResponse) -> int | None:
 
 
 @contextlib.contextmanager
-def _held(part: Path) -> Iterator[BinaryIO]:
+def _held(part: Path) -> Generator[BinaryIO]:
     """The partial file, open at its end, ours alone until the block (or the process) ends."""
 
     def busy(who: str) -> DownloadError:

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def _plan(sweep: SweepFile) -> _Plan:
 
 
 @contextlib.contextmanager
-def _held(root: Path) -> Iterator[None]:
+def _held(root: Path) -> Generator[None]:
     """The run folder, made if missing, and ours alone until the block (or the process) ends.
 
     Raises:
