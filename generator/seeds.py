@@ -44,6 +44,7 @@ class SampleNoise:
 
     def _draw(self, draw: int, shape: tuple[int, ...]) -> Tensor:
         # A generator per sample, not torch.randn of the batch, whose values depend on its size.
+        # SeedSequence mixes the three numbers, so neighbouring seeds share no stream.
         parts = [
             np.random.Generator(np.random.Philox(np.random.SeedSequence([s, self.stage, draw])))
             .standard_normal(shape, dtype=np.float32)

@@ -85,6 +85,7 @@ def _parts(result: BallotResult, contrast: np.ndarray) -> np.ndarray:
     if len(covariance.covariances) == 1:
         return np.array([whole, 0.0])
     rater = float(contrast @ covariance.covariances[0] @ contrast)
+    # The two-way variance may fall below the rater's own by chance; no part is negative.
     return np.array([min(rater, whole), max(whole - rater, 0.0)])
 
 

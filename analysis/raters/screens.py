@@ -101,6 +101,7 @@ def numbered_screens(votes: pd.DataFrame) -> pd.DataFrame:
     [[1, 1], [2, 7]]
     """
     names = votes["rater"].astype(str)
+    # Numbers follow all votes and not one question's, so a rater has one number everywhere.
     first = pd.Series(np.arange(1, len(votes) + 1), index=names)[~names.duplicated().to_numpy()]
     number = pd.Series(np.arange(1, len(first) + 1), index=first.index)
     parts = [

@@ -167,6 +167,7 @@ def _step(
         _expect_finite(value, norm, state.step, rate)
         for one in state.together:
             one.step()
+        # Early averages forget fast, or the random first weights would linger in them.
         state.average(min(schedule.ema, (1 + state.step) / (10 + state.step)))
     elif state.scale.exhausted:
         _expect_finite(value, norm, state.step, rate)
@@ -185,9 +186,11 @@ def _gradient(
     """Leave the gradient of the step's mean loss in the weights, and return that loss."""
     device = next(state.model.parameters()).device
     state.model.zero_grad(set_to_none=True)
+    # The sum stays on the device: reading it would wait for the GPU after every part.
     total = torch.zeros((), device=device)
     mine = _shares(schedule, processes)
     for part in mine:
+        # One number per seed, step and part, so that neither a stop nor more processes change it.
         number = schedule.seed * 1_000_003 + state.step + (part << 40)
         torch.manual_seed(number)  # dropout draws from the global generator
         value = loss(next(batches), torch.Generator(device).manual_seed(number))
@@ -219,6 +222,7 @@ def _keys(first: int, schedule: Schedule, processes: Processes) -> Iterator[tupl
 
 
 def _generator(seed: int, step: int, part: int) -> np.random.Generator:
+    # Part 0 has the key of an undivided step, so one part draws what no parts would.
     return np.random.default_rng([seed, step, part] if part else [seed, step])
 
 

@@ -52,6 +52,7 @@ class Muon(torch.optim.Muon):
         buffer = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
         update = orthogonalised(gradient.lerp(buffer, momentum))
         matrix.mul_(1 - group["lr"] * group["weight_decay"])
+        # 0.2 √max(m, n) gives the update the typical size of AdamW's (torch's match_rms_adamw).
         matrix.add_(update, alpha=-0.2 * group["lr"] * max(matrix.shape) ** 0.5)
 
 
@@ -69,6 +70,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
         float32 (m, n); singular values between about 0.7 and 1.2, except those that were below
         a thousandth of the matrix's norm.
     """
+    # Jordan's coefficients: steep at zero, so that small singular values rise fastest.
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     wide = wide / wide.norm().clamp(min=1e-7)

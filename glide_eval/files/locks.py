@@ -33,6 +33,7 @@ def held(lock: Path, busy: Callable[[str], Exception]) -> Generator[None]:
     except (OSError, NotImplementedError):
         yield
         return
+    # A file of its own: on Windows nobody else can read a file that is locked.
     note = lock.with_name(lock.name + BY)
     try:
         with contextlib.suppress(OSError):

@@ -141,11 +141,13 @@ def replacing(path: Path) -> Generator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, since a rename across file systems is not atomic.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         # Not mkstemp, whose files only their owner can read: here the umask decides.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         with temporary.open("rb") as written:
+            # Without this a power cut could leave the new name on an empty file.
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:

@@ -135,6 +135,7 @@ def _opened(
 ) -> Generator[tuple[http.client.HTTPResponse, _Version]]:
     """A response whose body goes on where the file ends; the file is emptied if it has to be."""
     have, known = file.tell(), _read_note(part)
+    # Identity: a range of compressed bytes could not be joined to what is on disk.
     headers = {"Accept-Encoding": "identity", "User-Agent": "glide-eval"}
     if have and known and known.url == url and known.validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": known.validator}
@@ -165,6 +166,7 @@ def _opened(
 def _version(url: str, response: http.client.HTTPResponse) -> _Version:
     """Which version of the file a response is about."""
     tag = response.headers.get("ETag")
+    # A weak tag allows other bytes, and If-Range needs the very same ones (RFC 9110, 13.1.5).
     strong = tag if tag and not tag.startswith("W/") else None
     length = response.headers.get("Content-Length")
     whole = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -232,6 +234,7 @@ def _held(part: Path) -> Generator[BinaryIO]:
 
 def _opened_for_more(part: Path) -> BinaryIO:
     try:
+        # Unbuffered, so that what a killed download received is on disk.
         return part.open("ab", buffering=0)
     except OSError as error:
         raise _unwritable(part, error) from error
