@@ -111,6 +111,7 @@ class GraphedForward:
         if graph is None:
             graph = _Graph.record(self._forwards[0], inputs, text, self._capture)
             self._graphs[key] = graph
+            # Each graph holds tensors of its own, so the least recently used one goes.
             if len(self._graphs) > _KEPT_GRAPHS:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(key)
@@ -150,6 +151,7 @@ class _Graph:
     def run(self, inputs: dict[str, Tensor], text: TextCondition) -> Tensor:
         for name, value in inputs.items():
             self.inputs[name].copy_(value)
+        # By identity: comparing the tensors' values would wait for the GPU.
         if text is not self.loaded:
             self.text.summary.copy_(text.summary)
             for own, new in zip(self.text.text_kv, text.text_kv, strict=True):

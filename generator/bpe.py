@@ -51,6 +51,7 @@ class Gpt2Tokenizer:
         self.end_token = ranks.pop(_END_OF_TEXT.encode())
         self.pad_token = self.end_token
         self.n_vocab = self.end_token + 1
+        # Not tiktoken.get_encoding("gpt2"), which downloads its file at first use.
         self._bpe = tiktoken.Encoding(
             "glide",
             pat_str=_GPT2_PIECES,

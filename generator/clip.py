@@ -200,6 +200,7 @@ class Clip(nn.Module):
         self, images: Float[Tensor, "batch 3 size size"], t: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch n_embd"]:
         """Unit embeddings (batch, n_embd) of images (batch, 3, size, size) in -1..1."""
+        # The released encoder takes pixels of 0..255 and subtracts its own means.
         return F.normalize(self.image_encoder((images + 1) * 127.5, t), dim=-1)
 
     def gradient(

@@ -33,6 +33,9 @@ class Prediction:
 class Diffusion:
     """A (respaced) Gaussian diffusion with ε-prediction and learned variance.
 
+    The forward process is q(x_t | x_{t−1}) = N(√(1 − β_t) x_{t−1}, β_t I) (Ho et al. 2020, eq. 2).
+    Of kept steps, β = 1 − ᾱ/ᾱ_previous (Nichol & Dhariwal 2021, section 4).
+
     Methods take `t` as indices into the kept steps, (batch,) int64; `timesteps[t]` is the step of
     the 1000-step process that networks are told.
 
@@ -41,6 +44,13 @@ class Diffusion:
         respacing: which steps are kept, see `schedules.kept_steps`.
         threshold: share of an image's values, above 0 and below 1, for dynamic thresholding; None
             clips x_0 to -1..1.
+
+    Raises:
+        OptionError: an unknown schedule or respacing.
+
+    >>> process = Diffusion("squaredcos_cap_v2", "50")
+    >>> len(process), process.timesteps[[0, -1]].tolist()
+    (50, [0, 999])
     """
 
     def __init__(self, schedule: str, respacing: str = "", threshold: float | None = None):
@@ -81,7 +91,7 @@ class Diffusion:
         t: Int[Tensor, " batch"],
         noise: Float[Tensor, "batch *rest"],
     ) -> Float[Tensor, "batch *rest"]:
-        """x_t ~ q(x_t | x_0), DDPM eq. 4."""
+        """Return x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) · noise, a draw of q(x_t | x_0) (DDPM eq. 4)."""
         root = np.sqrt(self.alpha_bar)
         return _at(root, t, noise) * x_start + _at(np.sqrt(1 - self.alpha_bar), t, noise) * noise
 
@@ -91,7 +101,10 @@ class Diffusion:
         x_t: Float[Tensor, "batch *rest"],
         t: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch *rest"]:
-        """The mean of q(x_{t-1} | x_t, x_0), DDPM eq. 7."""
+        """Return the mean of q(x_{t-1} | x_t, x_0) (DDPM eq. 7).
+
+        It is √ᾱ_{t−1} β_t / (1 − ᾱ_t) · x_0 + √α_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t) · x_t.
+        """
         return (
             _at(self.posterior_mean_coef1, t, x_t) * x_start
             + _at(self.posterior_mean_coef2, t, x_t) * x_t
@@ -103,7 +116,7 @@ class Diffusion:
         t: Int[Tensor, " batch"],
         eps: Float[Tensor, "batch *rest"],
     ) -> Float[Tensor, "batch *rest"]:
-        """x_0 from ε: the inverse of `q_sample`."""
+        """Return x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, the inverse of `q_sample`."""
         return (
             _at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t
             - _at(np.sqrt(1 / self.alpha_bar - 1), t, x_t) * eps
@@ -115,7 +128,7 @@ class Diffusion:
         t: Int[Tensor, " batch"],
         x_start: Float[Tensor, "batch *rest"],
     ) -> Float[Tensor, "batch *rest"]:
-        """ε from x_0."""
+        """Return ε = (x_t − √ᾱ_t x_0) / √(1 − ᾱ_t)."""
         return (_at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t - x_start) / _at(
             np.sqrt(1 / self.alpha_bar - 1), t, x_t
         )
@@ -128,7 +141,7 @@ class Diffusion:
         clip: bool = True,
         denoised_fn: Callable[[Tensor], Tensor] | None = None,
     ) -> Prediction:
-        """p(x_{t-1} | x_t) from a network's output.
+        """Return p(x_{t-1} | x_t) as a network's output gives it.
 
         Args:
             output: (batch, 2·channels, …): ε, then v. log Σ interpolates between β̃_t (v = -1) and
@@ -155,7 +168,7 @@ class Diffusion:
         x_start: Float[Tensor, "batch *rest"],
         denoised_fn: Callable[[Tensor], Tensor] | None = None,
     ) -> Float[Tensor, "batch *rest"]:
-        """x_0 kept in -1..1: by dynamic thresholding where asked for, then by clipping.
+        """Return x_0 kept in -1..1: by dynamic thresholding where asked for, then by clipping.
 
         Dynamic thresholding (Saharia et al. 2022, arXiv 2205.11487, §2.3) clips an image to -s..s
         and divides it by s, where s is the given percentile of its absolute values, at least 1.
@@ -168,6 +181,7 @@ class Diffusion:
         """
         if self.threshold is not None:
             magnitudes = x_start.flatten(1).abs()
+            # Not torch.quantile, which takes no half precision and at most 16 million values.
             rank = math.ceil(self.threshold * magnitudes.shape[1])
             s = magnitudes.kthvalue(max(rank, 1), dim=1).values.clamp(min=1)
             s = s.view(-1, *[1] * (x_start.dim() - 1))
@@ -179,7 +193,14 @@ class Diffusion:
     def condition_mean(
         self, prediction: Prediction, gradient: Float[Tensor, "batch *rest"]
     ) -> Prediction:
-        """μ + Σ ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 1."""
+        """Return the prediction with mean μ + Σ ∇ log p(y | x_t).
+
+        Dhariwal & Nichol 2021 (arXiv 2105.05233), algorithm 1.
+
+        Args:
+            prediction: of the unguided model.
+            gradient: ∇ log p(y | x_t), shaped like x and already scaled.
+        """
         mean = prediction.mean + prediction.variance * gradient
         return Prediction(mean, prediction.variance, prediction.log_variance, prediction.x_start)
 
@@ -190,9 +211,10 @@ class Diffusion:
         t: Int[Tensor, " batch"],
         gradient: Float[Tensor, "batch *rest"],
     ) -> Prediction:
-        """ε − √(1−ᾱ_t) ∇ log p(y | x_t): Dhariwal & Nichol 2021, algorithm 2 (DDIM).
+        """Return the prediction of ε̂ = ε − √(1 − ᾱ_t) ∇ log p(y | x_t).
 
-        Like the released code, this does not clip x_0 again.
+        Dhariwal & Nichol 2021 (arXiv 2105.05233), algorithm 2, for DDIM and its relatives. Like the
+        released code, this does not clip x_0 again.
         """
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
         eps = eps - _at(np.sqrt(1 - self.alpha_bar), t, x_t) * gradient
@@ -203,7 +225,7 @@ class Diffusion:
     def ddpm_step(
         self, prediction: Prediction, t: Int[Tensor, " batch"], noise: Float[Tensor, "batch *rest"]
     ) -> Float[Tensor, "batch *rest"]:
-        """x_{t-1} ~ N(μ, Σ); no noise at the last step."""
+        """Return x_{t-1} = μ + Σ^½ · noise (DDPM, algorithm 2); no noise at the last step."""
         keep = (t != 0).to(noise.dtype).view(-1, *[1] * (noise.dim() - 1))
         return prediction.mean + keep * (0.5 * prediction.log_variance).exp() * noise
 
@@ -215,7 +237,18 @@ class Diffusion:
         noise: Float[Tensor, "batch *rest"] | None,
         eta: float = 0.0,
     ) -> Float[Tensor, "batch *rest"]:
-        """x_{t-1} by DDIM eq. 12; η = 0 draws no noise, η = 1 is DDPM's variance."""
+        """Return x_{t-1} by DDIM (Song et al. 2021, eq. 12 and 16).
+
+        x_{t−1} = √ᾱ_{t−1} x_0 + √(1 − ᾱ_{t−1} − σ²) ε + σ · noise, with
+        σ = η √((1 − ᾱ_{t−1}) / (1 − ᾱ_t)) √(1 − ᾱ_t / ᾱ_{t−1}).
+
+        Args:
+            prediction: at t.
+            x_t: (batch, channels, …).
+            t: kept-step indices (batch,).
+            noise: standard normal, like x_t; may be None where η = 0.
+            eta: η ≥ 0: 0 draws no noise, 1 has DDPM's variance.
+        """
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
         # Computed in x's precision, roots included, like the released code: near t = 0 the
         # difference is visible.
@@ -232,7 +265,7 @@ class Diffusion:
     def ddim_reverse_step(
         self, prediction: Prediction, x_t: Float[Tensor, "batch *rest"], t: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch *rest"]:
-        """x_{t+1} by DDIM run backwards (η = 0)."""
+        """Return x_{t+1} = √ᾱ_{t+1} x_0 + √(1 − ᾱ_{t+1}) ε: DDIM run backwards, η = 0."""
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
         following = _at(self.alpha_bar_next, t, x_t)
         return following.sqrt() * prediction.x_start + (1 - following).sqrt() * eps

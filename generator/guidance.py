@@ -37,7 +37,18 @@ class Network(Protocol):
 
 
 def unguided(unet: Network, text: TextCondition, low_res: Tensor | None = None) -> Denoiser:
-    """Return the denoiser ε(x|c): the network with the caption."""
+    """Return the denoiser ε(x|c): the network with the caption.
+
+    Args:
+        unet: maps (x_t, t, text) to ε and v.
+        text: the captions (batch).
+        low_res: (batch, 3, size, size) to upsample from; None for the base model.
+
+    >>> network = lambda x, t, text, low_res: 2 * x
+    >>> network.config = None  # a stand-in that needs none
+    >>> unguided(network, TextCondition(torch.zeros(1, 1), []))(torch.ones(1), torch.zeros(1))
+    tensor([2.])
+    """
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
         return unet(x, t, text, low_res=low_res)
@@ -53,10 +64,11 @@ def classifier_free(
     interval: Interval = ALWAYS,
     rescale: float = 0.0,
 ) -> Denoiser:
-    """ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)): Ho & Salimans 2021, GLIDE eq. 2.
+    """Return the denoiser ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)).
 
-    Only ε is guided; the variance is the conditional prediction's. The conditional and the empty
-    half run as one batch. At steps where no row is guided, only the conditional half runs.
+    This is classifier-free guidance (Ho & Salimans 2021, arXiv 2207.12598; Nichol et al. 2021,
+    eq. 2). Only ε is guided; the variance is the conditional prediction's. The conditional and the
+    empty half run as one batch. At steps where no row is guided, only the conditional half runs.
 
     Args:
         unet: fine-tuned with empty captions.
@@ -66,6 +78,15 @@ def classifier_free(
         interval: guide only where low ≤ t / 999 ≤ high (Kynkäänniemi et al. 2024, arXiv
             2404.07724).
         rescale: φ in 0..1, see `rescaled`.
+
+    >>> from types import SimpleNamespace as Stub
+    >>> def network(x, t, text, low_res=None):  # ε = what the text says, v = 0
+    ...     return torch.cat([text.summary.view(-1, 1, 1, 1).expand_as(x), 0 * x], 1)
+    >>> network.config = Stub(noise_schedule="linear")
+    >>> says = lambda value: TextCondition(torch.full((1, 1), value), [])
+    >>> denoise = classifier_free(network, says(2.0), says(1.0), scale=3.0)
+    >>> denoise(torch.zeros(1, 3, 1, 1), torch.tensor([500]))[0, 0].item()  # 1 + 3 (2 − 1)
+    4.0
     """
     plain = unguided(unet, text)
     if isinstance(scale, float | int) and scale == 1:
@@ -81,6 +102,7 @@ def classifier_free(
         inside = within(t, interval)
         if interval != ALWAYS and not bool(inside.any()):
             return plain(x, t)
+        # One batch of both halves: two passes of half the size would use a GPU worse.
         output = unet(torch.cat([x, x]), torch.cat([t, t]), both)
         conditional, unconditional = output.chunk(2)
         eps, v = conditional.chunk(2, dim=1)
@@ -103,7 +125,10 @@ def rescaled(
     alpha_bar: Float[Tensor, "batch 1 1 1"],
     phi: float,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Guidance rescale, Lin et al. 2023 (arXiv 2305.08891) eq. 15 and 16, of the x_0 prediction.
+    """Return ε̂ whose x_0 prediction is rescaled (Lin et al. 2023, arXiv 2305.08891, eq. 15, 16).
+
+    x̂_0 becomes φ (std(x_0) / std(x̂_0)) x̂_0 + (1 − φ) x̂_0, with x_0 the conditional prediction
+    and x̂_0 the guided one.
 
     A large scale widens the spread of x_0, which overexposes pictures. The guided x_0 is multiplied
     so that its standard deviation over an image equals that of the conditional x_0, and the result
@@ -119,6 +144,10 @@ def rescaled(
 
     Returns:
         ε of the rescaled x_0, like `guided`.
+
+    >>> x, eps = torch.zeros(1, 3, 2, 2), torch.arange(12.0).view(1, 3, 2, 2)
+    >>> rescaled(3 * eps, eps, x, torch.full((1, 1, 1, 1), 0.5), phi=1.0).max()  # back from 33
+    tensor(11.0000)
     """
     sigma = (1 - alpha_bar).sqrt()
     x_start = x - sigma * guided  # α x_0; the factor α cancels
@@ -129,7 +158,11 @@ def rescaled(
 
 
 def within(t: Int[Tensor, " batch"], interval: Interval) -> Bool[Tensor, " batch"]:
-    """Whether steps t (batch,) of 0..999 lie in an interval of t / 999: bool (batch,)."""
+    """Return whether steps t (batch,) of 0..999 lie in an interval of t / 999: bool (batch,).
+
+    >>> within(torch.tensor([0, 500, 999]), (0.2, 0.8))
+    tensor([False,  True, False])
+    """
     fraction = t.float() / (STEPS - 1)
     return (fraction >= interval[0]) & (fraction <= interval[1])
 
@@ -142,6 +175,10 @@ def combined(gradients: Sequence[Gradient], interval: Interval = ALWAYS) -> Grad
     Args:
         gradients: (x_t, t) to a gradient like x_t, or None.
         interval: of t / 999, as in `classifier_free`.
+
+    >>> steer = combined([lambda x, t: x, lambda x, t: 2 * x])
+    >>> steer(torch.ones(1), torch.tensor([500]))
+    tensor([3.])
     """
     if not gradients:
         return None

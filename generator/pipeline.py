@@ -169,6 +169,7 @@ class Pipeline:
         size = micro_batch or len(rows)
         images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
         for batch in _micro_batches(rows, size):
+            # Padded: kernels round differently at other batch sizes.
             full = batch + batch[-1:] * (size - len(batch))
 
             def make(part: slice, full: list[int] = full) -> np.ndarray:
@@ -304,6 +305,7 @@ class Pipeline:
         config = stage.unet.config
         noise = SampleNoise(seeds, UPSAMPLER, self.device)
         shape = (3, config.image_size, config.image_size)
+        # In training the small pictures came from 8-bit files.
         low_res = _channels_last(to_uint8(small).float() / 127.5 - 1)
         text = self._condition(stage.unet, captions)
         as_released = sampling.upsampler_steps in (27, "fast27")

@@ -54,7 +54,10 @@ def ddpm(
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Ancestral sampling (Ho et al. 2020, algorithm 2) with learned variance.
+    """Draw a picture by ancestral sampling with learned variance (DDPM).
+
+    Each step is x_{t−1} = μ(x_t) + Σ(x_t)^½ z (Ho et al. 2020, arXiv 2006.11239, algorithm 2;
+    Σ by Nichol & Dhariwal 2021, eq. 15); guidance by a gradient adds Σ ∇ log p(y | x_t) to μ.
 
     Args:
         denoiser: (x_t, t) to (batch, 6, …); t is (batch,) int64 in 0..999.
@@ -68,9 +71,10 @@ def ddpm(
     Returns:
         x_0, shaped like x; in -1..1 up to the last step's rounding.
 
-    Example:
-        >>> process = Diffusion("squaredcos_cap_v2", "25")  # doctest: +SKIP
-        >>> pictures = ddpm(unguided(unet, text), x, process, noise)  # doctest: +SKIP
+    >>> denoiser = lambda x, t: torch.cat([x, -torch.ones_like(x)], dim=1)  # x_0 = 0, least noise
+    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
+    >>> ddpm(denoiser, x, process, noise=lambda number: torch.zeros_like(x)).abs().max() < 0.1
+    tensor(True)
     """
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
@@ -95,10 +99,16 @@ def ddim(
     on_step: OnStep | None = None,
     eta: float = 0.0,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Song et al. 2021 (arXiv 2010.02502), eq. 12.
+    """Draw a picture by DDIM (Song et al. 2021, arXiv 2010.02502, eq. 12).
 
-    Takes the arguments of `ddpm`, and η. With η = 0 it is deterministic, and `noise` may be None;
+    Each step is `Diffusion.ddim_step`: x_{t−1} = √ᾱ_{t−1} x_0 + √(1 − ᾱ_{t−1} − σ²) ε + σ z. It
+    takes the arguments of `ddpm`, and η. With η = 0 it is deterministic, and `noise` may be None;
     η = 1 adds as much noise as DDPM.
+
+    >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
+    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
+    >>> torch.equal(ddim(denoiser, x, process), ddim(denoiser, x, process))
+    True
     """
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
@@ -123,12 +133,20 @@ def dpm_solver_pp_2m(
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
-    """DPM-Solver++(2M), Lu et al. 2022 (arXiv 2211.01095) algorithm 2. Arguments as `ddpm`'s.
+    """Draw a picture by DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2).
+
+    It takes the arguments of `ddpm`. With r = (λ_i − λ_{i+1}) / (λ_{i−1} − λ_i), each step is a
+    DDIM step on x_0 + (x_0 − x_0 of the step before) / 2r.
 
     Its first-order step is DDIM's, so the second order is a DDIM step on x_0 extrapolated in
     λ = log(α/σ) from two predictions. The first step has only one prediction. The last step
     ends at λ = ∞, where extrapolation is impossible, so it returns the prediction itself. With
     fewer than 15 steps the step before it is long in λ, so it is of first order too.
+
+    >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
+    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "logsnr15")
+    >>> dpm_solver_pp_2m(denoiser, x, process).shape
+    torch.Size([1, 3, 2, 2])
     """
     lam = half_log_snr(diffusion.alpha_bar)
     before: Tensor | None = None
@@ -167,13 +185,21 @@ def plms(
     denoised_fn: DenoisedFn | None = None,
     on_step: OnStep | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Pseudo linear multistep, Liu et al. 2022 (arXiv 2202.09778). Arguments as `ddpm`'s.
+    """Draw a picture by the pseudo linear multistep method (Liu et al. 2022, arXiv 2202.09778).
+
+    It takes the arguments of `ddpm`. With four predictions the mixed ε is
+    (55 ε_t − 59 ε_{t+1} + 37 ε_{t+2} − 9 ε_{t+3}) / 24.
 
     Each step is a DDIM step on ε mixed from up to four predictions by Adams–Bashforth. The first
     step mixes its prediction with one at the next step (the paper's pseudo improved Euler), so n
     steps cost n + 1 passes; steps two and three use orders two and three. Two kinds of steps are
     plain DDIM: those where ᾱ is nearly 0, at the start of the cosine schedule, and the last one,
     which returns the prediction of x_0.
+
+    >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
+    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
+    >>> plms(denoiser, x, process).shape
+    torch.Size([1, 3, 2, 2])
     """
     history: list[Tensor] = []
     for number, i in enumerate(reversed(range(len(diffusion)))):
@@ -203,7 +229,14 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def sampler_named(name: str, eta: float = 0.0) -> Sampler:
-    """Return the sampler of that name; only DDIM uses η."""
+    """Return the sampler of that name; only DDIM uses η.
+
+    Raises:
+        KeyError: no sampler has that name.
+
+    >>> sampler_named("plms") is plms
+    True
+    """
     return partial(ddim, eta=eta) if name == "ddim" else SAMPLERS[name]
 
 
@@ -213,6 +246,16 @@ def respacing(sampler: str, steps: int | str) -> str:
     DPM-Solver++ extrapolates in λ = log(α/σ). Steps that are even in t end with a leap in λ, over
     which extrapolation is worse than DDIM, so this sampler's steps are even in λ. The other
     samplers' steps are even in t.
+
+    Args:
+        sampler: a name in `samplers.SAMPLERS`.
+        steps: a count, 1..1000, or a respacing string (`schedules.kept_steps`).
+
+    Raises:
+        KeyError: no sampler has that name.
+
+    >>> respacing("ddim", 50), respacing("dpm++2m", 20), respacing("ddim", "fast27")
+    ('50', 'logsnr20', 'fast27')
     """
     if isinstance(steps, str):
         return steps

@@ -12,24 +12,35 @@ _LEAST_LAMBDA = -5.0
 
 
 def betas(name: str) -> Float64[np.ndarray, " steps"]:
-    """β_1…β_T, T = 1000, float64.
+    """Return β_1…β_T of a noise schedule, T = 1000.
 
-    `linear` of Ho et al. 2020; `squaredcos_cap_v2` of Nichol & Dhariwal 2021 eq. 17, capped at
-    0.999.
+    `linear`: β rises evenly from 1e-4 to 0.02 (Ho et al. 2020, section 4). `squaredcos_cap_v2`:
+    β_t = min(1 − ᾱ_t/ᾱ_{t−1}, 0.999) with ᾱ_t = f(t)/f(0), f(t) = cos²((t/T + 0.008)/1.008 · π/2)
+    (Nichol & Dhariwal 2021, eq. 17).
+
+    Args:
+        name: of the schedule.
+
+    Returns:
+        (1000,) float64 in 0..0.999.
 
     Raises:
         OptionError: an unknown name.
+
+    >>> betas("linear")[[0, -1]]
+    array([0.0001, 0.02  ])
     """
     if name == "linear":
         return np.linspace(1e-4, 0.02, STEPS, dtype=np.float64)
     if name == "squaredcos_cap_v2":
+        # The cap keeps ᾱ_T above 0: other formulas divide by it.
         edges = np.cos((np.arange(STEPS + 1) / STEPS + 0.008) / 1.008 * np.pi / 2) ** 2
         return np.minimum(1 - edges[1:] / edges[:-1], 0.999)
     raise OptionError(f"Unknown noise schedule {name!r}: use squaredcos_cap_v2 or linear.")
 
 
 def kept_steps(respacing: str, schedule: str = "squaredcos_cap_v2") -> list[int]:
-    """The steps of 0..999 that a respacing string keeps, ascending.
+    """Return the steps of 0..999 that a respacing string keeps, ascending.
 
     `""` keeps all; `"100"` that many, evenly; `"27,27,27"` those counts in equal segments;
     `"ddim50"` an even integer stride (Song et al. 2021); `"fast27"` GLIDE's upsampler steps:
@@ -42,6 +53,9 @@ def kept_steps(respacing: str, schedule: str = "squaredcos_cap_v2") -> list[int]
 
     Raises:
         OptionError: a string of another form, or more steps than there are.
+
+    >>> kept_steps("5"), len(kept_steps("fast27"))
+    ([0, 250, 500, 749, 999], 27)
     """
     if respacing == "":
         return list(range(STEPS))
@@ -69,7 +83,20 @@ def kept_steps(respacing: str, schedule: str = "squaredcos_cap_v2") -> list[int]
 
 
 def half_log_snr(alpha_bar: Float64[np.ndarray, " steps"]) -> Float64[np.ndarray, " steps"]:
-    """λ = log(α/σ) of ᾱ = α², below 1; grows as noise falls."""
+    """Return λ = log(α/σ) of ᾱ = α², σ² = 1 − ᾱ: half the log signal-to-noise ratio.
+
+    λ is the variable in which DPM-Solver integrates (Lu et al. 2022, arXiv 2206.00927).
+
+    Args:
+        alpha_bar: float64 between 0 and 1, both excluded.
+
+    Returns:
+        float64 of the same length, in nats; it grows as noise falls.
+
+    >>> half_log_snr(np.array([0.5, 0.99])).round(3)
+    array([0.   , 2.298])
+    """
+    # log1p keeps the digits that 1 − ᾱ loses where ᾱ is nearly 0.
     return 0.5 * (np.log(alpha_bar) - np.log1p(-alpha_bar))
 
 

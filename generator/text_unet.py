@@ -73,6 +73,7 @@ class TextUNet(UNet):
             (batch, text_ctx, xf_width).
         """
         embedded = self.token_embedding(tokens) + self.positional_embedding
+        # Padding is attended to: the released weights were trained without an attention mask.
         embedded = torch.where(mask[..., None], embedded, self.padding_embedding)
         sequence = self.final_ln(self.transformer(embedded.to(self.transformer_proj.weight.dtype)))
         return self.transformer_proj(sequence[:, -1]), sequence
@@ -122,6 +123,7 @@ class TextUNet(UNet):
         if self.config.inpaint:
             image = torch.zeros_like(x) if image is None else image
             mask = torch.zeros_like(x[:, :1]) if mask is None else mask
+            # Without the mask the network could not tell a black pixel from an unknown one.
             channels += [image * mask, mask]
         if self.config.super_res:
             if low_res is None:

@@ -54,6 +54,7 @@ class ResBlock(nn.Module):
         scale, shift = self.emb_layers(emb).to(h.dtype)[..., None, None].chunk(2, dim=1)
         norm, _silu, dropout, convolution = self.out_layers
         h = convolution(dropout(silu(film(norm(h), scale, shift))))
+        # In place, since h is this block's own: a full-size map less in memory.
         return h.add_(self.skip_connection(x))
 
 
@@ -206,6 +207,7 @@ class UNet(nn.Module):
             skips.append(h)
         h = self.middle_block(h, emb, kv)
         for stage in self.output_blocks:
+            # Popped, so that a skip's memory is free once it is joined.
             h = stage(torch.cat([h, skips.pop()], dim=1), emb, kv)
         norm, _silu, convolution = self.out
         return convolution(silu(norm(h.to(x.dtype))))

@@ -20,7 +20,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Shapes that signatures state are checked at every call that a test makes.
 SHAPED = (
     "analysis.ballots.win_matrix",
+    "analysis.metrics.against_elo",
+    "analysis.planning.adaptive",
+    "analysis.raters.agreement",
+    "analysis.raters.measure",
+    "analysis.scores.all_pairs",
+    "analysis.scores.curves",
     "analysis.scores.elo",
+    "analysis.scores.intervals",
     "analysis.scores.shares",
     "generator.clip",
     "generator.diffusion",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,13 +29,13 @@ _BYTE_ORDER_MARKS = (
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """All columns as text, but seconds as numbers where all are; empty fields missing.
+    """Return a CSV's columns as text, and seconds as numbers if all are; empty fields are missing.
 
-    UTF-8 with or without a byte order mark, UTF-16 with one (Excel's "Unicode text"), or, where
-    the bytes are not UTF-8, Windows-1252 (Excel's "CSV" in Europe and America). Fields are
-    separated by commas, semicolons or tabs, as the header line shows. Columns of few different
-    values are categorical. Of a file above 1 GiB (some 7 million exported votes) only the columns
-    that scores and conduct are made of are kept, ids of assignments as `id_hashes`.
+    The file may be UTF-8 with or without a byte order mark, UTF-16 with one (Excel's "Unicode
+    text"), or, where the bytes are not UTF-8, Windows-1252 (Excel's "CSV" in Europe and America).
+    Fields are separated by commas, semicolons or tabs, as the header line shows. Columns of few
+    different values are categorical. Of a file above 1 GiB (some 7 million exported votes) only the
+    columns that scores and conduct need are kept, ids of assignments as `id_hashes`.
 
     Raises:
         VotesError: no such file, or no CSV.
@@ -72,7 +73,10 @@ def refuse_doubled(where: str, names: list[str]) -> None:
 
 
 def id_hashes(column: pd.Series) -> NDArray[np.uint64]:
-    """(N,) 64-bit hashes of text: two of 10 million are alike once in 400,000 such columns."""
+    """Return (N,) 64-bit hashes of text.
+
+    Among 10 million different texts two share a hash once in 400,000 such columns.
+    """
     parts = [np.empty(0, np.uint64)]
     for start in range(0, len(column), _CHUNK):
         texts = column.iloc[start : start + _CHUNK].to_numpy(object)
@@ -86,6 +90,7 @@ def _encoding(path: Path) -> str:
         for mark, encoding in _BYTE_ORDER_MARKS:
             if start.startswith(mark):
                 return encoding
+    # The whole file is decoded: one stray byte in the last line would stop pandas there.
     decoder, is_utf8 = codecs.getincrementaldecoder("utf-8")(), True
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -99,18 +104,22 @@ def _encoding(path: Path) -> str:
 
 
 def _separator(path: Path, header: str) -> str:
-    """The mark that parts the header line into most fields, no two of one name."""
-    parted = {mark: next(csv.reader([header], delimiter=mark), []) for mark in ",;\t"}
+    """Return the mark that parts the header line into most fields; no two may share a name."""
+    parted: dict[str, list[str]] = {
+        mark: next(csv.reader([header], delimiter=mark), list[str]()) for mark in ",;\t"
+    }
     mark = max(parted, key=lambda mark: len(parted[mark]))
     refuse_doubled(str(path), parted[mark])
     return mark
 
 
 def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
-    options = {
+    # Any: the stubs of read_csv match no call with options by name in a dictionary.
+    options: dict[str, Any] = {
         "sep": separator, "encoding": encoding, "keep_default_na": False, "na_values": [""],
     }  # fmt: skip
-    names = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
+    empty = pd.DataFrame(pd.read_csv(path, nrows=0, **options))  # pyright: ignore[reportUnknownArgumentType]
+    names = [str(name) for name in empty.columns]
     large = path.stat().st_size > _LARGE
     if large:
         names = [name for name in names if name in _NEEDED]
@@ -123,7 +132,8 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
                 chunk["seconds"] = chunk["seconds"].str.replace(",", ".")
             for name in names:
                 parts[name].append(_compact(chunk[name], name, large))
-    whole = {}
+    whole: dict[str, Any] = {}
+    # Each column's parts are freed before the next column, so only one is in memory twice.
     for name in names:
         found = parts.pop(name)
         if name in _FEW_VALUES:

@@ -1,5 +1,8 @@
 """Votes: reading them, refusing bad ones by row, and coding them as integers for counting."""
 
+# pyarrow has no type stubs.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import os
@@ -108,7 +111,7 @@ def read_votes(
     size = len(raw)
     del raw
     for name in _OPTIONAL:  # a column that says nothing is as good as none
-        if name in columns and size and pd.isna(columns[name]).all():
+        if name in columns and size and bool(np.all(pd.isna(columns[name]))):
             del columns[name]
     known = set_aside(columns, size, ("gold", "practice"))
     labels = _categoricals({name: columns.pop(name) for name in _LABELS if name in columns}, size)
@@ -125,14 +128,17 @@ def read_votes(
 
 
 def ballots(votes: pd.DataFrame) -> list[Ballot]:
-    """One ballot a question and kind of rater, people's first; none when there are no votes.
+    """Return one ballot per question and kind of rater, people's first; none without votes.
 
     Args:
         votes: what `read_votes` returned; only those that count are taken.
+
+    >>> [(ballot.question, ballot.rater_kind, ballot.votes) for ballot in ballots(votes)]
+    [('photorealism', 'person', 36)]
     """
     kept = counted(votes)
     kinds, questions = _codes(votes["rater_kind"]), _codes(votes["question"])
-    found = []
+    found: list[Ballot] = []
     for kind, kind_name in enumerate(RATER_KINDS):
         for question, question_name in enumerate(votes["question"].cat.categories):
             chosen = kept & (kinds == kind) & (questions == question)
@@ -163,14 +169,17 @@ def _codes(column: pd.Series) -> NDArray[np.integer]:
 
 
 def _dense(codes: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The codes renumbered 0, 1, … without gaps, in their order."""
+    """Return the codes renumbered 0, 1, … without gaps, in their order."""
     wide = codes.astype(np.int64)
     present = np.bincount(wide) > 0
     return wide if present.all() else (np.cumsum(present) - 1)[wide]
 
 
 def _categoricals(columns: dict[str, Any], size: int) -> dict[str, Any]:
-    """Each column's labels; of long ones, several at a time: Arrow codes without Python's lock."""
+    """Return each column's labels, several columns at a time where they are long.
+
+    Threads help there, because Arrow codes texts without holding Python's lock.
+    """
     if size < _LONG:
         return {name: _categorical(column) for name, column in columns.items()}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -178,20 +187,22 @@ def _categoricals(columns: dict[str, Any], size: int) -> dict[str, Any]:
 
 
 def _categorical(column: Any) -> Any:
-    """Labels as text, with sorted categories that all occur; missing ones coded −1."""
+    """Return labels as text with sorted categories, all of which occur; −1 codes missing ones."""
     codes, texts = _coded(column)
     names, place = np.unique(np.array(texts, object), return_inverse=True)  # 1 and "1" are one
     return _placed(codes, place, list(names))
 
 
 def _recoded(column: Any, categories: Sequence[str]) -> Any:
-    """With these categories in this order; labels that are none of them become missing."""
+    """Return the labels with these categories in this order; other labels become missing."""
     place = pd.Index(categories).get_indexer(column.categories)
     return _placed(column.codes, place, categories)
 
 
-def _placed(codes: NDArray[np.integer], place: NDArray, categories: Sequence[str]) -> Any:
-    """Labels of these categories: `place` of each code, −1 staying missing."""
+def _placed(
+    codes: NDArray[np.integer], place: NDArray[np.integer], categories: Sequence[str]
+) -> Any:
+    """Return labels of these categories: `place` of each code; −1 stays missing."""
     names: Any = list(categories)
     if not np.array_equal(place, np.arange(len(place))):
         table = np.append(place, -1).astype(np.min_scalar_type(-len(names) - 1))
@@ -200,21 +211,24 @@ def _placed(codes: NDArray[np.integer], place: NDArray, categories: Sequence[str
 
 
 def _coded(column: Any) -> tuple[NDArray[np.integer], list[str]]:
-    """Codes of a column's values, −1 where missing, and each code's text; all codes occur."""
+    """Return codes of a column's values, −1 where missing, and each code's text.
+
+    All codes occur.
+    """
     if isinstance(column.dtype, pd.StringDtype):
         # Arrow codes text twice as fast as pandas, whose own text columns are Arrow's.
         parts: Any = pa.array(column)
         parts = parts if isinstance(parts, pa.ChunkedArray) else pa.chunked_array([parts])
         # To look up a few labels is faster than to collect them: the first votes' may be all.
-        early = parts.slice(0, _EARLY).unique().drop_null()
+        early: Any = parts.slice(0, _EARLY).unique().drop_null()
         if len(early) <= _FEW:
-            codes = pc.call_function("index_in", [parts], pc.SetLookupOptions(early))
+            codes: Any = pc.call_function("index_in", [parts], pc.SetLookupOptions(early))
             if codes.null_count == parts.null_count:
                 return codes.combine_chunks().fill_null(-1).to_numpy(), early.tolist()
-        found = parts.dictionary_encode().combine_chunks()
+        found: Any = parts.dictionary_encode().combine_chunks()
         return found.indices.fill_null(-1).to_numpy(zero_copy_only=False), found.dictionary.tolist()
-    found = pd.Categorical(column).remove_unused_categories()
-    return found.codes, list(found.categories.astype(str))
+    known = pd.Categorical(column).remove_unused_categories()
+    return known.codes, list(known.categories.astype(str))
 
 
 def _check_columns(raw: pd.DataFrame, where: str) -> None:
@@ -251,7 +265,7 @@ def _check_labels(
 
 
 def _occurring(column: Any, rows: NDArray[np.bool_]) -> list[str]:
-    """The labels in these rows of a column all of whose categories occur somewhere."""
+    """Return the labels in these rows of a column all of whose categories occur somewhere."""
     if rows.all():
         return list(column.categories)
     return list(
@@ -260,7 +274,10 @@ def _occurring(column: Any, rows: NDArray[np.bool_]) -> list[str]:
 
 
 def _by_appearance(column: Any) -> Any:
-    """With categories in that order, so tables follow the study rather than the alphabet."""
+    """Return the labels with categories in the order in which they first appear.
+
+    Tables then follow the study and not the alphabet.
+    """
     codes, names = column.codes, list(column.categories)
     first = [int((codes == code).argmax()) for code in range(len(names))]
     return _recoded(column, [names[code] for code in np.argsort(first)])
@@ -284,7 +301,7 @@ def _known(
 
 
 def _refuse_repeats(where: str, assignments: Any, revised: NDArray[np.bool_]) -> None:
-    """An assignment has one vote that stands; answers that were revised may share it."""
+    """Refuse a second vote on an assignment, unless the first one was revised."""
     column = pd.Series(assignments, copy=False)
     _refuse(where, column.isna(), "an empty assignment", "a value in every vote")
     standing = column[~revised] if revised.any() else column

@@ -17,6 +17,11 @@ def win_matrix(ballot: Ballot) -> Float64[NDArray[np.float64], "arms arms"]:
 
     A tie is half a win for each (Nichol et al. 2021, appendix A.1). Entries (i, j) and (j, i) add
     up to the votes between the two; the diagonal is zero.
+
+    >>> win_matrix(ballot)
+    array([[ 0.,  5.,  2.],
+           [ 7.,  0.,  7.],
+           [10.,  5.,  0.]])
     """
     K = len(ballot.arms)
     cell = ballot.left * K + ballot.right
@@ -28,12 +33,15 @@ def win_matrix(ballot: Ballot) -> Float64[NDArray[np.float64], "arms arms"]:
 def cluster_wins(
     ballot: Ballot, clusters: Int64[NDArray[np.int64], "votes"], count: int
 ) -> Float64[NDArray[np.float64], "clusters arms arms"]:
-    """(G, K, K): the win matrix of each cluster of votes; their sum is the whole one's.
+    """Return (G, K, K): the win matrix of each cluster of votes; they add up to `win_matrix`.
 
     Args:
         ballot: N votes.
         clusters: (N,) int64 in 0 … G − 1, for example `ballot.rater`.
         count: G.
+
+    >>> cluster_wins(ballot, ballot.rater, ballot.raters).shape
+    (6, 3, 3)
     """
     K = len(ballot.arms)
     shape = (count, K, K)
@@ -48,11 +56,17 @@ def cluster_wins(
 def strong_groups(
     wins: Float64[NDArray[np.float64], "arms arms"],
 ) -> Int64[NDArray[np.int64], "arms"]:
-    """(K,) group of each arm: arms linked by chains of wins in both directions.
+    """Return the (K,) group of each arm: arms linked by chains of wins in both directions.
 
     Exactly within such a group Elo differences have a finite best value (Ford 1957; Hunter 2004,
     Assumption 1): a group of arms that never lost to the rest could be raised forever.
     Groups are numbered in the order of their first arm.
+
+    Args:
+        wins: (K, K) counts; an entry above zero is a link.
+
+    >>> strong_groups(np.array([[0.0, 1, 1], [1, 0, 1], [0, 0, 0]]))  # the third never won
+    array([0, 0, 1])
     """
     labels = np.asarray(connected_components(wins > 0, connection="strong")[1], np.int64)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
@@ -62,8 +76,13 @@ def strong_groups(
 def reachable(
     wins: Float64[NDArray[np.float64], "arms arms"],
 ) -> Bool[NDArray[np.bool_], "arms arms"]:
-    """(K, K): whether a chain of wins leads from arm i down to arm j; true on the diagonal."""
+    """Return (K, K): whether a chain of wins leads from arm i down to arm j, or i is j.
+
+    >>> reachable(np.array([[0.0, 1, 0], [0, 0, 1], [0, 0, 0]]))[0]
+    array([ True,  True,  True])
+    """
     reach = (wins > 0) | np.eye(len(wins), dtype=bool)
+    # Squaring doubles the length of the chains that are found, so log₂ K times are enough.
     for _ in range(max(1, int(np.ceil(np.log2(max(len(wins), 2)))))):
         reach = (reach.astype(np.float64) @ reach) > 0
     return reach
@@ -72,7 +91,11 @@ def reachable(
 def one_group(
     wins: Float64[NDArray[np.float64], "rounds arms arms"],
 ) -> Bool[NDArray[np.bool_], "rounds"]:
-    """(R,): whether each of (R, K, K) win matrices links all its arms in both directions."""
+    """Return (R,): whether each of (R, K, K) win matrices links all its arms in both directions.
+
+    >>> one_group(np.array([[[0.0, 1], [1, 0]], [[0, 1], [0, 0]]]))
+    array([ True, False])
+    """
     beats = wins > 0
     return _all_reached(beats) & _all_reached(beats.transpose(0, 2, 1))
 

@@ -12,7 +12,7 @@ MEASURES = ("caption_accuracy", "clip_score", "image_quality", "guiding_clip_sco
 
 
 def prompt_shares(votes: pd.DataFrame) -> pd.DataFrame:
-    """How each arm fares on each prompt.
+    """Return how each arm fares on each prompt.
 
     Args:
         votes: on one question by one kind of rater, with arm_left, arm_right, answer, prompt_id.
@@ -41,7 +41,7 @@ def prompt_shares(votes: pd.DataFrame) -> pd.DataFrame:
 
 
 def prompt_scores(scores: pd.DataFrame | None) -> tuple[str, pd.DataFrame]:
-    """The same by a metric of single samples, for a run without votes.
+    """Return how each arm fares on each prompt by a metric of single samples, without votes.
 
     Args:
         scores: arm, prompt_id, metric, value, and extractor and fingerprint where known.
@@ -65,16 +65,16 @@ def prompt_scores(scores: pd.DataFrame | None) -> tuple[str, pd.DataFrame]:
 
 
 def best_and_worst(table: pd.DataFrame, each: int = 2) -> pd.DataFrame:
-    """The prompts on which each arm fares best and worst.
+    """Return the prompts on which each arm fares best and worst.
 
     Args:
         table: of `prompt_shares` or `prompt_scores`.
-        each: so many best and so many worst; never one prompt as both.
+        each: how many best and how many worst prompts; no prompt is both.
 
     Returns:
-        Its rows, with `place`: best or worst, the best first and the worst last.
+        The table's rows, with `place`: best or worst, the best first and the worst last.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     for _, rows in table.groupby("arm", sort=False):
         ordered = rows.sort_values(["rank_by", "prompt_id"], ascending=[False, True])
         count = min(each, len(ordered) // 2)
@@ -85,11 +85,11 @@ def best_and_worst(table: pd.DataFrame, each: int = 2) -> pd.DataFrame:
 
 
 def disputed_pairs(votes: pd.DataFrame, most: int = 6) -> pd.DataFrame:
-    """Pairs of samples whose raters split most evenly.
+    """Return the pairs of samples on which raters split most evenly.
 
     Args:
         votes: on one question by one kind of rater.
-        most: at most so many rows.
+        most: the largest number of rows.
 
     Returns:
         prompt_id, replica, arm, against, wins, losses, ties: pairs on which raters chose both

@@ -37,7 +37,7 @@ def claims_of(
     categories: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Claims:
-    """Comparisons, curves, robustness and what more votes would buy, of one ballot.
+    """Return one ballot's comparisons, curves, robustness and what more votes would buy.
 
     Args:
         result: its fit and intervals.
@@ -47,6 +47,7 @@ def claims_of(
         seed: of the simulations.
     """
     described = arms.rename(columns={"name": "arm"})[["arm", "strategy", "scale"]]
+    # Curves run along log(scale), so an arm at scale 0 is no point of one.
     usable = described["scale"].where(described["scale"] > 0)
     return Claims(
         compare_arms(result.intervals, seed=seed),

@@ -37,7 +37,7 @@ def metric_claims_of(
     scores: pd.DataFrame | None,
     seed: int = 0,
 ) -> MetricClaims:
-    """Rank agreement, agreement with single votes, and the paper's finding.
+    """Return rank agreement, agreement with single votes, and the paper's finding.
 
     Args:
         result: the ballot's fit and intervals.
@@ -63,14 +63,16 @@ def _finding(result: BallotResult, arms: pd.DataFrame, metrics: pd.DataFrame) ->
     of_clip = metrics[metrics["metric"] == "clip_score"]
     if of_clip.empty or of_clip["extractor"].nunique() > 1:
         return None
-    strategies = dict(zip(arms["name"], arms["strategy"], strict=True))
-    fit, measured, best = result.fit, set(of_clip["arm"]), {}
+    strategies = dict(zip(map(str, arms["name"]), map(str, arms["strategy"]), strict=True))
+    fit, measured = result.fit, set(map(str, of_clip["arm"]))
+    best: dict[str, str] = {}
     for i in np.argsort(-np.where(np.isfinite(fit.scores), fit.scores, -np.inf), kind="stable"):
-        arm = fit.arms[i]
+        arm = fit.arms[int(i)]
         if np.isfinite(fit.scores[i]) and arm in measured:
             best.setdefault(strategies[arm], arm)
     if not {"clip", "classifier_free"} <= set(best):
         return None
+    # Arms of two groups have no finite difference, so people say nothing of the two.
     if (
         fit.groups[fit.arms.index(best["clip"])]
         != fit.groups[fit.arms.index(best["classifier_free"])]

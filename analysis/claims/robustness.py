@@ -61,9 +61,9 @@ def robustness_of(
 ) -> Robustness:
     """Fit one ballot anew in every way that could change its ranking.
 
-    Exclusions are those of `sensitivity`. Models: a side term; ties as an outcome of their own
-    with a side term (Davidson); raters weighed by quality (Crowd-BT); categories of prompts
-    counted equally. One that changes nothing here, or can't be fitted, is left out.
+    Exclusions are those of `sensitivity`. The models are: a side term; ties as an outcome of their
+    own with a side term (Davidson); raters weighed by quality (Crowd-BT); categories of prompts
+    counted equally. An analysis that changes nothing here, or that can't be fitted, is left out.
 
     Args:
         result: the reported fit.
@@ -105,6 +105,7 @@ def _models(
         else:
             yield "with a side term", fitted.scores, ""
     if ballot.raters >= _FEWEST_RATERS and ballot.votes <= _MOST_VOTES:
+        # Crowd-BT's prior links all arms; those that the votes don't link stay without a score.
         weighed = crowd_bt(ballot).table["elo"].to_numpy(np.float64)
         apart = np.isnan(_of_largest_group(result))
         yield "with raters weighed by quality (Crowd-BT)", np.where(apart, np.nan, weighed), ""

@@ -1,13 +1,14 @@
-"""Does the ranking hang on a choice of whom to believe?
+"""Does the ranking depend on which votes are excluded?
 
-The same fit under other exclusions than the study's own: if the order of arms changes, the claim
-is the exclusion's, not the votes'.
+The same fit is made under other exclusions than the study's own. If the order of arms changes, the
+claim rests on the exclusion and not on the votes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,15 +46,15 @@ def sensitivity(
 ) -> Sensitivity:
     """Fit one ballot under the study's own rule and under others.
 
-    Without `rules`: with excluded votes counted; without votes faster than a second; without
-    raters that `rater_screens` flags; decided votes only; and without the one rater who moves the
-    scores most. A rule that changes nothing is left out.
+    Without `rules`, the others are: with excluded votes counted; without votes faster than a
+    second; without raters that `rater_screens` flags; decided votes only; and without the one rater
+    who moves the scores most. A rule that changes nothing is left out.
 
     Args:
         votes: what `read_votes` returned.
         question: of the ballot.
         rater_kind: of the ballot.
-        rules: name → rule, instead of those.
+        rules: name → rule, to use in place of those.
     """
     of_ballot = ((votes["question"] == question) & (votes["rater_kind"] == rater_kind)).to_numpy()
     mine = votes[of_ballot].reset_index(drop=True)
@@ -65,7 +66,8 @@ def sensitivity(
     fits = {"the study's own": (own, base)}
     fits |= {name: (kept, _fit(mine, kept)) for name, kept in chosen.items()
              if rules is not None or (kept != own).any()}  # fmt: skip
-    rows, scores = [], []
+    rows: list[tuple[Any, ...]] = []
+    scores: list[tuple[str, str, float, float]] = []
     for name, (kept, fit) in fits.items():
         raters = mine["rater"][kept].nunique()
         tau, change, reason = order_change(base.scores, fit.scores, _linked(base) & _linked(fit))
@@ -82,7 +84,7 @@ def sensitivity(
 def order_change(
     before: NDArray[np.float64], after: NDArray[np.float64], linked: NDArray[np.bool_]
 ) -> tuple[float, float, str]:
-    """How the order of K arms differs between two sets of scores.
+    """Return how the order of K arms differs between two sets of scores.
 
     Args:
         before: (K,) scores.
@@ -134,15 +136,16 @@ def _without_most_influential(
 ) -> NDArray[np.bool_] | None:
     """Without the rater whose leaving changes some arm's score most; None for under three."""
     ballot = _ballot(votes, kept)
+    # One fit per rater: beyond these sizes they would take longer than the rest of a report.
     if ballot is None or not 2 < ballot.raters <= 2000 or len(ballot.arms) > 50:
         return None
     together = win_matrix(ballot)
     base = fit_elo(together).scores
-    changes = []
+    changes: list[float] = []
     for own in cluster_wins(ballot, ballot.rater, ballot.raters):
         scores = fit_elo(together - own).scores
         both = np.isfinite(base) & np.isfinite(scores)
-        changes.append(np.abs(scores[both] - base[both]).max(initial=0))
+        changes.append(float(np.abs(scores[both] - base[both]).max(initial=0)))
     codes = np.asarray(votes["rater"].cat.codes)
     return kept & (codes != np.unique(codes[kept])[int(np.argmax(changes))])
 
@@ -162,7 +165,7 @@ def _best(fit: EloFit) -> str:
     finite = np.flatnonzero(np.isfinite(fit.scores))
     if not len(finite) or (fit.groups[finite] != fit.groups[finite[0]]).any():
         return ""
-    return fit.arms[finite[int(np.argmax(fit.scores[finite]))]]
+    return fit.arms[int(finite[np.argmax(fit.scores[finite])])]
 
 
 def _linked(fit: EloFit) -> NDArray[np.bool_]:

@@ -9,11 +9,12 @@ correct for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr
+from scipy.special import ndtri, stdtr  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import counted, left_wins, tied
 from analysis.errors import AnalysisError
@@ -32,11 +33,12 @@ from .catalogue import metric_info
 def rank_agreement(
     intervals: Sandwich, metrics: pd.DataFrame, draws: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
-    """Rank correlation of each metric with Elo across arms.
+    """Return the rank correlation of each metric with Elo across arms.
 
-    The interval is of these arms' true correlation: scores and metric values are redrawn with
-    their own errors. Errors only ever blur an order, so it leans towards zero. How far these arms
-    speak for others `tradeoff.metric_correlations` says.
+    Spearman's ρ (Spearman 1904), with its sign turned where lower values are better. The interval
+    is of these arms' true correlation: scores and metric values are redrawn with their own errors.
+    Errors only ever blur an order, so it leans towards zero. `metric_correlations` says how far
+    these arms speak for others.
 
     Args:
         intervals: `sandwich(fit, ballot)`.
@@ -48,6 +50,11 @@ def rank_agreement(
     Returns:
         metric, extractor, n (arms with both), spearman (positive where the metric, by its better
         end, agrees with people), low, high, reason.
+
+    >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "extractor": "clip",
+    ...                       "value": [20.0, 25.0, 24.0], "ci_low": 19.0, "ci_high": 26.0})
+    >>> rank_agreement(intervals, table).loc[0, ["n", "spearman"]].tolist()
+    [3.0, 0.5]
     """
     fit = intervals.fit
     index = {arm: i for i, arm in enumerate(fit.arms) if np.isfinite(fit.scores[i])}
@@ -55,7 +62,7 @@ def rank_agreement(
     scores = np.where(np.isfinite(fit.scores), fit.scores, 0.0)
     drawn = draw_scores(intervals, scores, draws, seed)
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (metric, extractor), arms in known.groupby(["metric", "extractor"], sort=False):
         sign = 1 if metric_info(str(metric)).better == "higher" else -1
         at = np.array([index[arm] for arm in arms["arm"]])
@@ -79,7 +86,10 @@ def rank_agreement(
 def vote_agreement(
     votes: pd.DataFrame, metrics: pd.DataFrame, samples: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """How often the image, or the arm, with the better metric won its vote.
+    """Return how often the image, or the arm, with the better metric won its vote.
+
+    The accuracy is the share of decided votes for the side with the better value, with Wilson's
+    interval clustered by rater (`analysis.scores.clustered_share`).
 
     Args:
         votes: on one question by one kind of rater, as `read_votes` returned them; ties and votes
@@ -90,7 +100,11 @@ def vote_agreement(
 
     Returns:
         metric, extractor, by (`arm` or `sample`), accuracy, low, high (clustered by rater), n
-        (decided votes where the two values differ), reason. A coin has ½.
+        (decided votes where the two values differ), reason. Guessing has an accuracy of ½.
+
+    >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "value": [20.0, 25.0, 24.0]})
+    >>> vote_agreement(votes, table)[["by", "n", "accuracy"]].values.tolist()
+    [['arm', 32, 0.6875]]
     """
     kept = votes[counted(votes) & ~tied(votes)]
     left_won = left_wins(kept) == 1
@@ -98,7 +112,7 @@ def vote_agreement(
     sources = [("arm", metrics, ["arm"])]
     if samples is not None and {"prompt_id", "replica"} <= set(kept.columns):
         sources.append(("sample", samples, ["arm", "prompt_id", "replica"]))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for by, table, keys in sources:
         if "extractor" not in table:
             table = table.assign(extractor="")
@@ -153,6 +167,12 @@ def finding(
 ) -> Finding:
     """Test that `metric` prefers `arm` while people prefer `against`.
 
+    The claim has two halves, and its p-value is the larger of their two one-sided ones,
+
+        p = max(Φ(−Δ_metric / SE), T_df(Δ_Elo / SE))
+
+    (intersection-union test: Berger 1982).
+
     Arms usually share prompts and noise; their values' errors are taken as independent, which
     makes the metric's half of the test stricter than need be.
 
@@ -165,8 +185,13 @@ def finding(
 
     Raises:
         AnalysisError: an arm is unknown, or has no single value of the metric.
+
+    >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "value": [20.0, 25.0, 22.0],
+    ...                       "ci_low": [19.0, 24.0, 21.0], "ci_high": [21.0, 26.0, 23.0]})
+    >>> finding(intervals, table, "clip_score", "cfg-2", "cfg-4").holds
+    False
     """
-    rows = []
+    rows: list[pd.DataFrame] = []
     for name in (arm, against):
         found = metrics[(metrics["arm"] == name) & (metrics["metric"] == metric)]
         if len(found) != 1 or name not in intervals.fit.arms:

@@ -68,7 +68,7 @@ TABLE_4 = pd.DataFrame(
 
 
 def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
-    """Table 1's guided arms above unguided, and the best of the same strategy here.
+    """Return Table 1's guided arms above unguided, beside this run's best of each strategy.
 
     Elo's zero is arbitrary, so both sides are measured from their unguided arm.
 
@@ -80,6 +80,12 @@ def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
         question, rater_kind, strategy, published_scale, published (Elo above unguided), arm,
         label, scale, elo, low, high (ours). One row per ballot and strategy that was asked about in
         the paper; empty where there is none.
+
+    >>> elo = pd.DataFrame({"question": "photorealism", "rater_kind": "person", "arm": ["cfg-3"],
+    ...                     "label": "guided", "strategy": "classifier_free", "scale": [3.0],
+    ...                     "anchor": "unguided", "elo": [120.0], "low": [90.0], "high": [150.0]})
+    >>> beside_paper(elo)[["published", "elo"]].values.tolist()
+    [[171.3, 120.0]]
     """
     unguided = TABLE_1.iloc[0]
     rows: list[dict[str, Any]] = []
@@ -90,7 +96,7 @@ def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
         if question not in QUESTIONS:
             continue
         for _, paper in TABLE_1.iloc[1:].iterrows():
-            arms = ours[ours["strategy"] == paper["strategy"]]
+            arms = ours[ours["strategy"].astype(str) == str(paper["strategy"])]
             if arms.empty:
                 continue
             best = arms.sort_values("elo", ascending=False, kind="stable").iloc[0]
@@ -106,7 +112,11 @@ def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_tables() -> dict[str, tuple[str, pd.DataFrame]]:
-    """Every published table as printed: name → caption and rows of text."""
+    """Return every published table as printed: name → caption and rows of text.
+
+    >>> published_tables()["published-4"][1].iloc[0].tolist()
+    ['300 million', '1', '−131.8', '−136.4']
+    """
     one = TABLE_1.assign(
         strategy=["Unguided", "CLIP guidance, s = 2", "Classifier-free guidance, s = 3"]
     )[["strategy", *QUESTIONS]]

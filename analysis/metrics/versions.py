@@ -13,7 +13,7 @@ SHOWN = 8  # characters of a fingerprint
 
 
 def tell_versions(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Metrics with an `extractor` that is one wherever values compare, and differs elsewhere.
+    """Rename `extractor` so that rows share a name only if their values are comparable.
 
     Args:
         metrics: extractor, metric, and, where known, fingerprint and reference as texts.

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
@@ -37,11 +38,11 @@ from analysis.scores import (
 
 
 def pair_gains(
-    wins: NDArray[np.float64] | pd.DataFrame,
+    wins: Float64[NDArray[np.float64], "arms _"] | pd.DataFrame,
     arms: Sequence[str] | None = None,
     prior: float = 1.0,
 ) -> pd.DataFrame:
-    """How much one more vote on each pair of arms would narrow the Elo intervals.
+    """Return how much one more vote on each pair of arms would narrow the Elo intervals.
 
     The measure is the mean variance of all differences between two arms (A-optimality; Chernoff
     1953): with Σ the inverse of the fitted information and w = p(1 − p) that of a vote between i
@@ -61,6 +62,9 @@ def pair_gains(
 
     Raises:
         AnalysisError: `wins` is no matrix of counts, or `prior` is not positive.
+
+    >>> pair_gains(np.array([[0.0, 3, 1], [2, 0, 1], [1, 1, 0]]), ["a", "b", "c"]).loc[0, "against"]
+    'c'
     """
     if isinstance(wins, pd.DataFrame):
         arms = [str(name) for name in wins.index] if arms is None else arms
@@ -120,11 +124,14 @@ def stop(
     typical: float = 50.0,
     min_raters: int = 10,
 ) -> StopDecision:
-    """Whether every two arms are told apart, or known to lie close together.
+    """Decide whether every two arms are told apart, or known to lie close together.
 
-    Valid at any time, however often it was asked before: with probability `level` no interval it
-    ever gave for any pair misses the true difference (asymptotically, in raters). Bonferroni over
-    pairs.
+    The interval of each pair is difference ± `always_valid(se, 1 − α / pairs, typical)`, with se
+    the cluster-robust standard error of `sandwich`.
+
+    The decision is valid at any time, however often it was asked for before: with probability
+    `level` no interval that was ever given for any pair misses the true difference
+    (asymptotically, in raters; Bonferroni over pairs).
 
     Args:
         ballot: the votes so far.
@@ -135,6 +142,9 @@ def stop(
             the study.
         min_raters: no decision before so many raters (and prompts, where prompts repeat), since
             standard errors of fewer clusters can't be trusted.
+
+    >>> stop(ballot).reason
+    '6 raters so far; at least 10 are needed to decide.'
     """
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     intervals = sandwich(fit, ballot, level=level)
@@ -167,7 +177,7 @@ def stop(
 
 
 def always_valid(error: float, level: float = 0.95, typical: float = 50.0) -> float:
-    """Half-width of a confidence sequence at a look where the standard error is `error`.
+    """Return the half-width of a confidence sequence where the standard error is `error`.
 
     Robbins' normal mixture: with s the standard error and τ = `typical`,
 
@@ -180,6 +190,9 @@ def always_valid(error: float, level: float = 0.95, typical: float = 50.0) -> fl
         error: standard error, > 0, in any unit.
         level: 1 − α.
         typical: τ, the same unit.
+
+    >>> round(always_valid(20.0), 1), round(1.96 * 20.0, 1)  # wider than at a single look
+    (60.8, 39.2)
     """
     return _half_width(error, 1 - level, typical)
 

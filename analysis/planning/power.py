@@ -96,6 +96,10 @@ def plan_study(
 ) -> PowerCurve:
     """Simulate studies of several sizes and read off how many votes are needed.
 
+    The smooth curve is Φ(a Δ / SE(N) − t), with Δ the difference, SE the standard error that
+    chance, raters and prompts add up to, t the interval's quantile, and a fitted to the
+    simulated powers.
+
     Args:
         design: what to find, with what.
         votes: sizes to simulate; None spreads seven around the expected need.
@@ -105,6 +109,10 @@ def plan_study(
 
     Raises:
         AnalysisError: a number of the design makes no sense.
+
+    >>> plan = plan_study(Design(difference=200), votes=[90, 300], studies=20)
+    >>> list(plan.table["raters"]), bool(plan.votes <= 300)
+    ([3, 10], True)
     """
     _check(design, studies)
     sizes = sorted({_whole(v, design) for v in (votes or _sizes(design))})
@@ -131,7 +139,7 @@ def plan_study(
 
 
 def variation_of(ballot: Ballot) -> Variation:
-    """How much raters and prompts vary in a pilot, by the method of moments.
+    """Estimate how much raters and prompts vary in a pilot, by the method of moments.
 
     Were votes independent, the squared score sums of raters would add up to the squared residuals
     of votes; what they exceed it by is taste² times Σ tr(A_g²), A_g a rater's information. The
@@ -143,6 +151,10 @@ def variation_of(ballot: Ballot) -> Variation:
 
     Raises:
         AnalysisError: the pilot has fewer than two raters, or hardly a vote that is no tie.
+
+    >>> found = variation_of(ballot)
+    >>> round(found.taste), round(found.tie_share, 2)  # Elo points; share of the votes
+    (0, 0.11)
     """
     if ballot.raters < 2:
         raise AnalysisError(
@@ -194,7 +206,7 @@ def _simulated(design: Design, votes: int, rng: np.random.Generator) -> Ballot:
     raters = votes // design.votes_per_rater
     rater = np.repeat(np.arange(raters), design.votes_per_rater)
     pairs = np.column_stack(np.triu_indices(K, 1))
-    # Arm pairs as often as each other, in random order and with sides drawn.
+    # Arm pairs are shown as often as each other, in random order and with sides drawn.
     pair = pairs[rng.permutation(np.arange(votes) % len(pairs))]
     turn = rng.integers(0, 2, votes)
     left, right = pair[np.arange(votes), turn], pair[np.arange(votes), 1 - turn]
@@ -254,6 +266,7 @@ def _needed(design: Design, factor: float) -> float:
         return _expected_power(design, float(np.exp(log_votes)), factor) - design.power
 
     fewest = float(_FEWEST_RATERS * design.votes_per_rater)
+    # On the log scale the power is close to a straight line, so the root is found in few steps.
     start, end = np.log(fewest), np.log(_MOST_VOTES)
     if missing(start) >= 0:
         return fewest
@@ -281,6 +294,7 @@ def _match(design: Design, sizes: NDArray[np.int64], found: NDArray[np.float64],
     """The factor on difference / error that fits the simulated powers best (least squares)."""
     grid = np.linspace(0.4, 1.6, 241)
     share = found / n
+    # The floor keeps a power of 0 or 1, whose estimated variance is zero, from outweighing all.
     weight = n / np.maximum(share * (1 - share), 0.02)
     losses = [
         (weight * (share - [_expected_power(design, size, a) for size in sizes]) ** 2).sum()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from analysis.ballots import ANSWERS, counted, on_gold
@@ -24,10 +25,16 @@ _LOST = 0.01  # share of resamples without a value that an interval bears
 
 
 def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[Measure, Measure]:
-    """How far raters agree on pairs that several of them answered.
+    """Measure how far raters agree on pairs that several of them answered.
 
-    A rater who answered a unit twice counts with the first answer. Intervals resample units
-    (Zapf et al. 2016, doi:10.1186/s12874-016-0200-9), percentiles of `rounds` rounds.
+    With o the disagreement observed within units and e the one expected by chance,
+
+        raw agreement = mean over units of the share of agreeing pairs of raters,
+        α = 1 − o / e
+
+    (nominal alpha: Krippendorff 2011, "Computing Krippendorff's alpha-reliability"). A rater who
+    answered a unit twice counts with the first answer. The intervals are percentiles of `rounds`
+    resamples of units (Zapf et al. 2016, doi:10.1186/s12874-016-0200-9).
 
     Args:
         votes: votes on one question; those set aside are left out.
@@ -35,9 +42,12 @@ def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[M
         seed: of the bootstrap.
 
     Returns:
-        raw_agreement: share of agreeing answers among pairs of raters, units weighted equally.
-        krippendorff_alpha: nominal alpha (Krippendorff 2011, "Computing Krippendorff's
-            alpha-reliability"): 1 perfect, 0 as by chance.
+        raw_agreement: share of agreeing answers among pairs of raters, 0 to 1.
+        krippendorff_alpha: 1 is perfect agreement, 0 is what chance gives; it may be negative.
+
+    >>> raw, alpha = agreement(votes)
+    >>> round(raw.value, 2), round(alpha.value, 2)
+    (0.53, 0.19)
     """
     counts = _answers_by_unit(votes[counted(votes)])
     counts = counts[counts.sum(axis=1) > 1]
@@ -54,6 +64,7 @@ def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[M
     for name, value, drawn in zip(("raw_agreement", "krippendorff_alpha"), (raw, alpha), draws,
                                   strict=True):  # fmt: skip
         reason = ""
+        # Alpha compares with chance, which has nothing to disagree about where answers are equal.
         if np.isnan(value):
             reason = "every answer is the same, so chance can't be told from agreement"
         measures.append(Measure(name, value, len(counts), _percentiles(drawn, len(counts)), reason))
@@ -61,10 +72,16 @@ def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[M
 
 
 def repeat_consistency(votes: pd.DataFrame) -> Measure:
-    """Return the share of repeated pairs that their raters answered alike, sides aside.
+    """Return the share of repeated pairs that their raters answered alike, whatever the sides.
+
+    The interval is Wilson's, clustered by rater (`analysis.scores.clustered_share`).
 
     Args:
         votes: votes on one question; only those that count are taken (`counted`).
+
+    >>> twice = pd.concat([votes, votes.head(6)], ignore_index=True)  # one rater answers again
+    >>> repeat_consistency(twice).value
+    1.0
     """
     found = repeats(votes)
     return share_of(
@@ -82,6 +99,10 @@ def repeats(votes: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         votes: votes on one question; only those that count are taken (`counted`).
+
+    >>> repeats(pd.concat([votes, votes.head(1)], ignore_index=True))
+      rater  code  alike
+    0    r0     0   True
     """
     votes = votes[counted(votes)]
     answers, raters = _turned(votes), _codes(votes["rater"])
@@ -101,15 +122,25 @@ def repeats(votes: pd.DataFrame) -> pd.DataFrame:
 def gold_accuracy(votes: pd.DataFrame) -> Measure:
     """Return the share of right answers to pairs whose right answer is known (column `gold`).
 
+    The interval is Wilson's, clustered by rater (`analysis.scores.clustered_share`).
+
     Args:
         votes: votes on one question, gold pairs among them; those of `on_gold` are taken.
+
+    >>> gold_accuracy(votes.assign(gold=votes["answer"])).value  # every answer is the right one
+    1.0
     """
     asked, right = gold_answers(votes)
     return share_of("gold_accuracy", right, _codes(asked["rater"]), "votes hold no gold pairs")
 
 
-def gold_answers(votes: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
-    """Return the votes on gold pairs (`on_gold`), and whether each answer is right."""
+def gold_answers(votes: pd.DataFrame) -> tuple[pd.DataFrame, Bool[NDArray[np.bool_], "asked"]]:
+    """Return the votes on gold pairs (`on_gold`), and (N,) whether each answer is right.
+
+    >>> asked, right = gold_answers(votes.assign(gold=["left"] + [""] * 35))
+    >>> len(asked), right.tolist()
+    (1, [False])
+    """
     asked = votes[on_gold(votes)]
     if asked.empty:
         return asked, np.zeros(0, bool)
@@ -119,11 +150,12 @@ def gold_answers(votes: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
 
 def _named_repeats(votes: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(R,) rows of votes whose `repeat_of` names an assignment here, and (R,) that one's rows."""
+    # Through object: `astype(str)` of a column of missing numbers would make a name of "nan".
     first = pd.Series(np.arange(len(votes)), index=votes["assignment"].astype(str))
     named = votes["repeat_of"].astype(object).where(votes["repeat_of"].notna(), "").astype(str)
     again = np.flatnonzero((named.str.strip() != "").to_numpy())
     original = first.reindex(named.to_numpy()[again]).to_numpy()
-    known = ~np.isnan(original)
+    known = ~np.isnan(original)  # the original may be set aside, or left out of the file
     return again[known], original[known].astype(np.int64)
 
 
@@ -183,7 +215,11 @@ def _coefficients(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
 
 
 def _resampled(parts: NDArray[np.float64], rounds: int, seed: int) -> NDArray[np.float64]:
-    """(R, …) sums of unit parts over units drawn with replacement."""
+    """(R, …) sums of unit parts over units drawn with replacement.
+
+    How often each unit is drawn is multinomial, so sums are products with counts and no resample
+    is ever built.
+    """
     rng = np.random.default_rng(seed)
     units = len(parts)
     block = max(1, _BLOCK // units)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
 from analysis.scores import Interval, clustered_share
@@ -34,7 +35,12 @@ class Measure:
         return cls(name, np.nan, 0, reason=reason)
 
 
-def share_of(name: str, yes: NDArray[np.bool_], raters: NDArray[np.int64], if_none: str) -> Measure:
+def share_of(
+    name: str,
+    yes: Bool[NDArray[np.bool_], "votes"],
+    raters: Int64[NDArray[np.int64], "votes"],
+    if_none: str,
+) -> Measure:
     """Return the share of (N,) votes that say yes, with its interval clustered by rater.
 
     Args:
@@ -42,6 +48,9 @@ def share_of(name: str, yes: NDArray[np.bool_], raters: NDArray[np.int64], if_no
         yes: (N,) which votes do.
         raters: (N,) codes ≥ 0 of who gave them.
         if_none: why there is no share where N is 0.
+
+    >>> share_of("tie_share", np.array([True, False]), np.array([0, 1]), "no votes").value
+    0.5
     """
     if not len(yes):
         return Measure.undefined(name, if_none)

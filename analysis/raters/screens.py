@@ -28,6 +28,9 @@ def rater_screens(votes: pd.DataFrame, with_excluded: bool = False) -> pd.DataFr
         gold_accuracy (NaN without gold pairs), repeat_consistency (NaN without repeated pairs),
         flags (`too fast`, `one side`, `always ties`, `gold`, joined by commas; empty where none
         applies). Raters with fewer than ten votes are not flagged for sides or ties.
+
+    >>> rater_screens(votes)[["rater", "votes", "seconds", "flags"]].head(1).values.tolist()
+    [['r0', 6, 2.5, '']]
     """
     if with_excluded:
         votes = votes.drop(columns="excluded", errors="ignore")
@@ -72,6 +75,7 @@ def _habits(votes: pd.DataFrame) -> pd.DataFrame:
 
 def _flags(table: pd.DataFrame) -> list[str]:
     enough = table["votes"] >= FEWEST_VOTES
+    # Nine in ten votes for the right are as odd as nine in ten for the left.
     one_sided = (table["left_share"] - 0.5).abs() >= ONE_SIDED - 0.5
     flags = {
         "too fast": table["seconds"] < TOO_FAST,
@@ -92,8 +96,12 @@ def numbered_screens(votes: pd.DataFrame) -> pd.DataFrame:
         One row per rater and question: question, rater (a number, in the order of first votes),
         first_vote (the row, from 1, of that vote in the table of votes, by which an owner finds
         the rater again), and the habits and flags of `rater_screens`.
+
+    >>> numbered_screens(votes)[["rater", "first_vote"]].head(2).values.tolist()
+    [[1, 1], [2, 7]]
     """
     names = votes["rater"].astype(str)
+    # Numbers follow all votes and not one question's, so a rater has one number everywhere.
     first = pd.Series(np.arange(1, len(votes) + 1), index=names)[~names.duplicated().to_numpy()]
     number = pd.Series(np.arange(1, len(first) + 1), index=first.index)
     parts = [

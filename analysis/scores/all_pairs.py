@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
@@ -70,12 +71,24 @@ class Simultaneous:
 
 
 def compare_arms(intervals: Sandwich, draws: int = 20_000, seed: int = 0) -> Comparisons:
-    """All differences between arms of a fit, with multiplicity control, and rank sets.
+    """Compare every two arms of a fit with multiplicity control, and return the rank sets.
+
+    With q the quantile at `level` of max |z| among correlated normal differences, and t_q the
+    quantile of Student's t that has the same tail probability, the interval of a difference is
+
+        σ_i − σ_j ± t_q(df_ij) · SE_ij
+
+    (Hothorn, Bretz & Westfall 2008). The best rank of an arm is 1 + the number of arms that
+    certainly beat it, and its worst rank is K minus the number of arms that it certainly beats
+    (Mogstad, Romano, Shaikh & Wilhelm 2024).
 
     Args:
         intervals: `sandwich(fit, ballot)`.
         draws: of the smallest p; p_adjusted is a multiple of 1 / (draws + 1).
         seed: of the draws.
+
+    >>> compare_arms(intervals).ranks[["arm", "rank", "best", "worst"]].values.tolist()
+    [['cfg-4', 1, 1, 3], ['cfg-2', 2, 1, 3], ['unguided', 3, 1, 3]]
     """
     fit = intervals.fit
     K = len(fit.arms)
@@ -100,9 +113,15 @@ def compare_arms(intervals: Sandwich, draws: int = 20_000, seed: int = 0) -> Com
 
 
 def simultaneous(
-    intervals: Sandwich, contrasts: NDArray[np.float64], draws: int = 20_000, seed: int = 0
+    intervals: Sandwich,
+    contrasts: Float64[NDArray[np.float64], "contrasts arms"],
+    draws: int = 20_000,
+    seed: int = 0,
 ) -> Simultaneous:
-    """Intervals of several contrasts of scores that hold together.
+    """Return intervals of several contrasts of scores that hold together.
+
+    Each is value ± t_q(df) · SE as in `compare_arms`, with q the quantile of the largest |z| among
+    these contrasts. All are undefined (NaN) where the fit has no intervals.
 
     Args:
         intervals: `sandwich(fit, ballot)`.
@@ -110,6 +129,10 @@ def simultaneous(
             for the scores of a leaderboard.
         draws: of the smallest p.
         seed: of the draws.
+
+    >>> together, alone = simultaneous(intervals, np.eye(3)), intervals.score(0)
+    >>> bool(together.low[0] < alone.low and alone.high < together.high[0])
+    True
     """
     Q = len(contrasts)
     nothing = np.full(Q, np.nan)
@@ -118,7 +141,9 @@ def simultaneous(
     scores = np.where(np.isfinite(intervals.fit.scores), intervals.fit.scores, 0.0)
     values = contrasts @ scores
     errors = np.sqrt([intervals.covariance.variance(c) for c in contrasts])
+    # Below half a degree of freedom `RobustCovariance.interval` gives no interval either.
     df = np.maximum([intervals.covariance.df(c) for c in contrasts], 0.5)
+    # A zero error makes the t infinite and p zero, rather than NaN.
     p = 2 * stdtr(df, -np.abs(values) / np.maximum(errors, 1e-300))
     largest = np.sort(_largest_normal(_correlating(intervals), contrasts, draws, seed))
     quantiles = stdtrit(df, ndtr(np.quantile(largest, intervals.level)))
@@ -128,6 +153,7 @@ def simultaneous(
         values - errors * quantiles,
         values + errors * quantiles,
         p,
+        # Plus one: a simulated p-value of zero would claim more than the draws can show.
         np.maximum((beyond + 1) / (draws + 1), p),
         float(quantiles.max()),
     )
@@ -151,6 +177,7 @@ def _largest_normal(
 ) -> NDArray[np.float64]:
     """(draws,) largest |z| among standardised contrasts of scores of that covariance."""
     rng = np.random.default_rng(seed)
+    # Not Cholesky's root: the covariance is singular, since scores have mean zero.
     values, vectors = np.linalg.eigh(covariance)
     spread = contrasts @ (vectors * np.sqrt(np.maximum(values, 0.0)))
     spread /= np.maximum(np.linalg.norm(spread, axis=1, keepdims=True), 1e-300)

@@ -70,6 +70,16 @@ def analyse(
         anchor: the arm to measure from, usually the unguided one.
         rounds: of the bootstrap.
         seed: of the bootstrap.
+
+    Returns:
+        One result per question and kind of rater, in the order of `ballots`.
+
+    Raises:
+        ValueError: `anchor` is no arm of the votes.
+
+    >>> (result,) = analyse(votes, "unguided", rounds=50)
+    >>> result.ballot.question, result.anchor
+    ('photorealism', 'unguided')
     """
     return [_result(ballot, anchor, rounds, seed) for ballot in ballots(votes)]
 
@@ -77,6 +87,7 @@ def analyse(
 def _result(ballot: Ballot, anchor: str | None, rounds: int, seed: int) -> BallotResult:
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     if anchor is not None:
+        # An arm alone in its group has no finite difference from any other, so it anchors nothing.
         linked = fit.groups == fit.groups[fit.arms.index(anchor)]
         anchor = anchor if linked.sum() > 1 else None
     return BallotResult(

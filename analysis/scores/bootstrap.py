@@ -78,9 +78,13 @@ def bootstrap(
 ) -> Bootstrap:
     """Resample raters with replacement, whole, and fit each resample.
 
+    The interval of a score is from the (1 − level)/2 to the (1 + level)/2 quantile of its refits
+    (the percentile interval, Efron & Tibshirani 1993, section 13.3), and raters are the clusters
+    that are drawn (Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x).
+
     Resampled votes are never built: raters' win matrices are summed with the counts of a
-    multinomial draw, and all rounds are fitted together. Raters of equal matrices are drawn as
-    one, which is the same distribution and keeps one-vote raters cheap.
+    multinomial draw, and all rounds are fitted together. Raters with equal matrices are drawn as
+    one group, which has the same distribution and keeps raters with one vote cheap.
 
     Args:
         fit: `fit_elo(win_matrix(ballot), ballot.arms)`.
@@ -88,6 +92,10 @@ def bootstrap(
         rounds: resamples, R.
         seed: of the draws.
         level: confidence level, between 0 and 1.
+
+    >>> resampled = bootstrap(fit, ballot, rounds=200)
+    >>> bool(resampled.score(0).low < fit.scores[0] < resampled.score(0).high)
+    True
     """
     method = f"bootstrap of raters, {rounds} rounds"
     K = len(fit.arms)
@@ -99,6 +107,7 @@ def bootstrap(
         reason = f"too many raters and arms ({ballot.raters} and {K}); use `sandwich`"
         return Bootstrap(fit, draws, level, method, reason, seed)
     per_rater = cluster_wins(ballot, ballot.rater, ballot.raters).reshape(ballot.raters, K * K)
+    # Pairs that nobody compared stay zero in every round, so the products skip them.
     used = per_rater.any(axis=0)
     resampled = np.zeros((rounds, K * K))
     resampled[:, used] = _resampled_sums(per_rater[:, used], rounds, np.random.default_rng(seed))
@@ -107,6 +116,7 @@ def bootstrap(
         members = np.flatnonzero(fit.groups == group)
         if len(members) > 1:
             of_group = resampled[:, members][:, :, members]
+            # Refits lie near the fit, so Newton's method needs few steps from there.
             draws[:, members] = fit_batch(of_group, fit.scores[members])
     return Bootstrap(fit, draws, level, method, seed=seed)
 
@@ -119,10 +129,11 @@ def _resampled_sums(
     # Rows are told apart by one random number each, so finding equal ones is one short sort.
     marks = np.asarray(values @ np.random.default_rng(0).random(values.shape[1]), np.float64)
     _, first, repeats = np.unique(marks, return_index=True, return_counts=True)
+    # A multinomial draws one binomial number per distinct row, so it pays only if rows are few.
     if len(first) < G // 4:
         return rng.multinomial(G, repeats / G, rounds) @ values[first]
     sums = np.empty((rounds, values.shape[1]))
-    block = max(1, 4_000_000 // G)
+    block = max(1, 4_000_000 // G)  # rounds at a time, so that the draws take 32 MB
     for start in range(0, rounds, block):
         size = min(block, rounds - start)
         drawn = rng.integers(0, G, (size, G)) + G * np.arange(size)[:, None]

@@ -53,7 +53,10 @@ def by_category(
     question: str,
     rater_kind: str = "person",
 ) -> CategoryScores:
-    """Fit each category of prompts on its own, and test whether they differ.
+    """Fit each category of prompts on its own, and test whether the categories differ.
+
+    The test is `curves.wald`'s F of H0: σ_arm − σ_first is equal in all categories, for the arms
+    that have a finite score in each of them.
 
     Args:
         votes: what `read_votes` returned, with prompt ids.
@@ -63,6 +66,10 @@ def by_category(
 
     Raises:
         AnalysisError: votes carry no prompt ids, or none of a category.
+
+    >>> kinds = {f"p{i}": "indoors" if i < 6 else "outdoors" for i in range(12)}
+    >>> by_category(votes, kinds, "photorealism").table.groupby("category")["votes"].sum().to_dict()
+    {'indoors': 36, 'outdoors': 36}
     """
     mine, named = _of_categories(votes, categories, question, rater_kind)
     arms = list(mine["arm_left"].cat.categories)

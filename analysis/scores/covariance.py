@@ -73,6 +73,7 @@ class Linearised:
         share = met / np.where(votes, votes, 1)
         pull = merged._jackknife(clusters, count, float(share.max(initial=0)))
         share /= np.where(votes, votes, 1)
+        # The jackknife's factor (MacKinnon, Nielsen & Webb 2023, CV3).
         factor = (count - 1) / count
         return self._carried(pull.T @ pull * factor), Concentration(votes, share.T @ share)
 
@@ -113,6 +114,7 @@ class Linearised:
                     seen = np.bincount(key, minlength=P * P).reshape(P, P)
                     meat += first.sign * second.sign * both
                     met += seen
+                    # Each pair of different columns is visited once, but counts in both orders.
                     if second is not first:
                         meat += first.sign * second.sign * both.T
                         met += seen.T
@@ -133,6 +135,7 @@ class Linearised:
         """
         shape = (count, *(len(self.bread),) * len(self.columns))
         ways, votes = math.prod(shape), self.residual.shape[1]
+        # Sorting votes into more ways than that costs more than the passes it saves.
         if ways * _ALIKE > votes:
             return self, clusters
         way = clusters.copy()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.special import fdtrc  # pyright: ignore[reportMissingTypeStubs]
 
@@ -74,6 +75,14 @@ def scale_curves(
 ) -> ScaleCurves:
     """Fit each series' Elo against its guidance scale.
 
+    With B the natural cubic spline basis in x = log(scale) at the arms of a series (Hastie,
+    Tibshirani & Friedman 2009, eq. 5.4) and W the information of the votes on their scores σ, the
+    curve is
+
+        elo(x) = b(x)ᵀ (BᵀWB)⁻¹ BᵀW σ,
+
+    generalised least squares (Aitken 1936). Its intervals are those of that contrast of scores.
+
     A strategy's arms are one series where their scales all differ. Where one scale repeats, each
     variant is a series by itself, `classifier_free [dpm20]` of the arms `dpm20-2`, `dpm20-3`, …;
     one that still repeats a scale has no curve (see `analysis.scores.series`).
@@ -87,6 +96,10 @@ def scale_curves(
 
     Raises:
         AnalysisError: `arms` lacks a column, or a scale is not positive.
+
+    >>> arms = pd.DataFrame({"arm": ["cfg-2", "cfg-4"], "strategy": "cfg", "scale": [2.0, 4.0]})
+    >>> scale_curves(intervals, arms).best[["strategy", "scale"]].values.tolist()
+    [['cfg', 4.0]]
     """
     curves = _curves(intervals, arms)
     K = len(intervals.fit.arms)
@@ -123,7 +136,7 @@ def scale_curves(
 
 def _from_anchor(intervals: Sandwich, contrast: NDArray[np.float64]) -> Interval:
     """Of a point of a curve; the anchor's own point, where it is one, is zero by definition."""
-    if np.abs(contrast).max(initial=0.0) < 1e-9:
+    if np.abs(contrast).max(initial=0.0) < 1e-9:  # weights are of order 1: only rounding is left
         return Interval(0.0, 0.0, intervals.level)
     return intervals.contrast(contrast)
 
@@ -141,6 +154,7 @@ def _curves(intervals: Sandwich, arms: pd.DataFrame) -> list[_Curve]:
     known = arms[arms["arm"].isin(fit.arms) & arms["scale"].notna()]
     if (known["scale"] <= 0).any():
         raise AnalysisError("Curves are drawn over log(scale): found a scale that is not positive.")
+    # Scores of two groups have different zeros, so curves join arms of the largest group alone.
     group = np.bincount(fit.groups[np.isfinite(fit.scores)]) if len(fit.arms) else np.zeros(1)
     linked = np.isfinite(fit.scores) & (fit.groups == np.argmax(group if len(group) else [0]))
     curves: list[_Curve] = []
@@ -159,6 +173,7 @@ def _fit_curve(
     fit = intervals.fit
     x = np.log(scale)
     distinct = np.unique(x)
+    # From four scales on there are fewer knots than scales: the curve smooths the scores' noise.
     count = min(len(distinct), 3 if len(distinct) < 6 else 4)
     knots = np.quantile(distinct, np.linspace(0, 1, count))
     basis = _natural_spline(x, knots)
@@ -189,9 +204,25 @@ def _natural_spline(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArr
 
 
 def draw_scores(
-    intervals: Sandwich, scores: NDArray[np.float64], draws: int, seed: int
-) -> NDArray[np.float64]:
-    """(R, K) scores as they could have come out, multivariate t; empty where nothing shows that."""
+    intervals: Sandwich, scores: Float64[NDArray[np.float64], "arms"], draws: int, seed: int
+) -> Float64[NDArray[np.float64], "draws arms"]:
+    """Return (R, K) draws of the scores' sampling distribution, multivariate t.
+
+    A draw is scores + L z √(df / χ²_df), with L Lᵀ the clustered covariance and z standard normal
+    (Genz & Bretz 2009, doi:10.1007/978-3-642-01689-9).
+
+    Args:
+        intervals: of the scores.
+        scores: (K,) Elo points, the centre of the draws; finite.
+        draws: R.
+        seed: of the draws.
+
+    Returns:
+        Elo points; (0, K) where the votes do not show how far the scores could be off.
+
+    >>> draw_scores(intervals, fit.scores, draws=500, seed=0).shape
+    (500, 3)
+    """
     if intervals.reason:
         return np.empty((0, len(scores)))
     rng = np.random.default_rng(seed)
@@ -200,6 +231,7 @@ def draw_scores(
         return np.empty((0, len(scores)))
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     df = max(intervals.df, 1)
+    # One χ² for the whole draw: separate ones would make the scores' errors independent.
     normal = rng.standard_normal((draws, len(scores))) @ root.T
     return scores + normal / np.sqrt(rng.chisquare(df, (draws, 1)) / df)
 
@@ -220,6 +252,7 @@ def _best(
     if len(drawn):
         tail = (1 - intervals.level) / 2
         tops = grid[np.argmax(drawn @ contrasts.T, axis=1)]
+        # `inverted_cdf` returns a scale of the grid, where interpolation would invent others.
         low, high = np.quantile(tops, [tail, 1 - tail], method="inverted_cdf")
     if top in (0, GRID - 1):
         which = "smallest" if top == 0 else "largest"
@@ -267,9 +300,18 @@ def _peaks(curve: _Curve, scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def wald(
-    intervals: Sandwich, contrasts: NDArray[np.float64], values: NDArray[np.float64]
+    intervals: Sandwich,
+    contrasts: Float64[NDArray[np.float64], "contrasts arms"],
+    values: Float64[NDArray[np.float64], "contrasts"],
 ) -> tuple[float, float]:
-    """Hotelling's F of H0: all contrasts zero, and its second degrees of freedom.
+    """Return Hotelling's F of H0 "all contrasts are zero", and its second degrees of freedom.
+
+    With θ the Q values, V their clustered covariance and ν the degrees of freedom,
+
+        F = θᵀ V⁻¹ θ · (ν − Q + 1) / (ν Q),  with Q and ν − Q + 1 degrees of freedom
+
+    (Hotelling 1931; for clustered errors: Pustejovsky & Tipton 2018,
+    doi:10.1080/07350015.2016.1247004).
 
     Args:
         intervals: of the scores.
@@ -278,6 +320,11 @@ def wald(
 
     Returns:
         F with (Q, second) degrees of freedom; NaN twice where clusters are too few or too alike.
+
+    >>> contrast = np.array([[1.0, 0, -1]])  # unguided less cfg-4
+    >>> f, df2 = wald(intervals, contrast, contrast @ fit.scores)
+    >>> round(f, 2), round(df2, 2)
+    (2.5, 5.0)
     """
     if intervals.reason:
         return np.nan, np.nan
@@ -288,6 +335,7 @@ def wald(
         return np.nan, np.nan
     covariance = intervals.covariance.matrix(contrasts)
     spread = np.linalg.eigvalsh(covariance)
+    # A covariance of lower rank than Q would make F anything at all: no test then.
     if not spread[0] > max(ROUNDING**2, 1e-10 * spread[-1]):
         return np.nan, np.nan
     statistic = float(values @ np.linalg.solve(covariance, values))

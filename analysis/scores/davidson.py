@@ -124,6 +124,13 @@ def fit_outcomes(
 ) -> OutcomeFit:
     """Fit scores with a side term, and ties as an outcome or as half a win each.
 
+    With η = (σ_left − σ_right + side) / 173.7, the fit maximises Σ log P(answer) under
+
+        P(left) : P(tie) : P(right) = e^{η/2} : ν : e^{−η/2}
+
+    (Davidson 1970; the order effect of Davidson & Beaver 1977). With `ties="half"` it maximises
+    the paper's objective, as `fit_elo` does, with the side term in the exponent.
+
     Arms that the votes don't link with the largest group of arms have no score.
 
     Args:
@@ -137,6 +144,10 @@ def fit_outcomes(
     Raises:
         AnalysisError: no arms are linked; only ties, with `davidson`; or the side can't be told
             from the arms (each pair only ever stood one way round, or left always won).
+
+    >>> outcomes = fit_outcomes(ballot)
+    >>> outcomes.scores.round(), round(outcomes.tie_share, 3)
+    (array([-117.,   47.,   70.]), 0.119)
     """
     plain = fit_elo(win_matrix(ballot), ballot.arms)
     members = _largest_group(plain)
@@ -226,19 +237,23 @@ def _newton(
         mean, tied, (vv, vt, tt) = _outcome(eta, theta[K + 1])
         gradient = _carry(cells.won - cells.votes * (mean + 0.5), cells.tied - cells.votes * tied)
         information = _information(*(cells.votes * v for v in (vv, vt, tt)))
+        # The likelihood is flat along (1, …, 1): raised there, so that the step can be solved for.
         information[:K, :K] += np.outer(flat, flat) * np.trace(information)
         used = information[np.ix_(fitted, fitted)]
+        # Beyond this float64 leaves the step fewer than four digits: the data say nothing of it.
         if np.linalg.cond(used) > 1e12:
             break
         step = np.zeros(P)
         step[fitted] = np.linalg.solve(used, gradient[fitted])
         largest = max(np.ptp(step[:K]) + abs(step[K]), abs(step[K + 1]))
+        # The damped step of `elo.fit_batch`, which a self-concordant loss never overshoots.
         theta[fitted] += step[fitted] * np.log1p(largest) / max(largest, 1e-300)
         if np.ptp(theta[:K]) + abs(theta[K]) > _LARGEST:
             break
         if largest < 1e-9:
             bread = np.zeros((P, P))
             bread[np.ix_(fitted, fitted)] = np.linalg.inv(used)
+            # The raised direction must not show in the covariance: project scores on mean zero.
             centre = np.eye(P)
             centre[:K, :K] -= np.outer(np.where(fitted[:K], 1.0, 0.0), flat)
             theta[:K] -= theta[:K] @ flat

@@ -167,7 +167,7 @@ def fit_batch(
     wins: Float64[NDArray[np.float64], "rounds arms arms"],
     start: Float64[NDArray[np.float64], "arms"] | None = None,
 ) -> Float64[NDArray[np.float64], "rounds arms"]:
-    """Mean-zero Elo scores of many win matrices at once; NaN rows where no finite fit exists.
+    """Return mean-zero Elo scores of many win matrices at once; NaN rows where no fit is finite.
 
     Newton's method with the step ln(1 + d)/d, d the largest change of a difference: the loss is
     generalised self-concordant, so each such step lowers it and the last ones are full steps
@@ -178,7 +178,14 @@ def fit_batch(
         start: (K,) scores to begin at, where they are known about; zeros by default.
 
     Returns:
-        (R, K) float64.
+        (R, K) float64, Elo points.
+
+    Raises:
+        AnalysisError: counts so lopsided that float64 cannot settle on scores.
+
+    >>> fit_batch(np.array([[[0.0, 10], [1, 0]], [[0, 1], [0, 0]]])).round()
+    array([[ 200., -200.],
+           [  nan,   nan]])
     """
     R, K, _ = wins.shape
     scores = np.full((R, K), np.nan)
@@ -209,6 +216,7 @@ def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np
         hessian += curvature.mean(axis=1)[:, None, None] / K
         solved = np.asarray(np.linalg.solve(hessian, gradient[:, :, None]), np.float64)
         step = solved[:, :, 0]
+        # The spread and not the size: scores matter by their differences alone.
         largest = np.ptp(step, axis=1)
         theta += step * (np.log1p(largest) / np.maximum(largest, 1e-300))[:, None]
         if largest.max(initial=0.0) < 1e-9:

@@ -24,7 +24,13 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
     Returns:
         rank (1 = highest of its group; 0 where there is no finite score), arm, elo, low, high (of
         σ_arm, or of σ_arm − σ_anchor), votes (comparisons the arm took part in), win_share (its
-        share of them, ties half; NaN without votes), group, reason.
+        share of them, ties half; NaN without votes), group, reason. Scores are in Elo points.
+
+    Raises:
+        ValueError: `anchor` is no arm of the fit.
+
+    >>> elo_table(fit, intervals, anchor="unguided")[["rank", "arm", "elo"]].round().values.tolist()
+    [[1, 'cfg-4', 165.0], [2, 'cfg-2', 144.0], [3, 'unguided', 0.0]]
     """
     against = None if anchor is None else fit.arms.index(anchor)
     values = fit.scores if against is None else fit.differences()[:, against]
@@ -50,11 +56,17 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
 def win_table(fit: EloFit, intervals: EloIntervals) -> pd.DataFrame:
     """Return how often each arm beats each other one.
 
+    The probability is 1 / (1 + 10^(−(σ_arm − σ_against) / 400)) (Nichol et al. 2021, A.1), and its
+    interval is that of the difference, carried through the same curve.
+
     Returns:
         One row per ordered pair of arms:
         arm, against, probability (of the fit; 0, 1 or NaN where it has no finite difference),
         low, high, wins (ties half), n (votes between the two), observed (wins / n; NaN for
         n = 0), reason (why the probability has no interval).
+
+    >>> win_table(fit, intervals)[["arm", "against", "wins", "n"]].head(1).values.tolist()
+    [['unguided', 'cfg-2', 5.0, 12]]
     """
     probability = fit.win_probabilities()
     rows: list[dict[str, Any]] = []

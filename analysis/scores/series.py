@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"-(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?=-|$)")
 
 
 def with_series(arms: pd.DataFrame) -> pd.DataFrame:
-    """The arms with the columns that say which curve joins them.
+    """Return the arms with the columns that say which curve joins them.
 
     Args:
         arms: name (each once), strategy, scale (NaN without one).
@@ -27,6 +27,10 @@ def with_series(arms: pd.DataFrame) -> pd.DataFrame:
         The same with `series`, None for arms that no curve joins: those without a scale, and
         those of a variant that repeats a scale itself (replicates); and `variant`, 0 for arms
         of the strategy's own name, which numbers the others of a strategy.
+
+    >>> arms = pd.DataFrame({"name": ["cfg-2", "cfg-4"], "strategy": "cfg", "scale": [2.0, 4.0]})
+    >>> list(with_series(arms)["series"])
+    ['cfg', 'cfg']
     """
     found = pd.Series(_series(arms), index=arms.index, dtype=object)
     named = found.where(found.notna(), arms["strategy"])
@@ -40,7 +44,7 @@ def with_series(arms: pd.DataFrame) -> pd.DataFrame:
 
 
 def variant_of(name: str, scale: float) -> str:
-    """An arm's name without its scale; the whole name where it doesn't say the scale.
+    """Return an arm's name without its scale; the whole name where it doesn't say the scale.
 
     >>> variant_of("dpm20-3", 3.0), variant_of("cfg-1.5-inpaint", 1.5), variant_of("ours", 3.0)
     ('dpm20', 'cfg-inpaint', 'ours')
@@ -52,17 +56,30 @@ def variant_of(name: str, scale: float) -> str:
 
 
 def variant_in(series: str) -> str:
-    """The variant that a series' name holds; empty where the strategy has one series."""
+    """Return the variant that a series' name holds; empty where the strategy has one series.
+
+    >>> variant_in("classifier_free [dpm20]"), variant_in("classifier_free")
+    ('dpm20', '')
+    """
     return series.partition(" [")[2][:-1]
 
 
 def curves(points: pd.DataFrame) -> pd.DataFrame:
-    """Of points with series and scale, those that a line along the scale joins."""
+    """Return those points, of a table with series and scale, that a line along the scale joins.
+
+    >>> points = pd.DataFrame({"series": ["cfg", "cfg", None], "scale": [2.0, 4.0, np.nan]})
+    >>> len(curves(points))
+    2
+    """
     return points[points["series"].notna() & points["scale"].notna()]
 
 
 def has_curve(points: pd.DataFrame) -> bool:
-    """Whether a series among points with series and scale has two scales at least."""
+    """Return whether a series, in a table with series and scale, has at least two scales.
+
+    >>> has_curve(pd.DataFrame({"series": ["cfg", "cfg"], "scale": [2.0, 2.0]}))
+    False
+    """
     return bool((curves(points).groupby("series")["scale"].nunique() > 1).any())
 
 

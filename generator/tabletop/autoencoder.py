@@ -1,5 +1,7 @@
-"""A small discrete autoencoder of pictures, in the place of DALL-E's: what passes through it keeps
-its content and loses its crispness, so that two models can be compared without their sharpness.
+"""A small discrete autoencoder of pictures, in the place of DALL-E's.
+
+A picture that passes through it keeps its content and loses its crispness, so that two models can
+be compared without their sharpness.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class _Residual(nn.Module):
 
 
 class AutoencoderNetwork(nn.Module):
-    """Pictures to codes, one of 512 for 8 x 8 pixels, and back.
+    """Turns pictures into codes, one of 512 per 8 x 8 pixels, and codes into pictures.
 
     Codes are quantised coordinate by coordinate (finite scalar quantisation, Mentzer et al. 2023,
     section 3): each is bounded, then rounded, and gradients pass the rounding unchanged. There is
@@ -58,7 +60,7 @@ class AutoencoderNetwork(nn.Module):
         )  # fmt: skip
 
     def encode(self, images: Tensor) -> Tensor:
-        """Codes of pictures.
+        """Return the codes of pictures.
 
         Args:
             images: (batch, 3, h, w) in -1..1, sides multiples of `STRIDE`.
@@ -72,7 +74,7 @@ class AutoencoderNetwork(nn.Module):
         return rounded / steps * 2 - 1
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures (batch, 3, h, w) in -1..1 from their codes; not clamped to that range."""
+        """Return pictures (batch, 3, h, w) of codes, in about -1..1: values are not clamped."""
         return self.decoder(self.encode(images))
 
 
@@ -88,7 +90,7 @@ class Autoencoder:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The bundled autoencoder, or one trained elsewhere.
+        """Load the bundled autoencoder, or one trained elsewhere.
 
         Raises:
             CheckpointError: missing, corrupt or another model's file.
@@ -104,9 +106,9 @@ class Autoencoder:
 
     @torch.no_grad()
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """Pictures as they come back from their codes.
+        """Encode pictures and return what their codes decode to.
 
-        Each is computed by itself, so that its bytes don't depend on its neighbours.
+        Each picture is computed by itself, so that its bytes don't depend on the rest of the batch.
         Sides that are no multiples of `STRIDE` are extended by their edge pixels and cut back.
 
         Args:

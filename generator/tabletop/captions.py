@@ -103,7 +103,7 @@ class Claim:
 
     @property
     def single(self) -> tuple[Mention, ...]:
-        """One mention for each object: "two blue spheres" gives two of a blue sphere."""
+        """Return one mention per object: "two blue spheres" gives two of a blue sphere."""
         return tuple(replace(m, count=1) for m in self.mentions for _ in range(m.count))
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ class Claim:
 
 
 def describe(scene: Scene, rng: np.random.Generator) -> str:
-    """A true caption of the scene: every object, in random order and detail; twins are counted.
+    """Return a true caption of the scene: all objects, in random order and detail, twins counted.
 
     Size and material are each mentioned half of the time; a relation, where one is clear, three
     quarters of the time.
@@ -149,13 +149,13 @@ def _mention(alike: Sequence[Object], rng: np.random.Generator) -> Mention:
 
 
 def can_illustrate(caption: str) -> bool:
-    """Whether scenes can be drawn of a caption: of the grammar, one to `MAX_OBJECTS` objects."""
+    """Return whether a caption has scenes: it parses, to one to `MAX_OBJECTS` objects."""
     claim = parse(caption)
     return claim is not None and len(claim.single) <= MAX_OBJECTS
 
 
 def illustrate(caption: str, rng: np.random.Generator) -> Scene:
-    """A scene that `describe` could have said this of, as often as it would have.
+    """Draw a scene that `describe` could have given this caption, as often as it would have.
 
     What the caption leaves open (places, light, a size) is drawn as `sample_scene` draws it. Scenes
     are kept with the probability that their description has the caption's relation, or none.
@@ -187,7 +187,7 @@ def illustrate(caption: str, rng: np.random.Generator) -> Scene:
 
 
 def _says(relation: str | None, objects: Sequence[Placed]) -> float:
-    """Probability that `describe` gives the first two objects this relation, or none."""
+    """Return the probability that `describe` gives the first two objects this relation, or none."""
     true = _clear_relations(objects)
     if relation is None:
         return 1.0 - RELATION_SHARE * bool(true)
@@ -195,14 +195,14 @@ def _says(relation: str | None, objects: Sequence[Placed]) -> float:
 
 
 def _clear_relations(objects: Sequence[Placed]) -> list[str]:
-    """Relations of the first object to the second that are plain to see."""
+    """Return the relations of the first object to the second that are plain to see."""
     if len(objects) < 2:
         return []
     return [r for r in RELATIONS if holds(r, objects[0], objects[1], RELATION_GAP)]
 
 
 def holds(relation: str, a: Placed, b: Placed, gap: float = 0.0) -> bool:
-    """Whether `a relation b`, by more than `gap` world units."""
+    """Return whether `a relation b` holds by more than `gap` world units."""
     dx, dy = b.x - a.x, b.y - a.y
     amount = {RELATIONS[0]: dx, RELATIONS[1]: -dx, RELATIONS[2]: dy, RELATIONS[3]: -dy}
     return amount[relation] > gap
@@ -215,7 +215,7 @@ _OBJECT = re.compile(
 
 
 def parse(caption: str) -> Claim | None:
-    """What a caption claims, or None if it is not of this grammar."""
+    """Return what a caption claims, or None if it is not of this grammar."""
     text = " ".join(caption.lower().strip(" .").split())
     found = list(_OBJECT.finditer(text))
     mentions = tuple(Mention(m[5], m[4], m[2], m[3], 1 + (m[1] == "two")) for m in found)
@@ -232,10 +232,10 @@ def parse(caption: str) -> Claim | None:
 
 
 def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float]:
-    """Which parts of a caption a picture satisfies, given the objects read from it.
+    """Return which parts of a caption a picture satisfies, given the objects read from it.
 
-    Mentions, "two blue spheres" being two of them, are matched one to one to objects so that most
-    attributes agree.
+    Mentions are matched one to one to objects so that most attributes agree; "two blue spheres"
+    are two mentions.
 
     Returns:
         Values in 0..1, NaN where the caption claims nothing of the kind or is not of the grammar:
@@ -273,7 +273,7 @@ def caption_accuracy(caption: str, objects: Sequence[Placed]) -> dict[str, float
 
 
 def _match(mentions: Sequence[Mention], objects: Sequence[Placed]) -> list[Placed | None]:
-    """The object each mention means: the assignment in which most attributes agree."""
+    """Return the object that each mention means: the assignment in which most attributes agree."""
     if not objects:
         return [None] * len(mentions)
     pool: list[Placed | None] = [*objects, *[None] * len(mentions)]

@@ -1,4 +1,4 @@
-"""A noised classifier of tabletop pictures: which of the 18 colour-shape pairs are in x_t.
+"""A noised classifier of tabletop pictures: it tells which of 18 colour-shape pairs are in x_t.
 
 It guides as in Dhariwal & Nichol 2021 §4: its gradient of log p(y | x_t) is a `cond_fn` like any
 other. It takes no part in judging pictures.
@@ -45,7 +45,7 @@ class _Residual(nn.Module):
 
 
 class SceneClassifier(nn.Module):
-    """Logits of each colour-shape pair being somewhere in a noised 32 px picture.
+    """Gives the logits that each colour-shape pair is somewhere in a noised 32 px picture.
 
     Each cell of an 8 x 8 grid votes; a soft maximum over cells is the picture's logit, so the
     gradient acts where the object is, or might be.
@@ -68,7 +68,7 @@ class SceneClassifier(nn.Module):
         )
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Logits in the order of `evaluator.CLASSES`.
+        """Return logits in the order of `evaluator.CLASSES`.
 
         Args:
             x: (batch, 3, 32, 32), a picture in -1..1 noised by the base model's schedule.
@@ -89,7 +89,7 @@ class SceneClassifier(nn.Module):
     def gradient(
         self, captions: Sequence[str], scale: float | Tensor
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """Guidance towards what captions name: s ∇_x Σ log p(pair | x_t) over a caption's pairs.
+        """Return s ∇_x Σ log p(pair | x_t) over a caption's pairs: guidance to its objects.
 
         Args:
             captions: of the tabletop grammar.
@@ -114,7 +114,7 @@ class SceneClassifier(nn.Module):
 
 
 def load_classifier(path: Path | None = None) -> SceneClassifier:
-    """The bundled classifier, or one trained elsewhere, in eval mode on the CPU.
+    """Load the bundled classifier, or one trained elsewhere, in eval mode on the CPU.
 
     Raises:
         CheckpointError: missing, corrupt or another model's file.
@@ -130,7 +130,7 @@ def load_classifier(path: Path | None = None) -> SceneClassifier:
 
 
 def present(scene: Scene) -> Tensor:
-    """Which pairs a scene holds: float32 (18,), 0 or 1."""
+    """Return which pairs a scene holds: float32 (18,), 0 or 1."""
     return _marked([f"{o.color} {o.shape}" for o in scene.objects])
 
 

@@ -1,4 +1,4 @@
-"""Rendered scenes as training and reference data: endless by seed, cached on disk in shards."""
+"""Rendered scenes as training and reference data: endless streams by seed, cached in shards."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SHARD = 500  # images a file
 def scene(
     seed: int, index: int, split: str = "all", count: int | None = None, twins: bool = False
 ) -> Scene:
-    """Scene `index` of the endless stream (`seed`, `split`, `twins`); always the same."""
+    """Return scene `index` of an endless stream (`seed`, `split`, `twins`), always the same one."""
     return sample_scene(np.random.default_rng([seed, index]), count, split, twins)
 
 
 def reference_images(count: int, seed: int, first: int = 0) -> tuple[np.ndarray, list[str]]:
-    """Render scenes first … first + count - 1 of a stream, each with one caption.
+    """Render scenes first … first + count - 1 of a stream, one caption per scene.
 
     Returns:
         Images uint8 (count, 128, 128, 3) and their captions.
@@ -90,9 +90,9 @@ class RenderedScenes:
             self.scenes += [scene(seed, first + i, split, None, twins) for i in range(SHARD)]
 
     def load(self, keep: Sequence[bool] | None = None, size: int = 128) -> np.ndarray:
-        """All images as uint8 (n, size, size, 3), optionally only those `keep` says.
+        """Return all images, or those that `keep` selects, as uint8 (n, size, size, 3).
 
-        Larger ones are averaged down.
+        Larger images are averaged down.
 
         Raises:
             ValueError: the shards were rendered smaller than `size`, or not at a multiple of it.
@@ -121,7 +121,7 @@ def downsample(images: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _stream(seed: int, split: str, twins: bool) -> str:
-    """How the file names of a stream's shards begin."""
+    """Return how the file names of a stream's shards begin."""
     return f"{split}{'-twins' if twins else ''}-{seed}"
 
 
@@ -129,7 +129,7 @@ def render_shards(
     folder: Path, seed: int, first: int, last: int, split: str = "all", device: str = "cpu",
     size: int = 128, twins: bool = False,
 ) -> None:  # fmt: skip
-    """Render shards first..last-1 that are not there yet; stop and resume at will."""
+    """Render those shards first..last-1 that are missing; the call may be stopped and repeated."""
     folder.mkdir(parents=True, exist_ok=True)
     for k in range(first, last):
         path = folder / f"{_stream(seed, split, twins)}-{k:05d}.npy"

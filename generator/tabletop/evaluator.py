@@ -34,7 +34,7 @@ _HEADS = {"heat": 1, "place": 2, **{name: len(values) for name, values in NAMES.
 
 @dataclass(frozen=True, slots=True)
 class ReadObject:
-    """An object the scene reader saw; the fields of `scenes.Object`, and how sure it was."""
+    """An object that the scene reader saw: the fields of `scenes.Object`, and a confidence."""
 
     shape: str
     color: str
@@ -71,10 +71,10 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class EvaluatorNetwork(nn.Module):
-    """One trunk over 128 px images; a grid of object detectors and a classifier on top.
+    """One trunk over 128 px images, with a grid of object detectors and a classifier on top.
 
     The classifier names the colour and shape of the object that looks largest: 18 classes, so the
-    Inception Score has the meaning it has with Inception: sure about each image, varied over all.
+    Inception Score means what it means with Inception: each image is clear, and all are varied.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class EvaluatorNetwork(nn.Module):
         self.classify = nn.Linear(FEATURES, len(CLASSES))
 
     def forward(self, images: Tensor) -> EvaluatorOutput:
-        """(batch, 3, 128, 128) in -1..1."""
+        """Return the outputs for images (batch, 3, 128, 128) in -1..1."""
         h = self.trunk(images)
         features = self.embed(h)
         maps = {name: head(h) for name, head in self.grid.items()}
@@ -104,7 +104,7 @@ class Evaluator:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The bundled evaluator, or one trained elsewhere.
+        """Load the bundled evaluator, or one trained elsewhere.
 
         Raises:
             CheckpointError: missing, corrupt or another model's file.
@@ -118,7 +118,7 @@ class Evaluator:
         return cls(fill(EvaluatorNetwork(), state, path), sha256(path))
 
     def features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (n, 128, 128, 3) to float32 features (n, 64) and class logits (n, 18)."""
+        """Return float32 features (n, 64) and class logits (n, 18) of uint8 (n, 128, 128, 3)."""
         outputs = [self.network(batch) for batch in _batches(images, 128)]
         if not outputs:
             return np.zeros((0, FEATURES), np.float32), np.zeros((0, len(CLASSES)), np.float32)
@@ -128,7 +128,7 @@ class Evaluator:
         )
 
     def read_scenes(self, images: np.ndarray) -> list[list[ReadObject]]:
-        """uint8 (n, 128, 128, 3) to the objects seen in each image, left to right."""
+        """Return the objects seen in each image of uint8 (n, 128, 128, 3), from left to right."""
         return [
             objects
             for batch in _batches(images, 128)
@@ -137,7 +137,7 @@ class Evaluator:
 
 
 def _decode(maps: dict[str, Tensor]) -> list[list[ReadObject]]:
-    """Objects at local maxima of the heat map."""
+    """Return the objects at local maxima of the heat map."""
     heat = maps["heat"][:, 0].sigmoid()
     peaks = (heat == F.max_pool2d(heat[:, None], 3, 1, 1)[:, 0]) & (heat > _PRESENT)
     result: list[list[ReadObject]] = [[] for _ in heat]
@@ -150,7 +150,7 @@ def _decode(maps: dict[str, Tensor]) -> list[list[ReadObject]]:
 
 
 class _ScoringCLIP:
-    """A CLIP behind plain arrays, images reduced to its size by averaging."""
+    """A CLIP behind plain arrays; images are reduced to its size by averaging."""
 
     filename: str
     t: int | None = None  # the timestep a noised CLIP is told: 0, its cleanest
@@ -161,13 +161,13 @@ class _ScoringCLIP:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The bundled model. Raises CheckpointError as `checkpoints.load_clip`."""
+        """Load the bundled model; raise CheckpointError as `checkpoints.load_clip` does."""
         path = path or WEIGHTS / cls.filename
         return cls(load_clip(path), sha256(path))
 
     @torch.no_grad()
     def image_embeddings(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (n, 128, 128, 3) to unit float32 (n, n_embd)."""
+        """Return unit float32 (n, n_embd) embeddings of images uint8 (n, 128, 128, 3)."""
         size = self.model.config.image_size
         parts = []
         for batch in _batches(images, 128):
@@ -178,21 +178,19 @@ class _ScoringCLIP:
 
     @torch.no_grad()
     def text_embeddings(self, captions: Sequence[str]) -> np.ndarray:
-        """Captions to unit float32 (n, n_embd)."""
+        """Return unit float32 (n, n_embd) embeddings of captions."""
         tokens, lengths = ended(WordTokenizer(), captions, self.model.config.max_text_len)
         return self.model.text_embeddings(tokens, lengths).numpy()
 
 
 class CleanCLIP(_ScoringCLIP):
-    """The CLIP that scores: never seen by the generator."""
+    """The CLIP that scores; the generator never uses it."""
 
     filename = "clean-clip.safetensors"
 
 
 class GuidingCLIP(_ScoringCLIP):
-    """The noised CLIP that guides, to show how far guidance runs ahead of what it is a proxy
-    for.
-    """
+    """The noised CLIP that guides, to show how far guidance overfits it."""
 
     filename = "noised-clip.safetensors"
     t = 0

@@ -1,8 +1,9 @@
 """A batched ray tracer in torch: spheres, cubes and cones on a table, on CPU or GPU.
 
-Every pixel is a 2x2 grid of camera rays; each ray tests four points of a square light, a different
-four per sub-pixel, so shadows are soft with 16 samples a pixel. Shiny objects mirror the table,
-the other objects and the sky by Schlick's approximation of the Fresnel term, and carry a highlight.
+Every pixel is a 2x2 grid of camera rays. Each ray tests four points of a square light, and each
+sub-pixel has four other points, so shadows are soft with 16 samples per pixel. Shiny objects mirror
+the table, the other objects and the sky by Schlick's approximation of the Fresnel term, and carry a
+highlight.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Vec = tuple[Tensor, Tensor, Tensor]
 
 @dataclass
 class _Scenes:
-    """Scenes as arrays: (batch, objects) each, absent objects with `shape` -1."""
+    """Scenes as arrays, (batch, objects) each; absent objects have `shape` -1."""
 
     shape: Tensor
     rgb: Tensor  # (batch, objects, 3)
@@ -75,7 +76,7 @@ def render(
 
 
 def project(x: float, y: float, z: float) -> tuple[float, float]:
-    """Where a world point falls in the picture, as fractions of its width and height (0..1)."""
+    """Return where a world point falls in the picture, as fractions of width and height (0..1)."""
     right, up, forward = _camera()
     offset = np.subtract((x, y, z), EYE)
     depth = float(offset @ forward)
@@ -121,7 +122,7 @@ def _render_chunk(scenes: _Scenes, size: int) -> Tensor:
 
 
 def _trace_subpixel(scenes: _Scenes, size: int, sub: int) -> Tensor:
-    """Linear colour (batch, pixels, 3) along one camera ray a pixel."""
+    """Return the linear colour (batch, pixels, 3) along one camera ray per pixel."""
     origin, direction = _camera_rays(size, sub, scenes.x.device)
     hit = _closest_hit(scenes, origin, direction)
     color = _shade(scenes, hit, direction, _light_points(scenes, sub))
@@ -133,7 +134,7 @@ def _trace_subpixel(scenes: _Scenes, size: int, sub: int) -> Tensor:
 
 
 def _camera_rays(size: int, sub: int, device: torch.device) -> tuple[Vec, Vec]:
-    """Origins (1, 1) and unit directions (1, pixels) of the camera rays of one sub-pixel."""
+    """Return origins (1, 1) and unit directions (1, pixels) of one sub-pixel's camera rays."""
     dx, dy = (sub % _GRID + 0.5) / _GRID, (sub // _GRID + 0.5) / _GRID
     steps = torch.arange(size, device=device, dtype=torch.float32)
     half = _HALF_WIDTH / float(np.linalg.norm(np.subtract(_TARGET, EYE)))
@@ -151,7 +152,7 @@ def _camera_rays(size: int, sub: int, device: torch.device) -> tuple[Vec, Vec]:
 
 
 def _light_points(scenes: _Scenes, sub: int) -> list[Vec]:
-    """Four points on the square light, (batch, 1) each; other sub-pixels take other four of 16."""
+    """Return four of 16 points on the square light, (batch, 1) each; sub-pixels take others."""
     points = []
     for k in range(4):
         i, j = 2 * (k % 2) + sub % 2, 2 * (k // 2) + sub // 2
@@ -163,7 +164,7 @@ def _light_points(scenes: _Scenes, sub: int) -> list[Vec]:
 
 @dataclass
 class _Hit:
-    """What rays met, (batch, rays) each; rays that meet nothing hit the table far away."""
+    """What rays hit, (batch, rays) each; rays that hit no object hit the table far away."""
 
     point: Vec
     normal: Vec
@@ -190,7 +191,7 @@ def _closest_hit(scenes: _Scenes, origin: Vec, direction: Vec) -> _Hit:
 
 
 def _object_distances(scenes: _Scenes, origin: Vec, direction: Vec) -> Tensor:
-    """Distance to every object along rays: (batch, objects, rays), `_FAR` where missed.
+    """Return the distance to every object along rays: (batch, objects, rays), `_FAR` if missed.
 
     Rays are (batch or 1, rays or 1). Each object is tested by its own shape's formula only.
     """
@@ -217,12 +218,12 @@ def _hit_sphere(o: Vec, d: Vec, r: Tensor, yaw: Tensor) -> Tensor:
 
 
 def cube_half(radius: Tensor | float) -> Tensor | float:
-    """Half the edge of a cube of this radius: a little under the radius, so sizes look alike."""
+    """Return half the edge of a cube: a little less than the radius, so that sizes look alike."""
     return radius * 0.80
 
 
 def cone_height(radius: Tensor | float) -> Tensor | float:
-    """Height of a cone whose base has this radius."""
+    """Return the height of a cone whose base has this radius."""
     return radius * 2.1
 
 
@@ -243,7 +244,7 @@ def _hit_cube(o: Vec, d: Vec, r: Tensor, yaw: Tensor) -> Tensor:
 
 
 def _hit_cone(o: Vec, d: Vec, r: Tensor, yaw: Tensor) -> Tensor:
-    """The mantle x² + y² = k²(H − z)², 0 ≤ z ≤ H; the base lies on the table, out of sight."""
+    """Hit the mantle x² + y² = k²(H − z)², 0 ≤ z ≤ H; the base lies on the table, out of sight."""
     height = cone_height(r)
     k2 = (r / height) ** 2
     oz = height - o[2]
@@ -263,7 +264,7 @@ def _hit_cone(o: Vec, d: Vec, r: Tensor, yaw: Tensor) -> Tensor:
 
 
 def _normals(scenes: _Scenes, point: Vec, which: Tensor) -> Vec:
-    """Outward unit normals at points (batch, rays) of the objects `which` names."""
+    """Return outward unit normals at points (batch, rays) of the objects in `which`."""
     x, y, r, yaw, shape = (
         c.gather(1, which) for c in (scenes.x, scenes.y, scenes.radius, scenes.yaw, scenes.shape)
     )
@@ -287,7 +288,7 @@ def _normals(scenes: _Scenes, point: Vec, which: Tensor) -> Vec:
 
 
 def _shade(scenes: _Scenes, hit: _Hit, direction: Vec, lights: list[Vec]) -> Tensor:
-    """Linear RGB (batch, rays, 3): sky light, the soft-shadowed lamp, highlights; no mirroring."""
+    """Return linear RGB (batch, rays, 3) of sky light, lamp, shadow and highlights, not mirrors."""
     start = _along(hit.point, hit.normal, 2e-3)
     lit, highlight = 0.0, 0.0
     for light in lights:
@@ -311,7 +312,7 @@ def _shade(scenes: _Scenes, hit: _Hit, direction: Vec, lights: list[Vec]) -> Ten
 
 
 def _with_distance(color: Tensor, hit: _Hit) -> Tensor:
-    """The far table fades into a pale backdrop."""
+    """Fade the far table into a pale backdrop."""
     fade = ((hit.point[1] - 2.5) / 9).clamp(0, 1) ** 0.7
     backdrop = torch.tensor([0.62, 0.66, 0.72], device=color.device)
     mixed = color + fade[..., None] * (backdrop - color)
@@ -319,7 +320,7 @@ def _with_distance(color: Tensor, hit: _Hit) -> Tensor:
 
 
 def _reflected(scenes: _Scenes, hit: _Hit, direction: Vec, batch: Tensor, pixel: Tensor) -> Tensor:
-    """Light mirrored by the shiny points (batch[i], pixel[i]): (points, 3).
+    """Return the light mirrored by the shiny points (batch[i], pixel[i]): (points, 3).
 
     The points of all scenes are laid out as (scenes, most points) so one tracing serves them.
     """

@@ -1,4 +1,4 @@
-"""Scenes: what lies on the table. Sampling is by explicit NumPy generators."""
+"""Scenes: what lies on the table. Every draw takes an explicit NumPy generator."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Scene:
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether any object is of a colour-shape pair held out of training."""
+    """Return whether any object has a colour-shape pair that is held out of training."""
     return any((o.color, o.shape) in HELD_OUT for o in scene.objects)
 
 
@@ -93,9 +93,9 @@ def sample_scene(
 
 
 def arrange(kinds: Sequence[tuple[str, str, str, str]], rng: np.random.Generator) -> Scene | None:
-    """Put objects (shape, color, size, material) on a table under a light; None if it is too full.
+    """Put objects (shape, color, size, material) on a table; None if the table is too full.
 
-    Places are drawn anew a few times before it is; other places may do where these did not.
+    Places are drawn anew a few times first, since other places may fit where some did not.
     """
     places = _sample_places(rng, [RADIUS[size] for _, _, size, _ in kinds])
     if places is None:
@@ -113,7 +113,7 @@ def arrange(kinds: Sequence[tuple[str, str, str, str]], rng: np.random.Generator
 def _sample_kinds(
     rng: np.random.Generator, count: int, split: str, twins: bool
 ) -> list[tuple[str, str, str, str]]:
-    """Attributes of `count` objects, no two alike in both shape and colour except for twins."""
+    """Draw attributes of `count` objects; only twins may share both shape and colour."""
     if twins and count > 1 and rng.random() < TWIN_SHARE:
         first, *others = _sample_kinds(rng, count - 1, split, twins=False)
         return [first, first, *others]
@@ -138,7 +138,7 @@ def _sample_kinds(
 def _sample_places(
     rng: np.random.Generator, radii: list[float]
 ) -> list[tuple[float, float]] | None:
-    """Centres such that nothing touches and no object hides most of another, or None."""
+    """Draw centres such that nothing touches and no object hides most of another, or None."""
     placed: list[tuple[float, float]] = []
     for i, radius in enumerate(radii):
         for _ in range(60):
@@ -153,7 +153,7 @@ def _sample_places(
 
 
 def _apart(x: float, y: float, r: float, x2: float, y2: float, r2: float) -> bool:
-    """No contact, and little overlap in the picture.
+    """Return whether objects don't touch and overlap little in the picture.
 
     The camera looks down at about 30 degrees: a step of 1 in depth lifts a thing on the picture by
     about half a step sideways, so depth counts half in the projected distance.

@@ -1,8 +1,8 @@
 """Which miniature a weights file is of.
 
-1 learnt from clean pairs, and its grammar has no "two"; 2 learns from the web corpus
-(`tabletop.web`). The recipes write the number into each file's notes; files of the first carry
-none, and are known by the notes that they do carry.
+Version 1 learned from clean pairs, and its grammar has no "two". Version 2 learned from the web
+corpus (`tabletop.web`). The recipes write the number into each file's notes. Files of version 1
+have no number and are recognised by their other notes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FIRST = {"schedule", "batch", "steps_done"}  # every file of the first has thes
 
 
 def version_of(notes: Mapping[str, Any]) -> int | None:
-    """The miniature's version, from a weights file's notes; None if it is of no miniature."""
+    """Return the miniature's version from a weights file's notes; None if it has no such notes."""
     if "miniature" in notes:
         return int(notes["miniature"])
     return 1 if notes.keys() >= _FIRST else None

@@ -59,7 +59,7 @@ class Fault:
     ranges: Mapping[str, Range]
 
     def draw(self, name: str, rng: np.random.Generator) -> float:
-        """A value of one range."""
+        """Draw a value of one range."""
         return float(rng.uniform(*self.ranges[name]))
 
 
@@ -127,7 +127,7 @@ class Web:
         )
 
     def without(self, captions: bool = False, photographs: bool = False) -> Web:
-        """The same corpus with true captions, with good photographs, or both: for ablations."""
+        """Return the corpus with true captions, good photographs or both, for ablations."""
         web = self
         if captions:
             # The share of bad photographs stays what it was.
@@ -139,7 +139,7 @@ class Web:
         return web
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values, in the form `of` takes."""
+        """Return JSON-ready values, in the form that `of` takes."""
         return {
             "captions": {"other_scene": self.other_scene, "left_out": self.left_out},
             "photographs": {
@@ -203,7 +203,7 @@ class Web:
         return result
 
     def _spoilt(self, x: Tensor, rng: np.random.Generator, noise: bool) -> Tensor:
-        """The same pictures as bad photographs, each with its own faults."""
+        """Return the pictures as bad photographs, each with its own faults."""
         has = self._drawn_faults(len(x), rng)
         for name, spoil in (("clutter", _cluttered), ("tilt", _tilted), ("focus", _blurred)):
             rows = np.flatnonzero(has[name])
@@ -223,7 +223,7 @@ class Web:
         return x.clamp_(-1, 1)
 
     def _drawn_faults(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Which photograph has which fault: bool (count,) for each, at least one a photograph."""
+        """Draw which photograph has which faults, at least one each: bool (count,) per fault."""
         shares = np.array([self.faults[name].share for name in FAULTS])
         if not shares.any():
             return {name: np.zeros(count, bool) for name in FAULTS}
@@ -234,7 +234,7 @@ class Web:
 
 
 def _blurred(x: Tensor, fault: Fault, rng: np.random.Generator) -> Tensor:
-    """Gaussian blur, another for each picture, borders reflected."""
+    """Blur pictures by Gaussians of different widths; borders are reflected."""
     n, channels, size = x.shape[0], x.shape[1], x.shape[-1]
     sigmas = torch.tensor([fault.draw("sigma", rng) * size for _ in range(n)]).clamp(min=1e-3)
     reach = min(math.ceil(3 * float(sigmas.max())), size - 1)
@@ -247,7 +247,7 @@ def _blurred(x: Tensor, fault: Fault, rng: np.random.Generator) -> Tensor:
 
 
 def _tilted(x: Tensor, fault: Fault, rng: np.random.Generator) -> Tensor:
-    """A crop turned to one side; what lies beyond the picture is its reflection."""
+    """Crop pictures at an angle; beyond its border a picture is reflected."""
     maps = []
     for _ in x:
         angle = math.radians(fault.draw("degrees", rng)) * (1 if rng.random() < 0.5 else -1)
@@ -260,7 +260,7 @@ def _tilted(x: Tensor, fault: Fault, rng: np.random.Generator) -> Tensor:
 
 
 def _cluttered(x: Tensor, fault: Fault, rng: np.random.Generator) -> Tensor:
-    """Something dull before the lens, reaching in from one side at any angle."""
+    """Put something dull before the lens that reaches in from one side at any angle."""
     size = x.shape[-1]
     axis = (torch.arange(size, dtype=torch.float32) + 0.5) / size - 0.5
     down, across = torch.meshgrid(axis, axis, indexing="ij")

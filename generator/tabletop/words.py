@@ -9,7 +9,7 @@ from .scenes import COLORS, MATERIALS, SHAPES, SIZES
 
 
 class WordTokenizer:
-    """One id a word of the caption grammar; other words share one id.
+    """Gives each word of the caption grammar an id; all other words share one id.
 
     Attributes:
         n_vocab: number of ids, rounded up so that words can be added without changing shapes.
@@ -31,13 +31,13 @@ class WordTokenizer:
         self._ids = {word: 2 + i for i, word in enumerate(self._WORDS)}
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the lower-cased words and commas."""
+        """Return the ids of the lower-cased words and commas."""
         return [
             self._ids.get(word, self.unknown_token)
             for word in re.findall(r"[^\W\d_]+|,|\d+", text.lower())
         ]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Words with spaces between them; ids of no word, unknown words among them, are "?"."""
+        """Return words with spaces between them; ids of unknown or no words become "?"."""
         words = {number: word for word, number in self._ids.items()}
         return " ".join(words.get(number, "?") for number in ids).replace(" ,", ",")

@@ -1,14 +1,14 @@
-"""Which part of the web corpus gives guidance something to mend?
+"""Find which part of the web corpus gives guidance something to mend.
 
     python -m generator.training.ablation CORPUS --start BASE --data SHARDS --work DIR [--steps N]
     python -m generator.training.ablation CORPUS --model noised-clip --data SHARDS --work DIR
 
-The first trains a base model on, for the same number of steps and with the same seed, on one of
-four corpora: `none` (the clean world), `captions` (wrong captions, good photographs), `photographs`
-(bad photographs, true captions) and `both` (the web corpus itself). The shares of wrong captions
-and of bad photographs are those of the whole corpus. The second trains a noised CLIP from nothing.
-Measure `WORK/ablation-MODEL-CORPUS.safetensors` with `python -m benchmarks.miniature --base FILE`
-or `--clip FILE`.
+The first command continues to train a base model, for the same number of steps and with the same
+seed, on one of four corpora: `none` (the clean world), `captions` (wrong captions, good
+photographs), `photographs` (bad photographs, true captions) and `both` (the web corpus itself). The
+shares of wrong captions and of bad photographs are those of the whole corpus. The second command
+trains a noised CLIP from random weights. Measure `WORK/ablation-MODEL-CORPUS.safetensors` with
+`python -m benchmarks.miniature --base FILE` or `--clip FILE`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STEPS, RATE, SEED = 1500, 4e-3, 31
 
 
 def corpora(web: Web) -> dict[str, Web | None]:
-    """The corpora to compare, by name; None is the clean world."""
+    """Return the corpora to compare, by name; None is the clean world."""
     return {
         "none": None,
         "captions": web.without(photographs=True),

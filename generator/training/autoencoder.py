@@ -43,19 +43,19 @@ def train_autoencoder(
 
 
 def psnr(images: np.ndarray, others: np.ndarray) -> float:
-    """Mean peak signal-to-noise ratio in dB of uint8 images (n, h, w, 3) against others."""
+    """Return the mean peak signal-to-noise ratio in dB of uint8 images (n, h, w, 3) and others."""
     error = (images.astype(np.float64) - others) ** 2
     return float(np.mean(10 * np.log10(255**2 / error.mean(axis=(1, 2, 3)))))
 
 
 def unseen_psnr(network: AutoencoderNetwork, count: int = 200) -> float:
-    """Mean PSNR in dB of unseen pictures' reconstructions."""
+    """Return the mean PSNR, in dB, of the reconstructions of unseen pictures."""
     unseen, _ = reference_images(count, UNSEEN_SEED)
     return psnr(unseen, Autoencoder(network).reconstruct(unseen))
 
 
 def _crops(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """uint8 (BATCH, CROP, CROP, 3): places anywhere, so that no grid of blocks is learned."""
+    """Cut uint8 (BATCH, CROP, CROP, 3) anywhere, so that the network learns no grid of blocks."""
     side = min(CROP, images.shape[1] // STRIDE * STRIDE)
     crops = []
     for index in rng.integers(len(images), size=BATCH):

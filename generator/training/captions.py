@@ -1,11 +1,11 @@
-"""Reading before drawing: training of the text transformer on captions alone.
+"""Training of the text transformer on captions alone, before the UNet learns to draw.
 
     python -m generator.training.tabletop text --data DIR --work DIR
 
 The loss of ε hardly rewards reading. A model that knows which colours and shapes a caption names,
 but not which colour goes with which shape, has nearly the loss of one that does, and a short
-training ends there (docs/explanation/miniature.md has figures). Elsewhere, text models trained
-beforehand cure that (Saharia et al. 2022, Imagen, §2.1). The tabletop's attributes are drawn
+training ends there (docs/explanation/miniature.md has figures). Other systems use pretrained text
+models for that reason (Saharia et al. 2022, Imagen, §2.1). The tabletop's attributes are drawn
 independently, so that guessing masked words would teach nothing; the transformer learns to parse
 instead. Linear heads, thrown away afterwards, tell
 
@@ -72,7 +72,7 @@ class Parser(nn.Module):
         self.of_summary = nn.Linear(unet.transformer_proj.out_features, len(PAIRS) * len(FACTS))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Logits of every answer.
+        """Return the logits of every answer.
 
         Returns:
             Of the words, a (batch, text_ctx, answers) for each entry of `ASKED`; of the pairs
@@ -84,7 +84,7 @@ class Parser(nn.Module):
 
 
 def parsing_loss(parser: Parser, captions: Sequence[str], context: int) -> Tensor:
-    """Cross-entropy of a word's answers, plus that of all a summary tells, in nats.
+    """Return the cross-entropy of the words' answers plus that of the summary's, in nats.
 
     Args:
         parser: what reads.
@@ -104,7 +104,7 @@ def parsing_loss(parser: Parser, captions: Sequence[str], context: int) -> Tenso
 
 
 def answers(captions: Sequence[str], context: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a parser should tell of captions.
+    """Return the right answers for a batch of captions.
 
     Args:
         captions: of the tabletop's grammar.
@@ -136,7 +136,7 @@ def answers(captions: Sequence[str], context: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _classes(claim: Claim, mention: Mention, number: int) -> list[int]:
-    """Answers to `ASKED`."""
+    """Return the answers to `ASKED`."""
     place = _place(claim, number)
     return [
         SHAPES.index(mention.shape),
@@ -149,7 +149,7 @@ def _classes(claim: Claim, mention: Mention, number: int) -> list[int]:
 
 
 def _facts(claim: Claim, mention: Mention, number: int) -> list[int]:
-    """Which of `FACTS` hold."""
+    """Return which of `FACTS` hold."""
     words = ("named", "two" if mention.count == 2 else None, mention.size, mention.material)
     said = [FACTS.index(word) for word in words if word]
     place = _place(claim, number)
@@ -157,19 +157,19 @@ def _facts(claim: Claim, mention: Mention, number: int) -> list[int]:
 
 
 def _place(claim: Claim, number: int) -> int | None:
-    """Which relation the object stands in, and whether first or second; None if in none."""
+    """Return the object's relation and whether it comes first or second; None without one."""
     if not claim.relation or number > 1:
         return None
     return RELATIONS.index(claim.relation) + number * len(RELATIONS)
 
 
 class Captions:
-    """Captions of scenes that nobody renders, drawn anew each time."""
+    """Captions of scenes that are never rendered, drawn anew for each batch."""
 
     def __init__(self, count: int = SCENES) -> None:
         self._scenes = [scene(SCENES_SEED, i, twins=True) for i in range(count)]
 
     def batch(self, rng: np.random.Generator, size: int) -> list[str]:
-        """`size` captions."""
+        """Draw `size` captions."""
         chosen = rng.integers(len(self._scenes), size=size)
         return [describe(self._scenes[i], rng) for i in chosen]

@@ -27,7 +27,7 @@ def train_classifier(
     images: np.ndarray, scenes: list[Scene], work: Path, device: str, schedule: Schedule = SCHEDULE,
     identity: dict[str, Any] | None = None,
 ) -> SceneClassifier:  # fmt: skip
-    """Binary cross-entropy of each pair's presence in x_t, t uniform over the 1000 steps.
+    """Train by binary cross-entropy of each pair's presence in x_t, with t uniform.
 
     Args:
         images: uint8 (n, 32, 32, 3).
@@ -56,7 +56,7 @@ def train_classifier(
 
 @torch.no_grad()
 def accuracy(model: SceneClassifier, count: int = 300) -> dict[str, float]:
-    """Share of unseen scenes whose set of pairs is named exactly, by step (`t = 250`)."""
+    """Return the share of unseen scenes whose pairs are all named right, by step (`t = 250`)."""
     seen = [i for i in range(3 * count) if not held_out(scene(UNSEEN, i))][:count]
     images = np.concatenate([reference_images(1, UNSEEN, i)[0] for i in seen])
     x = F.avg_pool2d(_scaled(images), images.shape[1] // model.image_size)

@@ -75,10 +75,10 @@ class Corpus:
 
 
 def crops(x: Tensor, rng: np.random.Generator, size: int = 64) -> tuple[Tensor, Tensor]:
-    """A random crop of each picture at full and at a quarter resolution.
+    """Return a random crop of each picture at full and at a quarter of the resolution.
 
     The low-resolution picture is averaged, given a little noise and quantised to 8 bits, as at
-    sampling time: the upsampler shall forgive the base model's faults (GLIDE §2.1 blurs likewise).
+    sampling time, so that the upsampler tolerates the base model's faults (GLIDE §2.1 blurs too).
 
     Args:
         x: (n, 3, side, side) in -1..1, side at least `size`.

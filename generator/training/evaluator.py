@@ -21,7 +21,7 @@ BATCH = 32
 
 
 class Targets:
-    """What the network should say of each scene, as arrays: at most three objects an image."""
+    """What the network should say of each scene, as arrays: at most three objects per image."""
 
     def __init__(self, scenes: list[Scene]):
         n = len(scenes)
@@ -44,7 +44,7 @@ class Targets:
 
 
 def _largest(scene: Scene) -> str:
-    """Colour and shape of the object that looks largest: radius over distance to the eye."""
+    """Return colour and shape of the object that looks largest, by radius over distance."""
 
     def apparent(i: int) -> float:
         o = scene.objects[i]
@@ -55,8 +55,9 @@ def _largest(scene: Scene) -> str:
 
 
 def evaluator_loss(output: EvaluatorOutput, targets: Targets, rows: np.ndarray) -> Tensor:
-    """Focal loss of the heat map (Zhou et al. 2019, eq. 1), cross-entropies and places at
-    centres.
+    """Return focal loss of the heat map (Zhou et al. 2019, eq. 1) plus the losses at centres.
+
+    At each object's centre these are cross-entropies of its attributes and the error of its place.
     """
     device = output.logits.device
     present = torch.from_numpy(targets.present[rows]).to(device)
@@ -82,7 +83,7 @@ def evaluator_loss(output: EvaluatorOutput, targets: Targets, rows: np.ndarray) 
 
 
 def _heat(targets: Targets, rows: np.ndarray) -> Tensor:
-    """1 at each object's cell, falling off as a Gaussian of 0.8 cells around its centre."""
+    """Return a map that is 1 at each object's cell and falls off as a Gaussian of 0.8 cells."""
     axis = np.arange(GRID, dtype=np.float32)
     centre = targets.centre[rows]  # (batch, 3, 2)
     dv = axis[None, None, :] - centre[..., :1]
@@ -96,9 +97,7 @@ def _heat(targets: Targets, rows: np.ndarray) -> Tensor:
 
 
 def degrade(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """A little noise or blur on a third of the images each, so that imperfect pictures can be
-    read.
-    """
+    """Add a little noise to a third of the images and blur a third, to read imperfect ones."""
     strength = rng.uniform(0, 0.08, (len(x), 1, 1, 1)) * (rng.random((len(x), 1, 1, 1)) < 0.33)
     noise = rng.standard_normal(x.shape, dtype=np.float32)
     blurred = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")

@@ -15,7 +15,7 @@ REGIONS = {"rectangle": 0.3, "ellipse": 0.25, "strokes": 0.25, "frame": 0.1, "ev
 
 
 def grown(model: TextUNet) -> TextUNet:
-    """The same UNet with four more input channels, masked image and mask, whose weights are zero.
+    """Return the UNet with four more input channels, masked image and mask, of zero weights.
 
     It predicts what `model` does until it is trained further. The new channels stand after x's
     three and, in an upsampler, before the low-resolution picture's.
@@ -38,7 +38,7 @@ def grown(model: TextUNet) -> TextUNet:
 
 
 def known_regions(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
-    """A mask a picture, with a region erased at random (kinds and shares in `REGIONS`).
+    """Draw a mask per picture with a region erased at random (kinds and shares in `REGIONS`).
 
     Args:
         rng: decides everything.
@@ -59,7 +59,7 @@ def known_regions(rng: np.random.Generator, count: int, size: int) -> np.ndarray
 
 
 def _erased(kind: str, u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Where a picture is erased: bool like u and v, the places' coordinates in 0..1."""
+    """Return where a picture is erased: bool like u and v, coordinates in 0..1."""
     if kind == "everything":
         return np.ones_like(u, bool)
     if kind == "strokes":
@@ -74,7 +74,7 @@ def _erased(kind: str, u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -
 
 
 def _strokes(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One to three free-form strokes of a round brush, as a person erases."""
+    """Draw one to three free-form strokes of a round brush, as a person erases."""
     erased = np.zeros_like(u, bool)
     for _ in range(rng.integers(1, 4)):
         radius = rng.uniform(0.04, 0.14)
@@ -88,6 +88,6 @@ def _strokes(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def _near_segment(u: np.ndarray, v: np.ndarray, step: np.ndarray, radius: float) -> np.ndarray:
-    """Places no further than `radius` from the line from the origin to `step`."""
+    """Return the places at most `radius` away from the segment from the origin to `step`."""
     along = np.clip((u * step[0] + v * step[1]) / (step @ step), 0, 1)
     return (u - along * step[0]) ** 2 + (v - along * step[1]) ** 2 <= radius**2

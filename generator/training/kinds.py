@@ -1,4 +1,4 @@
-"""Kinds of training: what each makes of captioned pictures, and its loss.
+"""Kinds of training: how each turns captioned pictures into a batch, and its loss.
 
 - base: pictures from captions.
 - classifier_free: goes on with 20% of captions emptied (GLIDE §2.2).
@@ -61,7 +61,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loss needs of some captioned pictures.
+    """A batch of captioned pictures as a loss needs it.
 
     Attributes:
         x: float32 (batch, 3, size, size) in -1..1.
@@ -79,7 +79,7 @@ class Batch:
     known: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """Return the batch on a device."""
 
         def moved(value: Tensor | None) -> Tensor | None:
             return None if value is None else value.to(device)
@@ -94,7 +94,7 @@ def unet_batch(
     model: TextUNet, tokenizer: Tokenizer, images: np.ndarray, captions: Sequence[str],
     rng: np.random.Generator, empty_captions: float, patch: int | None = None,
 ) -> Batch:  # fmt: skip
-    """Pictures for a UNet, with what its config says it is conditioned on.
+    """Return a batch for a UNet, with the conditions that its config names.
 
     Args:
         model: only its config is read.
@@ -124,7 +124,7 @@ def unet_loss(
     dtype: torch.dtype = torch.bfloat16, max_weight: float = 1.0, noise_spread: float = 0.0,
     late: float = 0.0, own: int = 0, max_bound: float = math.inf,
 ) -> Tensor:  # fmt: skip
-    """The denoising loss of a batch that lies on the model's device (see `diffusion_loss`).
+    """Return the denoising loss of a batch on the model's device (see `diffusion_loss`).
 
     Args:
         model: the network.
@@ -144,6 +144,7 @@ def unet_loss(
             own few, large steps leave when no fresh noise drowns it.
         max_bound: see `diffusion_loss`.
     """
+    # The layout in which convolutions run fastest, on CPUs and GPUs alike.
     x = batch.x.contiguous(memory_format=torch.channels_last)
     t = torch.randint(1000, (len(x),), generator=torch_rng, device=x.device)
     if late:
@@ -199,7 +200,7 @@ def _walked(
 def clip_batch(
     model: Clip, tokenizer: Tokenizer, images: np.ndarray, captions: Sequence[str]
 ) -> Batch:
-    """Pictures uint8 (batch, size, size, 3) and captions for a CLIP."""
+    """Return a CLIP's batch of pictures uint8 (batch, size, size, 3) and captions."""
     tokens, lengths = ended(tokenizer, captions, model.config.max_text_len)
     return Batch(_scaled(images), tokens, lengths)
 
@@ -208,7 +209,7 @@ def clip_loss(
     model: Clip, diffusion: Diffusion, batch: Batch, torch_rng: torch.Generator,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:  # fmt: skip
-    """The contrastive loss of x_t and captions; of x itself if the CLIP is a clean one."""
+    """Return the contrastive loss of x_t and captions, or of x itself for a clean CLIP."""
     x, t = batch.x, None
     if model.config.n_timesteps:
         steps = model.config.n_timesteps
@@ -223,7 +224,7 @@ def clip_loss(
 
 
 def corrupted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A quarter-size version with the faults a base model's picture may have.
+    """Return a quarter-size version with the faults that a base model's picture may have.
 
     Reduced by averaging or by bicubic filtering, then blurred a little in half of the cases, so
     that the upsampler sharpens what it is given; 8 bits, as at sampling time.

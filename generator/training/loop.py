@@ -1,5 +1,4 @@
-"""One training loop for every model: EMA, warm-up and cosine decay, checkpoints that resume
-exactly.
+"""One training loop for every model: EMA, warm-up, cosine decay and exactly resumable checkpoints.
 
 Every step draws its batch and noise from (seed, step, part), so a run that was stopped and resumed
 takes the same steps as one that was not, and several processes the same as one.
@@ -45,7 +44,7 @@ class Schedule:
         weight_decay: of matrices and convolutions.
         optimiser: `adamw` or `muon` (see `optimiser.optimisers`).
         seed: of batches and noise.
-        parts: micro-batches a step, whose gradients are averaged.
+        parts: micro-batches per step, whose gradients are averaged.
         clip: largest norm of the gradient.
         loss_scaling: needed where the loss computes in fp16.
         log_every: steps between entries of the loss curve.
@@ -65,7 +64,7 @@ class Schedule:
     log_every: int = 100
 
     def rate(self, step: int) -> float:
-        """Learning rate at a step."""
+        """Return the learning rate at a step."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         done = step / self.steps
@@ -156,7 +155,7 @@ def _step(
     state: State, batches: Iterator[B], loss: Callable[[B, torch.Generator], Tensor],
     schedule: Schedule, processes: Processes,
 ) -> None:  # fmt: skip
-    """One optimiser step over all parts of a batch."""
+    """Take one optimiser step over all parts of a batch."""
     rate = schedule.rate(state.step)
     for group in (group for one in state.together for group in one.param_groups):
         group["lr"] = rate * group["share"]
@@ -168,6 +167,7 @@ def _step(
         _expect_finite(value, norm, state.step, rate)
         for one in state.together:
             one.step()
+        # Early averages forget fast, or the random first weights would linger in them.
         state.average(min(schedule.ema, (1 + state.step) / (10 + state.step)))
     elif state.scale.exhausted:
         _expect_finite(value, norm, state.step, rate)
@@ -186,9 +186,11 @@ def _gradient(
     """Leave the gradient of the step's mean loss in the weights, and return that loss."""
     device = next(state.model.parameters()).device
     state.model.zero_grad(set_to_none=True)
+    # The sum stays on the device: reading it would wait for the GPU after every part.
     total = torch.zeros((), device=device)
     mine = _shares(schedule, processes)
     for part in mine:
+        # One number per seed, step and part, so that neither a stop nor more processes change it.
         number = schedule.seed * 1_000_003 + state.step + (part << 40)
         torch.manual_seed(number)  # dropout draws from the global generator
         value = loss(next(batches), torch.Generator(device).manual_seed(number))
@@ -209,7 +211,7 @@ def _check_shares(schedule: Schedule, processes: Processes) -> None:
 
 
 def _shares(schedule: Schedule, processes: Processes) -> range:
-    """The parts of every step that this process computes."""
+    """Return the parts of every step that this process computes."""
     return range(processes.rank, schedule.parts, processes.count)
 
 
@@ -220,6 +222,7 @@ def _keys(first: int, schedule: Schedule, processes: Processes) -> Iterator[tupl
 
 
 def _generator(seed: int, step: int, part: int) -> np.random.Generator:
+    # Part 0 has the key of an undivided step, so one part draws what no parts would.
     return np.random.default_rng([seed, step, part] if part else [seed, step])
 
 

@@ -22,7 +22,7 @@ def diffusion_loss(
     max_bound: float = math.inf,
     drawn: Tensor | None = None,
 ) -> Tensor:
-    """L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
+    """Return L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
 
     The bound trains the variance alone: ε enters it detached.
 
@@ -68,22 +68,24 @@ def diffusion_loss(
     bound = torch.where((t == 0).view(-1, 1, 1, 1), first, kl.clamp(max=max_bound))
     if drawn is not None:
         bound = bound * drawn.view(-1, 1, 1, 1)
+    # In bits, the unit of the paper's λ.
     bound = bound.mean() / math.log(2)
     return simple + bound
 
 
 def _discretised_nll(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """-log probability of 8-bit pixels under a Gaussian, DDPM eq. 13."""
+    """Return −log probability of 8-bit pixels under a Gaussian (DDPM eq. 13)."""
     inverse_std = (-0.5 * log_variance).exp()
     upper = torch.special.ndtr((x - mean + 1 / 255) * inverse_std)
     lower = torch.special.ndtr((x - mean - 1 / 255) * inverse_std)
+    # The outermost grey levels hold all that lies beyond them (DDPM, section 3.3).
     upper = torch.where(x > 0.999, 1.0, upper)
     lower = torch.where(x < -0.999, 0.0, lower)
     return -(upper - lower).clamp(min=1e-12).log()
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float, same: Tensor) -> Tensor:
-    """CLIP's symmetric cross-entropy, with several right answers where captions coincide.
+    """Return CLIP's symmetric cross-entropy; equal captions are no negatives of each other.
 
     Args:
         images: unit embeddings (batch, n).
@@ -94,6 +96,7 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor | float, same:
     """
     logits = scale * images @ texts.T
     others = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+    # Not −inf, which float16 arithmetic can turn into NaN.
     logits = logits.masked_fill(others, -1e4)
     target = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

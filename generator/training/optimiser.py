@@ -32,7 +32,7 @@ class Muon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One update from the weights' gradients."""
+        """Update the weights once from their gradients."""
         for matrix, weight in zip(self.param_groups[0]["params"], self.weights, strict=True):
             matrix.grad = None if weight.grad is None else _matrix(weight.grad, weight)
         if any(not weight.is_cpu for weight in self.weights):
@@ -45,13 +45,14 @@ class Muon(torch.optim.Muon):
         return value
 
     def _move(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        """Torch's own update of one matrix (Nesterov momentum), orthogonalised in float32."""
+        """Apply torch's own update of a matrix (Nesterov momentum), orthogonalised in float32."""
         state, momentum = self.state[matrix], group["momentum"]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
         buffer = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
         update = orthogonalised(gradient.lerp(buffer, momentum))
         matrix.mul_(1 - group["lr"] * group["weight_decay"])
+        # 0.2 √max(m, n) gives the update the typical size of AdamW's (torch's match_rms_adamw).
         matrix.add_(update, alpha=-0.2 * group["lr"] * max(matrix.shape) ** 0.5)
 
 
@@ -69,6 +70,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
         float32 (m, n); singular values between about 0.7 and 1.2, except those that were below
         a thousandth of the matrix's norm.
     """
+    # Jordan's coefficients: steep at zero, so that small singular values rise fastest.
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     wide = wide / wide.norm().clamp(min=1e-7)
@@ -86,7 +88,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 def optimisers(
     model: nn.Module, kind: str, lr: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """The optimisers that together train a model's parameters.
+    """Return the optimisers that together train a model's parameters.
 
     Each group's `share` says which part of the schedule's learning rate it takes.
 
@@ -124,7 +126,7 @@ def _adamw(
 
 
 def _matrix(values: Tensor, weight: Tensor) -> Tensor:
-    """A weight's values as (out, everything); a view where the weight itself is concerned."""
+    """Return a weight's values as (out, everything); of the weight itself this is a view."""
     if weight.dim() == 4 and not weight.is_contiguous():  # channels last
         values = values.permute(0, 2, 3, 1)
     return values.reshape(len(values), -1)

@@ -28,25 +28,25 @@ class Pictures(Protocol):
     """Captioned pictures by number.
 
     Attributes:
-        notes: what was found and not used, a sentence each.
+        notes: what was found and not used, one sentence each.
     """
 
     notes: list[str]
 
     def __len__(self) -> int:
-        """How many there are; at least one."""
+        """Return how many there are; at least one."""
         ...
 
     def item(self, index: int, rng: np.random.Generator) -> tuple[Image.Image, str]:
-        """A picture, opened and perhaps not yet decoded, and one of its captions."""
+        """Return a picture, opened but perhaps not yet decoded, and one of its captions."""
         ...
 
     def name(self, index: int) -> str:
-        """What messages call it."""
+        """Return what messages call a picture."""
         ...
 
     def digest(self) -> str:
-        """SHA-256 of what the source lists: names, sizes and captions, not pixels."""
+        """Return the SHA-256 of what the source lists: names, sizes and captions, not pixels."""
         ...
 
 
@@ -65,7 +65,7 @@ class Framing:
     flip: bool = False
 
     def cut(self, image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-        """The square as uint8 (size, size, 3); Pillow's bicubic, which antialiases."""
+        """Return the square as uint8 (size, size, 3), by Pillow's antialiased bicubic filter."""
         # JPEGs decode at a half, quarter or eighth where that is still twice the size wanted.
         image.draft("RGB", (2 * self.size, 2 * self.size))
         image = _to_rgb(ImageOps.exif_transpose(image))
@@ -84,7 +84,7 @@ class Framing:
 
 
 class Shuffled:
-    """Batches of a source: every picture once an epoch, in an order fixed by the seed.
+    """Batches of a source: every picture once per epoch, in an order that the seed fixes.
 
     Batch `number` is the same whenever and wherever it is drawn. A picture that can't be read is
     left out and counted, and the next readable one takes its place.
@@ -102,7 +102,7 @@ class Shuffled:
         self._lock = threading.Lock()
 
     def draw(self, rng: np.random.Generator, number: int) -> tuple[np.ndarray, list[str]]:
-        """Pictures uint8 (batch, size, size, 3) and their captions.
+        """Return pictures uint8 (batch, size, size, 3) and their captions.
 
         Raises:
             DataError: many pictures in a row can't be read.
@@ -138,7 +138,7 @@ class Shuffled:
 
 
 def digest_of(parts: Sequence[str]) -> str:
-    """SHA-256 of lines."""
+    """Return the SHA-256 of lines."""
     hashed = hashlib.sha256()
     for part in parts:
         hashed.update(part.encode("utf-8", "surrogateescape") + b"\n")
@@ -146,7 +146,7 @@ def digest_of(parts: Sequence[str]) -> str:
 
 
 def listed(names: Sequence[str], what: Callable[[int], str]) -> list[str]:
-    """A note naming the first of some names, or none if there are none."""
+    """Return a note with the first of some names; no note without names."""
     if not names:
         return []
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
@@ -154,7 +154,7 @@ def listed(names: Sequence[str], what: Callable[[int], str]) -> list[str]:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB: deeper greys are scaled, transparency lies on white, other spaces converted."""
+    """Convert to 8-bit RGB: deeper greys are scaled, transparency is put on white."""
     if image.mode.startswith("I;16") or image.mode == "I":
         values = np.asarray(image).astype(np.float32) / 257
         image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))

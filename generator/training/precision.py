@@ -10,7 +10,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 class LossScale:
-    """A factor on the loss, halved when gradients overflow, doubled after a good while.
+    """A factor on the loss, halved when gradients overflow and doubled after many good steps.
 
     torch's `GradScaler` does the same for optimisers that hold the model's own parameters; Muon
     holds views of them.
@@ -29,10 +29,10 @@ class LossScale:
                     weight.grad /= self.factor
 
     def accepts(self, norm: Tensor) -> bool:
-        """Whether a step may be taken, given the norm of the unscaled gradient; adapts the factor.
+        """Return whether a step may be taken, given the unscaled gradient's norm; adapt the factor.
 
-        Without scaling every step is taken: what is not finite then is an error, not a matter of
-        scale.
+        Without scaling every step is taken: a gradient that is not finite is then an error of its
+        own.
         """
         if not self.active:
             return True
@@ -46,11 +46,11 @@ class LossScale:
 
     @property
     def exhausted(self) -> bool:
-        """Whether halving has gone so far that scale can't be what is wrong."""
+        """Return whether the factor is so small that scaling can't be the cause."""
         return self.factor < 2.0**-10
 
     def state(self) -> dict[str, float]:
-        """What `restore` needs."""
+        """Return what `restore` needs."""
         return {"factor": self.factor, "good": self._good}
 
     def restore(self, state: dict[str, float]) -> None:

@@ -14,7 +14,7 @@ B = TypeVar("B")
 def drawn_ahead(
     draw: Callable[[K], B], keys: Iterable[K], workers: int
 ) -> Generator[B, None, None]:
-    """`draw(key)` of each key in order; with workers, up to two a worker are drawn in advance.
+    """Yield `draw(key)` of each key in order; each worker draws up to two batches in advance.
 
     An error in `draw` is raised where its batch would have come.
     """

@@ -15,7 +15,7 @@ _BUCKET = 2**24  # gradient elements sent together
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many this process is.
+    """This process's rank among those that train together.
 
     Attributes:
         rank: 0 writes files and reports.
@@ -38,7 +38,7 @@ class Processes:
                 tensor.copy_(part.view(tensor.shape))
 
     def wait(self) -> None:
-        """Return once every process is here."""
+        """Return once every process has called this."""
         if self.count > 1:
             distributed.barrier()
 
@@ -48,7 +48,7 @@ ALONE = Processes()
 
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Processes, str]]:
-    """The processes `torchrun` started, connected, and the device of this one.
+    """Connect the processes that `torchrun` started, and return them and this one's device.
 
     Without torchrun this process is alone on `device`. With it, `cuda` becomes the card of the
     process's local rank.

@@ -32,14 +32,14 @@ MODEL, STATE, CURVE = "model.safetensors", "state.pt", "loss.csv"
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a training, but its pictures and where it runs.
+    """All that decides a training, except its pictures and where it runs.
 
     Attributes:
         kind: a name in `KINDS`.
         start: `tabletop`, a weights file, or None to begin with random weights.
         config: the model's, where it begins with random weights.
-        schedule: how long and how fast; `parts` micro-batches a step.
-        batch: pictures a step, over all parts and processes.
+        schedule: how long and how fast; `parts` micro-batches per step.
+        batch: pictures per step, over all parts and processes.
         crop: `center` or `random`; `flip` mirrors half of the pictures (see `Framing`).
         precision: `float32`, `bfloat16` or `float16`; weights stay float32.
         empty_captions: share of captions emptied; None takes the kind's.
@@ -47,7 +47,7 @@ class Recipe:
         patch: side of the squares an upsampler is trained on; None takes whole pictures.
         workers: threads that read pictures ahead.
         save_every: seconds between saved states.
-        noise_spread: of UNets' noise about the strength t says (see `unet_loss`).
+        noise_spread: relative spread of the noise's strength around that of t (see `unet_loss`).
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
         path: the weights.
@@ -91,12 +91,12 @@ def train_model(
     on_step: Callable[[State], None] = lambda state: None,
     notes: dict[str, Any] | None = None,
 ) -> Trained:
-    """Train, or go on training, and write `model.safetensors`, `state.pt` and `loss.csv` to `out`.
+    """Train, or continue a training, and write `model.safetensors`, `state.pt` and `loss.csv`.
 
     Args:
         recipe: what to do.
         pictures: what to learn from.
-        out: a folder; a state in it is gone on from.
+        out: the folder to write to; a training whose state lies in it is continued.
         device: of this process.
         processes: those that train together; the first writes.
         log: gets a line at every entry of the loss curve.
@@ -145,7 +145,7 @@ def train_model(
 
 
 def write_curve(path: Path, history: list[tuple[int, float, float]]) -> None:
-    """The loss curve as CSV: step, mean loss since the row before, learning rate."""
+    """Write the loss curve as CSV: step, mean loss since the row before, learning rate."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("step", "loss", "learning_rate"))
@@ -180,7 +180,7 @@ def _loss(recipe: Recipe, model: TextUNet | Clip, source: Shuffled) -> Drawn[Bat
 
 
 def _identity(recipe: Recipe, pictures: Pictures, model: TextUNet | Clip) -> dict[str, Any]:
-    """What a state must share with the recipe to be gone on from; all else may change."""
+    """Return what a state must share with the recipe to be continued; all else may change."""
     digests = [sha256(path) for path in start_paths(recipe.kind, recipe.start)]
     start = " ".join(digests) or None
     return {"kind": recipe.kind, "start": start, "config": _plain(model.config.to_dict()),

@@ -21,7 +21,7 @@ from .pictures import SUFFIXES, digest_of, listed
 
 
 class CaptionedFiles:
-    """Image files, each with one caption or several; one is drawn every time."""
+    """Image files with one or more captions each; one caption is drawn each time."""
 
     def __init__(
         self, root: Path, captions: dict[str, list[str]], others: list[str], where: Path | str
@@ -76,11 +76,11 @@ class CaptionedFiles:
 
 
 def folder(root: Path, captions: Path | None = None) -> CaptionedFiles:
-    """Pictures below a folder.
+    """Return the captioned pictures below a folder.
 
     Captions come from `captions`, a CSV or JSON Lines table with `file` and `caption` (a file may
     stand in several rows); by default from `captions.csv` or `captions.jsonl` in the folder, else
-    from a text file beside each picture, a caption a line.
+    from a text file beside each picture, one caption per line.
 
     Raises:
         DataError: no such folder, a table that can't be read, or nothing captioned in it.
@@ -103,7 +103,7 @@ def folder(root: Path, captions: Path | None = None) -> CaptionedFiles:
 
 
 def coco(captions: Path, images: Path) -> CaptionedFiles:
-    """COCO's form: JSON with `images` (id, file_name) and `annotations` (image_id, caption).
+    """Read COCO's form: JSON with `images` (id, file_name) and `annotations` (image_id, caption).
 
     Raises:
         DataError: the JSON is missing or of another form, or none of its pictures is in `images`.
@@ -125,7 +125,7 @@ def coco(captions: Path, images: Path) -> CaptionedFiles:
 
 
 class Tabletop:
-    """Rendered tabletop scenes, described anew every time; held-out combinations left out."""
+    """Rendered tabletop scenes, described anew each time, without held-out combinations."""
 
     def __init__(self, root: Path, seed: int = 1):
         """Open the shards `python -m generator.tabletop.dataset ROOT --seed SEED` rendered.

@@ -23,7 +23,7 @@ CLIP_VOCABULARY = ClipConfig().n_vocab  # the released CLIP's embedding, larger 
 
 
 def tokenizer_of(config: UNetConfig | ClipConfig) -> Tokenizer:
-    """The tokenizer whose ids a model reads, told by their number.
+    """Return the tokenizer whose ids a model reads, by the number of ids.
 
     Raises:
         OptionError: no tokenizer here has that many.
@@ -45,7 +45,7 @@ def tokenizer_of(config: UNetConfig | ClipConfig) -> Tokenizer:
 def start_model(
     name: str, start: str | None, config: UNetConfig | ClipConfig | None
 ) -> TextUNet | Clip:
-    """A model as it is before the first step, with the input channels its kind needs.
+    """Return a model before its first step, with the input channels that its kind needs.
 
     Args:
         name: of the kind of training.
@@ -70,7 +70,7 @@ def start_model(
 
 
 def start_paths(name: str, start: str | None) -> tuple[Path, ...]:
-    """The weights files a kind of training starts from; none for random weights.
+    """Return the weights files that a kind of training starts from; none for random weights.
 
     Raises:
         CheckpointError: `glide` is not on disk.

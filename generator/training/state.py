@@ -44,7 +44,7 @@ class State:
 
     @torch.no_grad()
     def average(self, decay: float) -> None:
-        """Move the average a step towards the model's weights."""
+        """Move the average one step towards the model's weights."""
         for name, value in self.model.state_dict().items():
             if value.is_floating_point():
                 self.ema[name].lerp_(value, 1 - decay)
@@ -88,7 +88,7 @@ class State:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """A saved state's values, on the CPU; no code in the file is run.
+    """Return a saved state's values on the CPU; no code in the file is run.
 
     Raises:
         TrainingError: the file is damaged or something else.

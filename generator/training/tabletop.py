@@ -94,11 +94,11 @@ DEFAULTS: dict[str, Any] = {"sampler": "ddpm", "steps": 25, "upsampler_steps": 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is trained; those from `empty_captions` on are a UNet's alone.
+    """How one model is trained; the options from `empty_captions` on are for UNets alone.
 
     Attributes:
         schedule: steps and their rates.
-        batch: pictures, or captions, a step.
+        batch: pictures, or captions, per step.
         size: of the rendered pictures it learns from, in pixels; 0 if it needs none.
         start: the recipe it goes on from; None for random weights.
         web: whether it learns from the web corpus (`tabletop.web`) or from the clean world.
@@ -168,7 +168,7 @@ _OF_UNETS = (
 
 
 def identity(name: str, web: Web) -> dict[str, Any]:
-    """What decides a model's weights beside the code, as JSON values.
+    """Return what decides a model's weights besides the code, as JSON values.
 
     A training goes on, and a finished model counts as done, only if this is what it was. The
     length of the training and its falling rate may change while it runs.
@@ -186,7 +186,7 @@ def identity(name: str, web: Web) -> dict[str, Any]:
 
 
 def train_unet(name: str, data: Corpus, model: TextUNet, work: Path, device: str) -> None:
-    """Base, its fine-tune, or the upsampler on crops; the model is left with averaged weights.
+    """Train the base, its fine-tune, or the upsampler on crops; leave averaged weights in it.
 
     Args:
         name: of the recipe.
@@ -221,7 +221,7 @@ def train_unet(name: str, data: Corpus, model: TextUNet, work: Path, device: str
 
 
 def train_clip(name: str, data: Corpus, model: Clip, work: Path, device: str) -> None:
-    """The noised CLIP (sees x_t and t of the base model's schedule) or the clean one."""
+    """Train the noised CLIP, which sees x_t and t of the base's schedule, or the clean one."""
     tokenizer, config, recipe = WordTokenizer(), model.config, RECIPES[name]
     diffusion = Diffusion("squaredcos_cap_v2")
 
@@ -235,12 +235,12 @@ def train_clip(name: str, data: Corpus, model: Clip, work: Path, device: str) ->
 
 
 def _log(line: str) -> None:
-    """Print at once, also into a file: a training of hours is looked at while it runs."""
+    """Print without buffering, even into a file: people watch a training of hours while it runs."""
     print(line, flush=True)
 
 
 def _text(data: Path, work: Path, device: str) -> None:
-    """A base model that reads and has not yet drawn."""
+    """Return a base model whose text half is trained and whose UNet is not."""
     torch.manual_seed(0)
     model = TextUNet(BASE)
     captions, recipe = Captions(), RECIPES["text"]
@@ -255,7 +255,7 @@ def _text(data: Path, work: Path, device: str) -> None:
 
 
 def _unet(name: str, config: UNetConfig = BASE) -> Callable[[Path, Path, str], None]:
-    """A UNet, going on from the recipe's start, or new and of this config."""
+    """Return a UNet with the weights of the recipe's start, or a new one of this config."""
 
     def make(data: Path, work: Path, device: str) -> None:
         start = RECIPES[name].start
@@ -348,7 +348,7 @@ MAKERS: dict[str, Callable[[Path, Path, str], None]] = {
 def train_all(
     work: Path, device: str, names: Sequence[str] = tuple(MAKERS), install: Path | None = None
 ) -> None:
-    """Render the pictures and train every model from nothing; go on where an earlier call stopped.
+    """Render the pictures and train every model; continue where an earlier call stopped.
 
     Args:
         work: holds the pictures (`pictures-64`, `pictures-128`), states and finished models.
@@ -379,7 +379,7 @@ def train_all(
 
 
 def _finished(name: str, path: Path) -> bool:
-    """Whether a model is there, and is the one that the recipe makes."""
+    """Return whether a model is on disk, and is the one that the recipe makes."""
     if not path.is_file():
         return False
     notes = read(path)[1]["notes"]

@@ -1,8 +1,8 @@
 """WebDataset tars as pictures by number: each tar's headers are read once, then any sample at will.
 
 A sample is the members that share a name up to its first dot: `0001.jpg` with `0001.txt`. Any order
-of samples costs no more than the file system's own random access, so a shuffle is a real one and a
-training resumes at exactly the sample where it stopped.
+of samples costs no more than the file system's own random access. So samples can be shuffled
+globally, and a training resumes at exactly the sample where it stopped.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Tars:
         return Image.open(io.BytesIO(self._read(sample, sample.image))), caption
 
     def name(self, index: int) -> str:
-        """The tar and the sample's key."""
+        """Return the tar and the sample's key."""
         return f"{self._paths[self._samples[index].tar]}:{self._samples[index].key}"
 
     def digest(self) -> str:
@@ -103,7 +103,7 @@ class Tars:
 
 
 def _index(path: Path) -> dict[str, dict[str, _Member]]:
-    """Sample key -> suffix -> member."""
+    """Return sample key → suffix → member."""
     found: dict[str, dict[str, _Member]] = {}
     try:
         with tarfile.open(path, "r:") as tar:

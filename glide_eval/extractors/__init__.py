@@ -1,4 +1,4 @@
-"""Networks that turn images into features, behind one protocol; loading one first imports torch."""
+"""Networks that turn images into features, behind one protocol; only loading imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features on disk, one npz an arm, used again only for the very same images and extractor."""
+"""Features on disk, one npz per arm, reused only for the very same images and extractor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEY = "key"
 def cache_key(
     fingerprint: str, images_sha256: Sequence[str], captions: Sequence[str] | None
 ) -> str:
-    """Hex digest of all that decides a set of features: extractor, images in order, captions."""
+    """Return the hex digest of extractor, images in order and captions, which decide features."""
     digest = hashlib.sha256(fingerprint.encode())
     for sha256 in images_sha256:
         digest.update(f"\n{sha256}".encode())
@@ -29,7 +29,7 @@ def cache_key(
 
 
 def load_features(path: Path, key: str) -> Features | None:
-    """The features saved under `key`; None if there are none, or stale or damaged ones."""
+    """Return the features saved under `key`; None if they are missing, stale or damaged."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if str(file[_KEY]) != key:

@@ -1,7 +1,7 @@
 """CLIP (Radford et al. 2021) through open_clip: embeddings of images and of their captions.
 
-The network, its preparation of images and its tokenizer are open_clip's own; what is here loads
-weights from disk, says which captions are too long, and keeps the contract.
+The network, its preparation of images and its tokenizer are open_clip's own. This module loads
+weights from disk, reports captions that are too long, and adapts the network to `Extractor`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class OpenClip(Extractor):
         *,
         published: bool = True,
     ) -> Self:
-        """One of OpenAI's, from its file at `path` or wherever it lies.
+        """Load one of OpenAI's CLIPs, from its file at `path` or wherever it lies on disk.
 
         Args:
             name: `clip-vit-b-16`, GLIDE's CLIP score, or `clip-vit-l-14-336`, CMMD's.
@@ -105,7 +105,7 @@ class OpenClip(Extractor):
         *,
         published: bool = True,
     ) -> Self:
-        """Any architecture of open_clip's with its own tokenizer, named after it and the weights.
+        """Load any open_clip architecture with its own tokenizer, named after it and the weights.
 
         Args:
             architecture: open_clip's name.
@@ -147,12 +147,12 @@ class OpenClip(Extractor):
         return Features(pool, clip=ClipFeatures(pool, texts, scale, cut))
 
     def _too_long(self, caption: str) -> bool:
-        """Whether the caption, with its start and end, does not fit the context."""
+        """Return whether the caption, with its start and end, is longer than the context."""
         return len(self._tokenizer.encode(caption)) + 2 > self._tokenizer.context_length
 
 
 def _open(architecture: str, path: Path, *, published: bool) -> tuple[Any, str]:
-    """The network with the weights at `path`, and their sha256."""
+    """Return the network with the weights at `path`, and their sha256."""
     import open_clip
 
     config = _config(architecture)
@@ -176,7 +176,7 @@ def _open(architecture: str, path: Path, *, published: bool) -> tuple[Any, str]:
 
 
 def _config(architecture: str) -> Mapping[str, Any]:
-    """open_clip's description of an architecture that works without anything but weights."""
+    """Return open_clip's description of an architecture that needs nothing but weights."""
     import open_clip
 
     config = open_clip.get_model_config(architecture)
@@ -196,7 +196,7 @@ def _config(architecture: str) -> Mapping[str, Any]:
 
 
 def _preprocessing(architecture: str) -> dict[str, Any]:
-    """How images are prepared where all published weights of an architecture agree on it.
+    """Return how images are prepared, if all published weights of an architecture agree.
 
     Else open_clip's default stands, which is OpenAI's.
     """

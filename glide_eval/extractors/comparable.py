@@ -9,7 +9,7 @@ DIGEST = 12  # characters shown of a SHA-256
 
 
 def difference_in_words(first: Described, second: Described) -> str:
-    """What differs between two extractors whose fingerprints differ.
+    """Return what differs between two extractors whose fingerprints differ.
 
     >>> difference_in_words(("a", {"resize": "bicubic"}), ("a", {"resize": "bilinear"}))
     'resize differs: bicubic against bilinear'

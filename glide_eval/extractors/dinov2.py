@@ -70,7 +70,7 @@ class DinoV2(Extractor):
     def load(
         cls, name: str, path: Path | None = None, device: torch.device | str | None = None
     ) -> Self:
-        """One of the four published networks, from Meta's file at `path` or wherever it lies.
+        """Load one of the four published networks, from Meta's file at `path` or wherever it lies.
 
         Args:
             name: `dinov2-vit-s-14`, `-b-14`, `-l-14` (that of FD-DINOv2) or `-g-14`.
@@ -89,7 +89,7 @@ class DinoV2(Extractor):
     def from_file(
         cls, architecture: str, path: Path, device: torch.device | str | None = None
     ) -> Self:
-        """Any DINOv2 that timm knows, with whatever weights; named after both.
+        """Load any DINOv2 that timm knows, with any weights; its name has both.
 
         Args:
             architecture: timm's name, such as `vit_small_patch14_reg4_dinov2`.
@@ -143,7 +143,7 @@ def _network(architecture: str, path: Path) -> nn.Module:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    """The state dict in a file, without running any code from it."""
+    """Return the state dict in a file, without running any code from it."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -152,10 +152,10 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 
 
 def _resampled(positions: Tensor, grid: int, *, like_registers: bool) -> Tensor:
-    """Position embeddings (1, [1 +] m², d) at grid × grid, as Meta's networks resample them.
+    """Return position embeddings (1, [1 +] m², d) at grid × grid, resampled as Meta does.
 
-    Those without registers scale by (grid + 0.1) / m and do not antialias, those with registers
-    scale exactly and do.
+    Networks without registers scale by (grid + 0.1) / m and do not antialias. Those with registers
+    scale exactly and antialias.
     """
     side = math.isqrt(positions.shape[1])
     if side == grid:

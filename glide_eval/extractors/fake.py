@@ -15,8 +15,8 @@ _GRID = 2
 class FakeExtractor(Extractor):
     """Features from pixel statistics: means and spreads of each colour in a 2 × 2 grid (d = 24).
 
-    Captions get random unit vectors drawn from their own bytes; a caption part's accuracy is the
-    image's brightness, and only captions that say "of" claim a relation.
+    Each caption's unit vector is drawn with its bytes as the seed. The accuracy of a caption's part
+    is the image's brightness, and only captions that say "of" claim a relation.
 
     Args:
         version: part of the fingerprint, to play an extractor that changed.

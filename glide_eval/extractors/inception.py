@@ -9,8 +9,8 @@
 | inception-torch-fidelity | torch-fidelity's | its own: TensorFlow 1's bilinear, no antialiasing |
 
 All five hold the network of 2015; they differ in resizing, which moves FID by whole points (Parmar
-et al. 2022), so their values never share a column. The libraries' own code runs the networks, on
-weights from disk: what is here loads, prepares batches and keeps the contract.
+et al. 2022), so their values never share a column. The libraries' own code runs the networks on
+weights from disk. This module loads weights, prepares batches and adapts networks to `Extractor`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class CleanFidInception(Extractor):
         mode: str = "clean",
         published: bool = True,
     ) -> Self:
-        """From the weights at `path`, or wherever they lie on disk.
+        """Load from the weights at `path`, or wherever they lie on disk.
 
         `legacy_pytorch` reads the state dict of pytorch-fid, the other modes NVIDIA's TorchScript.
         That is code, so by default only the published file, told by its sha256, is run. clean-fid
@@ -168,7 +168,7 @@ class TorchmetricsInception(Extractor):
         *,
         published: bool = True,
     ) -> Self:
-        """From torch-fidelity's weights at `path`, or wherever they lie on disk.
+        """Load from torch-fidelity's weights at `path`, or wherever they lie on disk.
 
         Args:
             path: the file; None looks for it (`PublishedFile.find`).
@@ -239,7 +239,7 @@ class TorchFidelityInception(TorchmetricsInception):
 
 
 class _PytorchFid(nn.Module):
-    """clean-fid's model function of `legacy_pytorch`: 0..255 to pooled features."""
+    """clean-fid's model function of `legacy_pytorch`, from 0..255 to pooled features."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -287,7 +287,7 @@ def _torchscript(path: Path, *, resize_inside: bool) -> Any:
 
 
 def _pytorch_fid(path: Path) -> tuple[nn.Module, Tensor]:
-    """clean-fid's InceptionV3 with the weights at `path`, and its last layer's weight."""
+    """Return clean-fid's InceptionV3 with the weights at `path`, and its last layer's weight."""
     from cleanfid.inception_pytorch import InceptionV3
 
     try:
@@ -302,7 +302,7 @@ def _pytorch_fid(path: Path) -> tuple[nn.Module, Tensor]:
 
 @contextlib.contextmanager
 def _weights_from(state: dict[str, Tensor]) -> Iterator[None]:
-    """Gives clean-fid's constructor these weights in place of a download."""
+    """Give clean-fid's constructor these weights in place of a download."""
     from cleanfid import inception_pytorch
 
     download = inception_pytorch.load_state_dict_from_url

@@ -1,4 +1,4 @@
-"""The extractors by name; loading one is what first imports torch."""
+"""The extractors by name; only loading one imports torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMS = ("clip:ARCHITECTURE:FILE", "dinov2:ARCHITECTURE:FILE")
 
 
 def load_extractor(name: str) -> Extractor:
-    """The extractor of that name, with its weights.
+    """Load the extractor of that name, with its weights.
 
     Args:
         name: one of `NAMES`, or `clip:` or `dinov2:` with open_clip's or timm's name of an

@@ -15,7 +15,7 @@ from glide_eval.files import some
 
 @dataclass(frozen=True, eq=False)
 class ClipFeatures:
-    """What one CLIP makes of images and their captions.
+    """One CLIP's embeddings of images and their captions.
 
     Attributes:
         images: float (n, e), unit length.
@@ -31,7 +31,7 @@ class ClipFeatures:
     cut: np.ndarray | None = None
 
     def cut_note(self, names: Sequence[str]) -> str:
-        """What to say of a score over captions that were cut; empty if none was.
+        """Return what to say of a score over captions that were cut; empty if none was.
 
         Args:
             names: (n,) of the captions, such as prompt ids.
@@ -68,7 +68,7 @@ class Features:
         return len(self.pool)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Flat, named arrays, as an npz file holds them."""
+        """Return flat, named arrays, as an npz file holds them."""
         arrays = {"pool": self.pool}
         for name in ("logits", "texture"):
             if getattr(self, name) is not None:
@@ -85,7 +85,7 @@ class Features:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """The features that `to_arrays` named; other names are left alone."""
+        """Return the features that `to_arrays` named; other names are ignored."""
 
         def clip(name: str) -> ClipFeatures | None:
             if f"{name}.images" not in arrays:
@@ -107,7 +107,7 @@ class Features:
 
     @classmethod
     def concatenate(cls, batches: Sequence[Self]) -> Self:
-        """Batches of one extractor, in order, as one."""
+        """Join batches of one extractor, in order."""
         parts = [batch.to_arrays() for batch in batches]
         return cls.from_arrays(
             {
@@ -120,9 +120,9 @@ class Features:
 class Extractor(Protocol):
     """Turns images into features, always the same ones for the same images.
 
-    In two steps, so that a pass over many images can overlap them: `prepare` needs one image and
-    runs in any thread, `embed` needs a batch and runs the networks. Classes that derive from this
-    one get `extract` and `fingerprint` from the rest.
+    It works in two steps, so that a pass over many images can overlap them: `prepare` needs one
+    image and runs in any thread, `embed` needs a batch and runs the networks. Classes that derive
+    from this one get `extract` and `fingerprint` from the rest.
 
     Values of extractors with different fingerprints must never share a column.
 
@@ -143,11 +143,11 @@ class Extractor(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Short hex that changes whenever the features could: see `fingerprint`."""
+        """Short hex that changes whenever the features could; see `fingerprint`."""
         return fingerprint(self.facts)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """One image as the networks take it: cropped, resized, quantised.
+        """Return one image as the networks take it: cropped, resized, quantised.
 
         Safe to call from several threads at once, and touches no network.
 
@@ -159,7 +159,7 @@ class Extractor(Protocol):
     def embed(
         self, prepared: Sequence[np.ndarray], captions: Sequence[str] | None = None
     ) -> Features:
-        """Features of a batch.
+        """Return the features of a batch.
 
         Args:
             prepared: what `prepare` made of each image, at least one.
@@ -170,7 +170,7 @@ class Extractor(Protocol):
     def extract(
         self, images: Sequence[np.ndarray], captions: Sequence[str] | None = None
     ) -> Features:
-        """Both steps at once.
+        """Prepare and embed images at once.
 
         Args:
             images: uint8 (h, w, 3) each, at least one; sizes may differ.
@@ -180,9 +180,9 @@ class Extractor(Protocol):
 
 
 def fingerprint(facts: Mapping[str, str]) -> str:
-    """Sixteen hex digits of an extractor's `facts`.
+    """Return sixteen hex digits of an extractor's `facts`.
 
-    The version is hashed as the number it is: features kept before now stay valid.
+    The version is hashed as a number, so that features saved by older versions stay valid.
     """
     counted = {**facts, "version": int(facts["version"])}
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]

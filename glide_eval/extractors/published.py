@@ -1,4 +1,4 @@
-"""A weights file as its authors publish it, found on disk and told by its digest.
+"""A weights file as its authors publish it, found on disk and recognised by its digest.
 
 Nothing here downloads: `glide-eval models fetch` does; a metric only looks on disk.
 """
@@ -23,9 +23,9 @@ class PublishedFile:
         model: the entry of `glide-eval models` it belongs to.
         name: short, for `models fetch --only`.
         file: its name, as published and on disk.
-        url: where.
+        url: where it is published.
         sha256: hex digest.
-        what: it is, in a few words.
+        what: what it is, in a few words.
         aliases: other names it, or a conversion of it, may have on disk.
         size: bytes; None if not known for certain.
         parameters: of the network in it; 0 if not counted.
@@ -42,7 +42,7 @@ class PublishedFile:
     parameters: int = 0
 
     def find(self) -> Path:
-        """Where it lies on this machine, the caches of torch and CLIP included.
+        """Return where the file lies on this machine, the caches of torch and CLIP included.
 
         Raises:
             WeightsError: nowhere, with where it was looked for and the command that fetches it.
@@ -56,7 +56,7 @@ class PublishedFile:
         )
 
     def digest(self, path: Path, *, published: bool = True) -> str:
-        """Hex sha256 of the file at `path`.
+        """Return the hex sha256 of the file at `path`.
 
         Args:
             path: of what should be this file.
@@ -77,7 +77,7 @@ class PublishedFile:
 
 
 def file_digest(path: Path, what: str) -> str:
-    """Hex sha256 of a weights file.
+    """Return the hex sha256 of a weights file.
 
     Raises:
         WeightsError: it is missing or can't be read.
@@ -92,7 +92,7 @@ def file_digest(path: Path, what: str) -> str:
 
 
 def foreign(path: Path, expected: str, error: Exception) -> WeightsError:
-    """What to raise of a file whose reader raised `error`."""
+    """Return the error to raise for a file whose reader raised `error`."""
     lines = str(error).strip().splitlines()
     found = " ".join(line.strip() for line in lines[:2])[:200] if lines else repr(error)
     return WeightsError(
@@ -102,7 +102,7 @@ def foreign(path: Path, expected: str, error: Exception) -> WeightsError:
 
 
 def _library_caches() -> Iterator[Path]:
-    """Where torch.hub and CLIP's own packages keep the same files."""
+    """Return the folders where torch.hub and CLIP's own packages keep the same files."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     yield Path(os.environ.get("TORCH_HOME") or home / "torch").expanduser() / "hub" / "checkpoints"
     yield Path.home() / ".cache" / "clip"

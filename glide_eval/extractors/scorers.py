@@ -1,4 +1,4 @@
-"""CLIPs that choose among images: one small interface, the CLIPs by name, and a shipped fake."""
+"""CLIPs that choose among images: one small interface, the CLIPs by name, and a fake."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TABLETOP_SIZE = 128  # pixels a side that the bundled CLIP was trained on
 
 
 class CaptionScorer(Protocol):
-    """Says how well each image fits its caption."""
+    """Scores how well each image fits its caption."""
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of each weights file, by name."""
         ...
 
     def scores(self, images: Images, captions: Sequence[str]) -> NDArray[np.float64]:
-        """CLIP scores s · f(image)·g(caption), higher is better.
+        """Return CLIP scores s · f(image)·g(caption); higher is better.
 
         Args:
             images: uint8 (n, size, size, 3).
@@ -47,7 +47,7 @@ class NamedClip:
 
     Attributes:
         load: opens it, with its weights.
-        extractor: whose `clip_score` it also gives; empty if none's.
+        extractor: the one whose `clip_score` it also gives; empty if there is none.
     """
 
     load: Callable[[], CaptionScorer]
@@ -55,7 +55,7 @@ class NamedClip:
 
 
 def load_scorer(name: str) -> CaptionScorer:
-    """The CLIP of that name in `SCORERS`, with its weights.
+    """Load the CLIP of that name in `SCORERS`, with its weights.
 
     Raises:
         WeightsError: its weights are not on disk or not its own.
@@ -65,7 +65,7 @@ def load_scorer(name: str) -> CaptionScorer:
 
 
 class FakeScorer:
-    """Likes bright images, whatever the caption: for tests and dry runs."""
+    """Prefers bright images, whatever the caption, for tests and dry runs."""
 
     def fingerprint(self) -> dict[str, str]:
         """A constant that stands for weights."""
@@ -84,7 +84,7 @@ class TabletopScorer:
 
     @classmethod
     def load(cls) -> Self:
-        """With the weights that ship in the packages."""
+        """Load the weights that ship in the packages."""
         from generator.tabletop.evaluator import CleanCLIP
 
         return cls(CleanCLIP.load())
@@ -104,7 +104,7 @@ class TabletopScorer:
 
 
 class OpenClipScorer:
-    """The CLIP of one of our extractors, so that both give an image the same score.
+    """The CLIP of one of our extractors, which gives an image the same score as the extractor.
 
     Args:
         clip: `extractors.clip.OpenClip`, or its like.
@@ -115,7 +115,7 @@ class OpenClipScorer:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """The extractor's of that name, from weights on disk.
+        """Load the CLIP of the extractor of that name, from weights on disk.
 
         Raises:
             WeightsError: they are missing, or of another network.
@@ -136,7 +136,7 @@ class OpenClipScorer:
 
 
 def _products(images: Any, texts: Any, scale: float) -> NDArray[np.float64]:
-    """Row by row, not as a matrix product, whose last digits depend on the batch."""
+    """Multiply row by row: the last digits of a matrix product depend on the batch."""
     return scale * np.sum(images.astype(np.float64) * texts.astype(np.float64), axis=1)
 
 

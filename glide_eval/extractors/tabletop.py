@@ -1,7 +1,7 @@
 """The bundled evaluator: feature network, scoring CLIP, guiding CLIP and scene reader in one pass.
 
-It knows the tabletop world only. The networks live in `generator.tabletop.evaluator`, loaded when
-asked for, so that this module imports without weights.
+It knows the tabletop world only. The networks are in `generator.tabletop.evaluator` and are loaded
+when needed, so that this module imports without weights.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class TabletopExtractor(Extractor):
 
     @classmethod
     def load(cls) -> Self:
-        """With the weights that ship in the packages.
+        """Load the weights that ship in the packages.
 
         Raises:
             generator.errors.CheckpointError: they are missing or damaged.
@@ -101,7 +101,7 @@ def _clip_features(clip: Any, images: np.ndarray, captions: Sequence[str]) -> Cl
 
 
 def _stated(model: Any) -> str:
-    """The digest of its weights file that a bundled model carries."""
+    """Return the digest of its weights file that a bundled model carries."""
     if not model.fingerprint:
         raise ValueError(
             f"{type(model).__name__} does not say which weights it holds: load it from a file, so "

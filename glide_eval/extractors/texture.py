@@ -1,4 +1,4 @@
-"""Low-level statistics of images: how sharp, how smooth, how noisy, whatever they show."""
+"""Low-level statistics of images: sharpness, smoothness and noise, whatever they show."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ WIDTH = SCALES * (2 * len(_EDGE_QUANTILES) + len(_COLOR_QUANTILES))
 
 
 def texture_statistics(images: np.ndarray) -> np.ndarray:
-    """Quantiles of brightness slopes, brightness curvature and colour slopes at three scales.
+    """Return quantiles of brightness slopes, brightness curvature and colour slopes at 3 scales.
 
-    In the manner of natural scene statistics (NIQE, Mittal et al. 2013) but for smooth rendered
-    scenes: blur lowers the upper quantiles, noise and compression raise the lower ones. Values are
-    log(16 + quantile), so what hardly shows moves them little.
+    They follow natural scene statistics (NIQE, Mittal et al. 2013) but suit smooth rendered scenes:
+    blur lowers the upper quantiles, noise and compression raise the lower ones. Values are
+    log(16 + quantile), so that hardly visible changes move them little.
 
     Args:
         images: uint8 (n, h, w, 3), h and w at least 16.
@@ -48,7 +48,7 @@ def _halved(values: np.ndarray) -> np.ndarray:
 
 
 def _quantiles(values: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
-    """Order statistics nearest to the levels of each image: (n, levels)."""
+    """Return the order statistics of each image nearest to the levels: (n, levels)."""
     flat = values.reshape(len(values), -1)
     places = [round(level * (flat.shape[1] - 1)) for level in levels]
     return np.partition(flat, places, axis=1)[:, places]

@@ -170,12 +170,14 @@ def read_picture(path: Path) -> Picture:
     content = read_file(path)
     pixels = decode_rgb(content, path)
     with Image.open(io.BytesIO(content)) as header:
+        # Pillow reads the format from the bytes; a file's ending may say something else.
         kind = header.format or ""
     return Picture(pixels, hashlib.sha256(content).hexdigest(), kind)
 
 
 def _ahead(items: Iterable[Item], work: Callable[[Item], object]) -> Iterator[tuple[Item, Future]]:
     """Each item with its finished or running work, in order, at most `AHEAD` begun ahead."""
+    # Not pool.map, which would read all images at once, whatever the memory.
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="read-ahead")
     stream = iter(items)
     try:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,7 +15,7 @@ BY = ".by"  # ends the name of the file beside a lock that says who holds it
 
 
 @contextlib.contextmanager
-def held(lock: Path, busy: Callable[[str], Exception]) -> Iterator[None]:
+def held(lock: Path, busy: Callable[[str], Exception]) -> Generator[None]:
     """Hold a lock until the block, or the process, ends; never wait for it.
 
     A lock that a killed process left behind holds nobody up. On a file system that knows no locks
@@ -33,6 +33,7 @@ def held(lock: Path, busy: Callable[[str], Exception]) -> Iterator[None]:
     except (OSError, NotImplementedError):
         yield
         return
+    # A file of its own: on Windows nobody else can read a file that is locked.
     note = lock.with_name(lock.name + BY)
     try:
         with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A temporary path beside `path`, renamed onto it when the block succeeds.
 
     Readers see the old file or the whole new one, whatever kills us in between.
@@ -141,11 +141,13 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, since a rename across file systems is not atomic.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         # Not mkstemp, whose files only their owner can read: here the umask decides.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         with temporary.open("rb") as written:
+            # Without this a power cut could leave the new name on an empty file.
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from glide_eval.errors import ConfigError
 
@@ -76,9 +76,10 @@ def _read_csv(path: Path, lines: list[str]) -> list[dict[str, str]]:
 
 def _read_json(where: str, line: str) -> dict[str, str]:
     try:
-        row: Any = json.loads(line)
+        found: Any = json.loads(line)
     except ValueError as error:
         raise ConfigError(f"{where}: expected one JSON object, found {line[:60]!r}.") from error
-    if not isinstance(row, dict):
+    if not isinstance(found, dict):
         raise ConfigError(f"{where}: expected one JSON object, found {line[:60]!r}.")
-    return {str(key): str(value) for key, value in row.items() if value is not None}
+    row = cast("dict[str, Any]", found)
+    return {key: str(value) for key, value in row.items() if value is not None}

@@ -7,7 +7,7 @@ import json
 import types
 import typing
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -93,8 +93,9 @@ def _walk(loc: tuple[Any, ...], model: type[BaseModel]) -> tuple[str, type[BaseM
     Pydantic puts a union's tag into the location (`arms, 1, clip, scales`); it selects the table
     and is left out of the path.
     """
-    path, here, choices = "", model, {}
-    table: type[BaseModel] | None = model
+    path, here = "", cast("type[BaseModel] | None", model)
+    choices: dict[str, type[BaseModel]] = {}
+    table = here
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"

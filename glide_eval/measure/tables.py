@@ -127,6 +127,7 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
     _write(run.root / DIFFERENCES_FILE, DifferenceRow, differences)
     with replacing(run.metrics_path.with_suffix(".parquet")) as path:
         pd.DataFrame(rows, columns=pd.Index(columns(MetricRow))).to_parquet(path, index=False)
+    # Last, so that whoever finds a new metrics.csv finds the other tables new too.
     _write(run.metrics_path, MetricRow, rows)
     return rows
 

@@ -29,7 +29,7 @@ from .value import (
 def clip_scores(
     images: Real[np.ndarray, "n e"], texts: Real[np.ndarray, "_ _"], logit_scale: float
 ) -> Float64[np.ndarray, " n"]:
-    """Each image's score against its own caption.
+    """Return each image's score against its own caption, s · f(image)·g(caption).
 
     Args:
         images: (n, e) embeddings of unit length.
@@ -41,6 +41,9 @@ def clip_scores(
 
     Raises:
         FeatureError: not finite, of different shapes, or not of unit length.
+
+    >>> clip_scores(np.eye(2), np.array([[1.0, 0], [0.6, 0.8]]), logit_scale=100.0)
+    array([100.,  80.])
     """
     f = as_unit_rows(images, "image embeddings for the CLIP score")
     g = as_unit_rows(texts, "caption embeddings for the CLIP score")
@@ -58,12 +61,16 @@ def clip_score(
     clusters: Clusters = None,
     metric: str = "clip_score",
 ) -> MetricValue:
-    """Mean of `clip_scores` with a standard error clustered by prompt.
+    """Return the mean of `clip_scores`, with a standard error clustered by prompt.
 
     Args:
         scores: (n,) of `clip_scores`.
         clusters: (n,) prompt of each image; None means all differ.
         metric: the value's name; the guiding CLIP's own score has another.
+
+    >>> found = clip_score(np.array([24.0, 26.0, 25.0]))
+    >>> found.value, round(found.interval.low, 1), round(found.interval.high, 1)
+    (25.0, 22.5, 27.5)
     """
     n = len(scores)
     if n == 0:

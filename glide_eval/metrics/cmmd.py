@@ -34,7 +34,9 @@ def cmmd(
     clusters: Clusters = None,
     reference_term: float | None = None,
 ) -> MetricValue:
-    """CMMD of generated images against real ones, with a standard error by influence.
+    """Return CMMD of generated images against real ones, with a standard error by influence.
+
+    CMMD = 1000 · MMD² under k(x, y) = exp(−‖x − y‖² / 2σ²), σ = 10 (`mmd.squared_mmd`).
 
     Args:
         images: (n, e) unit embeddings of generated images; undefined for n < 2.
@@ -44,6 +46,10 @@ def cmmd(
 
     Raises:
         FeatureError: not finite, not of unit length, or of another dimension than the reference.
+
+    >>> generated, real = np.eye(4)[[0, 0, 1, 1]], np.eye(4)[[2, 2, 3, 3]]
+    >>> round(cmmd(generated, real).value, 2)
+    6.63
     """
     points = as_unit_rows(images, "image embeddings for CMMD")
     n, m = len(points), len(reference)
@@ -59,7 +65,17 @@ def cmmd(
 
 
 def cmmd_reference_term(reference: Real[np.ndarray, "m e"]) -> float:
-    """What CMMD needs of the real images alone, the mean kernel of their pairs."""
+    """Return what CMMD needs of the real images alone, the mean kernel of their pairs.
+
+    Args:
+        reference: (m, e) unit embeddings of real images.
+
+    Returns:
+        The mean of k − 1 over pairs of different images; NaN for m < 2.
+
+    >>> round(cmmd_reference_term(np.eye(3)), 4)
+    -0.01
+    """
     return mean_kernel(
         as_unit_rows(reference, "image embeddings of the reference"), gaussian_less_one
     )
@@ -69,6 +85,7 @@ def gaussian_less_one(
     a: Real[np.ndarray, "t e"], b: Real[np.ndarray, "u e"]
 ) -> Float64[np.ndarray, "t u"]:
     """exp(−‖aᵢ − bⱼ‖²/2σ²) − 1 of (t, e) and (u, e): float64 (t, u)."""
+    # In double precision: σ = 10 and unit embeddings leave the kernel within 2% of 1.
     a, b = a.astype(np.float64), b.astype(np.float64)
     squared = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * (a @ b.T)
     return np.expm1(np.maximum(squared, 0) / (-2 * SIGMA**2))

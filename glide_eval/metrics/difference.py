@@ -60,7 +60,10 @@ class Difference:
 
 
 def differences(observed: Sequence[Observed], pairs: Sequence[tuple[str, str]]) -> list[Difference]:
-    """Every metric that both arms of a pair have, in the order of pairs, then of metrics.
+    """Return each metric's difference between arms, in the order of pairs, then of metrics.
+
+    SE² = G/(G − 1) Σ_g (S_g/n₁ − S'_g/n₂)², as `difference` says; only metrics that both arms of
+    a pair have are compared.
 
     All of `observed` must be of one extractor and one reference: others are not comparable.
 
@@ -70,6 +73,15 @@ def differences(observed: Sequence[Observed], pairs: Sequence[tuple[str, str]]) 
 
     Raises:
         KeyError: no value is of an arm that `pairs` names.
+
+    >>> def scores(arm, values):
+    ...     influence = np.array(values) - np.mean(values)
+    ...     value = MetricValue("clip_score", np.mean(values), Interval(), 3, influence=influence)
+    ...     return Observed(arm, value, [("p1", 0), ("p2", 0), ("p3", 0)])
+    >>> observed = [scores("cfg", [25.0, 27.0, 29.5]), scores("plain", [24.0, 26.5, 28.0])]
+    >>> (found,) = differences(observed, [("cfg", "plain")])
+    >>> np.round([found.difference, found.interval.low, found.interval.high], 2)
+    array([ 1.  , -0.24,  2.24])
     """
     of_arm: dict[str, dict[str, Observed]] = {}
     for one in observed:
@@ -83,7 +95,7 @@ def differences(observed: Sequence[Observed], pairs: Sequence[tuple[str, str]]) 
 
 
 def difference(first: Observed, second: Observed) -> Difference:
-    """One arm's value less another's.
+    """Return one arm's value less another's.
 
     SE² = G/(G−1) Σ_g (S_g/n₁ − S'_g/n₂)², S_g and S'_g the arms' influence values summed over
     prompt g. A prompt that only one arm has counts with its own sum, so arms that share none are

@@ -49,12 +49,12 @@ class Moments:
     """
 
     n: int
-    mean: np.ndarray
-    root: np.ndarray
+    mean: Float64[np.ndarray, " d"]
+    root: Float64[np.ndarray, "r d"]
 
     @classmethod
     def of(cls, features: Real[np.ndarray, ...], what: str = "features") -> Moments:
-        """Moments of the rows of (n, d), n ≥ 1.
+        """Return moments of the rows of (n, d), n ≥ 1.
 
         Raises:
             FeatureError: not a finite, non-empty matrix.
@@ -63,6 +63,7 @@ class Moments:
         if not len(matrix):
             raise FeatureError(f"{what} are of no image at all: expected at least one row.")
         mean = matrix.mean(axis=0)
+        # Two passes: Σx² − n·mean² would cancel nearly all digits of large, similar features.
         centred = matrix - mean
         if 1 < len(matrix) <= matrix.shape[1]:
             # A reflection turns the first row into √n·mean, which is zero: n − 1 rows remain.
@@ -70,8 +71,10 @@ class Moments:
         return cls(len(matrix), mean, _compress(centred))
 
     @classmethod
-    def of_batches(cls, batches: Iterable[np.ndarray], what: str = "features") -> Moments:
-        """Moments of all rows of several matrices, one in memory at a time."""
+    def of_batches(
+        cls, batches: Iterable[Real[np.ndarray, "..."]], what: str = "features"
+    ) -> Moments:
+        """Return moments of all rows of several matrices, one in memory at a time."""
         total: Moments | None = None
         for batch in batches:
             if len(batch):
@@ -85,8 +88,9 @@ class Moments:
     def from_covariance(
         cls, n: int, mean: Real[np.ndarray, " d"], covariance: Real[np.ndarray, "d d"]
     ) -> Moments:
-        """From published statistics: μ (d,) and the unbiased C (d, d) of n images."""
+        """Return moments from published μ (d,) and unbiased covariance (d, d) of n images."""
         eigenvalues, vectors = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))
+        # What is left below rounding is noise of either sign; its roots would be NaN or too big.
         known = (
             eigenvalues > len(eigenvalues) * np.finfo(np.float64).eps * np.abs(eigenvalues).max()
         )
@@ -94,7 +98,7 @@ class Moments:
         return cls(n, np.asarray(mean, dtype=np.float64), scale[:, None] * vectors.T[known])
 
     def merge(self, other: Moments) -> Moments:
-        """Moments of both sets together (Chan et al. 1979, on roots)."""
+        """Return moments of both sets together (Chan et al. 1979, on roots)."""
         n = self.n + other.n
         step = other.mean - self.mean
         between = np.sqrt(self.n * other.n / n) * step
@@ -120,7 +124,9 @@ class Moments:
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """Squared Fréchet distance of two sets, ≥ 0; NaN if either has fewer than two rows.
+    """Return the squared Fréchet distance of two sets, ≥ 0; NaN if either has fewer than two rows.
+
+    F = ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2 (C₁^½ C₂ C₁^½)^½) (Heusel et al. 2017, eq. 6).
 
     Three ways to the same number, the fastest that keeps its digits: the nuclear norm from the
     eigenvalues of a Gram matrix of the smaller rank; from singular values, twice as slow, where
@@ -129,6 +135,10 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
     Raises:
         FeatureError: the two differ in dimension.
+
+    >>> points = np.random.default_rng(0).normal(size=(50, 3))
+    >>> round(frechet_distance(Moments.of(points), Moments.of(points + 2)), 6)  # 3 · 2²
+    12.0
     """
     _refuse_other_dimension(first, second)
     if first.n < 2 or second.n < 2:
@@ -148,12 +158,12 @@ def fid(
     clusters: Clusters = None,
     metric: str = "fid",
 ) -> MetricValue:
-    """FID of generated features against a reference, with an influence-function interval.
+    """Return FID of generated features against a reference, with an influence-function interval.
 
-    The influence of x on F at (μ₁, C₁) is 2(μ₁−μ₂)ᵀ(x−μ₁) + (x−μ₁)ᵀ(I−T)(x−μ₁) less its mean,
-    T the optimal map between the Gaussians. The interval holds the reference fixed and covers F's
-    sampling error, not its bias, which is upward and large below a few images a dimension; `note`
-    warns there.
+    The value is `frechet_distance`. The influence of x on F at (μ₁, C₁) is
+    2(μ₁−μ₂)ᵀ(x−μ₁) + (x−μ₁)ᵀ(I−T)(x−μ₁) less its mean, with T the optimal map between the
+    Gaussians. The interval holds the reference fixed and covers F's sampling error, not its bias,
+    which is upward and large below a few images per dimension; `note` warns there.
 
     Args:
         features: (n, d) of generated images.
@@ -163,6 +173,10 @@ def fid(
 
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
+
+    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
+    >>> round(fid(generated + [1, 0, 0, 0], Moments.of(real)).value, 2)  # the true value is 1
+    1.0
     """
     matrix = as_matrix(features, f"features for {metric}")
     n, d = matrix.shape
@@ -186,11 +200,12 @@ def fid_infinity(
     plain: MetricValue | None = None,
     seed: int = 0,
 ) -> MetricValue:
-    """FID without its small-sample bias: FID∞ (Chong and Forsyth 2020), extrapolated from halves.
+    """Return FID without its small-sample bias: FID∞ (Chong and Forsyth 2020), from halves.
 
-    The bias falls as 1/n, so 2·F(n) − F(n/2) is nearly free of it (Richardson's extrapolation);
-    F(n/2) is the mean over both halves of several random splits by prompt. It can be below zero.
-    The reference's own bias stays. The interval is that of the plain value, moved.
+    FID∞ = 2 F(n) − F(n/2) for halves of n/2 images. The bias falls as 1/n, so that this is nearly
+    free of it (Richardson's extrapolation); F(n/2) is the mean over both halves of several random
+    splits by prompt. It can be below zero. The reference's own bias stays. The interval is that of
+    the plain value, moved.
 
     Args:
         features: (n, d) of generated images.
@@ -201,6 +216,11 @@ def fid_infinity(
 
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
+
+    >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 8))
+    >>> reference = Moments.of(real)
+    >>> fid_infinity(generated, reference).value < fid(generated, reference).value
+    True
     """
     whole = plain or fid(features, reference, clusters)
     matrix, metric = np.asarray(features, dtype=np.float64), "fid_infinity"

@@ -37,13 +37,13 @@ class Texture:
         typical: D₅₀, the real images' median distance, > 0.
     """
 
-    mean: np.ndarray
-    whitening: np.ndarray
+    mean: Float64[np.ndarray, " q"]
+    whitening: Float64[np.ndarray, "q q"]
     typical: float
 
     @classmethod
     def of(cls, statistics: Real[np.ndarray, "m q"]) -> Texture:
-        """From the statistics (m, q) of real images, m ≥ 1."""
+        """Return the scale of the statistics (m, q) of real images, m ≥ 1."""
         matrix = as_matrix(statistics, "texture statistics of the reference")
         mean = matrix.mean(axis=0)
         centred = matrix - mean
@@ -54,7 +54,7 @@ class Texture:
         return cls(mean, whitening, typical or 1.0)
 
     def score(self, statistics: Real[np.ndarray, "n q"]) -> Float64[np.ndarray, " n"]:
-        """Texture score of each row of (n, q): float64 (n,) in 0..1."""
+        """Return the texture score 1/(1 + D²/D₅₀²) of each row of (n, q): float64 (n,) in 0..1."""
         matrix = as_matrix(statistics, "texture statistics")
         distance = np.linalg.norm((matrix - self.mean) @ self.whitening, axis=1)
         return 1 / (1 + (distance / self.typical) ** 2)
@@ -63,12 +63,13 @@ class Texture:
 def content_score(
     features: Real[np.ndarray, "n d"], reference: Manifold
 ) -> Float64[np.ndarray, " n"]:
-    """Content score of each row of (n, d): float64 (n,) in 0..1.
+    """Return the content score R²/(1 + R²) of each row of (n, d): float64 (n,) in 0..1.
 
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
     """
     matrix = as_matrix(features, "features for image quality")
+    # As in the paper: the wide balls of outliers would make anything near them look real.
     kept = reference.squared_radii <= np.median(reference.squared_radii)
     points, squared_radii = reference.points[kept], reference.squared_radii[kept]
     scores = np.empty(len(matrix))
@@ -85,7 +86,10 @@ def image_quality(
     content: Manifold,
     texture: Texture,
 ) -> Float64[np.ndarray, " n"]:
-    """Quality of each image.
+    """Return the quality of each image, √(content · texture).
+
+    Content is R²/(1 + R²) with the realism R of Kynkäänniemi et al. 2019, eq. 3; texture is
+    1/(1 + D²/D₅₀²), as the module says.
 
     Args:
         features: (n, d) of generated images.
@@ -98,6 +102,12 @@ def image_quality(
 
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
+
+    >>> real = np.random.default_rng(0).normal(size=(50, 4))
+    >>> at = Manifold.of(real), Texture.of(real)
+    >>> near, far = image_quality(real[:1], real[:1], *at), image_quality(9 + real, 9 + real, *at)
+    >>> bool(near[0] > far.max())
+    True
     """
     return np.sqrt(content_score(features, content) * texture.score(statistics))
 

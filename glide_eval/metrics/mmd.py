@@ -27,7 +27,7 @@ def squared_mmd(
     kernel: Kernel,
     reference_term: float,
 ) -> tuple[float, Float64[np.ndarray, " n"]]:
-    """The statistic and each generated image's influence on it.
+    """Return the statistic and each generated image's influence on it.
 
     The first-order influence of x in a U-statistic is twice its mean kernel with the others, less
     the same with the real images (Hoeffding 1948, section 5); the reference is held fixed. Their
@@ -53,6 +53,7 @@ def squared_mmd(
     influence = 2 * (among - between)
     influence -= influence.mean()
     n, variance = len(influence), float(np.var(influence))
+    # No less than half: the estimate of σ² is too rough to make an interval disappear.
     if n > 3 and variance > 0:
         twice = 2 * _second_order(among, mean_square) / (n - 1)
         influence *= np.sqrt(np.clip(1 - twice / variance, 0.5, 1))
@@ -60,7 +61,7 @@ def squared_mmd(
 
 
 def mean_kernel(points: Real[np.ndarray, "m d"], kernel: Kernel) -> float:
-    """Mean of k over pairs of different rows of (m, d); NaN for m < 2."""
+    """Return the mean of k over pairs of different rows of (m, d); NaN for m < 2."""
     if len(points) < 2:
         return float("nan")
     return float(_means_among(points, kernel)[0].mean())

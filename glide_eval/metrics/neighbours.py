@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Real
+from jaxtyping import Float64, Int, Real
 from scipy.spatial.distance import cdist
 
 from glide_eval.errors import FeatureError
@@ -38,16 +38,20 @@ class Manifold:
         k: which neighbour sets `squared_radii`.
     """
 
-    points: np.ndarray
-    nearest: np.ndarray
-    neighbours: np.ndarray
+    points: Real[np.ndarray, "n d"]
+    nearest: Float64[np.ndarray, "n depth"]
+    neighbours: Int[np.ndarray, "n depth"]
     k: int
 
     @classmethod
     def of(
-        cls, features: np.ndarray, k: int = 3, what: str = "features", depth: int | None = None
+        cls,
+        features: Real[np.ndarray, ...],
+        k: int = 3,
+        what: str = "features",
+        depth: int | None = None,
     ) -> Manifold:
-        """The manifold of the rows of (n, d), n > k.
+        """Return the manifold of the rows of (n, d), n > k.
 
         Args:
             features: the points.
@@ -84,9 +88,9 @@ class Pairs(NamedTuple):
         squared: (p,) squared distances; float64 and exact near any radius that was asked about.
     """
 
-    a: np.ndarray
-    b: np.ndarray
-    squared: np.ndarray
+    a: Int[np.ndarray, " pairs"]
+    b: Int[np.ndarray, " pairs"]
+    squared: Float64[np.ndarray, " pairs"]
 
 
 def pairs_within(
@@ -95,7 +99,7 @@ def pairs_within(
     a_radii: Float64[np.ndarray, "n r"],
     b_radii: Float64[np.ndarray, "m s"],
 ) -> Iterator[Pairs]:
-    """Pairs that lie in a ball around either of the two, tile by tile.
+    """Yield the pairs that lie in a ball around either of the two, tile by tile.
 
     Comparing `squared` with any of the given radii is as right as in float64.
 
@@ -113,6 +117,7 @@ def pairs_within(
     centre = b.mean(axis=0, dtype=np.float64)
     a_reach, b_reach = a_radii.max(axis=1), b_radii.max(axis=1)
     b_tiles = list(_slices(len(b)))
+    # Centred, since single precision loses the distance of two points far from the origin.
     for rows in _slices(len(a)):
         left = _Tile.of(a, rows, centre)
         for columns in b_tiles:
@@ -131,8 +136,8 @@ def pairs_within(
 
 def squared_distances(
     a: Real[np.ndarray, "n _"], b: Real[np.ndarray, "m _"]
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances of a (n, d) to b (m, d), as (rows of a, float64 (rows, m)) blocks.
+) -> Iterator[tuple[slice, Float64[np.ndarray, "rows m"]]]:
+    """Yield squared distances of a (n, d) to b (m, d), as (rows of a, float64 (rows, m)) blocks.
 
     Raises:
         FeatureError: a and b differ in dimension.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int, Real
 
 from .neighbours import Manifold, Pairs, pairs_within, refuse_other_dimension
 from .record import Measured, Metric
@@ -52,19 +53,19 @@ class Neighbourhoods:
             anew without each prompt.
     """
 
-    numbers: np.ndarray
+    numbers: Int[np.ndarray, " n"]
     real_count: int
     k: int
     density_k: int
-    inside: np.ndarray
-    balls: np.ndarray
-    covered: np.ndarray
-    recalled: np.ndarray
+    inside: Bool[np.ndarray, " n"]
+    balls: Int[np.ndarray, " n"]
+    covered: Float64[np.ndarray, " shares"]
+    recalled: Float64[np.ndarray, " shares"]
 
     @classmethod
     def of(
         cls,
-        features: np.ndarray,
+        features: Real[np.ndarray, ...],
         real: Manifold,
         clusters: Clusters = None,
         density_k: int = DENSITY_K,
@@ -84,6 +85,7 @@ class Neighbourhoods:
         refuse_other_dimension(points, real.points)
         n, numbers = len(points), cluster_numbers(len(points), clusters)
         balls = _GeneratedBalls.of(points, numbers, real.k)
+        # A small reference may have fewer neighbours than that; `_too_few` then gives no value.
         depth = min(density_k, real.nearest.shape[1])
         real_radii = np.stack([real.squared_radii, real.radii_at(depth)], axis=1)
         inside, counts = np.zeros(n, bool), np.zeros(n, np.int64)
@@ -107,9 +109,18 @@ class Neighbourhoods:
 
 
 def precision(seen: Neighbourhoods) -> MetricValue:
-    """Share of generated images that look like real ones.
+    """Return the share of generated images that lie in the real images' manifold.
 
-    The reference given, each image is in or out by itself: Wilson's interval, clustered by prompt.
+    precision = mean_i 1[some real ball holds x_i] (Kynkäänniemi et al. 2019, eq. 2). For a given
+    reference each image is in or out by itself, so the interval is Wilson's, clustered by prompt.
+
+    Args:
+        seen: `Neighbourhoods.of`.
+
+    >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 4))
+    >>> near, far = (Neighbourhoods.of(x, Manifold.of(real)) for x in (generated, generated + 9))
+    >>> precision(near).value > 0.5, precision(far).value
+    (True, 0.0)
     """
     if not seen.n:
         return undefined("precision", 0, "needs at least one image")
@@ -123,11 +134,22 @@ def precision(seen: Neighbourhoods) -> MetricValue:
 
 
 def recall(seen: Neighbourhoods) -> MetricValue:
-    """Share of real images that the generated ones surround; undefined for n ≤ k.
+    """Return the share of real images that lie in the generated images' manifold.
 
-    Leaving out an image moves its neighbours' radii too, so the standard error is a jackknife over
-    prompts, every radius drawn anew; Wilson's interval is taken at its effective size. It is
-    conservative: balls come and go one by one, and the jackknife counts such jumps twice.
+    recall = mean_j 1[some generated ball holds y_j] (Kynkäänniemi et al. 2019, eq. 2), undefined
+    for n ≤ k. Leaving out an image moves its neighbours' radii too, so the standard error is a
+    jackknife over prompts with every radius recomputed; Wilson's interval is taken at its effective
+    size. It is conservative: balls come and go one by one, and the jackknife counts such jumps
+    twice.
+
+    Args:
+        seen: `Neighbourhoods.of`.
+
+    >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 4))
+    >>> varied = Neighbourhoods.of(generated, Manifold.of(real))
+    >>> alike = Neighbourhoods.of(generated / 9, Manifold.of(real))
+    >>> recall(alike).value < 0.2 < recall(varied).value
+    True
     """
     if seen.n <= seen.k:
         return undefined("recall", seen.n, f"needs more than k = {seen.k} images, has {seen.n}")
@@ -138,9 +160,17 @@ def recall(seen: Neighbourhoods) -> MetricValue:
 
 
 def density(seen: Neighbourhoods) -> MetricValue:
-    """How many real balls hold a generated image on average, over k; ≥ 0, about 1 for real images.
+    """Return how many real balls hold a generated image on average, over k.
 
-    The reference given, it is a mean over images.
+    density = Σ_i Σ_j 1[ball of y_j holds x_i] / (k n) (Naeem et al. 2020, eq. 4). It is ≥ 0 and
+    about 1 for real images. For a given reference it is a mean over images.
+
+    Args:
+        seen: `Neighbourhoods.of`.
+
+    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
+    >>> round(density(Neighbourhoods.of(generated, Manifold.of(real))).value, 1)
+    1.0
     """
     if reason := _too_few(seen):
         return undefined("density", seen.n, reason)
@@ -153,7 +183,18 @@ def density(seen: Neighbourhoods) -> MetricValue:
 
 
 def coverage(seen: Neighbourhoods) -> MetricValue:
-    """Share of real images with a generated one nearby; its interval as that of `recall`."""
+    """Return the share of real images whose own ball holds a generated image.
+
+    coverage = mean_j 1[ball of y_j holds some x_i] (Naeem et al. 2020, eq. 5). The interval is
+    made as that of `recall`.
+
+    Args:
+        seen: `Neighbourhoods.of`.
+
+    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
+    >>> coverage(Neighbourhoods.of(generated[:20], Manifold.of(real))).value < 0.5
+    True
+    """
     if reason := _too_few(seen):
         return undefined("coverage", seen.n, reason)
     return _share_of_real("coverage", seen, seen.covered)

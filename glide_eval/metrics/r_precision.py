@@ -32,7 +32,10 @@ SAME_CAPTION = 1 - 1e-5  # cosine from which two captions are one, give or take 
 def r_precisions(
     images: Real[np.ndarray, "n e"], texts: Real[np.ndarray, "n e"], prompts: Sequence[Hashable]
 ) -> Float64[np.ndarray, " n"] | None:
-    """Whether each image's own caption ranks first: float64 (n,) of 0 and 1.
+    """Return whether each image's own caption ranks first: float64 (n,) of 0 and 1.
+
+    An image f scores 1 where f·g(own) > f·g(other) for all 99 others (R-precision with R = 1:
+    Xu et al. 2018).
 
     Args:
         images: (n, e) embeddings of unit length.
@@ -44,6 +47,10 @@ def r_precisions(
 
     Raises:
         FeatureError: not finite, or not of unit length.
+
+    >>> captions = np.eye(100)
+    >>> float(r_precisions(captions, captions, range(100)).mean())  # each image is its caption
+    1.0
     """
     f = as_unit_rows(images, "image embeddings for R-precision")
     numbers = cluster_numbers(len(f), prompts)
@@ -62,12 +69,15 @@ def r_precisions(
 def r_precision(
     scores: Real[np.ndarray, " n"] | None, n: int, clusters: Clusters = None
 ) -> MetricValue:
-    """Share of `r_precisions`, with Wilson's interval clustered by prompt.
+    """Return the share of `r_precisions` that are 1, with Wilson's interval clustered by prompt.
 
     Args:
         scores: (n,) of `r_precisions`, or None.
         n: images.
         clusters: (n,) prompt of each image; None means all differ.
+
+    >>> r_precision(np.array([1.0, 0, 1, 1]), 4).value
+    0.75
     """
     if scores is None or not n:
         reason = f"needs {DISTRACTORS + 1} different captions, each image's own and the others'"
@@ -84,6 +94,7 @@ def _distractors(captions: np.ndarray) -> np.ndarray | None:
     count = len(captions)
     drawn = np.empty((count, DISTRACTORS), dtype=np.intp)
     for i, caption in enumerate(captions):
+        # One stream per prompt: candidates that one prompt refuses don't move the next one's draws.
         rng = np.random.default_rng([SEED, i])
         for candidates in (min(count, 2 * DISTRACTORS), count):  # usually the few suffice
             others = rng.choice(count, candidates, replace=False)

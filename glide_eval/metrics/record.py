@@ -227,8 +227,23 @@ class Metric:
 def evaluate(metric: Metric, arm: Measured) -> tuple[MetricValue | None, np.ndarray | None]:
     """Return a metric's value for an arm and for each of its images, where it has them.
 
+    Args:
+        metric: its record in the catalogue.
+        arm: what was measured.
+
+    Returns:
+        The value, undefined with a reason where the arm lacks what the metric needs, and (n,)
+        values of the images; None for what the metric doesn't have.
+
     Raises:
         FeatureError: features that are not finite, or don't fit the reference.
+
+    >>> from glide_eval.extractors import Features
+    >>> from glide_eval.metrics import METRICS
+    >>> arm = Measured(Features(np.eye(3)), ["p1", "p2", "p3"], reference=None)
+    >>> value, scores = evaluate(METRICS["vendi"], arm)
+    >>> round(value.value, 3)
+    3.0
     """
     if reason := metric.why_not(arm):
         return (undefined(metric.name, len(arm.features), reason) if metric.value else None), None

@@ -59,32 +59,45 @@ class MetricValue:
     n: int
     method: str = ""
     note: str = ""
-    influence: np.ndarray | None = field(default=None, repr=False, compare=False)
+    influence: Float64[np.ndarray, " images"] | None = field(
+        default=None, repr=False, compare=False
+    )
 
 
 def undefined(metric: str, n: int, reason: str) -> MetricValue:
-    """A value that is not defined, and why."""
+    """Return a value that is not defined, with the reason.
+
+    >>> undefined("fid", 1, "needs 2 images").note
+    'needs 2 images'
+    """
     return MetricValue(metric, float("nan"), Interval(), n, note=reason)
 
 
 def no_interval(se: float, groups: int) -> str:
-    """Why `t_interval` gives no interval; empty where it does."""
+    """Return why `t_interval` gives no interval; empty where it does."""
     if groups < 2:
         return "no interval from a single prompt"
     return "" if se > 0 else "no interval: every prompt contributes the same"
 
 
 def as_matrix(features: Real[np.ndarray, ...], what: str) -> Float64[np.ndarray, "n d"]:
-    """Features as float64 (n, d).
+    """Return features as float64 (n, d).
+
+    Args:
+        features: (n, d), of any real dtype.
+        what: their name in errors.
 
     Raises:
         FeatureError: see `check_features`.
+
+    >>> as_matrix(np.array([[1, 2]]), "features")
+    array([[1., 2.]])
     """
     return check_features(features, what).astype(np.float64, copy=False)
 
 
 def as_unit_rows(embeddings: Real[np.ndarray, ...], what: str) -> Float64[np.ndarray, "n e"]:
-    """Embeddings as float64 (n, e).
+    """Return embeddings of unit length as float64 (n, e).
 
     Raises:
         FeatureError: see `check_features`; or a row is not of unit length.
@@ -99,7 +112,7 @@ def as_unit_rows(embeddings: Real[np.ndarray, ...], what: str) -> Float64[np.nda
 
 
 def check_features(features: Real[np.ndarray, ...], what: str) -> Real[np.ndarray, "n d"]:
-    """Features (n, d) in their own dtype, for passes to which a float64 copy is too big.
+    """Return features (n, d) in their own dtype, for passes to which a float64 copy is too big.
 
     Raises:
         FeatureError: not a matrix, without columns, or not finite; `what` and the first bad row
@@ -122,13 +135,17 @@ def check_features(features: Real[np.ndarray, ...], what: str) -> Real[np.ndarra
 
 
 def nonfinite_rows(values: Real[np.ndarray, "n ..."]) -> Int[np.ndarray, " k"]:
-    """Which rows of (n, …) hold a NaN or an infinity: int (k,), ascending."""
+    """Return which rows of (n, …) hold a NaN or an infinity: int (k,), ascending.
+
+    >>> nonfinite_rows(np.array([[0.0, 1.0], [np.nan, 1.0]]))
+    array([1])
+    """
     bad = np.any(~np.isfinite(values), axis=tuple(range(1, values.ndim)))
     return np.flatnonzero(bad)
 
 
 def clustered_se(influence: Real[np.ndarray, " n"], clusters: Clusters = None) -> tuple[float, int]:
-    """Standard error of a statistic from its influence values, summed within clusters.
+    """Return the standard error of a statistic from its influence values, summed within clusters.
 
     SE² = G/(G−1) · Σ_g (Σ_{i∈g} φ_i)² / n², φ centred (the cluster-robust sandwich with CR1's
     small-sample factor; Liang and Zeger 1986). For a mean and clusters of one it is s/√n.
@@ -140,26 +157,35 @@ def clustered_se(influence: Real[np.ndarray, " n"], clusters: Clusters = None) -
 
     Returns:
         The standard error, NaN for fewer than two clusters, and the number of clusters G.
+
+    >>> se, groups = clustered_se(np.array([-1.0, 0, 1]))
+    >>> round(se, 4), groups  # s/√n = 1/√3
+    (0.5774, 3)
     """
     sums = cluster_sums(influence - influence.mean() if len(influence) else influence, clusters)
     groups = len(sums)
     if groups < 2:
         return float("nan"), groups
     se = float(np.sqrt(groups / (groups - 1) * np.sum(sums**2)) / len(influence))
+    # Clusters that contribute the same leave a rounding error, which would pass for precision.
     return (se if se > 1e-12 * np.abs(influence).max() else 0.0), groups
 
 
 def cluster_sums(
     values: Real[np.ndarray, " n"], clusters: Clusters = None
 ) -> Real[np.ndarray, " groups"]:
-    """Sums of float (n,) over each cluster, in order of first appearance: float64 (G,)."""
+    """Return sums of float (n,) over each cluster, in order of first appearance: float64 (G,)."""
     if clusters is None:
         return values
     return np.bincount(cluster_numbers(len(values), clusters), weights=values)
 
 
 def cluster_numbers(n: int, clusters: Clusters = None) -> Int[np.ndarray, " n"]:
-    """Labels as numbers from 0 in order of first appearance: int (n,); None gives each its own."""
+    """Return labels as numbers from 0 in order of appearance: int (n,); None gives each its own.
+
+    Raises:
+        ValueError: not as many labels as images.
+    """
     if clusters is None:
         return np.arange(n)
     if len(clusters) != n:
@@ -171,7 +197,7 @@ def cluster_numbers(n: int, clusters: Clusters = None) -> Int[np.ndarray, " n"]:
 def jackknife_influence(
     left_out: Float64[np.ndarray, " groups"], numbers: Int[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
-    """Influence of each image on a statistic that was computed without each cluster in turn.
+    """Return the influence of each image on a statistic computed without each cluster in turn.
 
     With it `clustered_se` is the jackknife over clusters, √((G−1)/G · Σ_g (θ₍g₎ − θ̄)²) (Efron
     and Stein 1981, whose theorem says that it errs upwards if at all).
@@ -192,7 +218,11 @@ def t_interval(
     bounds: tuple[float, float] = (-np.inf, np.inf),
     level: float = LEVEL,
 ) -> Interval:
-    """Value ± t_{G−1} · SE, cut at the values the metric can take; none for SE = 0."""
+    """Return value ± t_{G−1} · SE, cut at the values the metric can take; none for SE = 0.
+
+    >>> t_interval(0.5, 0.1, groups=10, bounds=(0.0, 1.0))
+    Interval(low=0.273..., high=0.726..., level=0.95)
+    """
     if groups < 2 or not se > 0:
         return Interval(level=level)
     half = float(stats.t.ppf(0.5 + level / 2, groups - 1)) * se
@@ -201,7 +231,7 @@ def t_interval(
 
 
 def share_interval(value: float, se: float, groups: int, level: float = LEVEL) -> Interval:
-    """Wilson's score interval (1927) for a mean of values in 0..1, at an effective sample size.
+    """Return Wilson's score interval (1927) for a mean in 0..1, at an effective sample size.
 
     The effective size is the one at which a binomial share would have this SE,
     n = p(1−p)/SE²; where SE is zero (all alike: certainty by accident) it is the number of
@@ -212,6 +242,9 @@ def share_interval(value: float, se: float, groups: int, level: float = LEVEL) -
         se: its (clustered) standard error.
         groups: number of clusters.
         level: nominal coverage.
+
+    >>> share_interval(1.0, 0.0, groups=48)  # 48 of 48
+    Interval(low=0.922..., high=1.0, level=0.95)
     """
     if not np.isfinite(se) or groups < 2:
         return Interval(level=level)

@@ -27,7 +27,7 @@ from .value import (
 
 
 def vendi(features: Real[np.ndarray, "n d"], clusters: Clusters = None) -> MetricValue:
-    """Vendi score of n images.
+    """Return the Vendi score of n images, exp(H) (Friedman and Dieng 2023).
 
     The entropy is H = −tr ρ log ρ of ρ = mean xxᵀ over unit features x, so the influence of an
     image on it is −xᵀ(log ρ)x − H, and the interval is made on the log scale. It does not cover
@@ -40,6 +40,9 @@ def vendi(features: Real[np.ndarray, "n d"], clusters: Clusters = None) -> Metri
 
     Raises:
         FeatureError: not finite, or not a matrix.
+
+    >>> round(vendi(np.eye(5)).value, 3), round(vendi(np.ones((5, 5))).value, 3)
+    (5.0, 1.0)
     """
     matrix = as_matrix(features, "features for the Vendi score")
     n, d = matrix.shape

@@ -18,10 +18,10 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
@@ -132,9 +132,10 @@ def _receive(url: str, file: BinaryIO, part: Path, wait: Callable[[float], None]
 @contextlib.contextmanager
 def _opened(
     url: str, file: BinaryIO, part: Path
-) -> Iterator[tuple[http.client.HTTPResponse, _Version]]:
+) -> Generator[tuple[http.client.HTTPResponse, _Version]]:
     """A response whose body goes on where the file ends; the file is emptied if it has to be."""
     have, known = file.tell(), _read_note(part)
+    # Identity: a range of compressed bytes could not be joined to what is on disk.
     headers = {"Accept-Encoding": "identity", "User-Agent": "glide-eval"}
     if have and known and known.url == url and known.validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": known.validator}
@@ -165,6 +166,7 @@ def _opened(
 def _version(url: str, response: http.client.HTTPResponse) -> _Version:
     """Which version of the file a response is about."""
     tag = response.headers.get("ETag")
+    # A weak tag allows other bytes, and If-Range needs the very same ones (RFC 9110, 13.1.5).
     strong = tag if tag and not tag.startswith("W/") else None
     length = response.headers.get("Content-Length")
     whole = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -177,7 +179,7 @@ def _version(url: str, response: http.client.HTTPResponse) -> _Version:
     return _Version(url, strong or response.headers.get("Last-Modified"), size)
 
 
-def _copy(response: http.client.HTTPResponse, file: BinaryIO, part: Path, bar: tqdm) -> None:
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, part: Path, bar: tqdm[Any]) -> None:
     while chunk := response.read(CHUNK):
         rest = memoryview(chunk)
         try:
@@ -209,7 +211,7 @@ def _range_start(response: http.client.HTTPResponse) -> int | None:
 
 
 @contextlib.contextmanager
-def _held(part: Path) -> Iterator[BinaryIO]:
+def _held(part: Path) -> Generator[BinaryIO]:
     """The partial file, open at its end, ours alone until the block (or the process) ends."""
 
     def busy(who: str) -> DownloadError:
@@ -232,6 +234,7 @@ def _held(part: Path) -> Iterator[BinaryIO]:
 
 def _opened_for_more(part: Path) -> BinaryIO:
     try:
+        # Unbuffered, so that what a killed download received is on disk.
         return part.open("ab", buffering=0)
     except OSError as error:
         raise _unwritable(part, error) from error

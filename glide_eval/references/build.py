@@ -45,11 +45,11 @@ UNKNOWN_COUNT = 10**9  # stands for the n of published statistics that don't say
 
 @dataclass(frozen=True, eq=False)
 class RealImages:
-    """Real images before anybody looked at them.
+    """Real images that no extractor has seen yet.
 
     Attributes:
         source: what they are, in words.
-        names: one an image, the same on every machine.
+        names: one per image, the same on every machine.
         items: places `start` to `stop` of the images -> what `read` takes, in order.
         read: an item -> the picture; runs in several threads.
         crop: what `read` does to them; empty if nothing.
@@ -65,7 +65,7 @@ class RealImages:
 
     @classmethod
     def of_folder(cls, folder: Path, crop: str = SQUARE) -> RealImages:
-        """All images below a folder.
+        """Return all images below a folder.
 
         Raises:
             ImageError: there is no such folder, or no image in it.
@@ -77,7 +77,7 @@ class RealImages:
 
     @classmethod
     def of_coco(cls, coco: CocoCaptions, folder: Path, crop: str = SQUARE) -> RealImages:
-        """The images that a COCO captions file lists, and the captions chosen from it.
+        """Return the images that a COCO captions file lists, and the captions chosen from it.
 
         Raises:
             ImageError: images that are not in the folder.
@@ -94,7 +94,7 @@ class RealImages:
         seed: int = TABLETOP_SEED,
         captions: Sequence[str] = (),
     ) -> RealImages:
-        """Rendered scenes of the tabletop world, about 50 ms each: any, or of captions in turn.
+        """Render tabletop scenes, about 50 ms each: any scenes, or those of captions in turn.
 
         Raises:
             UsageError: a caption is not of the tabletop's grammar.
@@ -112,7 +112,7 @@ class RealImages:
         )
 
     def plan(self) -> str:
-        """Digest of names, order and crop: the same for all parts of one build."""
+        """Return the digest of names, order and crop, which all parts of one build share."""
         return hashlib.sha256("\0".join([self.crop, *self.names]).encode()).hexdigest()[:16]
 
 
@@ -124,7 +124,7 @@ def build_references(
     keep_features: bool = True,
     left_out: list[Unreadable] | None = None,
 ) -> dict[str, Reference]:
-    """A reference for each extractor, from one pass over the images.
+    """Build a reference for each extractor, from one pass over the images.
 
     Args:
         real: the images.
@@ -180,7 +180,7 @@ def build_references(
 
 
 def build_reference(extractor: Extractor, images: Sequence[np.ndarray], source: str) -> Reference:
-    """A reference of images in memory, uint8 (h, w, 3) each.
+    """Build a reference of images in memory, uint8 (h, w, 3) each.
 
     Raises:
         FeatureError: no image, or features that are not finite.
@@ -202,7 +202,7 @@ def folder_references(
     skip_unreadable: bool = False,
     features_cache: Path | None = None,
 ) -> tuple[dict[str, Reference], FolderFeatures]:
-    """A folder of real images as a reference for each extractor; its features are cached.
+    """Build each extractor's reference of a folder of real images; the features are cached.
 
     Args:
         extractors: the ones that will measure the generated images.
@@ -246,7 +246,7 @@ def folder_references(
 def statistics_reference(path: Path, extractor: Extractor, count: int | None = None) -> Reference:
     """Published statistics: clean-fid's (mu, sigma), or ADM's, which add spatial ones (not used).
 
-    That this extractor's network and resizing made them is the caller's word; only the number of
+    The caller must know that this extractor's network and resizing made them; only the number of
     features can be checked.
 
     Args:
@@ -292,10 +292,10 @@ def tabletop_reference(
     seed: int = TABLETOP_SEED,
     cache: Path | None = None,
 ) -> Reference:
-    """A rendered split of the tabletop world.
+    """Return the reference of a rendered split of the tabletop world.
 
-    Taken from the features shipped with the evaluator, else from the user's cache, else rendered
-    (about 30 ms an image) and kept there.
+    The features are those shipped with the evaluator, else those in the user's cache, else they
+    are rendered (about 30 ms per image) and cached.
     """
     if (count, seed) == (TABLETOP_COUNT, TABLETOP_SEED) and shipped_reference().is_file():
         # Another extractor's, or of weights trained since, it can't serve here.
@@ -312,13 +312,13 @@ def tabletop_reference(
 
 
 def shipped_reference() -> Path:
-    """Features of the default split by the evaluator of these weights."""
+    """Return the shipped features of the default split by the evaluator of these weights."""
     return Path(str(resources.files("generator") / "weights" / "tabletop_reference.npz"))
 
 
 @dataclass(frozen=True, eq=False)
 class _InMemory:
-    """An image that never was a file."""
+    """An image in memory, without a file."""
 
     name: str
     pixels: np.ndarray
@@ -331,7 +331,7 @@ class _InMemory:
 
 
 class _Gathered:
-    """Rows of features as they come: moments, and the rows themselves if they are to be kept.
+    """Collects rows of features: their moments, and the rows themselves if they are kept.
 
     Moments are those of the float32 features that are kept, so that both say the same.
     """
@@ -388,7 +388,7 @@ def _range(total: int, share: tuple[int, int]) -> tuple[int, int]:
 
 
 def _rendered(start: int, stop: int, seed: int, captions: Sequence[str]) -> Iterator[_InMemory]:
-    """Scenes start … stop − 1, rendered in the same company whatever the part they are in."""
+    """Render scenes start … stop − 1 in the same batches, whichever part of the build has them."""
     from generator.tabletop.dataset import images_of, reference_images  # needs torch
 
     for first in range(start - start % RENDERED, stop, RENDERED):
@@ -401,7 +401,7 @@ def _rendered(start: int, stop: int, seed: int, captions: Sequence[str]) -> Iter
 
 
 def _refuse_unknown(captions: Sequence[str]) -> None:
-    """Captions that no scene can be rendered of, before any is."""
+    """Refuse captions that no scene can be rendered of, before any is rendered."""
     from generator.tabletop.captions import can_illustrate
     from generator.tabletop.scenes import MAX_OBJECTS
 

@@ -26,7 +26,7 @@ class CocoCaptions:
     Attributes:
         name: the file's, without its ending.
         files: names of the images that make the reference, sorted, each once.
-        captions: the chosen ones, in random order: their first k are a random subset too.
+        captions: the chosen ones, in random order, so that their first k are a random subset too.
         seed: that chose them.
         asked: how many captions were asked for.
     """
@@ -38,11 +38,11 @@ class CocoCaptions:
     asked: int
 
     def in_words(self) -> str:
-        """For a reference's source."""
+        """Describe the choice for a reference's source."""
         return f"{count(len(self.files), 'image')} of {self.name}"
 
     def find_images(self, folder: Path) -> list[Path]:
-        """Each image's file.
+        """Return each image's file.
 
         Raises:
             ImageError: some are not there.
@@ -61,7 +61,7 @@ class CocoCaptions:
 def read_coco(
     path: Path, number: int = PAPER_CAPTIONS, seed: int = 0, *, chosen_only: bool = False
 ) -> CocoCaptions:
-    """Images and a random subset of captions of a COCO captions file.
+    """Read images and a random subset of captions from a COCO captions file.
 
     A caption's place in the draw is the SHA-256 of seed and id, so that the choice is the same on
     every machine and with every version of every library, and a larger one begins with a smaller.
@@ -95,7 +95,7 @@ def read_coco(
 
 
 def prompts_csv(captions: Sequence[Caption]) -> str:
-    """Captions as a file for a sweep's `prompts.file`: id, caption, file."""
+    """Return captions as a file for a sweep's `prompts.file`: id, caption, file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "caption", "file"])

@@ -14,7 +14,7 @@ from .reference import Reference
 
 
 class NamedReferences:
-    """Finds an extractor's reference among what was named; folders are measured when needed.
+    """Finds an extractor's reference among those that the user named; measures folders if needed.
 
     Args:
         paths: reference files, and at most one folder of real images.
@@ -55,7 +55,7 @@ class NamedReferences:
         self._of_folder: dict[str, Reference] = {}
 
     def __call__(self, extractor: Extractor) -> Reference:
-        """The reference for this extractor.
+        """Return the reference for this extractor.
 
         Raises:
             FeatureError: there is none; says how those that were named differ.

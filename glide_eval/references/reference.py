@@ -1,9 +1,9 @@
 """The real images' features that distribution metrics compare with, and the file they lie in.
 
-A reference says what it was made of: extractor with its facts, images in words and by digest. Parts
-made on several machines merge to what one machine would have made (`Reference.merge`), and a value
-is only ever computed against a reference of the very same extractor (`refuse_other_extractor`).
-`reference_build` makes them.
+A reference records its extractor with the extractor's facts, and its images in words and by digest.
+Parts made on several machines merge to what one machine would have made (`Reference.merge`). A
+value is only computed against a reference of the very same extractor (`refuse_other_extractor`).
+`build` makes references.
 """
 
 from __future__ import annotations
@@ -100,29 +100,29 @@ class Reference:
 
     @cached_property
     def moments(self) -> Moments:
-        """For FID."""
+        """The mean and covariance of the features, for FID."""
         if self.known_moments is not None:
             return self.known_moments
         return Moments.of(self.pool_for("FID"), "features of the reference")
 
     @cached_property
     def manifold(self) -> Manifold:
-        """For precision, density, coverage and image quality."""
+        """The balls around the features, for precision, density, coverage and image quality."""
         return Manifold.of(self.pool_for("precision"), what="features of the reference")
 
     @cached_property
     def kid_term(self) -> float:
-        """For KID."""
+        """The real images' own term of KID."""
         return kid_reference_term(self.pool_for("KID"))
 
     @cached_property
     def cmmd_term(self) -> float:
-        """For CMMD, where the pool holds CLIP's embeddings."""
+        """The real images' own term of CMMD, if the pool holds CLIP's embeddings."""
         return cmmd_reference_term(self.pool_for("CMMD"))
 
     @cached_property
     def texture_scale(self) -> Texture:
-        """For image quality."""
+        """The scale of low-level statistics, for image quality."""
         if self.texture is None:
             raise FeatureError(
                 f"The reference {self.source!r} has no texture statistics: build it again with "
@@ -134,8 +134,8 @@ class Reference:
     def digest(self) -> str:
         """Twelve hex digits that tell one reference from another.
 
-        Of the images where they are known, so that parts merged in any order and files with or
-        without features agree.
+        It is that of the images where they are known, so that parts merged in any order, and files
+        with or without features, agree.
         """
         if self.images is not None:
             content = self.crop.encode() + b"".join(sorted(row.tobytes() for row in self.images))
@@ -153,7 +153,7 @@ class Reference:
         return f"{', '.join(words)} ({self.digest})"
 
     def refuse_other_extractor(self, extractor: Extractor, name: Path | str) -> None:
-        """Nothing, if the extractor is the one that made this reference.
+        """Refuse an extractor that did not make this reference.
 
         Raises:
             FeatureError: it is not; says what differs. `name` is what the message calls this.
@@ -169,7 +169,7 @@ class Reference:
         )
 
     def save(self, path: Path) -> None:
-        """Write as npz, atomically.
+        """Write the reference as npz, atomically.
 
         Raises:
             StorageError: the disk is full, read-only or gone.
@@ -195,7 +195,7 @@ class Reference:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The reference that `save` wrote, whoever's it is.
+        """Read a reference that `save` wrote, by any extractor.
 
         Raises:
             FeatureError: it is not such a file, or its features are not finite.
@@ -214,7 +214,7 @@ class Reference:
 
     @classmethod
     def load(cls, path: Path, extractor: Extractor) -> Self:
-        """The reference that `save` wrote, for this extractor.
+        """Read a reference that `save` wrote, for this extractor.
 
         Raises:
             FeatureError: it is not such a file, or another extractor's.
@@ -225,7 +225,7 @@ class Reference:
 
     @classmethod
     def merge(cls, shares: Sequence[Self]) -> Self:
-        """All images of several references as one; shares of one build in the order of the whole.
+        """Return all images of several references as one; shares of a build keep the whole's order.
 
         Raises:
             FeatureError: they are of different extractors or crops, an image would be counted
@@ -258,7 +258,7 @@ class Reference:
 
     @property
     def missing_parts(self) -> str:
-        """In words, which shares of its build it lacks; empty if none."""
+        """Return in words which shares of its build are missing; empty if none."""
         plans: dict[tuple[str, int], list[int]] = {}
         for part in self.parts:
             plans.setdefault((part.plan, part.of), []).append(part.index)
@@ -300,7 +300,7 @@ class Reference:
         )
 
     def pool_for(self, metric: str) -> np.ndarray:
-        """Each image's features, float32 (m, d).
+        """Return each image's features, float32 (m, d).
 
         Raises:
             FeatureError: only moments are known; `metric` is named as what needs more.
@@ -314,7 +314,7 @@ class Reference:
 
 
 def image_id(sha256: str) -> np.ndarray:
-    """uint8 (16,): the beginning of a hex SHA-256."""
+    """Return uint8 (16,), the beginning of a hex SHA-256."""
     return np.frombuffer(bytes.fromhex(sha256), np.uint8)[:ID_BYTES]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import (  # pyright: ignore[reportMissingTypeStubs]
+    gaussian_filter,  # pyright: ignore[reportUnknownVariableType]
+)
 
 from glide_eval.extractors import Images
 
@@ -47,7 +49,9 @@ def _autoencoder() -> Any:
 
 
 def _blur(image: Images, sigma: float) -> Images:
-    soft = gaussian_filter(image.astype(np.float32), (sigma, sigma, 0), mode="nearest")
+    soft = np.asarray(
+        gaussian_filter(image.astype(np.float32), (sigma, sigma, 0), mode="nearest")  # pyright: ignore
+    )
     return soft.round().clip(0, 255).astype(np.uint8)
 
 

@@ -203,6 +203,7 @@ def _check(files: dict[str, EditFiles], invert: bool, where: str) -> list[tuple[
 
 def _digest(files: dict[str, EditFiles]) -> str:
     digest = hashlib.sha256()
+    # Each file is read once, though it may serve many prompts.
     contents: dict[Path | None, bytes] = {None: b""}
     for key, entry in files.items():
         for path in (entry.picture, entry.mask):

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,10 +96,12 @@ def run_sweep(
             check_same(run.root, previous["identity"], plan.identity, whole=False)
         _remove_partial_files(run.root)
         recorded = _recorded(run)
+        # By digest and not by presence, so that a truncated or edited image is made again.
         whole = {key for key, sample in recorded.items() if _is_whole(run, sample)}
         todo = [shard for shard in plan.shards if not whole.issuperset(shard.sample_keys())]
         made = sum(len(shard.items) for shard in todo)
         say(_outline(plan, run, made, damaged=len(recorded) - len(whole)))
+        # The source is loaded last: everything that can be refused was refused before.
         opener = open_source or SourceOpener.of(sweep)
         if todo:
             source = opener() if plan.generates else None
@@ -158,7 +160,7 @@ def _plan(sweep: SweepFile) -> _Plan:
 
 
 @contextlib.contextmanager
-def _held(root: Path) -> Iterator[None]:
+def _held(root: Path) -> Generator[None]:
     """The run folder, made if missing, and ours alone until the block (or the process) ends.
 
     Raises:
@@ -167,6 +169,7 @@ def _held(root: Path) -> Iterator[None]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
+        # A killed sweep may leave a lock and partial files before run.json is there.
         strange = [p for p in root.iterdir() if p.suffix != ".part" and p.stem != LOCK]
     except (FileExistsError, NotADirectoryError) as error:
         raise RunError(f"{root}: expected a folder, found a file. Choose another --out.") from error
@@ -205,6 +208,7 @@ def _remove_partial_files(root: Path) -> None:
 def _recorded(run: RunFolder) -> dict[Key, Sample]:
     """Samples made so far by the word of the manifest and of the shards' records."""
     recorded: dict[Key, Sample] = {}
+    # Records come last and win: they are newer than a manifest of an earlier, finished sweep.
     for path in (run.manifest_path, *sorted((run.root / RECORDS).glob("*.jsonl"))):
         if not path.is_file():
             continue
@@ -323,6 +327,7 @@ def _execute(
     executor: Executor, worker: ShardWorker, todo: Sequence[Shard], plan: _Plan
 ) -> dict[Key, Sample]:
     """Run the shards, imported ones first since they are quick to fail; progress on a terminal."""
+    # The sort is stable, so generated shards keep the plan's order.
     ordered = sorted(todo, key=lambda shard: not shard.arm.imported)
     drawn = {arm.name: arm.candidates for arm in plan.arms}  # images for each one kept
     total, left = (
@@ -359,6 +364,7 @@ def _write_manifest(run: RunFolder, shards: Sequence[Shard], samples: Mapping[Ke
     """Merge the records, in the config's order; only then do they go."""
     keys = [key for shard in shards for key in shard.sample_keys()]
     text = "".join(samples[key].to_json() + "\n" for key in keys)
+    # An unchanged manifest is not touched, so that a repeated sweep changes no file.
     if not run.manifest_path.is_file() or run.manifest_path.read_text(encoding="utf-8") != text:
         write_text(run.manifest_path, text)
     shutil.rmtree(run.root / RECORDS, ignore_errors=True)

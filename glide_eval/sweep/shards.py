@@ -87,6 +87,7 @@ class Shard:
 
     def batch(self) -> list[Item]:
         """The items as they go through networks: padded to full size by repeating the last."""
+        # Kernels differ by batch size, and with them an image's last bits; so every batch is full.
         return [*self.items, *[self.items[-1]] * (self.micro_batch - len(self.items))]
 
 
@@ -156,11 +157,13 @@ class ShardWorker:
             self._save(shard.arm.name, item, picture, seconds)
             for item, picture in zip(shard.items, made, strict=True)
         ]
+        # The record is written after its images, so a record never names an image that is missing.
         lines = "".join(sample.to_json() + "\n" for sample in samples)
         write_text(self.root / RECORDS / f"{shard.id}.jsonl", lines)
         return samples
 
     def __getstate__(self) -> dict[str, Any]:
+        # Models don't travel to other processes: they are large, and may hold a GPU's memory.
         return {**self.__dict__, "source": None, "scorers": {}}
 
     def _make(self, shard: Shard) -> list[_Made]:

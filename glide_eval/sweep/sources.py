@@ -282,7 +282,7 @@ class FakeSource:
         x, y = np.meshgrid(*[np.linspace(-1, 1, self.size)] * 2)
         centre = rng.uniform(-0.4, 0.4, 2)
         inside = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < rng.uniform(0.1, 0.4)
-        return np.where(inside[..., None], disc, ground)
+        return np.where(inside[..., None], disc, ground)  # pyright: ignore[reportUnknownVariableType]
 
     def _noise(self, seed: int) -> NDArray[np.float64]:
         """Blocks of noise: (size, size, 3)."""

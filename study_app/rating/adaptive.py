@@ -46,6 +46,7 @@ class Advice:
             pairs[number[one], number[other]]
             for one, other in zip(table["arm"], table["against"], strict=True)
         ]
+        # No pair's chance is zero: advice from few votes may be wrong, and votes must correct it.
         weight = np.maximum(table["gain"].to_numpy(np.float64), 1e-12)
         weight = (weight / weight.max()) ** SHARPNESS + 1e-9
         return cls(np.array(found), weight / weight.sum())
@@ -101,6 +102,7 @@ class Adviser:
             self._due[kind] = renewal_due(handed)
             if kind == "simulated":
                 self._advice[kind] = advise(session, kind, self._arms)
+            # One renewal at a time: a second would compute the same from the same votes.
             elif self._renewing.acquire(blocking=False):
                 threading.Thread(target=self._renew, name="study-adviser", daemon=True).start()
         advice = self._advice.get(kind, {}).get(question_id)
@@ -133,6 +135,7 @@ def advise(session: Session, kind: RaterKind, arms: list[str]) -> dict[int, Advi
     for row in OwnerRepository(session).tallies(kind):
         matrix = wins.setdefault(row.question_id, np.zeros((len(arms), len(arms))))
         left, right = number[row.arm_left], number[row.arm_right]
+        # Without these ties, raters who ask at the same time would all get the same pair.
         share = 0.5 if row.answer is None else ANSWERS[row.answer].left_wins
         matrix[left, right] += share * row.votes
         matrix[right, left] += (1 - share) * row.votes

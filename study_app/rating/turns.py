@@ -101,9 +101,11 @@ class Turns:
         if (refusal := self._refusal(repository, rater, row, seconds)) is not None:
             return refusal, None
         repository.add_vote(row.id, row.revision, answer, seconds, self._clock())
+        # An answer is taken back once per pair at most (see `Study.undo`).
         undoable = None if row.revision else row.id
         repository.count_answer(rater.id, 1, undoable)
         rater = rater._replace(done=rater.done + 1, undoable_id=undoable)
+        # From memory and not read again: a vote costs one round trip to the database less.
         others = [one for one in waiting if one.id != row.id]
         return "accepted", self.next_turn(repository, rater, others)
 
@@ -111,6 +113,7 @@ class Turns:
         self, repository: Repository, rater: AnyRow, row: AnyRow, seconds: float | None
     ) -> VoteOutcome | None:
         """Return why an answer can't be taken; None if it can."""
+        # Before all else: a doubled click is no error, whatever became of the rater since.
         if row.state == "answered":
             return "repeated"
         if rater.state == "closed":
@@ -142,6 +145,7 @@ class Turns:
         stage = self._stage(rater)
         current, upcoming = (*(self._shown(row) for row in waiting[:2]), None)[:2]
         if stage == "break":
+            # The next pair loads behind the break, so that it shows at once afterwards.
             current, upcoming = None, current
         can_undo = self.can_undo(rater)
         return Turn(current, upcoming, rater.done, rater.share, stage, can_undo)

@@ -43,6 +43,7 @@ class RateLimit:
         """Whether this address may go on now; counts as one use if so."""
         with self._lock:
             now = self._clock()
+            # Popped and put back, which keeps the dictionary in the order of last use.
             left, then = self._buckets.pop(address, (self.burst, now))
             left = min(self.burst, left + (now - then) * self.per_second)
             allowed = left >= 1

@@ -32,6 +32,7 @@ def settle(page: str) -> None:
     Args:
         page: whose first run has brought in its modules; a second time does nothing.
     """
+    # Collected first, so that no garbage is frozen for good.
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, MIDDLE, FULL)
@@ -62,6 +63,7 @@ def _keep_theme_messages() -> None:
             fresh = type(message)()
             make(fresh, section)
             kept[section] = fresh
+        # Merging an empty message would still mark the section as set.
         if kept[section].ByteSize():
             message.MergeFrom(kept[section])
 

@@ -65,6 +65,7 @@ def build_app(study: Callable[[], Study], hosts: list[str], *, login: bool = Fal
     """
     import streamlit
 
+    # Each layer wraps the ones above it, so the last one sees a request first.
     app: ASGIApp = streamlit.App(SCRIPT)
     app = _Discreet(app)
     app = _Files(app, study)
@@ -122,9 +123,11 @@ class _Files:
 
         content = self._kept.get(name)
         if content is None:
+            # A slow disk must not hold up the event loop, on which all raters' messages run.
             content = await run_in_threadpool(self._read, name)
         if content is None:
             return Response(status_code=404, headers={"Cache-Control": "no-store"})
+        # The bytes of a name never change; private keeps them out of caches that others share.
         headers = {"Cache-Control": "private, max-age=31536000, immutable"}
         return Response(content, media_type="image/png", headers=headers)
 
@@ -151,6 +154,7 @@ class _Files:
 
         if name not in self._page:
             return Response(status_code=404)
+        # Page files change with a release, so browsers ask each time and mostly get a 304.
         headers = {"Cache-Control": "no-cache", "ETag": self._tags[name]}
         if (b"if-none-match", self._tags[name].encode()) in scope["headers"]:
             return Response(status_code=304, headers=headers)
@@ -241,6 +245,7 @@ class _Discreet:
             return
 
         async def send_discreetly(message: Message) -> None:
+            # A search of bytes is cheap; most messages have no path and are not parsed.
             if self._mark in (message.get("bytes") or b""):
                 message["bytes"] = discreet(message["bytes"])
             await send(message)
@@ -268,4 +273,5 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int) -> No
     if scope["type"] == "http":
         await Response(status_code=status, headers=headers)(scope, receive, send)
     else:
+        # Closed before it is accepted, so the server answers the handshake with 403.
         await send({"type": "websocket.close", "code": 1008})

@@ -132,6 +132,7 @@ def _copy_rows(database: Database, target: Connection) -> None:
             )
             for part in rows.mappings().partitions():
                 target.execute(insert(table), [dict(row) for row in part])
+            # Copied rows bring their own ids, which a sequence does not notice.
             if target.dialect.name == "postgresql" and "id" in table.columns:
                 target.execute(
                     text(

@@ -88,6 +88,7 @@ class Database:
                 connection.rollback()
                 raw = connection.connection.dbapi_connection
                 assert raw is not None
+                # On the driver: in a transaction, which SQLAlchemy opens, it would fail.
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -166,6 +167,7 @@ def open_database(
                 found = _inspect(connection)
             if found == "study" and writable:
                 with database.engine.execution_options(writes=True).begin() as connection:
+                    # It deletes nothing, but needs all that a real write needs.
                     connection.exec_driver_sql("DELETE FROM vote WHERE 1 = 0")
         if found != "study":
             raise DatabaseError(_foreign(database, found))
@@ -243,6 +245,7 @@ def _make_engine(url: URL, busy_seconds: float) -> Engine:
         return create_engine(
             url,
             connect_args={"connect_timeout": max(1, round(busy_seconds))},
+            # Servers close idle connections; a ping finds that before a vote does.
             pool_pre_ping=True,
             pool_size=8,
             max_overflow=32,

@@ -113,6 +113,7 @@ class Repository:
 
     def lock(self) -> None:
         """One writer at a time across processes; SQLite's own write lock does it there."""
+        # The study's row stands for the whole study: who locks it is the one writer.
         if self._connection.dialect.name != "sqlite" and not self._session.info.get("locked"):
             statements.LOCK(self._connection)
             self._session.info["locked"] = True  # until the transaction ends, and the session too
@@ -373,6 +374,7 @@ class Repository:
             self._execute(update(QuotaRow).where(QuotaRow.pair_id == pair).values(withdrawn=False))
 
     def _execute(self, statement: Any, **values: Any) -> Any:
+        # Rows are never changed through objects of this session, so none need to be refreshed.
         return self._session.execute(
             statement, values or None, execution_options={"synchronize_session": False}
         )

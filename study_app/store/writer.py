@@ -93,6 +93,7 @@ class Writer:
         database itself fails (full, locked, gone) everyone is told: trying each would only wait.
         """
         try:
+            # Results are read after the commit: expired objects would query again, in no session.
             session = Session(self._engine, expire_on_commit=False)
             with session, session.begin(), _way(session, group):
                 for job in group:
