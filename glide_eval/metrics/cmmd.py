@@ -12,15 +12,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64, Real
 
-from .mmd import mean_kernel, squared_mmd
+from .mmd import mean_kernel, mmd_value
 from .record import Metric
 from .value import (
     Clusters,
     MetricValue,
     as_unit_rows,
-    clustered_se,
-    no_interval,
-    t_interval,
     undefined,
 )
 
@@ -36,7 +33,7 @@ def cmmd(
 ) -> MetricValue:
     """Return CMMD of generated images against real ones, with a standard error by influence.
 
-    CMMD = 1000 · MMD² under k(x, y) = exp(−‖x − y‖² / 2σ²), σ = 10 (`mmd.squared_mmd`).
+    CMMD = 1000 · MMD² under k(x, y) = exp(−‖x − y‖² / 2σ²), σ = 10 (`mmd.mmd_value`).
 
     Args:
         images: (n, e) unit embeddings of generated images; undefined for n < 2.
@@ -57,11 +54,7 @@ def cmmd(
         return undefined("cmmd", n, f"needs 2 images on each side, has {n} generated and {m} real")
     if reference_term is None:
         reference_term = cmmd_reference_term(reference)
-    squared, influence = squared_mmd(points, reference, gaussian_less_one, reference_term)
-    value, influence = SCALE * squared, SCALE * influence
-    se, groups = clustered_se(influence, clusters)
-    method, note = "U-statistic variance, clustered by prompt", no_interval(se, groups)
-    return MetricValue("cmmd", value, t_interval(value, se, groups), n, method, note, influence)
+    return mmd_value("cmmd", points, reference, gaussian_less_one, reference_term, clusters, SCALE)
 
 
 def cmmd_reference_term(reference: Real[np.ndarray, "m e"]) -> float:

@@ -10,15 +10,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Real
 
-from .mmd import mean_kernel, squared_mmd
+from .mmd import mean_kernel, mmd_value
 from .record import Metric
 from .value import (
     Clusters,
     MetricValue,
     check_features,
-    clustered_se,
-    no_interval,
-    t_interval,
     undefined,
 )
 
@@ -31,7 +28,7 @@ def kid(
 ) -> MetricValue:
     """Return KID of generated features against real ones, with a standard error by influence.
 
-    KID = MMD² under k(x, y) = (xᵀy / d + 1)³ (`mmd.squared_mmd`).
+    KID = MMD² under k(x, y) = (xᵀy / d + 1)³ (`mmd.mmd_value`).
 
     Args:
         features: (n, d) of generated images; undefined for n < 2.
@@ -53,10 +50,7 @@ def kid(
         return undefined("kid", n, f"needs 2 images on each side, has {n} generated and {m} real")
     if reference_term is None:
         reference_term = kid_reference_term(reference)
-    value, influence = squared_mmd(points, reference, cubic_less_one, reference_term)
-    se, groups = clustered_se(influence, clusters)
-    method, note = "U-statistic variance, clustered by prompt", no_interval(se, groups)
-    return MetricValue("kid", value, t_interval(value, se, groups), n, method, note, influence)
+    return mmd_value("kid", points, reference, cubic_less_one, reference_term, clusters)
 
 
 def kid_reference_term(reference: Real[np.ndarray, "m d"]) -> float:
