@@ -110,9 +110,10 @@ def plan_study(
     Raises:
         AnalysisError: a number of the design makes no sense.
 
-    >>> plan = plan_study(Design(difference=200), votes=[90, 300], studies=20)
-    >>> list(plan.table["raters"]), bool(plan.votes <= 300)
-    ([3, 10], True)
+    Examples:
+        >>> plan = plan_study(Design(difference=200), votes=[90, 300], studies=20)
+        >>> list(plan.table["raters"]), bool(plan.votes <= 300)
+        ([3, 10], True)
     """
     _check(design, studies)
     sizes = sorted({_whole(v, design) for v in (votes or _sizes(design))})
@@ -152,9 +153,10 @@ def variation_of(ballot: Ballot) -> Variation:
     Raises:
         AnalysisError: the pilot has fewer than two raters, or hardly a vote that is no tie.
 
-    >>> found = variation_of(ballot)
-    >>> round(found.taste), round(found.tie_share, 2)  # Elo points; share of the votes
-    (0, 0.11)
+    Examples:
+        >>> found = variation_of(ballot)
+        >>> round(found.taste), round(found.tie_share, 2)  # Elo points; share of the votes
+        (0, 0.11)
     """
     if ballot.raters < 2:
         raise AnalysisError(

@@ -77,9 +77,10 @@ def analyse(
     Raises:
         ValueError: `anchor` is no arm of the votes.
 
-    >>> (result,) = analyse(votes, "unguided", rounds=50)
-    >>> result.ballot.question, result.anchor
-    ('photorealism', 'unguided')
+    Examples:
+        >>> (result,) = analyse(votes, "unguided", rounds=50)
+        >>> result.ballot.question, result.anchor
+        ('photorealism', 'unguided')
     """
     return [_result(ballot, anchor, rounds, seed) for ballot in ballots(votes)]
 

@@ -136,9 +136,10 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     Raises:
         FeatureError: the two differ in dimension.
 
-    >>> points = np.random.default_rng(0).normal(size=(50, 3))
-    >>> round(frechet_distance(Moments.of(points), Moments.of(points + 2)), 6)  # 3 · 2²
-    12.0
+    Examples:
+        >>> points = np.random.default_rng(0).normal(size=(50, 3))
+        >>> round(frechet_distance(Moments.of(points), Moments.of(points + 2)), 6)  # 3 · 2²
+        12.0
     """
     _refuse_other_dimension(first, second)
     if first.n < 2 or second.n < 2:
@@ -174,9 +175,10 @@ def fid(
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
-    >>> round(fid(generated + [1, 0, 0, 0], Moments.of(real)).value, 2)  # the true value is 1
-    1.0
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
+        >>> round(fid(generated + [1, 0, 0, 0], Moments.of(real)).value, 2)  # the true value is 1
+        1.0
     """
     matrix = as_matrix(features, f"features for {metric}")
     n, d = matrix.shape
@@ -217,10 +219,11 @@ def fid_infinity(
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 8))
-    >>> reference = Moments.of(real)
-    >>> fid_infinity(generated, reference).value < fid(generated, reference).value
-    True
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> reference = Moments.of(real)
+        >>> fid_infinity(generated, reference).value < fid(generated, reference).value
+        True
     """
     whole = plain or fid(features, reference, clusters)
     matrix, metric = np.asarray(features, dtype=np.float64), "fid_infinity"

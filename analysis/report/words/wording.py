@@ -56,8 +56,9 @@ def slug(question: str, kind: str) -> str:
 def file_stem(name: str) -> str:
     """A name as part of a file name: short, safe anywhere, and of no other name.
 
-    >>> file_stem("caption_similarity"), file_stem("Which is nicer?")
-    ('caption_similarity', 'which-is-nicer-e283')
+    Examples:
+        >>> file_stem("caption_similarity"), file_stem("Which is nicer?")
+        ('caption_similarity', 'which-is-nicer-e283')
     """
     safe = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:40]
     return safe if safe == name else f"{safe}-{_digest(name)}".lstrip("-")
