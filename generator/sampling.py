@@ -277,7 +277,7 @@ def _look(
     gradient: Gradient | None,
     denoised_fn: DenoisedFn | None,
 ) -> Prediction:
-    """The prediction at kept step i, its score steered by the gradient.
+    """Return the prediction at kept step i, its score steered by the gradient.
 
     Unlike DDIM, this bounds x_0 again after steering. Where ᾱ is nearly 0 a gradient moves x_0 by
     thousands, and a multistep sampler would carry the error into later steps.

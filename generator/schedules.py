@@ -104,7 +104,7 @@ def half_log_snr(alpha_bar: Float64[np.ndarray, " steps"]) -> Float64[np.ndarray
 
 
 def _even_in_log_snr(count: int, schedule: str) -> list[int]:
-    """Steps nearest to evenly spaced λ; the noisiest is always 999, where sampling begins.
+    """Return steps nearest to evenly spaced λ; the noisiest is always 999, where sampling begins.
 
     The spacing starts at λ = -5 (α < 0.007): the cosine schedule goes on to -10, where x_t says
     nothing of x_0, and a third of the steps would be spent there.

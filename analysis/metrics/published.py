@@ -153,7 +153,7 @@ def published_tables() -> dict[str, tuple[str, pd.DataFrame]]:
 
 
 def _printed(table: pd.DataFrame, headings: dict[str, str], form: str) -> pd.DataFrame:
-    """The table with headings and its numbers as text, with a true minus."""
+    """Return the table with headings and its numbers as text, with a true minus."""
     texts = {
         heading: [
             f"{value:{form}}".replace("-", "−") if isinstance(value, (int, float)) else str(value)

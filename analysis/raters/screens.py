@@ -49,7 +49,7 @@ def rater_screens(votes: pd.DataFrame, with_excluded: bool = False) -> pd.DataFr
 
 
 def _habits(votes: pd.DataFrame) -> pd.DataFrame:
-    """One row per rater and kind: votes, seconds and shares of fast, left and tied votes."""
+    """Return one row per rater and kind: votes, seconds and shares of fast, left and tied votes."""
     no_winner = tied(votes)
     seconds = votes["seconds"] if "seconds" in votes else pd.Series(np.nan, index=votes.index)
     frame = pd.DataFrame(

@@ -56,7 +56,7 @@ class BallotResult:
         return table
 
     def win_table(self) -> pd.DataFrame:
-        """Who beats whom (`leaderboard.win_table`)."""
+        """Return who beats whom (`leaderboard.win_table`)."""
         return win_table(self.fit, self.intervals)
 
 

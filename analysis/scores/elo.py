@@ -263,7 +263,7 @@ def _all_of(comparisons: float) -> str:
 def _group_notes(
     wins: NDArray[np.float64], groups: NDArray[np.int64], arms: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """How each two groups with several arms relate; single arms have their own reasons."""
+    """Return how each two groups with several arms relate; single arms have their own reasons."""
     several = [g for g in range(groups.max(initial=-1) + 1) if (groups == g).sum() > 1]
     reach = reachable(wins)
     named = {g: ", ".join(arms[i] for i in np.flatnonzero(groups == g)) for g in several}

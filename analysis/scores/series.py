@@ -90,7 +90,7 @@ def has_curve(points: pd.DataFrame) -> bool:
 
 
 def _series(arms: pd.DataFrame) -> list[str | None]:
-    """Each arm's series."""
+    """Return each arm's series."""
     keys = list(zip(arms["name"], arms["strategy"], arms["scale"], strict=True))
     at_scale = Counter((strategy, scale) for _, strategy, scale in keys if pd.notna(scale))
     several = {strategy for (strategy, _), count in at_scale.items() if count > 1}

@@ -85,7 +85,7 @@ def clip_score(
 
 
 def _record(name: str, label: str, place: int, part: Callable[[Parts], ClipPart | None]) -> Metric:
-    """A CLIP score by one of the CLIPs of an extractor."""
+    """Return a CLIP score by one of the CLIPs of an extractor."""
 
     def clip_of(arm: Measured) -> ClipPart:
         clip = part(arm.features)

@@ -262,7 +262,7 @@ def fid_infinity(
 
 
 def _mapped_distance(matrix: np.ndarray, mapped: np.ndarray, reference: Moments) -> float:
-    """Distance of (n, d), n ≥ 2, given its rows times the reference's factor: (n, r).
+    """Return distance of (n, d), n ≥ 2, given its rows times the reference's factor: (n, r).
 
     From eigenvalues alone: right to about eight digits, which is far below the bias it is for.
     """
@@ -275,7 +275,7 @@ def _mapped_distance(matrix: np.ndarray, mapped: np.ndarray, reference: Moments)
 
 
 def _influence(matrix: np.ndarray, moments: Moments, reference: Moments) -> np.ndarray:
-    """Each row's influence on its set's distance from the reference: float64 (n,)."""
+    """Return each row's influence on its set's distance from the reference: float64 (n,)."""
     n = len(matrix)
     centred = matrix - moments.mean
     if n <= len(reference.factor):

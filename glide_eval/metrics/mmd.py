@@ -81,7 +81,7 @@ def _second_order(means: np.ndarray, mean_square: float) -> float:
 
 
 def _means_among(points: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, float]:
-    """Each row's mean kernel with the other rows (n,), and the mean square over all pairs.
+    """Return each row's mean kernel with the other rows (n,), and the mean square over all pairs.
 
     A tile above the diagonal serves its rows and its columns.
     """

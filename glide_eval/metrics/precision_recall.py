@@ -300,7 +300,7 @@ class _Cover:
 
 
 def _of_arm(arm: Measured) -> Neighbourhoods:
-    """Who lies in whose ball, which all four metrics of an arm share."""
+    """Return who lies in whose ball, which all four metrics of an arm share."""
     return arm.once(
         "neighbourhoods",
         lambda: Neighbourhoods.of(arm.features.pool, arm.real.manifold, arm.prompts),

@@ -92,7 +92,7 @@ def r_precision(
 
 
 def _distractors(captions: np.ndarray) -> np.ndarray | None:
-    """Which 99 others each of (p, e) captions is told from: int (p, 99)."""
+    """Return which 99 others each of (p, e) captions is told from: int (p, 99)."""
     count = len(captions)
     drawn = np.empty((count, DISTRACTORS), dtype=np.intp)
     for i, caption in enumerate(captions):
