@@ -129,10 +129,10 @@ class Linearised:
     def _merged(
         self, clusters: NDArray[np.int64], count: int
     ) -> tuple[Linearised, NDArray[np.int64]]:
-        """Return the same with votes of a cluster that meet the same parameters summed, and its
-        clusters.
+        """Sum the votes of a cluster that meet the same parameters; return that, and its clusters.
 
-        As it is where clusters and parameters can meet in so many ways that few votes are alike.
+        Nothing is summed where clusters and parameters can meet in so many ways that few votes are
+        alike.
         """
         shape = (count, *(len(self.bread),) * len(self.columns))
         ways, votes = math.prod(shape), self.residual.shape[1]
