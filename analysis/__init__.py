@@ -14,26 +14,27 @@ what is computed, and how well intervals hold.
 
 Examples in the docstrings of this package use 36 made-up votes of six raters on twelve prompts:
 
->>> import pandas as pd
->>> arms = ["unguided", "cfg-2", "cfg-4"]
->>> names = {"<": "left", "=": "tie", ">": "right"}
->>> votes = read_votes(
-...     pd.DataFrame({
-...         "question": "photorealism",
-...         "prompt_id": [f"p{i % 12}" for i in range(36)],
-...         "arm_left": ["unguided", "cfg-2", "cfg-4", "cfg-2", "unguided", "cfg-4"] * 6,
-...         "arm_right": ["cfg-2", "unguided", "cfg-2", "cfg-4", "cfg-4", "unguided"] * 6,
-...         "answer": [names[sign] for sign in "><=<>><><<><<>>=><>=<<><=<>>>>><<<><"],
-...         "rater": [f"r{i // 6}" for i in range(36)],
-...         "seconds": 2.5,
-...     }),
-...     arms,
-... )
->>> (ballot,) = ballots(votes)
->>> fit = fit_elo(win_matrix(ballot), ballot.arms)
->>> fit.scores.round()
-array([-103.,   41.,   62.])
->>> intervals = sandwich(fit, ballot)
+Examples:
+    >>> import pandas as pd
+    >>> arms = ["unguided", "cfg-2", "cfg-4"]
+    >>> names = {"<": "left", "=": "tie", ">": "right"}
+    >>> votes = read_votes(
+    ...     pd.DataFrame({
+    ...         "question": "photorealism",
+    ...         "prompt_id": [f"p{i % 12}" for i in range(36)],
+    ...         "arm_left": ["unguided", "cfg-2", "cfg-4", "cfg-2", "unguided", "cfg-4"] * 6,
+    ...         "arm_right": ["cfg-2", "unguided", "cfg-2", "cfg-4", "cfg-4", "unguided"] * 6,
+    ...         "answer": [names[sign] for sign in "><=<>><><<><<>>=><>=<<><=<>>>>><<<><"],
+    ...         "rater": [f"r{i // 6}" for i in range(36)],
+    ...         "seconds": 2.5,
+    ...     }),
+    ...     arms,
+    ... )
+    >>> (ballot,) = ballots(votes)
+    >>> fit = fit_elo(win_matrix(ballot), ballot.arms)
+    >>> fit.scores.round()
+    array([-103.,   41.,   62.])
+    >>> intervals = sandwich(fit, ballot)
 """
 
 from __future__ import annotations

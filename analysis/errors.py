@@ -29,8 +29,9 @@ class ReportError(AnalysisError):
 def some_of(values: Iterable[object], most: int = 5) -> str:
     """Return the values as a list for a message, and how many more there are.
 
-    >>> some_of(range(4), most=2)
-    '0, 1 and 2 more'
+    Examples:
+        >>> some_of(range(4), most=2)
+        '0, 1 and 2 more'
     """
     found = list(values)
     more = f" and {len(found) - most:,} more" if len(found) > most else ""

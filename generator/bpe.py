@@ -60,11 +60,11 @@ class Gpt2Tokenizer:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Token ids; a special token's name in the caption is text like any other."""
+        """Return token ids; a special token's name in the caption is text like any other."""
         return self._bpe.encode_ordinary(text.lower())
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of some ids; a letter cut in two becomes U+FFFD."""
+        """Return the text of some ids; a letter cut in two becomes U+FFFD."""
         return self._bpe.decode(list(ids))
 
 
@@ -96,16 +96,16 @@ class ClipTokenizer:
         return bpe
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, without start and end."""
+        """Return token ids, without start and end."""
         return self._bpe.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of some ids, a space after each word."""
+        """Return the text of some ids, a space after each word."""
         return self._bpe.decode(ids)
 
 
 def _read_vocabulary(path: Path) -> dict[bytes, int]:
-    """Token bytes to id, from the JSON that spells bytes as printable letters."""
+    """Return token bytes to id, from the JSON that spells bytes as printable letters."""
     letters = {letter: byte for byte, letter in enumerate(_byte_letters())}
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ def save(
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A safetensors file's tensors, as stored, and metadata (`class`, `config`, `notes`).
+    """Return a safetensors file's tensors, as stored, and metadata (`class`, `config`, `notes`).
 
     Raises:
         CheckpointError: missing, truncated or not safetensors with our metadata.
@@ -68,7 +68,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_config(path: Path) -> UNetConfig | ClipConfig:
-    """A network's config, without its weights: from a safetensors file, or of a released .pt file.
+    """Return a network's config, without its weights: from a safetensors file, or of a released .pt
+    file.
 
     Raises:
         CheckpointError: see `read`, or a .pt file of a name that is not a released one's.
@@ -93,7 +94,7 @@ def read_config(path: Path) -> UNetConfig | ClipConfig:
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """The notes of a safetensors file of ours, without its weights.
+    """Return the notes of a safetensors file of ours, without its weights.
 
     Raises:
         CheckpointError: see `read`.
@@ -107,7 +108,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def read_released(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pt file, as stored, mapped from disk where the format allows.
+    """Return the tensors of a .pt file, as stored, mapped from disk where the format allows.
 
     Raises:
         CheckpointError: missing, cut short, a web page, or anything but a dict of tensors; a
@@ -132,7 +133,7 @@ def load_unet(
     dtype: torch.dtype = torch.float32,
     config: UNetConfig | None = None,
 ) -> TextUNet:
-    """A text-conditional UNet in eval mode.
+    """Return a text-conditional UNet in eval mode.
 
     Args:
         path: our .safetensors, or a .pt file in a released layout.
@@ -155,7 +156,7 @@ def load_unet(
 
 
 def load_clip(path: Path, device: Device = "cpu") -> Clip:
-    """A CLIP, clean or noised, in eval mode, fp32. Errors as `load_unet`'s."""
+    """Return a CLIP, clean or noised, in eval mode, fp32. Errors as `load_unet`'s."""
     state, metadata = _expect(path, "Clip")
     with torch.device("meta"):
         model = Clip(ClipConfig.from_dict(metadata["config"]))
@@ -163,7 +164,7 @@ def load_clip(path: Path, device: Device = "cpu") -> Clip:
 
 
 def load_released_clip(image_encoder: Path, text_encoder: Path, device: Device = "cpu") -> Clip:
-    """The noised CLIP of two .pt files, in eval mode, fp32. Errors as `load_unet`'s."""
+    """Return the noised CLIP of two .pt files, in eval mode, fp32. Errors as `load_unet`'s."""
     with torch.device("meta"):
         model = Clip(released.GLIDE_CLIP)
     fill(model.image_encoder, read_released(image_encoder), image_encoder, device)
@@ -333,7 +334,7 @@ def _must_exist(path: Path) -> None:
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> CheckpointError:
-    """One paragraph about a file that can't be read, with the likely reason."""
+    """Return one paragraph about a file that can't be read, with the likely reason."""
     with path.open("rb") as file:
         head = file.read(256).lstrip()
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]

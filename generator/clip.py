@@ -193,20 +193,20 @@ class Clip(nn.Module):
     def text_embeddings(
         self, tokens: Int[Tensor, "batch context"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch n_embd"]:
-        """Unit embeddings (batch, n_embd) of captions."""
+        """Return unit embeddings (batch, n_embd) of captions."""
         return F.normalize(self.text_encoder(tokens, lengths), dim=-1)
 
     def image_embeddings(
         self, images: Float[Tensor, "batch 3 size size"], t: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch n_embd"]:
-        """Unit embeddings (batch, n_embd) of images (batch, 3, size, size) in -1..1."""
+        """Return unit embeddings (batch, n_embd) of images (batch, 3, size, size) in -1..1."""
         # The released encoder takes pixels of 0..255 and subtracts its own means.
         return F.normalize(self.image_encoder((images + 1) * 127.5, t), dim=-1)
 
     def gradient(
         self, text: Float[Tensor, "batch n_embd"], scale: float | Tensor
     ) -> Callable[[Tensor, "Tensor"], Tensor]:
-        """The guidance of GLIDE §2.3: s ∇_x (logit_scale · f(x_t, t)·g(c)).
+        """Return the guidance of GLIDE §2.3: s ∇_x (logit_scale · f(x_t, t)·g(c)).
 
         Args:
             text: unit caption embeddings (batch, n_embd).

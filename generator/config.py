@@ -70,7 +70,7 @@ class UNetConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The config that `to_dict` wrote."""
+        """Return the config that `to_dict` wrote."""
         fixed: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
@@ -106,7 +106,7 @@ class ClipConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The config that `to_dict` wrote."""
+        """Return the config that `to_dict` wrote."""
         return cls(**values)
 
 

@@ -48,9 +48,10 @@ class Diffusion:
     Raises:
         OptionError: an unknown schedule or respacing.
 
-    >>> process = Diffusion("squaredcos_cap_v2", "50")
-    >>> len(process), process.timesteps[[0, -1]].tolist()
-    (50, [0, 999])
+    Examples:
+        >>> process = Diffusion("squaredcos_cap_v2", "50")
+        >>> len(process), process.timesteps[[0, -1]].tolist()
+        (50, [0, 999])
     """
 
     def __init__(self, schedule: str, respacing: str = "", threshold: float | None = None):

@@ -192,7 +192,7 @@ def build_scene(
 
 
 def step_seed(seed: int, number: int) -> int:
-    """The seed of a scene's step: its own for the first, derived ones after it.
+    """Return the seed of a scene's step: its own for the first, derived ones after it.
 
     A step that repaints a place then does not meet the very noise that drew it.
     """
@@ -232,7 +232,7 @@ def shrink_known(
 
 
 def base_for(pipeline: Pipeline, context: str) -> TextUNet:
-    """The base model that paints in this context (see `inpaint`).
+    """Return the base model that paints in this context (see `inpaint`).
 
     Raises:
         OptionError: an unknown context, or a model it needs is not there.

@@ -44,10 +44,11 @@ def unguided(unet: Network, text: TextCondition, low_res: Tensor | None = None) 
         text: the captions (batch).
         low_res: (batch, 3, size, size) to upsample from; None for the base model.
 
-    >>> network = lambda x, t, text, low_res: 2 * x
-    >>> network.config = None  # a stand-in that needs none
-    >>> unguided(network, TextCondition(torch.zeros(1, 1), []))(torch.ones(1), torch.zeros(1))
-    tensor([2.])
+    Examples:
+        >>> network = lambda x, t, text, low_res: 2 * x
+        >>> network.config = None  # a stand-in that needs none
+        >>> unguided(network, TextCondition(torch.zeros(1, 1), []))(torch.ones(1), torch.zeros(1))
+        tensor([2.])
     """
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
@@ -79,14 +80,15 @@ def classifier_free(
             2404.07724).
         rescale: φ in 0..1, see `rescaled`.
 
-    >>> from types import SimpleNamespace as Stub
-    >>> def network(x, t, text, low_res=None):  # ε = what the text says, v = 0
-    ...     return torch.cat([text.summary.view(-1, 1, 1, 1).expand_as(x), 0 * x], 1)
-    >>> network.config = Stub(noise_schedule="linear")
-    >>> says = lambda value: TextCondition(torch.full((1, 1), value), [])
-    >>> denoise = classifier_free(network, says(2.0), says(1.0), scale=3.0)
-    >>> denoise(torch.zeros(1, 3, 1, 1), torch.tensor([500]))[0, 0].item()  # 1 + 3 (2 − 1)
-    4.0
+    Examples:
+        >>> from types import SimpleNamespace as Stub
+        >>> def network(x, t, text, low_res=None):  # ε = what the text says, v = 0
+        ...     return torch.cat([text.summary.view(-1, 1, 1, 1).expand_as(x), 0 * x], 1)
+        >>> network.config = Stub(noise_schedule="linear")
+        >>> says = lambda value: TextCondition(torch.full((1, 1), value), [])
+        >>> denoise = classifier_free(network, says(2.0), says(1.0), scale=3.0)
+        >>> denoise(torch.zeros(1, 3, 1, 1), torch.tensor([500]))[0, 0].item()  # 1 + 3 (2 − 1)
+        4.0
     """
     plain = unguided(unet, text)
     if isinstance(scale, float | int) and scale == 1:
@@ -145,9 +147,10 @@ def rescaled(
     Returns:
         ε of the rescaled x_0, like `guided`.
 
-    >>> x, eps = torch.zeros(1, 3, 2, 2), torch.arange(12.0).view(1, 3, 2, 2)
-    >>> rescaled(3 * eps, eps, x, torch.full((1, 1, 1, 1), 0.5), phi=1.0).max()  # back from 33
-    tensor(11.0000)
+    Examples:
+        >>> x, eps = torch.zeros(1, 3, 2, 2), torch.arange(12.0).view(1, 3, 2, 2)
+        >>> rescaled(3 * eps, eps, x, torch.full((1, 1, 1, 1), 0.5), phi=1.0).max()  # back from 33
+        tensor(11.0000)
     """
     sigma = (1 - alpha_bar).sqrt()
     x_start = x - sigma * guided  # α x_0; the factor α cancels
@@ -160,8 +163,9 @@ def rescaled(
 def within(t: Int[Tensor, " batch"], interval: Interval) -> Bool[Tensor, " batch"]:
     """Return whether steps t (batch,) of 0..999 lie in an interval of t / 999: bool (batch,).
 
-    >>> within(torch.tensor([0, 500, 999]), (0.2, 0.8))
-    tensor([False,  True, False])
+    Examples:
+        >>> within(torch.tensor([0, 500, 999]), (0.2, 0.8))
+        tensor([False,  True, False])
     """
     fraction = t.float() / (STEPS - 1)
     return (fraction >= interval[0]) & (fraction <= interval[1])
@@ -176,9 +180,10 @@ def combined(gradients: Sequence[Gradient], interval: Interval = ALWAYS) -> Grad
         gradients: (x_t, t) to a gradient like x_t, or None.
         interval: of t / 999, as in `classifier_free`.
 
-    >>> steer = combined([lambda x, t: x, lambda x, t: 2 * x])
-    >>> steer(torch.ones(1), torch.tensor([500]))
-    tensor([3.])
+    Examples:
+        >>> steer = combined([lambda x, t: x, lambda x, t: 2 * x])
+        >>> steer(torch.ones(1), torch.tensor([500]))
+        tensor([3.])
     """
     if not gradients:
         return None

@@ -68,7 +68,7 @@ def film(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def zeroed(module: nn.Module) -> nn.Module:
-    """The module with all parameters zero, so a residual branch starts as nothing."""
+    """Return the module with all parameters zero, so a residual branch starts as nothing."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module

@@ -115,13 +115,13 @@ def load_pipeline(
 
 
 def model_folder(model: str) -> Path:
-    """The folder of a model by name, or the path itself."""
+    """Return the folder of a model by name, or the path itself."""
     named = {"tabletop": WEIGHTS, "glide": released_folder()}
     return named.get(model) or Path(model)
 
 
 def network_files(folder: Path, network: str) -> tuple[Path, ...]:
-    """The files of a network: the released ones where they lie and ours does not."""
+    """Return the files of a network: the released ones where they lie and ours does not."""
     ours, released = _FILES[network]
     paths = tuple(folder / file for file in released)
     if (
@@ -196,8 +196,8 @@ def _load_clip(paths: tuple[Path, ...], device: torch.device) -> Clip:
 def _load_unet(
     path: Path, network: str, device: torch.device, dtype: torch.dtype, accelerate: str
 ) -> TextUNet:
-    """A UNet ready to sample: convolution weights channels last, the layout that is fastest on CPUs
-    and tensor cores, and its forward accelerated.
+    """Return a UNet ready to sample: convolution weights channels last, the layout that is fastest
+    on CPUs and tensor cores, and its forward accelerated.
     """
     unet = load_unet(path, device, dtype, config=_unet_config(path, network))
     unet = unet.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -205,7 +205,7 @@ def _load_unet(
 
 
 def _unet_config(path: Path, network: str) -> UNetConfig:
-    """The config of a network's file, which must be fit for that network."""
+    """Return the config of a network's file, which must be fit for that network."""
     config = read_config(path)
     expected = ("upsampl" in network, "inpaint" in network)
     if not isinstance(config, UNetConfig) or (config.super_res, config.inpaint) != expected:

@@ -63,7 +63,7 @@ def batch_that_fits(
     guided: bool = True,
     free: int | None = None,
 ) -> int:
-    """How many pictures to make at once: a power of two, at least 1.
+    """Return how many pictures to make at once: a power of two, at least 1.
 
     Args:
         base: its rows are doubled where guided.
@@ -92,7 +92,7 @@ class Halving:
     most: int | None = None
 
     def run(self, make: Make, start: int, stop: int) -> np.ndarray:
-        """Rows start..stop of what `make` makes.
+        """Return rows start..stop of what `make` makes.
 
         Args:
             make: returns the rows of a slice; called again for parts that did not fit.

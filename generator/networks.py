@@ -70,12 +70,12 @@ class Networks:
         return [*ready, *self._loaded]
 
     def config(self, name: str) -> UNetConfig | ClipConfig:
-        """A network's hyper-parameters; loads no weights."""
+        """Return a network's hyper-parameters; loads no weights."""
         model = self._models[name]
         return model.config  # pyright: ignore[reportReturnType]
 
     def get(self, name: str) -> nn.Module:
-        """A network, loaded if it isn't.
+        """Return a network, loaded if it isn't.
 
         Raises:
             CheckpointError: its weights are missing, corrupt or of another model.

@@ -117,7 +117,7 @@ class Pipeline:
         return self.networks.config("upsampler").image_size
 
     def cut_off(self, caption: str, guided_by_clip: bool = False) -> str:
-        """The end of a caption that no UNet (or the guiding CLIP) reads; "" if all is read.
+        """Return the end of a caption that no UNet (or the guiding CLIP) reads; "" if all is read.
 
         The longest such end, as the tokenizer spells it.
         """
@@ -182,7 +182,7 @@ class Pipeline:
         return images
 
     def batch_that_fits(self, guided: bool = True) -> int:
-        """How many pictures free memory holds at once (see `memory.batch_that_fits`)."""
+        """Return how many pictures free memory holds at once (see `memory.batch_that_fits`)."""
         base, upsampler = (
             cast(UNetConfig, self.networks.config(name)) for name in ("base", "upsampler")
         )
@@ -194,7 +194,7 @@ class Pipeline:
         seeds: Sequence[int],
         sampling: Sampling | Sequence[Sampling] | None = None,
     ) -> list[Sampling]:
-        """Each caption's sampling; refuses what can't be sampled.
+        """Return each caption's sampling; refuses what can't be sampled.
 
         Raises:
             OptionError: impossible sampling, or not exactly one seed per caption.
@@ -266,7 +266,7 @@ class Pipeline:
     def _strategy_gradient(
         self, captions: Sequence[str], rows: Sequence[Sampling]
     ) -> list[Gradient]:
-        """The gradient a strategy guides by: one or none."""
+        """Return the gradient a strategy guides by: one or none."""
         strategy = rows[0].strategy
         if strategy == "clip":
             tokens, lengths = ended(self.clip_tokenizer, captions, self.clip.config.max_text_len)
@@ -283,7 +283,7 @@ class Pipeline:
         return []
 
     def _scales(self, rows: Sequence[Sampling]) -> Tensor:
-        """Each row's guidance scale: (batch,) float32."""
+        """Return each row's guidance scale: (batch,) float32."""
         return torch.tensor([row.scale or 0.0 for row in rows], device=self.device)
 
     @torch.no_grad()
@@ -343,7 +343,7 @@ def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
 
 
 def _doubled(row: Sampling) -> bool:
-    """Whether a picture's guidance asks the network twice a step."""
+    """Return whether a picture's guidance asks the network twice a step."""
     return row.strategy == "classifier_free" and row.scale != 1
 
 

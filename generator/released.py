@@ -75,12 +75,14 @@ BY_FILE = {released.file: released for released in CHECKPOINTS}
 
 
 def released_folder() -> Path:
-    """Where `glide-eval models fetch glide` puts the files."""
+    """Return where `glide-eval models fetch glide` puts the files."""
     return weights_folder() / "glide"
 
 
 def unet_config(in_channels: int) -> UNetConfig | None:
-    """The released UNet whose first convolution sees this many channels; None if there is none."""
+    """Return the released UNet whose first convolution sees this many channels; None if there is
+    none.
+    """
     for released in CHECKPOINTS:
         if isinstance(released.config, UNetConfig) and released.config.in_channels == in_channels:
             return released.config

@@ -71,10 +71,11 @@ def ddpm(
     Returns:
         x_0, shaped like x; in -1..1 up to the last step's rounding.
 
-    >>> denoiser = lambda x, t: torch.cat([x, -torch.ones_like(x)], dim=1)  # x_0 = 0, least noise
-    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
-    >>> ddpm(denoiser, x, process, noise=lambda number: torch.zeros_like(x)).abs().max() < 0.1
-    tensor(True)
+    Examples:
+        >>> denoiser = lambda x, t: torch.cat([x, -torch.ones_like(x)], dim=1)
+        >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
+        >>> ddpm(denoiser, x, process, noise=lambda number: torch.zeros_like(x)).abs().max() < 0.1
+        tensor(True)
     """
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
@@ -105,10 +106,11 @@ def ddim(
     takes the arguments of `ddpm`, and η. With η = 0 it is deterministic, and `noise` may be None;
     η = 1 adds as much noise as DDPM.
 
-    >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
-    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
-    >>> torch.equal(ddim(denoiser, x, process), ddim(denoiser, x, process))
-    True
+    Examples:
+        >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
+        >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
+        >>> torch.equal(ddim(denoiser, x, process), ddim(denoiser, x, process))
+        True
     """
     for number, i in enumerate(reversed(range(len(diffusion)))):
         t, step = _steps(diffusion, i, x)
@@ -143,10 +145,11 @@ def dpm_solver_pp_2m(
     ends at λ = ∞, where extrapolation is impossible, so it returns the prediction itself. With
     fewer than 15 steps the step before it is long in λ, so it is of first order too.
 
-    >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
-    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "logsnr15")
-    >>> dpm_solver_pp_2m(denoiser, x, process).shape
-    torch.Size([1, 3, 2, 2])
+    Examples:
+        >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
+        >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "logsnr15")
+        >>> dpm_solver_pp_2m(denoiser, x, process).shape
+        torch.Size([1, 3, 2, 2])
     """
     lam = half_log_snr(diffusion.alpha_bar)
     before: Tensor | None = None
@@ -196,10 +199,11 @@ def plms(
     plain DDIM: those where ᾱ is nearly 0, at the start of the cosine schedule, and the last one,
     which returns the prediction of x_0.
 
-    >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
-    >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
-    >>> plms(denoiser, x, process).shape
-    torch.Size([1, 3, 2, 2])
+    Examples:
+        >>> denoiser = lambda x, t: torch.cat([x, x], dim=1)
+        >>> x, process = torch.ones(1, 3, 2, 2), Diffusion("linear", "25")
+        >>> plms(denoiser, x, process).shape
+        torch.Size([1, 3, 2, 2])
     """
     history: list[Tensor] = []
     for number, i in enumerate(reversed(range(len(diffusion)))):
@@ -234,8 +238,9 @@ def sampler_named(name: str, eta: float = 0.0) -> Sampler:
     Raises:
         KeyError: no sampler has that name.
 
-    >>> sampler_named("plms") is plms
-    True
+    Examples:
+        >>> sampler_named("plms") is plms
+        True
     """
     return partial(ddim, eta=eta) if name == "ddim" else SAMPLERS[name]
 
@@ -254,8 +259,9 @@ def respacing(sampler: str, steps: int | str) -> str:
     Raises:
         KeyError: no sampler has that name.
 
-    >>> respacing("ddim", 50), respacing("dpm++2m", 20), respacing("ddim", "fast27")
-    ('50', 'logsnr20', 'fast27')
+    Examples:
+        >>> respacing("ddim", 50), respacing("dpm++2m", 20), respacing("ddim", "fast27")
+        ('50', 'logsnr20', 'fast27')
     """
     if isinstance(steps, str):
         return steps
@@ -271,7 +277,7 @@ def _look(
     gradient: Gradient | None,
     denoised_fn: DenoisedFn | None,
 ) -> Prediction:
-    """The prediction at kept step i, its score steered by the gradient.
+    """Return the prediction at kept step i, its score steered by the gradient.
 
     Unlike DDIM, this bounds x_0 again after steering. Where ᾱ is nearly 0 a gradient moves x_0 by
     thousands, and a multistep sampler would carry the error into later steps.

@@ -27,8 +27,9 @@ def betas(name: str) -> Float64[np.ndarray, " steps"]:
     Raises:
         OptionError: an unknown name.
 
-    >>> betas("linear")[[0, -1]]
-    array([0.0001, 0.02  ])
+    Examples:
+        >>> betas("linear")[[0, -1]]
+        array([0.0001, 0.02  ])
     """
     if name == "linear":
         return np.linspace(1e-4, 0.02, STEPS, dtype=np.float64)
@@ -54,8 +55,9 @@ def kept_steps(respacing: str, schedule: str = "squaredcos_cap_v2") -> list[int]
     Raises:
         OptionError: a string of another form, or more steps than there are.
 
-    >>> kept_steps("5"), len(kept_steps("fast27"))
-    ([0, 250, 500, 749, 999], 27)
+    Examples:
+        >>> kept_steps("5"), len(kept_steps("fast27"))
+        ([0, 250, 500, 749, 999], 27)
     """
     if respacing == "":
         return list(range(STEPS))
@@ -93,15 +95,16 @@ def half_log_snr(alpha_bar: Float64[np.ndarray, " steps"]) -> Float64[np.ndarray
     Returns:
         float64 of the same length, in nats; it grows as noise falls.
 
-    >>> half_log_snr(np.array([0.5, 0.99])).round(3)
-    array([0.   , 2.298])
+    Examples:
+        >>> half_log_snr(np.array([0.5, 0.99])).round(3)
+        array([0.   , 2.298])
     """
     # log1p keeps the digits that 1 − ᾱ loses where ᾱ is nearly 0.
     return 0.5 * (np.log(alpha_bar) - np.log1p(-alpha_bar))
 
 
 def _even_in_log_snr(count: int, schedule: str) -> list[int]:
-    """Steps nearest to evenly spaced λ; the noisiest is always 999, where sampling begins.
+    """Return steps nearest to evenly spaced λ; the noisiest is always 999, where sampling begins.
 
     The spacing starts at λ = -5 (α < 0.007): the cosine schedule goes on to -10, where x_t says
     nothing of x_0, and a third of the steps would be spent there.

@@ -26,9 +26,10 @@ class SampleNoise:
         stage: `BASE`, `UPSAMPLER` or `KNOWN`.
         device: where tensors are put.
 
-    >>> alone, together = SampleNoise([7], BASE), SampleNoise([3, 7], BASE)
-    >>> torch.equal(alone.step(0, (2,))[0], together.step(0, (2,))[1])
-    True
+    Examples:
+        >>> alone, together = SampleNoise([7], BASE), SampleNoise([3, 7], BASE)
+        >>> torch.equal(alone.step(0, (2,))[0], together.step(0, (2,))[1])
+        True
     """
 
     def __init__(self, seeds: Sequence[int], stage: int, device: torch.device | str = "cpu"):

@@ -46,7 +46,7 @@ class Strategy:
     network: str | None = None
 
     def takes(self, scale: float) -> bool:
-        """Whether guidance at this scale does something, or is the neutral scale above 0."""
+        """Return whether guidance at this scale does something, or is the neutral scale above 0."""
         return self.neutral is not None and max(self.neutral, 0) <= scale < MOST and scale > 0
 
 

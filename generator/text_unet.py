@@ -28,7 +28,7 @@ class TextCondition:
     text_kv: list[Tensor]
 
     def expanded(self, batch: int) -> TextCondition:
-        """One caption's condition as a batch of `batch` rows; views, no copies."""
+        """Return one caption's condition as a batch of `batch` rows; views, no copies."""
         return TextCondition(
             self.summary.expand(batch, -1),
             [kv.expand(batch, *kv.shape[1:]) for kv in self.text_kv],
@@ -81,7 +81,7 @@ class TextUNet(UNet):
     def condition(
         self, tokens: Int[Tensor, "batch text_ctx"], mask: Bool[Tensor, "batch text_ctx"]
     ) -> TextCondition:
-        """Everything the UNet needs of these captions (see `read_text` for the arguments)."""
+        """Return what the UNet needs of these captions (see `read_text` for the arguments)."""
         summary, sequence = self.read_text(tokens, mask)
         return TextCondition(
             summary, [block.text_kv(sequence) for block in self.attention_blocks()]

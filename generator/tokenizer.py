@@ -30,11 +30,11 @@ class Tokenizer(Protocol):
     def pad_token(self) -> int: ...  # noqa: D102
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, without start, end or padding."""
+        """Return token ids, without start, end or padding."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text some ids stand for, as near as the vocabulary allows."""
+        """Return the text some ids stand for, as near as the vocabulary allows."""
         ...
 
 
@@ -73,7 +73,7 @@ def ended(tokenizer: Tokenizer, captions: Sequence[str], context: int) -> tuple[
 
 
 def cut_off(tokenizer: Tokenizer, caption: str, context: int, *, ended: bool = False) -> str:
-    """The end of a caption that a network of this context never reads.
+    """Return the end of a caption that a network of this context never reads.
 
     Args:
         tokenizer: the network's.

@@ -59,7 +59,7 @@ class ResBlock(nn.Module):
 
 
 def _pointwise(x: Tensor, convolution: nn.Conv1d) -> Tensor:
-    """A 1x1 convolution over (batch, tokens, channels)."""
+    """Return a 1x1 convolution over (batch, tokens, channels)."""
     return F.linear(x, convolution.weight[..., 0], convolution.bias)
 
 
@@ -86,7 +86,9 @@ class AttentionBlock(nn.Module):
         zeroed(self.proj_out)
 
     def text_kv(self, text: Tensor) -> Tensor:
-        """The caption's keys and values: (batch, tokens, width) to (batch, tokens, heads, 2, c)."""
+        """Return the caption's keys and values: (batch, tokens, width) to (batch, tokens, heads, 2,
+        c).
+        """
         kv = _pointwise(text.to(self.encoder_kv.weight.dtype), self.encoder_kv)
         return kv.view(*kv.shape[:2], self.heads, 2, -1)
 
@@ -178,7 +180,7 @@ class UNet(nn.Module):
         )
 
     def attention_blocks(self) -> list[AttentionBlock]:
-        """Every attention block, in the order the picture passes them."""
+        """Return every attention block, in the order the picture passes them."""
         return [m for m in self.modules() if isinstance(m, AttentionBlock)]
 
     @property

@@ -50,7 +50,8 @@ def sha256(path: Path) -> str:
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """What is recorded of a folder's files, by name; empty if nothing was downloaded into it.
+    """Return what is recorded of a folder's files, by name; empty if nothing was downloaded into
+    it.
 
     Raises:
         CheckpointError: `weights.json` is there and no such record.
@@ -78,7 +79,7 @@ def write_record(folder: Path, name: str, record: Record) -> None:
 
 
 def checked_sha256(path: Path) -> str:
-    """The file's digest, which must be the recorded one if there is one.
+    """Return the file's digest, which must be the recorded one if there is one.
 
     Raises:
         CheckpointError: the file changed since it was downloaded.

@@ -40,8 +40,9 @@ def counted(votes: pd.DataFrame) -> NDArray[np.bool_]:
     answer, revised votes were answered anew, and excluded ones fell under a rule of the study. A
     column sets a vote aside by any value but an empty one, 0 or false.
 
-    >>> counted(pd.DataFrame({"gold": ["", "left"], "revised": [False, False]}))
-    array([ True, False])
+    Examples:
+        >>> counted(pd.DataFrame({"gold": ["", "left"], "revised": [False, False]}))
+        array([ True, False])
     """
     return ~set_aside(votes, len(votes))
 

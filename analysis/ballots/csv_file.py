@@ -145,7 +145,7 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
 
 
 def _compact(column: pd.Series, name: str, large: bool) -> pd.Series:
-    """A chunk's column in as little memory as what is made of it allows."""
+    """Return a chunk's column in as little memory as what is made of it allows."""
     if name in _FEW_VALUES:
         return column.astype("category")
     if name == "seconds":

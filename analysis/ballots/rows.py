@@ -9,5 +9,5 @@ import pandas as pd
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
-    """The table's rows as named tuples, without the index."""
+    """Yield the table's rows as named tuples, without the index."""
     return table.itertuples(index=False)

@@ -133,8 +133,9 @@ def ballots(votes: pd.DataFrame) -> list[Ballot]:
     Args:
         votes: what `read_votes` returned; only those that count are taken.
 
-    >>> [(ballot.question, ballot.rater_kind, ballot.votes) for ballot in ballots(votes)]
-    [('photorealism', 'person', 36)]
+    Examples:
+        >>> [(ballot.question, ballot.rater_kind, ballot.votes) for ballot in ballots(votes)]
+        [('photorealism', 'person', 36)]
     """
     kept = counted(votes)
     kinds, questions = _codes(votes["rater_kind"]), _codes(votes["question"])

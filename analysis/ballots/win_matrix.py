@@ -18,10 +18,11 @@ def win_matrix(ballot: Ballot) -> Float64[NDArray[np.float64], "arms arms"]:
     A tie is half a win for each (Nichol et al. 2021, appendix A.1). Entries (i, j) and (j, i) add
     up to the votes between the two; the diagonal is zero.
 
-    >>> win_matrix(ballot)
-    array([[ 0.,  5.,  2.],
-           [ 7.,  0.,  7.],
-           [10.,  5.,  0.]])
+    Examples:
+        >>> win_matrix(ballot)
+        array([[ 0.,  5.,  2.],
+               [ 7.,  0.,  7.],
+               [10.,  5.,  0.]])
     """
     K = len(ballot.arms)
     cell = ballot.left * K + ballot.right
@@ -40,8 +41,9 @@ def cluster_wins(
         clusters: (N,) int64 in 0 … G − 1, for example `ballot.rater`.
         count: G.
 
-    >>> cluster_wins(ballot, ballot.rater, ballot.raters).shape
-    (6, 3, 3)
+    Examples:
+        >>> cluster_wins(ballot, ballot.rater, ballot.raters).shape
+        (6, 3, 3)
     """
     K = len(ballot.arms)
     shape = (count, K, K)
@@ -65,8 +67,9 @@ def strong_groups(
     Args:
         wins: (K, K) counts; an entry above zero is a link.
 
-    >>> strong_groups(np.array([[0.0, 1, 1], [1, 0, 1], [0, 0, 0]]))  # the third never won
-    array([0, 0, 1])
+    Examples:
+        >>> strong_groups(np.array([[0.0, 1, 1], [1, 0, 1], [0, 0, 0]]))  # the third never won
+        array([0, 0, 1])
     """
     labels = np.asarray(connected_components(wins > 0, connection="strong")[1], np.int64)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
@@ -78,8 +81,9 @@ def reachable(
 ) -> Bool[NDArray[np.bool_], "arms arms"]:
     """Return (K, K): whether a chain of wins leads from arm i down to arm j, or i is j.
 
-    >>> reachable(np.array([[0.0, 1, 0], [0, 0, 1], [0, 0, 0]]))[0]
-    array([ True,  True,  True])
+    Examples:
+        >>> reachable(np.array([[0.0, 1, 0], [0, 0, 1], [0, 0, 0]]))[0]
+        array([ True,  True,  True])
     """
     reach = (wins > 0) | np.eye(len(wins), dtype=bool)
     # Squaring doubles the length of the chains that are found, so log₂ K times are enough.
@@ -93,8 +97,9 @@ def one_group(
 ) -> Bool[NDArray[np.bool_], "rounds"]:
     """Return (R,): whether each of (R, K, K) win matrices links all its arms in both directions.
 
-    >>> one_group(np.array([[[0.0, 1], [1, 0]], [[0, 1], [0, 0]]]))
-    array([ True, False])
+    Examples:
+        >>> one_group(np.array([[[0.0, 1], [1, 0]], [[0, 1], [0, 0]]]))
+        array([ True, False])
     """
     beats = wins > 0
     return _all_reached(beats) & _all_reached(beats.transpose(0, 2, 1))

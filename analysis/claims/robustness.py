@@ -126,7 +126,7 @@ def _outcomes(result: BallotResult) -> OutcomeFit | None:
 def _by_category(
     result: BallotResult, votes: pd.DataFrame, categories: Mapping[str, str]
 ) -> CategoryScores | None:
-    """Scores by category, where votes that count are of two at least."""
+    """Return scores by category, where votes that count are of two at least."""
     if not categories or "prompt_id" not in votes:
         return None
     ballot = result.ballot

@@ -161,7 +161,7 @@ def _ballot(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> Ballot | None:
 
 
 def _best(fit: EloFit) -> str:
-    """The arm on top; empty where scores are of groups that the votes don't link."""
+    """Return the arm on top; empty where scores are of groups that the votes don't link."""
     finite = np.flatnonzero(np.isfinite(fit.scores))
     if not len(finite) or (fit.groups[finite] != fit.groups[finite[0]]).any():
         return ""

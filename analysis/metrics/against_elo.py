@@ -23,12 +23,13 @@ def join_metrics(metrics: pd.DataFrame, elo: pd.DataFrame) -> pd.DataFrame:
     Returns:
         question, rater_kind, arm, metric, extractor, value, ci_low, ci_high, elo, low, high.
 
-    >>> elo = pd.DataFrame({"question": "q", "rater_kind": "person", "arm": ["a"], "elo": [12.0],
-    ...                     "low": [-5.0], "high": [29.0]})
-    >>> metrics = pd.DataFrame({"arm": ["a"], "metric": "fid", "extractor": "x", "value": [9.5],
-    ...                         "ci_low": [9.0], "ci_high": [10.0]})
-    >>> join_metrics(metrics, elo)[["arm", "metric", "value", "elo"]].values.tolist()
-    [['a', 'fid', 9.5, 12.0]]
+    Examples:
+        >>> elo = pd.DataFrame({"question": "q", "rater_kind": "person", "arm": ["a"],
+        ...                     "elo": [12.0], "low": [-5.0], "high": [29.0]})
+        >>> metrics = pd.DataFrame({"arm": ["a"], "metric": "fid", "extractor": "x", "value": [9.5],
+        ...                         "ci_low": [9.0], "ci_high": [10.0]})
+        >>> join_metrics(metrics, elo)[["arm", "metric", "value", "elo"]].values.tolist()
+        [['a', 'fid', 9.5, 12.0]]
     """
     scored = elo[np.isfinite(elo["elo"])][["question", "rater_kind", "arm", "elo", "low", "high"]]
     measured = metrics[np.isfinite(metrics["value"])]
@@ -49,10 +50,11 @@ def metric_correlations(joined: pd.DataFrame) -> pd.DataFrame:
     Returns:
         question, rater_kind, metric, extractor, n (arms), spearman, low, high, pearson, reason.
 
-    >>> joined = pd.DataFrame({"question": "q", "rater_kind": "person", "metric": "fid",
-    ...                        "extractor": "x", "value": [9.0, 8, 7], "elo": [-50.0, 0, 50]})
-    >>> metric_correlations(joined).loc[0, ["n", "spearman", "pearson"]].tolist()
-    [3.0, -1.0, -1.0]
+    Examples:
+        >>> joined = pd.DataFrame({"question": "q", "rater_kind": "person", "metric": "fid",
+        ...                        "extractor": "x", "value": [9.0, 8, 7], "elo": [-50.0, 0, 50]})
+        >>> metric_correlations(joined).loc[0, ["n", "spearman", "pearson"]].tolist()
+        [3.0, -1.0, -1.0]
     """
     keys = ["question", "rater_kind", "metric", "extractor"]
     rows: list[tuple[Any, ...]] = []
@@ -80,9 +82,11 @@ def rank_correlation(
         ρ, low, high and a reason, empty where nothing is missing. ρ is NaN for fewer than three
         arms, and where all values of a list are equal.
 
-    >>> rho, low, high, reason = rank_correlation(np.arange(6.0), np.array([0.0, 1, 2, 4, 3, 5]))
-    >>> round(rho, 2), round(low, 2), round(high, 2)
-    (0.94, 0.38, 1.0)
+    Examples:
+        >>> x, y = np.arange(6.0), np.array([0.0, 1, 2, 4, 3, 5])
+        >>> rho, low, high, reason = rank_correlation(x, y)
+        >>> round(rho, 2), round(low, 2), round(high, 2)
+        (0.94, 0.38, 1.0)
     """
     rho, reason = _correlation(_ranks(x), _ranks(y))
     bounds = spearman_interval(rho, len(x))

@@ -51,10 +51,11 @@ def rank_agreement(
         metric, extractor, n (arms with both), spearman (positive where the metric, by its better
         end, agrees with people), low, high, reason.
 
-    >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "extractor": "clip",
-    ...                       "value": [20.0, 25.0, 24.0], "ci_low": 19.0, "ci_high": 26.0})
-    >>> rank_agreement(intervals, table).loc[0, ["n", "spearman"]].tolist()
-    [3.0, 0.5]
+    Examples:
+        >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "extractor": "clip",
+        ...                       "value": [20.0, 25.0, 24.0], "ci_low": 19.0, "ci_high": 26.0})
+        >>> rank_agreement(intervals, table).loc[0, ["n", "spearman"]].tolist()
+        [3.0, 0.5]
     """
     fit = intervals.fit
     index = {arm: i for i, arm in enumerate(fit.arms) if np.isfinite(fit.scores[i])}
@@ -102,9 +103,11 @@ def vote_agreement(
         metric, extractor, by (`arm` or `sample`), accuracy, low, high (clustered by rater), n
         (decided votes where the two values differ), reason. Guessing has an accuracy of ½.
 
-    >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "value": [20.0, 25.0, 24.0]})
-    >>> vote_agreement(votes, table)[["by", "n", "accuracy"]].values.tolist()
-    [['arm', 32, 0.6875]]
+    Examples:
+        >>> scores = [20.0, 25.0, 24.0]
+        >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "value": scores})
+        >>> vote_agreement(votes, table)[["by", "n", "accuracy"]].values.tolist()
+        [['arm', 32, 0.6875]]
     """
     kept = votes[counted(votes) & ~tied(votes)]
     left_won = left_wins(kept) == 1
@@ -186,10 +189,12 @@ def finding(
     Raises:
         AnalysisError: an arm is unknown, or has no single value of the metric.
 
-    >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score", "value": [20.0, 25.0, 22.0],
-    ...                       "ci_low": [19.0, 24.0, 21.0], "ci_high": [21.0, 26.0, 23.0]})
-    >>> finding(intervals, table, "clip_score", "cfg-2", "cfg-4").holds
-    False
+    Examples:
+        >>> table = pd.DataFrame({"arm": fit.arms, "metric": "clip_score",
+        ...                       "value": [20.0, 25.0, 22.0],
+        ...                       "ci_low": [19.0, 24.0, 21.0], "ci_high": [21.0, 26.0, 23.0]})
+        >>> finding(intervals, table, "clip_score", "cfg-2", "cfg-4").holds
+        False
     """
     rows: list[pd.DataFrame] = []
     for name in (arm, against):

@@ -47,9 +47,10 @@ def describe_metrics(metrics: Iterable[MetricInfo]) -> None:
         metrics: in the order in which figures show them; a later record replaces an earlier one
             of the same name.
 
-    >>> describe_metrics([MetricInfo("sharpness", "Sharpness", decimals=1)])
-    >>> metric_info("sharpness").label
-    'Sharpness'
+    Examples:
+        >>> describe_metrics([MetricInfo("sharpness", "Sharpness", decimals=1)])
+        >>> metric_info("sharpness").label
+        'Sharpness'
     """
     _described().update((metric.name, metric) for metric in metrics)
 
@@ -57,8 +58,9 @@ def describe_metrics(metrics: Iterable[MetricInfo]) -> None:
 def metric_info(metric: str) -> MetricInfo:
     """Return how to print a metric; the module says what is assumed of an unknown one.
 
-    >>> metric_info("my_score").label, metric_info("my_score").better
-    ('my score', 'higher')
+    Examples:
+        >>> metric_info("my_score").label, metric_info("my_score").better
+        ('my score', 'higher')
     """
     return _described().get(metric) or MetricInfo(metric, metric.replace("_", " "))
 
@@ -66,8 +68,9 @@ def metric_info(metric: str) -> MetricInfo:
 def drawn_metrics() -> list[str]:
     """Return the names of the metrics to draw against Elo, in order.
 
-    >>> "fid" in drawn_metrics()
-    True
+    Examples:
+        >>> "fid" in drawn_metrics()
+        True
     """
     return [metric.name for metric in _described().values() if metric.drawn]
 

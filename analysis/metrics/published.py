@@ -81,11 +81,14 @@ def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
         label, scale, elo, low, high (ours). One row per ballot and strategy that was asked about in
         the paper; empty where there is none.
 
-    >>> elo = pd.DataFrame({"question": "photorealism", "rater_kind": "person", "arm": ["cfg-3"],
-    ...                     "label": "guided", "strategy": "classifier_free", "scale": [3.0],
-    ...                     "anchor": "unguided", "elo": [120.0], "low": [90.0], "high": [150.0]})
-    >>> beside_paper(elo)[["published", "elo"]].values.tolist()
-    [[171.3, 120.0]]
+    Examples:
+        >>> elo = pd.DataFrame({"question": "photorealism", "rater_kind": "person",
+        ...                     "arm": ["cfg-3"],
+        ...                     "label": "guided", "strategy": "classifier_free", "scale": [3.0],
+        ...                     "anchor": "unguided",
+        ...                     "elo": [120.0], "low": [90.0], "high": [150.0]})
+        >>> beside_paper(elo)[["published", "elo"]].values.tolist()
+        [[171.3, 120.0]]
     """
     unguided = TABLE_1.iloc[0]
     rows: list[dict[str, Any]] = []
@@ -114,8 +117,9 @@ def beside_paper(elo: pd.DataFrame) -> pd.DataFrame:
 def published_tables() -> dict[str, tuple[str, pd.DataFrame]]:
     """Return every published table as printed: name → caption and rows of text.
 
-    >>> published_tables()["published-4"][1].iloc[0].tolist()
-    ['300 million', '1', '−131.8', '−136.4']
+    Examples:
+        >>> published_tables()["published-4"][1].iloc[0].tolist()
+        ['300 million', '1', '−131.8', '−136.4']
     """
     one = TABLE_1.assign(
         strategy=["Unguided", "CLIP guidance, s = 2", "Classifier-free guidance, s = 3"]
@@ -149,7 +153,7 @@ def published_tables() -> dict[str, tuple[str, pd.DataFrame]]:
 
 
 def _printed(table: pd.DataFrame, headings: dict[str, str], form: str) -> pd.DataFrame:
-    """The table with headings and its numbers as text, with a true minus."""
+    """Return the table with headings and its numbers as text, with a true minus."""
     texts = {
         heading: [
             f"{value:{form}}".replace("-", "−") if isinstance(value, (int, float)) else str(value)

@@ -24,9 +24,10 @@ def tell_versions(metrics: pd.DataFrame) -> pd.DataFrame:
         extractor of several fingerprints is named with each; a metric against several references
         keeps its extractor's name with the first, and is named with each other one.
 
-    >>> table = pd.DataFrame({"extractor": "clip", "metric": "fid", "fingerprint": ["a", "b"]})
-    >>> list(tell_versions(table)["extractor"])
-    ['clip, version a', 'clip, version b']
+    Examples:
+        >>> table = pd.DataFrame({"extractor": "clip", "metric": "fid", "fingerprint": ["a", "b"]})
+        >>> list(tell_versions(table)["extractor"])
+        ['clip, version a', 'clip, version b']
     """
     told = metrics.copy()
     if "extractor_given" not in told:

@@ -63,8 +63,10 @@ def pair_gains(
     Raises:
         AnalysisError: `wins` is no matrix of counts, or `prior` is not positive.
 
-    >>> pair_gains(np.array([[0.0, 3, 1], [2, 0, 1], [1, 1, 0]]), ["a", "b", "c"]).loc[0, "against"]
-    'c'
+    Examples:
+        >>> wins = np.array([[0.0, 3, 1], [2, 0, 1], [1, 1, 0]])
+        >>> pair_gains(wins, ["a", "b", "c"]).loc[0, "against"]
+        'c'
     """
     if isinstance(wins, pd.DataFrame):
         arms = [str(name) for name in wins.index] if arms is None else arms
@@ -143,8 +145,9 @@ def stop(
         min_raters: no decision before so many raters (and prompts, where prompts repeat), since
             standard errors of fewer clusters can't be trusted.
 
-    >>> stop(ballot).reason
-    '6 raters so far; at least 10 are needed to decide.'
+    Examples:
+        >>> stop(ballot).reason
+        '6 raters so far; at least 10 are needed to decide.'
     """
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     intervals = sandwich(fit, ballot, level=level)
@@ -191,8 +194,9 @@ def always_valid(error: float, level: float = 0.95, typical: float = 50.0) -> fl
         level: 1 − α.
         typical: τ, the same unit.
 
-    >>> round(always_valid(20.0), 1), round(1.96 * 20.0, 1)  # wider than at a single look
-    (60.8, 39.2)
+    Examples:
+        >>> round(always_valid(20.0), 1), round(1.96 * 20.0, 1)  # wider than at a single look
+        (60.8, 39.2)
     """
     return _half_width(error, 1 - level, typical)
 

@@ -47,9 +47,10 @@ def next_votes(result: BallotResult) -> NextVotes | None:
     V' = (Δ / (z_{(1 + level)/2} + z_{0.8}))². None too for fewer than about ten raters or prompts,
     whose variances are too rough to plan by.
 
-    >>> from analysis.scores import analyse
-    >>> next_votes(analyse(votes, rounds=50)[0]) is None  # six raters are too few
-    True
+    Examples:
+        >>> from analysis.scores import analyse
+        >>> next_votes(analyse(votes, rounds=50)[0]) is None  # six raters are too few
+        True
     """
     fit, intervals = result.fit, result.intervals
     scored = np.flatnonzero(np.isfinite(fit.scores))

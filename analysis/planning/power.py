@@ -110,9 +110,10 @@ def plan_study(
     Raises:
         AnalysisError: a number of the design makes no sense.
 
-    >>> plan = plan_study(Design(difference=200), votes=[90, 300], studies=20)
-    >>> list(plan.table["raters"]), bool(plan.votes <= 300)
-    ([3, 10], True)
+    Examples:
+        >>> plan = plan_study(Design(difference=200), votes=[90, 300], studies=20)
+        >>> list(plan.table["raters"]), bool(plan.votes <= 300)
+        ([3, 10], True)
     """
     _check(design, studies)
     sizes = sorted({_whole(v, design) for v in (votes or _sizes(design))})
@@ -152,9 +153,10 @@ def variation_of(ballot: Ballot) -> Variation:
     Raises:
         AnalysisError: the pilot has fewer than two raters, or hardly a vote that is no tie.
 
-    >>> found = variation_of(ballot)
-    >>> round(found.taste), round(found.tie_share, 2)  # Elo points; share of the votes
-    (0, 0.11)
+    Examples:
+        >>> found = variation_of(ballot)
+        >>> round(found.taste), round(found.tie_share, 2)  # Elo points; share of the votes
+        (0, 0.11)
     """
     if ballot.raters < 2:
         raise AnalysisError(
@@ -194,7 +196,7 @@ def _cluster_sd(ballot: Ballot, p: NDArray[np.float64], clusters: NDArray[np.int
 
 
 def _finds(design: Design, votes: int, rng: np.random.Generator) -> bool:
-    """Whether one simulated study tells the two arms apart, the right way round."""
+    """Return whether one simulated study tells the two arms apart, the right way round."""
     ballot = _simulated(design, votes, rng)
     fit = fit_elo(win_matrix(ballot), ballot.arms)
     low = sandwich(fit, ballot, level=design.level).difference(0, 1).low
@@ -232,7 +234,8 @@ def _simulated(design: Design, votes: int, rng: np.random.Generator) -> Ballot:
 
 
 def _attenuation(vary: Variation) -> float:
-    """How much steeper one rater's decided preference on one prompt is than all votes' together.
+    """Return how much steeper one rater's decided preference on one prompt is than all votes'
+    together.
 
     Ties count half, which flattens by their share; raters and prompts by the logistic–normal
     integral's √(1 + c² · variance), c = 16√3 / 15π (Zeger, Liang & Albert 1988,
@@ -286,12 +289,12 @@ def _sizes(design: Design) -> list[float]:
 
 
 def _whole(votes: float, design: Design) -> int:
-    """A whole number of raters' votes, of `_FEWEST_RATERS` at least."""
+    """Return a whole number of raters' votes, of `_FEWEST_RATERS` at least."""
     return max(_FEWEST_RATERS, int(votes // design.votes_per_rater)) * design.votes_per_rater
 
 
 def _match(design: Design, sizes: NDArray[np.int64], found: NDArray[np.float64], n: int) -> float:
-    """The factor on difference / error that fits the simulated powers best (least squares)."""
+    """Return the factor on difference / error that fits the simulated powers best, by squares."""
     grid = np.linspace(0.4, 1.6, 241)
     share = found / n
     # The floor keeps a power of 0 or 1, whose estimated variance is zero, from outweighing all.

@@ -45,9 +45,10 @@ def agreement(votes: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> tuple[M
         raw_agreement: share of agreeing answers among pairs of raters, 0 to 1.
         krippendorff_alpha: 1 is perfect agreement, 0 is what chance gives; it may be negative.
 
-    >>> raw, alpha = agreement(votes)
-    >>> round(raw.value, 2), round(alpha.value, 2)
-    (0.53, 0.19)
+    Examples:
+        >>> raw, alpha = agreement(votes)
+        >>> round(raw.value, 2), round(alpha.value, 2)
+        (0.53, 0.19)
     """
     counts = _answers_by_unit(votes[counted(votes)])
     counts = counts[counts.sum(axis=1) > 1]
@@ -79,9 +80,10 @@ def repeat_consistency(votes: pd.DataFrame) -> Measure:
     Args:
         votes: votes on one question; only those that count are taken (`counted`).
 
-    >>> twice = pd.concat([votes, votes.head(6)], ignore_index=True)  # one rater answers again
-    >>> repeat_consistency(twice).value
-    1.0
+    Examples:
+        >>> twice = pd.concat([votes, votes.head(6)], ignore_index=True)  # one rater answers again
+        >>> repeat_consistency(twice).value
+        1.0
     """
     found = repeats(votes)
     return share_of(
@@ -100,9 +102,10 @@ def repeats(votes: pd.DataFrame) -> pd.DataFrame:
     Args:
         votes: votes on one question; only those that count are taken (`counted`).
 
-    >>> repeats(pd.concat([votes, votes.head(1)], ignore_index=True))
-      rater  code  alike
-    0    r0     0   True
+    Examples:
+        >>> repeats(pd.concat([votes, votes.head(1)], ignore_index=True))
+          rater  code  alike
+        0    r0     0   True
     """
     votes = votes[counted(votes)]
     answers, raters = _turned(votes), _codes(votes["rater"])
@@ -127,8 +130,9 @@ def gold_accuracy(votes: pd.DataFrame) -> Measure:
     Args:
         votes: votes on one question, gold pairs among them; those of `on_gold` are taken.
 
-    >>> gold_accuracy(votes.assign(gold=votes["answer"])).value  # every answer is the right one
-    1.0
+    Examples:
+        >>> gold_accuracy(votes.assign(gold=votes["answer"])).value  # every answer is the right one
+        1.0
     """
     asked, right = gold_answers(votes)
     return share_of("gold_accuracy", right, _codes(asked["rater"]), "votes hold no gold pairs")
@@ -137,9 +141,10 @@ def gold_accuracy(votes: pd.DataFrame) -> Measure:
 def gold_answers(votes: pd.DataFrame) -> tuple[pd.DataFrame, Bool[NDArray[np.bool_], "asked"]]:
     """Return the votes on gold pairs (`on_gold`), and (N,) whether each answer is right.
 
-    >>> asked, right = gold_answers(votes.assign(gold=["left"] + [""] * 35))
-    >>> len(asked), right.tolist()
-    (1, [False])
+    Examples:
+        >>> asked, right = gold_answers(votes.assign(gold=["left"] + [""] * 35))
+        >>> len(asked), right.tolist()
+        (1, [False])
     """
     asked = votes[on_gold(votes)]
     if asked.empty:

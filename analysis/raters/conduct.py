@@ -69,9 +69,10 @@ def study_conduct(votes: pd.DataFrame) -> pd.DataFrame:
         several raters answered), repeat_consistency, gold_accuracy. Shares are clustered by
         rater; low and high are NaN for counts and times.
 
-    >>> conduct = study_conduct(votes).set_index("measure")["value"]
-    >>> conduct[["votes", "raters", "seconds_p50"]].tolist()
-    [36.0, 6.0, 2.5]
+    Examples:
+        >>> conduct = study_conduct(votes).set_index("measure")["value"]
+        >>> conduct[["votes", "raters", "seconds_p50"]].tolist()
+        [36.0, 6.0, 2.5]
     """
     columns = ["question", "rater_kind", "measure", "value", "low", "high", "n", "reason"]
     rows: list[tuple[Any, ...]] = []
@@ -95,9 +96,10 @@ def side_bias(votes: pd.DataFrame) -> Sides:
     Args:
         votes: votes on one question by one kind of rater; only those that count are taken.
 
-    >>> sides = side_bias(votes)
-    >>> sides.left, sides.tie, sides.right, sides.bias.value
-    (16, 4, 16, 0.5)
+    Examples:
+        >>> sides = side_bias(votes)
+        >>> sides.left, sides.tie, sides.right, sides.bias.value
+        (16, 4, 16, 0.5)
     """
     votes = votes[counted(votes)]
     wins, decided = left_wins(votes), ~tied(votes)
@@ -112,8 +114,9 @@ def response_times(votes: pd.DataFrame) -> ResponseTimes:
     Args:
         votes: votes on one question; only those that count are taken.
 
-    >>> response_times(votes)
-    ResponseTimes(n=36, p10=2.5, p50=2.5, p90=2.5)
+    Examples:
+        >>> response_times(votes)
+        ResponseTimes(n=36, p10=2.5, p50=2.5, p90=2.5)
     """
     seconds = _known_seconds(votes[counted(votes)])
     if seconds.empty:

@@ -49,8 +49,9 @@ def share_of(
         raters: (N,) codes ≥ 0 of who gave them.
         if_none: why there is no share where N is 0.
 
-    >>> share_of("tie_share", np.array([True, False]), np.array([0, 1]), "no votes").value
-    0.5
+    Examples:
+        >>> share_of("tie_share", np.array([True, False]), np.array([0, 1]), "no votes").value
+        0.5
     """
     if not len(yes):
         return Measure.undefined(name, if_none)

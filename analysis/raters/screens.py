@@ -29,8 +29,9 @@ def rater_screens(votes: pd.DataFrame, with_excluded: bool = False) -> pd.DataFr
         flags (`too fast`, `one side`, `always ties`, `gold`, joined by commas; empty where none
         applies). Raters with fewer than ten votes are not flagged for sides or ties.
 
-    >>> rater_screens(votes)[["rater", "votes", "seconds", "flags"]].head(1).values.tolist()
-    [['r0', 6, 2.5, '']]
+    Examples:
+        >>> rater_screens(votes)[["rater", "votes", "seconds", "flags"]].head(1).values.tolist()
+        [['r0', 6, 2.5, '']]
     """
     if with_excluded:
         votes = votes.drop(columns="excluded", errors="ignore")
@@ -48,7 +49,7 @@ def rater_screens(votes: pd.DataFrame, with_excluded: bool = False) -> pd.DataFr
 
 
 def _habits(votes: pd.DataFrame) -> pd.DataFrame:
-    """One row per rater and kind: votes, seconds and shares of fast, left and tied votes."""
+    """Return one row per rater and kind: votes, seconds and shares of fast, left and tied votes."""
     no_winner = tied(votes)
     seconds = votes["seconds"] if "seconds" in votes else pd.Series(np.nan, index=votes.index)
     frame = pd.DataFrame(
@@ -97,8 +98,9 @@ def numbered_screens(votes: pd.DataFrame) -> pd.DataFrame:
         first_vote (the row, from 1, of that vote in the table of votes, by which an owner finds
         the rater again), and the habits and flags of `rater_screens`.
 
-    >>> numbered_screens(votes)[["rater", "first_vote"]].head(2).values.tolist()
-    [[1, 1], [2, 7]]
+    Examples:
+        >>> numbered_screens(votes)[["rater", "first_vote"]].head(2).values.tolist()
+        [[1, 1], [2, 7]]
     """
     names = votes["rater"].astype(str)
     # Numbers follow all votes and not one question's, so a rater has one number everywhere.

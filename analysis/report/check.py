@@ -18,7 +18,7 @@ from .words.wording import strip_control
 
 
 def checked(inputs: ReportInputs) -> ReportInputs:
-    """The inputs with tables checked, votes read and extractors' versions told apart.
+    """Return the inputs with tables checked, votes read and extractors' versions told apart.
 
     Raises:
         ReportError: a missing column, an unknown arm, a value given twice.
@@ -77,7 +77,7 @@ def _categories(votes: pd.DataFrame | None) -> dict[str, str]:
 
 
 def _labels(arms: pd.DataFrame) -> list[str]:
-    """What to print of each arm: on one line, `s = 3` unbroken, no two alike."""
+    """Return what to print of each arm: on one line, `s = 3` unbroken, no two alike."""
     plain = arms["label"].astype(str).map(strip_control).str.strip()
     plain = plain.where(plain != "", arms["name"].astype(str))
     names = arms["name"].astype(str)

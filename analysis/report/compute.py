@@ -61,7 +61,7 @@ def _ballots(
     seed: int,
     progress: Progress,
 ) -> Iterator[BallotPart]:
-    """How far each ballot's ranking may be claimed, and what each metric says of its votes."""
+    """Yield what may be claimed of each ballot, and what each metric says of its votes."""
     arms, votes = inputs.arms, inputs.votes
     for n, result in enumerate(results):
         assert votes is not None  # there is a result

@@ -61,7 +61,7 @@ class BallotPart:
         return slug(self.question, self.rater_kind)
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a table with question and rater_kind that are about this ballot."""
+        """Return the rows of a table with question and rater_kind that are about this ballot."""
         mine = (table["question"] == self.question) & (table["rater_kind"] == self.rater_kind)
         return table[mine]
 
@@ -115,7 +115,7 @@ class Part:
         return dataclasses.replace(figure, name=self.prefix + figure.name, title=title)
 
     def votes(self, kind: str | None = None) -> int:
-        """How many votes count; `kind` counts those of one kind of rater."""
+        """Return how many votes count; `kind` counts those of one kind of rater."""
         return sum(b.result.ballot.votes for b in self.ballots if kind in (None, b.rater_kind))
 
 
@@ -156,18 +156,18 @@ class Report:
     comparison: Comparison | None = None
 
     def votes(self, kind: str | None = None) -> int:
-        """How many votes, of all parts; `kind` counts those of one kind of rater."""
+        """Return how many votes, of all parts; `kind` counts those of one kind of rater."""
         return sum(part.votes(kind) for part in self.parts)
 
 
 def described(table: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
-    """The table with label, strategy, scale and series of each row's `arm`."""
+    """Return the table with label, strategy, scale and series of each row's `arm`."""
     columns = arms.rename(columns={"name": "arm"})[["arm", *_DESCRIBED]]
     return table.merge(columns, on="arm")
 
 
 def labelled(result: BallotResult, scores: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
-    """One of a ballot's tables of scores with its ballot and the arms' columns."""
+    """Return one of a ballot's tables of scores with its ballot and the arms' columns."""
     scores = scores.copy()
     scores.insert(0, "question", result.ballot.question)
     scores.insert(1, "rater_kind", result.ballot.rater_kind)

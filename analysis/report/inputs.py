@@ -74,7 +74,7 @@ class ReportInputs:
 
 
 def metrics_of(inputs: ReportInputs) -> pd.DataFrame:
-    """The metrics' columns; an empty table of that shape without metrics."""
+    """Return the metrics' columns; an empty table of that shape without metrics."""
     if inputs.metrics is not None:
         return inputs.metrics[list(METRIC_COLUMNS)]
     return pd.DataFrame(
@@ -83,5 +83,5 @@ def metrics_of(inputs: ReportInputs) -> pd.DataFrame:
 
 
 def defined(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the metrics table that have a value; of the others a note says why not."""
+    """Return the rows of the metrics table that have a value; of the others a note says why not."""
     return metrics[metrics["value"].notna()]

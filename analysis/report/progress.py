@@ -1,4 +1,4 @@
-"""Telling somebody who waits what is going on, without knowing how they are told."""
+"""Progress of a report, reported to whoever waits for it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Progress = Callable[[str, float], None]
 
 
 def quiet(doing: str, done: float) -> None:
-    """Tells nobody."""
+    """Report progress to nobody."""
 
 
 def between(progress: Progress, start: float, end: float) -> Progress:
-    """Progress of a part as progress of the whole, which the part takes from `start` to `end`."""
+    """Return progress of a part as progress of the whole, from `start` to `end`."""
     return lambda doing, done: progress(doing, start + (end - start) * done)

@@ -22,7 +22,7 @@ PART_METRICS = (
 
 
 def compare(parts: list[Part]) -> Comparison:
-    """What a report of several parts says about all of them.
+    """Return what a report of several parts says about all of them.
 
     Votes of different parts are never pooled: each study has its own fit, measured from its own
     unguided arm, as the paper overlays its sweeps. Metrics stand side by side only where extractor,
@@ -48,7 +48,7 @@ def compare(parts: list[Part]) -> Comparison:
 
 
 def _elo(parts: list[Part]) -> pd.DataFrame:
-    """Every part's scores; `study` names part and, where they are simulated, raters."""
+    """Return every part's scores; `study` names part and, where they are simulated, raters."""
     table = pd.concat(
         [part.elo.assign(part=part.inputs.name) for part in parts], ignore_index=True
     )  # fmt: skip
@@ -73,7 +73,7 @@ def _overview(part: Part) -> dict[str, object]:
 
 
 def _metrics(parts: list[Part]) -> pd.DataFrame:
-    """Metrics that two runs at least have; several studies of one run count once."""
+    """Return metrics that two runs at least have; several studies of one run count once."""
     tables, seen = [], []
     for part in parts:
         measured = part.inputs.metrics
@@ -99,7 +99,7 @@ def _metrics(parts: list[Part]) -> pd.DataFrame:
 
 
 def _agreement(parts: list[Part]) -> pd.DataFrame:
-    """A row for each two parts that asked one question about at least two shared arms."""
+    """Return a row for each two parts that asked one question about at least two shared arms."""
     rows = []
     for one, other in itertools.combinations(parts, 2):
         for mine, theirs in itertools.product(one.ballots, other.ballots):

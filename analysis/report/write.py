@@ -75,7 +75,7 @@ def write_report(
 
 
 def build(inputs: Sequence[ReportInputs], seed: int = 0, progress: Progress = quiet) -> Report:
-    """Everything a report holds, before it is laid out.
+    """Return everything a report holds, before it is laid out.
 
     Args:
         inputs: of each run or study.

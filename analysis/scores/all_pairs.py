@@ -87,8 +87,9 @@ def compare_arms(intervals: Sandwich, draws: int = 20_000, seed: int = 0) -> Com
         draws: of the smallest p; p_adjusted is a multiple of 1 / (draws + 1).
         seed: of the draws.
 
-    >>> compare_arms(intervals).ranks[["arm", "rank", "best", "worst"]].values.tolist()
-    [['cfg-4', 1, 1, 3], ['cfg-2', 2, 1, 3], ['unguided', 3, 1, 3]]
+    Examples:
+        >>> compare_arms(intervals).ranks[["arm", "rank", "best", "worst"]].values.tolist()
+        [['cfg-4', 1, 1, 3], ['cfg-2', 2, 1, 3], ['unguided', 3, 1, 3]]
     """
     fit = intervals.fit
     K = len(fit.arms)
@@ -130,9 +131,10 @@ def simultaneous(
         draws: of the smallest p.
         seed: of the draws.
 
-    >>> together, alone = simultaneous(intervals, np.eye(3)), intervals.score(0)
-    >>> bool(together.low[0] < alone.low and alone.high < together.high[0])
-    True
+    Examples:
+        >>> together, alone = simultaneous(intervals, np.eye(3)), intervals.score(0)
+        >>> bool(together.low[0] < alone.low and alone.high < together.high[0])
+        True
     """
     Q = len(contrasts)
     nothing = np.full(Q, np.nan)

@@ -56,7 +56,7 @@ class BallotResult:
         return table
 
     def win_table(self) -> pd.DataFrame:
-        """Who beats whom (`leaderboard.win_table`)."""
+        """Return who beats whom (`leaderboard.win_table`)."""
         return win_table(self.fit, self.intervals)
 
 
@@ -77,9 +77,10 @@ def analyse(
     Raises:
         ValueError: `anchor` is no arm of the votes.
 
-    >>> (result,) = analyse(votes, "unguided", rounds=50)
-    >>> result.ballot.question, result.anchor
-    ('photorealism', 'unguided')
+    Examples:
+        >>> (result,) = analyse(votes, "unguided", rounds=50)
+        >>> result.ballot.question, result.anchor
+        ('photorealism', 'unguided')
     """
     return [_result(ballot, anchor, rounds, seed) for ballot in ballots(votes)]
 

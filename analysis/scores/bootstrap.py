@@ -93,9 +93,10 @@ def bootstrap(
         seed: of the draws.
         level: confidence level, between 0 and 1.
 
-    >>> resampled = bootstrap(fit, ballot, rounds=200)
-    >>> bool(resampled.score(0).low < fit.scores[0] < resampled.score(0).high)
-    True
+    Examples:
+        >>> resampled = bootstrap(fit, ballot, rounds=200)
+        >>> bool(resampled.score(0).low < fit.scores[0] < resampled.score(0).high)
+        True
     """
     method = f"bootstrap of raters, {rounds} rounds"
     K = len(fit.arms)

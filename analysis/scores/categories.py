@@ -67,9 +67,11 @@ def by_category(
     Raises:
         AnalysisError: votes carry no prompt ids, or none of a category.
 
-    >>> kinds = {f"p{i}": "indoors" if i < 6 else "outdoors" for i in range(12)}
-    >>> by_category(votes, kinds, "photorealism").table.groupby("category")["votes"].sum().to_dict()
-    {'indoors': 36, 'outdoors': 36}
+    Examples:
+        >>> kinds = {f"p{i}": "indoors" if i < 6 else "outdoors" for i in range(12)}
+        >>> table = by_category(votes, kinds, "photorealism").table
+        >>> table.groupby("category")["votes"].sum().to_dict()
+        {'indoors': 36, 'outdoors': 36}
     """
     mine, named = _of_categories(votes, categories, question, rater_kind)
     arms = list(mine["arm_left"].cat.categories)

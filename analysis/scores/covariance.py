@@ -129,9 +129,10 @@ class Linearised:
     def _merged(
         self, clusters: NDArray[np.int64], count: int
     ) -> tuple[Linearised, NDArray[np.int64]]:
-        """The same with votes of a cluster that meet the same parameters summed, and its clusters.
+        """Sum the votes of a cluster that meet the same parameters; return that, and its clusters.
 
-        As it is where clusters and parameters can meet in so many ways that few votes are alike.
+        Nothing is summed where clusters and parameters can meet in so many ways that few votes are
+        alike.
         """
         shape = (count, *(len(self.bread),) * len(self.columns))
         ways, votes = math.prod(shape), self.residual.shape[1]
@@ -203,7 +204,9 @@ class Linearised:
     def _weighted(
         self, moved: NDArray[np.float64], clusters: NDArray[np.int64]
     ) -> Callable[[Votes], NDArray[np.float64]]:
-        """A block's (M, n) weighted predictors, were each cluster's parameters (G, P) `moved`."""
+        """Return a block's (M, n) weighted predictors, were each cluster's parameters (G, P)
+        `moved`.
+        """
         parameters = moved.ravel()
 
         def values(votes: Votes) -> NDArray[np.float64]:
@@ -230,7 +233,7 @@ class Linearised:
 
 
 def _blocks(votes: int, inside: NDArray[np.int64] | None = None) -> Iterator[Votes]:
-    """All votes, or those `inside`, a few at a time."""
+    """Yield all votes, or those `inside`, a few at a time."""
     if inside is not None:
         return (inside[start : start + _BLOCK] for start in range(0, len(inside), _BLOCK))
     return (slice(start, start + _BLOCK) for start in range(0, votes, _BLOCK))

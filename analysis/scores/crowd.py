@@ -56,8 +56,9 @@ def crowd_bt(ballot: Ballot, prior: float = 1.0) -> CrowdFit:
     Raises:
         AnalysisError: no votes, or `prior` is not positive.
 
-    >>> crowd_bt(ballot).quality.round(2)  # six raters who hardly contradict each other
-    array([1., 1., 1., 1., 1., 1.])
+    Examples:
+        >>> crowd_bt(ballot).quality.round(2)  # six raters who hardly contradict each other
+        array([1., 1., 1., 1., 1., 1.])
     """
     if not ballot.votes or not prior > 0:
         raise AnalysisError(

@@ -97,9 +97,10 @@ def scale_curves(
     Raises:
         AnalysisError: `arms` lacks a column, or a scale is not positive.
 
-    >>> arms = pd.DataFrame({"arm": ["cfg-2", "cfg-4"], "strategy": "cfg", "scale": [2.0, 4.0]})
-    >>> scale_curves(intervals, arms).best[["strategy", "scale"]].values.tolist()
-    [['cfg', 4.0]]
+    Examples:
+        >>> arms = pd.DataFrame({"arm": ["cfg-2", "cfg-4"], "strategy": "cfg", "scale": [2.0, 4.0]})
+        >>> scale_curves(intervals, arms).best[["strategy", "scale"]].values.tolist()
+        [['cfg', 4.0]]
     """
     curves = _curves(intervals, arms)
     K = len(intervals.fit.arms)
@@ -220,8 +221,9 @@ def draw_scores(
     Returns:
         Elo points; (0, K) where the votes do not show how far the scores could be off.
 
-    >>> draw_scores(intervals, fit.scores, draws=500, seed=0).shape
-    (500, 3)
+    Examples:
+        >>> draw_scores(intervals, fit.scores, draws=500, seed=0).shape
+        (500, 3)
     """
     if intervals.reason:
         return np.empty((0, len(scores)))
@@ -321,10 +323,11 @@ def wald(
     Returns:
         F with (Q, second) degrees of freedom; NaN twice where clusters are too few or too alike.
 
-    >>> contrast = np.array([[1.0, 0, -1]])  # unguided less cfg-4
-    >>> f, df2 = wald(intervals, contrast, contrast @ fit.scores)
-    >>> round(f, 2), round(df2, 2)
-    (2.5, 5.0)
+    Examples:
+        >>> contrast = np.array([[1.0, 0, -1]])  # unguided less cfg-4
+        >>> f, df2 = wald(intervals, contrast, contrast @ fit.scores)
+        >>> round(f, 2), round(df2, 2)
+        (2.5, 5.0)
     """
     if intervals.reason:
         return np.nan, np.nan

@@ -145,9 +145,10 @@ def fit_outcomes(
         AnalysisError: no arms are linked; only ties, with `davidson`; or the side can't be told
             from the arms (each pair only ever stood one way round, or left always won).
 
-    >>> outcomes = fit_outcomes(ballot)
-    >>> outcomes.scores.round(), round(outcomes.tie_share, 3)
-    (array([-117.,   47.,   70.]), 0.119)
+    Examples:
+        >>> outcomes = fit_outcomes(ballot)
+        >>> outcomes.scores.round(), round(outcomes.tie_share, 3)
+        (array([-117.,   47.,   70.]), 0.119)
     """
     plain = fit_elo(win_matrix(ballot), ballot.arms)
     members = _largest_group(plain)

@@ -91,8 +91,9 @@ def win_probability(
     Args:
         difference: σ_winner − σ_loser in Elo points, of any shape; ±inf give 1 and 0.
 
-    >>> win_probability(np.array([0.0, 400.0])).round(4)
-    array([0.5   , 0.9091])
+    Examples:
+        >>> win_probability(np.array([0.0, 400.0])).round(4)
+        array([0.5   , 0.9091])
     """
     return expit(np.asarray(difference, np.float64) / ELO_PER_NAT)
 
@@ -110,9 +111,10 @@ def with_prior(
         wins: (K, K) counts.
         votes: ≥ 0.
 
-    >>> with_prior(np.zeros((2, 2)), 1.0)
-    array([[0. , 0.5],
-           [0.5, 0. ]])
+    Examples:
+        >>> with_prior(np.zeros((2, 2)), 1.0)
+        array([[0. , 0.5],
+               [0.5, 0. ]])
     """
     K = len(wins)
     each = votes / (2 * max(K - 1, 1))
@@ -140,8 +142,9 @@ def fit_elo(wins: ArrayLike, arms: Sequence[str] | None = None, prior: float = 0
     Raises:
         AnalysisError: `wins` is not such a matrix, or `prior` is negative.
 
-    >>> fit_elo(np.array([[0, 10], [1, 0]])).scores.round()
-    array([ 200., -200.])
+    Examples:
+        >>> fit_elo(np.array([[0, 10], [1, 0]])).scores.round()
+        array([ 200., -200.])
     """
     wins = np.asarray(wins, np.float64)
     names = tuple(arms) if arms is not None else tuple(map(str, range(len(wins))))
@@ -183,9 +186,10 @@ def fit_batch(
     Raises:
         AnalysisError: counts so lopsided that float64 cannot settle on scores.
 
-    >>> fit_batch(np.array([[[0.0, 10], [1, 0]], [[0, 1], [0, 0]]])).round()
-    array([[ 200., -200.],
-           [  nan,   nan]])
+    Examples:
+        >>> fit_batch(np.array([[[0.0, 10], [1, 0]], [[0, 1], [0, 0]]])).round()
+        array([[ 200., -200.],
+               [  nan,   nan]])
     """
     R, K, _ = wins.shape
     scores = np.full((R, K), np.nan)
@@ -259,7 +263,7 @@ def _all_of(comparisons: float) -> str:
 def _group_notes(
     wins: NDArray[np.float64], groups: NDArray[np.int64], arms: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """How each two groups with several arms relate; single arms have their own reasons."""
+    """Return how each two groups with several arms relate; single arms have their own reasons."""
     several = [g for g in range(groups.max(initial=-1) + 1) if (groups == g).sum() > 1]
     reach = reachable(wins)
     named = {g: ", ".join(arms[i] for i in np.flatnonzero(groups == g)) for g in several}

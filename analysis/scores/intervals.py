@@ -61,8 +61,9 @@ def probability_interval(difference: Interval) -> Interval:
     P is monotone in the difference, so its ends are P of the difference's ends, with the same
     coverage.
 
-    >>> probability_interval(Interval(0.0, 400.0))
-    Interval(low=0.5, high=0.909..., level=0.95, reason='')
+    Examples:
+        >>> probability_interval(Interval(0.0, 400.0))
+        Interval(low=0.5, high=0.909..., level=0.95, reason='')
     """
     low, high = win_probability(np.array([difference.low, difference.high]))
     return Interval(float(low), float(high), difference.level, difference.reason)
@@ -225,8 +226,9 @@ def difference_contrast(arms: int, arm: int, against: int) -> Float64[NDArray[np
         arm: index of the arm with weight 1.
         against: index of the arm with weight −1.
 
-    >>> difference_contrast(3, 0, 2)
-    array([ 1.,  0., -1.])
+    Examples:
+        >>> difference_contrast(3, 0, 2)
+        array([ 1.,  0., -1.])
     """
     weights = np.zeros(arms)
     weights[arm], weights[against] = 1.0, -1.0
@@ -268,8 +270,9 @@ def sandwich(
     Returns:
         Intervals in Elo points, each undefined with a reason where the votes allow none.
 
-    >>> sandwich(fit, ballot).difference(2, 0)  # cfg-4 less unguided
-    Interval(low=-103.0..., high=432.1..., level=0.95, reason='')
+    Examples:
+        >>> sandwich(fit, ballot).difference(2, 0)  # cfg-4 less unguided
+        Interval(low=-103.0..., high=432.1..., level=0.95, reason='')
     """
     gaps = fit.differences()
     kept = _within_groups(fit, ballot)
@@ -300,8 +303,9 @@ def inverse_information(fit: EloFit) -> Float64[NDArray[np.float64], "arms arms"
     The Hessian is the Laplacian of the graph whose edges weigh n_ij p_ij (1 − p_ij). Groups are
     inverted apart, and within each the scores keep mean zero.
 
-    >>> np.allclose(inverse_information(fit).sum(axis=0), 0)  # scores keep mean zero
-    True
+    Examples:
+        >>> np.allclose(inverse_information(fit).sum(axis=0), 0)  # scores keep mean zero
+        True
     """
     together = fit.groups[:, None] == fit.groups[None, :]
     p = win_probability(np.where(together, fit.differences(), 0.0))

@@ -29,8 +29,10 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
     Raises:
         ValueError: `anchor` is no arm of the fit.
 
-    >>> elo_table(fit, intervals, anchor="unguided")[["rank", "arm", "elo"]].round().values.tolist()
-    [[1, 'cfg-4', 165.0], [2, 'cfg-2', 144.0], [3, 'unguided', 0.0]]
+    Examples:
+        >>> table = elo_table(fit, intervals, anchor="unguided")
+        >>> table[["rank", "arm", "elo"]].round().values.tolist()
+        [[1, 'cfg-4', 165.0], [2, 'cfg-2', 144.0], [3, 'unguided', 0.0]]
     """
     against = None if anchor is None else fit.arms.index(anchor)
     values = fit.scores if against is None else fit.differences()[:, against]
@@ -65,8 +67,9 @@ def win_table(fit: EloFit, intervals: EloIntervals) -> pd.DataFrame:
         low, high, wins (ties half), n (votes between the two), observed (wins / n; NaN for
         n = 0), reason (why the probability has no interval).
 
-    >>> win_table(fit, intervals)[["arm", "against", "wins", "n"]].head(1).values.tolist()
-    [['unguided', 'cfg-2', 5.0, 12]]
+    Examples:
+        >>> win_table(fit, intervals)[["arm", "against", "wins", "n"]].head(1).values.tolist()
+        [['unguided', 'cfg-2', 5.0, 12]]
     """
     probability = fit.win_probabilities()
     rows: list[dict[str, Any]] = []

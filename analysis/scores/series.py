@@ -28,9 +28,11 @@ def with_series(arms: pd.DataFrame) -> pd.DataFrame:
         those of a variant that repeats a scale itself (replicates); and `variant`, 0 for arms
         of the strategy's own name, which numbers the others of a strategy.
 
-    >>> arms = pd.DataFrame({"name": ["cfg-2", "cfg-4"], "strategy": "cfg", "scale": [2.0, 4.0]})
-    >>> list(with_series(arms)["series"])
-    ['cfg', 'cfg']
+    Examples:
+        >>> scales = {"name": ["cfg-2", "cfg-4"], "strategy": "cfg", "scale": [2.0, 4.0]}
+        >>> arms = pd.DataFrame(scales)
+        >>> list(with_series(arms)["series"])
+        ['cfg', 'cfg']
     """
     found = pd.Series(_series(arms), index=arms.index, dtype=object)
     named = found.where(found.notna(), arms["strategy"])
@@ -46,8 +48,9 @@ def with_series(arms: pd.DataFrame) -> pd.DataFrame:
 def variant_of(name: str, scale: float) -> str:
     """Return an arm's name without its scale; the whole name where it doesn't say the scale.
 
-    >>> variant_of("dpm20-3", 3.0), variant_of("cfg-1.5-inpaint", 1.5), variant_of("ours", 3.0)
-    ('dpm20', 'cfg-inpaint', 'ours')
+    Examples:
+        >>> variant_of("dpm20-3", 3.0), variant_of("cfg-1.5-inpaint", 1.5), variant_of("ours", 3.0)
+        ('dpm20', 'cfg-inpaint', 'ours')
     """
     for found in reversed(list(_NUMBER.finditer(name))):
         if found.start() > 0 and np.isclose(float(found[1]), scale, rtol=1e-5):
@@ -58,8 +61,9 @@ def variant_of(name: str, scale: float) -> str:
 def variant_in(series: str) -> str:
     """Return the variant that a series' name holds; empty where the strategy has one series.
 
-    >>> variant_in("classifier_free [dpm20]"), variant_in("classifier_free")
-    ('dpm20', '')
+    Examples:
+        >>> variant_in("classifier_free [dpm20]"), variant_in("classifier_free")
+        ('dpm20', '')
     """
     return series.partition(" [")[2][:-1]
 
@@ -67,9 +71,10 @@ def variant_in(series: str) -> str:
 def curves(points: pd.DataFrame) -> pd.DataFrame:
     """Return those points, of a table with series and scale, that a line along the scale joins.
 
-    >>> points = pd.DataFrame({"series": ["cfg", "cfg", None], "scale": [2.0, 4.0, np.nan]})
-    >>> len(curves(points))
-    2
+    Examples:
+        >>> points = pd.DataFrame({"series": ["cfg", "cfg", None], "scale": [2.0, 4.0, np.nan]})
+        >>> len(curves(points))
+        2
     """
     return points[points["series"].notna() & points["scale"].notna()]
 
@@ -77,14 +82,15 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
 def has_curve(points: pd.DataFrame) -> bool:
     """Return whether a series, in a table with series and scale, has at least two scales.
 
-    >>> has_curve(pd.DataFrame({"series": ["cfg", "cfg"], "scale": [2.0, 2.0]}))
-    False
+    Examples:
+        >>> has_curve(pd.DataFrame({"series": ["cfg", "cfg"], "scale": [2.0, 2.0]}))
+        False
     """
     return bool((curves(points).groupby("series")["scale"].nunique() > 1).any())
 
 
 def _series(arms: pd.DataFrame) -> list[str | None]:
-    """Each arm's series."""
+    """Return each arm's series."""
     keys = list(zip(arms["name"], arms["strategy"], arms["scale"], strict=True))
     at_scale = Counter((strategy, scale) for _, strategy, scale in keys if pd.notna(scale))
     several = {strategy for (strategy, _), count in at_scale.items() if count > 1}

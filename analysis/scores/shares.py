@@ -29,8 +29,9 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
         n: trials, ≥ 0; an undefined interval where 0.
         level: confidence level, between 0 and 1.
 
-    >>> wilson(8, 10)
-    Interval(low=0.49..., high=0.94..., level=0.95, reason='')
+    Examples:
+        >>> wilson(8, 10)
+        Interval(low=0.49..., high=0.94..., level=0.95, reason='')
     """
     if not n > 0:
         return Interval.undefined("no votes", level)
@@ -63,9 +64,10 @@ def clustered_share(
         clusters: (N,) int64 codes ≥ 0.
         level: confidence level, between 0 and 1.
 
-    >>> bounds = clustered_share(np.array([1.0, 1, 1, 0]), np.array([0, 0, 1, 1]))
-    >>> 0 <= bounds.low <= 0.75 <= bounds.high <= 1
-    True
+    Examples:
+        >>> bounds = clustered_share(np.array([1.0, 1, 1, 0]), np.array([0, 0, 1, 1]))
+        >>> 0 <= bounds.low <= 0.75 <= bounds.high <= 1
+        True
     """
     if not len(values):
         return Interval.undefined("no votes", level)

@@ -64,7 +64,7 @@ class CaptionedFiles:
         return Image.open(io.BytesIO((self._root / name).read_bytes())), caption
 
     def name(self, index: int) -> str:
-        """The file's path."""
+        """Return the file's path."""
         return str(self._root / self._names[index])
 
     def digest(self) -> str:
@@ -153,7 +153,7 @@ class Tabletop:
         return image, describe(self._scenes[self._kept[index]], rng)
 
     def name(self, index: int) -> str:
-        """The shard and the place in it."""
+        """Return the shard and the place in it."""
         shard, within = divmod(self._kept[index], SHARD)
         return f"{self._paths[shard]}[{within}]"
 

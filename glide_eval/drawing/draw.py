@@ -58,7 +58,7 @@ def plan(captions: Sequence[str], seed: int, count: int) -> list[Request]:
 
 
 def slug(caption: str) -> str:
-    """A file name's worth of a caption: its letters and digits, whatever the script."""
+    """Return a file name's worth of a caption: its letters and digits, whatever the script."""
     words = re.sub(r"[\W_]+", "-", caption.casefold()).strip("-")
     return words[:NAME_LENGTH].rstrip("-") or "picture"
 
@@ -157,12 +157,12 @@ def save(
 
 
 def sampling_story(sampling: Any) -> dict[str, Any]:
-    """A `generator.options.Sampling` as JSON-ready values."""
+    """Return a `generator.options.Sampling` as JSON-ready values."""
     return dataclasses.asdict(sampling)
 
 
 def batch_of(pixels: NDArray[T], count: int) -> NDArray[T]:
-    """One picture or mask, `count` times: (count, …)."""
+    """Return one picture or mask, `count` times: (count, …)."""
     return np.repeat(pixels[None], count, axis=0)
 
 

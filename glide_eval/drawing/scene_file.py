@@ -91,7 +91,7 @@ class SceneFile:
         return self.path.parent / self.config.source if self.config.source else None
 
     def known(self, size: int, shape: tuple[int, ...]) -> tuple[list[Mask | None], tuple[str, ...]]:
-        """What each step keeps, bool (size, size); None where it draws the whole picture.
+        """Return what each step keeps, bool (size, size); None where it draws the whole picture.
 
         Args:
             size: side of the model's pictures in pixels.

@@ -11,8 +11,9 @@ DIGEST = 12  # characters shown of a SHA-256
 def difference_in_words(first: Described, second: Described) -> str:
     """Return what differs between two extractors whose fingerprints differ.
 
-    >>> difference_in_words(("a", {"resize": "bicubic"}), ("a", {"resize": "bilinear"}))
-    'resize differs: bicubic against bilinear'
+    Examples:
+        >>> difference_in_words(("a", {"resize": "bicubic"}), ("a", {"resize": "bilinear"}))
+        'resize differs: bicubic against bilinear'
     """
     (name, facts), (other_name, other_facts) = first, second
     if name != other_name:

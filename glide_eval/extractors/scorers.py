@@ -68,7 +68,7 @@ class FakeScorer:
     """Prefers bright images, whatever the caption, for tests and dry runs."""
 
     def fingerprint(self) -> dict[str, str]:
-        """A constant that stands for weights."""
+        """Return a constant that stands for weights."""
         return {"fake-clip": hashlib.sha256(b"fake clip, version 1").hexdigest()}
 
     def scores(self, images: Images, captions: Sequence[str]) -> NDArray[np.float64]:

@@ -33,9 +33,10 @@ def accuracy(
     Raises:
         FeatureError: a value lies outside 0..1.
 
-    >>> found = accuracy(np.array([1.0, 0.5, np.nan, 1.0]), "color")
-    >>> found.metric, round(found.value, 3), found.n
-    ('color_accuracy', 0.833, 3)
+    Examples:
+        >>> found = accuracy(np.array([1.0, 0.5, np.nan, 1.0]), "color")
+        >>> found.metric, round(found.value, 3), found.n
+        ('color_accuracy', 0.833, 3)
     """
     metric = f"{part}_accuracy"
     values = np.asarray(values, dtype=np.float64)

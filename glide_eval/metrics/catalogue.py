@@ -19,9 +19,10 @@ def collected(package: str, path: Iterable[str]) -> dict[str, Metric]:
     Raises:
         ValueError: two modules have a metric of the same name.
 
-    >>> import glide_eval.metrics as room
-    >>> collected(room.__name__, room.__path__)["fid"].label
-    'FID'
+    Examples:
+        >>> import glide_eval.metrics as room
+        >>> collected(room.__name__, room.__path__)["fid"].label
+        'FID'
     """
     found: dict[str, Metric] = {}
     for module in pkgutil.iter_modules(path):

@@ -42,8 +42,9 @@ def clip_scores(
     Raises:
         FeatureError: not finite, of different shapes, or not of unit length.
 
-    >>> clip_scores(np.eye(2), np.array([[1.0, 0], [0.6, 0.8]]), logit_scale=100.0)
-    array([100.,  80.])
+    Examples:
+        >>> clip_scores(np.eye(2), np.array([[1.0, 0], [0.6, 0.8]]), logit_scale=100.0)
+        array([100.,  80.])
     """
     f = as_unit_rows(images, "image embeddings for the CLIP score")
     g = as_unit_rows(texts, "caption embeddings for the CLIP score")
@@ -68,9 +69,10 @@ def clip_score(
         clusters: (n,) prompt of each image; None means all differ.
         metric: the value's name; the guiding CLIP's own score has another.
 
-    >>> found = clip_score(np.array([24.0, 26.0, 25.0]))
-    >>> found.value, round(found.interval.low, 1), round(found.interval.high, 1)
-    (25.0, 22.5, 27.5)
+    Examples:
+        >>> found = clip_score(np.array([24.0, 26.0, 25.0]))
+        >>> found.value, round(found.interval.low, 1), round(found.interval.high, 1)
+        (25.0, 22.5, 27.5)
     """
     n = len(scores)
     if n == 0:
@@ -83,7 +85,7 @@ def clip_score(
 
 
 def _record(name: str, label: str, place: int, part: Callable[[Parts], ClipPart | None]) -> Metric:
-    """A CLIP score by one of the CLIPs of an extractor."""
+    """Return a CLIP score by one of the CLIPs of an extractor."""
 
     def clip_of(arm: Measured) -> ClipPart:
         clip = part(arm.features)

@@ -44,9 +44,10 @@ def cmmd(
     Raises:
         FeatureError: not finite, not of unit length, or of another dimension than the reference.
 
-    >>> generated, real = np.eye(4)[[0, 0, 1, 1]], np.eye(4)[[2, 2, 3, 3]]
-    >>> round(cmmd(generated, real).value, 2)
-    6.63
+    Examples:
+        >>> generated, real = np.eye(4)[[0, 0, 1, 1]], np.eye(4)[[2, 2, 3, 3]]
+        >>> round(cmmd(generated, real).value, 2)
+        6.63
     """
     points = as_unit_rows(images, "image embeddings for CMMD")
     n, m = len(points), len(reference)
@@ -66,8 +67,9 @@ def cmmd_reference_term(reference: Real[np.ndarray, "m e"]) -> float:
     Returns:
         The mean of k − 1 over pairs of different images; NaN for m < 2.
 
-    >>> round(cmmd_reference_term(np.eye(3)), 4)
-    -0.01
+    Examples:
+        >>> round(cmmd_reference_term(np.eye(3)), 4)
+        -0.01
     """
     return mean_kernel(
         as_unit_rows(reference, "image embeddings of the reference"), gaussian_less_one

@@ -74,14 +74,16 @@ def differences(observed: Sequence[Observed], pairs: Sequence[tuple[str, str]]) 
     Raises:
         KeyError: no value is of an arm that `pairs` names.
 
-    >>> def scores(arm, values):
-    ...     influence = np.array(values) - np.mean(values)
-    ...     value = MetricValue("clip_score", np.mean(values), Interval(), 3, influence=influence)
-    ...     return Observed(arm, value, [("p1", 0), ("p2", 0), ("p3", 0)])
-    >>> observed = [scores("cfg", [25.0, 27.0, 29.5]), scores("plain", [24.0, 26.5, 28.0])]
-    >>> (found,) = differences(observed, [("cfg", "plain")])
-    >>> np.round([found.difference, found.interval.low, found.interval.high], 2)
-    array([ 1.  , -0.24,  2.24])
+    Examples:
+        >>> def scores(arm, values):
+        ...     influence = np.array(values) - np.mean(values)
+        ...     mean = float(np.mean(values))
+        ...     value = MetricValue("clip_score", mean, Interval(), 3, influence=influence)
+        ...     return Observed(arm, value, [("p1", 0), ("p2", 0), ("p3", 0)])
+        >>> observed = [scores("cfg", [25.0, 27.0, 29.5]), scores("plain", [24.0, 26.5, 28.0])]
+        >>> (found,) = differences(observed, [("cfg", "plain")])
+        >>> np.round([found.difference, found.interval.low, found.interval.high], 2)
+        array([ 1.  , -0.24,  2.24])
     """
     of_arm: dict[str, dict[str, Observed]] = {}
     for one in observed:

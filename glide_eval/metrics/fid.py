@@ -141,9 +141,10 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     Raises:
         FeatureError: the two differ in dimension.
 
-    >>> points = np.random.default_rng(0).normal(size=(50, 3))
-    >>> round(frechet_distance(Moments.of(points), Moments.of(points + 2)), 6)  # 3 · 2²
-    12.0
+    Examples:
+        >>> points = np.random.default_rng(0).normal(size=(50, 3))
+        >>> round(frechet_distance(Moments.of(points), Moments.of(points + 2)), 6)  # 3 · 2²
+        12.0
     """
     _refuse_other_dimension(first, second)
     if first.n < 2 or second.n < 2:
@@ -184,9 +185,10 @@ def fid(
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
-    >>> round(fid(generated + [1, 0, 0, 0], Moments.of(real)).value, 2)  # the true value is 1
-    1.0
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
+        >>> round(fid(generated + [1, 0, 0, 0], Moments.of(real)).value, 2)  # the true value is 1
+        1.0
     """
     matrix = as_matrix(features, f"features for {metric}")
     n, d = matrix.shape
@@ -232,10 +234,11 @@ def fid_infinity(
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 8))
-    >>> reference = Moments.of(real)
-    >>> fid_infinity(generated, reference).value < fid(generated, reference).value
-    True
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> reference = Moments.of(real)
+        >>> fid_infinity(generated, reference).value < fid(generated, reference).value
+        True
     """
     whole = plain or fid(features, reference, clusters)
     matrix, metric = np.asarray(features, dtype=np.float64), "fid_infinity"
@@ -275,7 +278,7 @@ def fid_infinity(
 
 
 def _mapped_distance(matrix: np.ndarray, mapped: np.ndarray, reference: Moments) -> float:
-    """Distance of (n, d), n ≥ 2, given its rows times the reference's factor: (n, r).
+    """Return distance of (n, d), n ≥ 2, given its rows times the reference's factor: (n, r).
 
     From eigenvalues alone: right to about eight digits, which is far below the bias it is for.
     """
@@ -335,7 +338,7 @@ class _Seen:
 
         tr √(D + E) is Σ√λ + ΣE_ii/2√λ_i − Σ E_ij²/(4√λ_i√λ_j(√λ_i + √λ_j)) to second order in E,
         the change of a diagonal covariance D (divided differences of the root: Higham 2008,
-        section 3.2).
+        chapter 3).
         """
         n, s = len(left), self.roots
         rows, out, m = self.centred[left], self.rotated[left], n - np.count_nonzero(left)

@@ -103,11 +103,13 @@ def image_quality(
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
 
-    >>> real = np.random.default_rng(0).normal(size=(50, 4))
-    >>> at = Manifold.of(real), Texture.of(real)
-    >>> near, far = image_quality(real[:1], real[:1], *at), image_quality(9 + real, 9 + real, *at)
-    >>> bool(near[0] > far.max())
-    True
+    Examples:
+        >>> real = np.random.default_rng(0).normal(size=(50, 4))
+        >>> at = Manifold.of(real), Texture.of(real)
+        >>> near = image_quality(real[:1], real[:1], *at)
+        >>> far = image_quality(9 + real, 9 + real, *at)
+        >>> bool(near[0] > far.max())
+        True
     """
     return np.sqrt(content_score(features, content) * texture.score(statistics))
 

@@ -45,9 +45,10 @@ def inception_score(
         FeatureError: not finite, or not a matrix.
         ValueError: `splits` is below 1.
 
-    >>> sure_of_one_of_three = 100 * np.eye(3)
-    >>> round(inception_score(sure_of_one_of_three).value, 6)
-    3.0
+    Examples:
+        >>> sure_of_one_of_three = 100 * np.eye(3)
+        >>> round(inception_score(sure_of_one_of_three).value, 6)
+        3.0
     """
     scores = as_matrix(logits, "class logits for the Inception Score")
     n, classes = scores.shape

@@ -39,10 +39,11 @@ def kid(
     Raises:
         FeatureError: not finite, or of another dimension than the reference.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 8))
-    >>> found = kid(generated, real)  # two draws of one distribution
-    >>> found.interval.low < 0 < found.interval.high
-    True
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 8))
+        >>> found = kid(generated, real)  # two draws of one distribution
+        >>> found.interval.low < 0 < found.interval.high
+        True
     """
     points = check_features(features, "features for KID")
     n, m = len(points), len(reference)
@@ -62,8 +63,9 @@ def kid_reference_term(reference: Real[np.ndarray, "m d"]) -> float:
     Returns:
         The mean of k − 1 over pairs of different images; NaN for m < 2.
 
-    >>> kid_reference_term(np.eye(2))  # orthogonal images
-    0.0
+    Examples:
+        >>> kid_reference_term(np.eye(2))  # orthogonal images
+        0.0
     """
     return mean_kernel(check_features(reference, "features of the reference"), cubic_less_one)
 

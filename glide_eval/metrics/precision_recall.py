@@ -117,10 +117,12 @@ def precision(seen: Neighbourhoods) -> MetricValue:
     Args:
         seen: `Neighbourhoods.of`.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 4))
-    >>> near, far = (Neighbourhoods.of(x, Manifold.of(real)) for x in (generated, generated + 9))
-    >>> precision(near).value > 0.5, precision(far).value
-    (True, 0.0)
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 4))
+        >>> near = Neighbourhoods.of(generated, Manifold.of(real))
+        >>> far = Neighbourhoods.of(generated + 9, Manifold.of(real))
+        >>> precision(near).value > 0.5, precision(far).value
+        (True, 0.0)
     """
     if not seen.n:
         return undefined("precision", 0, "needs at least one image")
@@ -145,11 +147,12 @@ def recall(seen: Neighbourhoods) -> MetricValue:
     Args:
         seen: `Neighbourhoods.of`.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 4))
-    >>> varied = Neighbourhoods.of(generated, Manifold.of(real))
-    >>> alike = Neighbourhoods.of(generated / 9, Manifold.of(real))
-    >>> recall(alike).value < 0.2 < recall(varied).value
-    True
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 100, 4))
+        >>> varied = Neighbourhoods.of(generated, Manifold.of(real))
+        >>> alike = Neighbourhoods.of(generated / 9, Manifold.of(real))
+        >>> recall(alike).value < 0.2 < recall(varied).value
+        True
     """
     if seen.n <= seen.k:
         return undefined("recall", seen.n, f"needs more than k = {seen.k} images, has {seen.n}")
@@ -168,9 +171,10 @@ def density(seen: Neighbourhoods) -> MetricValue:
     Args:
         seen: `Neighbourhoods.of`.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
-    >>> round(density(Neighbourhoods.of(generated, Manifold.of(real))).value, 1)
-    1.0
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
+        >>> round(density(Neighbourhoods.of(generated, Manifold.of(real))).value, 1)
+        1.0
     """
     if reason := _too_few(seen):
         return undefined("density", seen.n, reason)
@@ -191,9 +195,10 @@ def coverage(seen: Neighbourhoods) -> MetricValue:
     Args:
         seen: `Neighbourhoods.of`.
 
-    >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
-    >>> coverage(Neighbourhoods.of(generated[:20], Manifold.of(real))).value < 0.5
-    True
+    Examples:
+        >>> generated, real = np.random.default_rng(0).normal(size=(2, 200, 4))
+        >>> coverage(Neighbourhoods.of(generated[:20], Manifold.of(real))).value < 0.5
+        True
     """
     if reason := _too_few(seen):
         return undefined("coverage", seen.n, reason)
@@ -295,7 +300,7 @@ class _Cover:
 
 
 def _of_arm(arm: Measured) -> Neighbourhoods:
-    """Who lies in whose ball, which all four metrics of an arm share."""
+    """Return who lies in whose ball, which all four metrics of an arm share."""
     return arm.once(
         "neighbourhoods",
         lambda: Neighbourhoods.of(arm.features.pool, arm.real.manifold, arm.prompts),

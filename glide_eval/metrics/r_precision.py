@@ -48,9 +48,10 @@ def r_precisions(
     Raises:
         FeatureError: not finite, or not of unit length.
 
-    >>> captions = np.eye(100)
-    >>> float(r_precisions(captions, captions, range(100)).mean())  # each image is its caption
-    1.0
+    Examples:
+        >>> captions = np.eye(100)
+        >>> float(r_precisions(captions, captions, range(100)).mean())  # each image is its caption
+        1.0
     """
     f = as_unit_rows(images, "image embeddings for R-precision")
     numbers = cluster_numbers(len(f), prompts)
@@ -76,8 +77,9 @@ def r_precision(
         n: images.
         clusters: (n,) prompt of each image; None means all differ.
 
-    >>> r_precision(np.array([1.0, 0, 1, 1]), 4).value
-    0.75
+    Examples:
+        >>> r_precision(np.array([1.0, 0, 1, 1]), 4).value
+        0.75
     """
     if scores is None or not n:
         reason = f"needs {DISTRACTORS + 1} different captions, each image's own and the others'"
@@ -90,7 +92,7 @@ def r_precision(
 
 
 def _distractors(captions: np.ndarray) -> np.ndarray | None:
-    """Which 99 others each of (p, e) captions is told from: int (p, 99)."""
+    """Return which 99 others each of (p, e) captions is told from: int (p, 99)."""
     count = len(captions)
     drawn = np.empty((count, DISTRACTORS), dtype=np.intp)
     for i, caption in enumerate(captions):

@@ -238,12 +238,13 @@ def evaluate(metric: Metric, arm: Measured) -> tuple[MetricValue | None, np.ndar
     Raises:
         FeatureError: features that are not finite, or don't fit the reference.
 
-    >>> from glide_eval.extractors import Features
-    >>> from glide_eval.metrics import METRICS
-    >>> arm = Measured(Features(np.eye(3)), ["p1", "p2", "p3"], reference=None)
-    >>> value, scores = evaluate(METRICS["vendi"], arm)
-    >>> round(value.value, 3)
-    3.0
+    Examples:
+        >>> from glide_eval.extractors import Features
+        >>> from glide_eval.metrics import METRICS
+        >>> arm = Measured(Features(np.eye(3)), ["p1", "p2", "p3"], reference=None)
+        >>> value, scores = evaluate(METRICS["vendi"], arm)
+        >>> round(value.value, 3)
+        3.0
     """
     if reason := metric.why_not(arm):
         return (undefined(metric.name, len(arm.features), reason) if metric.value else None), None

@@ -68,8 +68,9 @@ class MetricValue:
 def undefined(metric: str, n: int, reason: str) -> MetricValue:
     """Return a value that is not defined, with the reason.
 
-    >>> undefined("fid", 1, "needs 2 images").note
-    'needs 2 images'
+    Examples:
+        >>> undefined("fid", 1, "needs 2 images").note
+        'needs 2 images'
     """
     return MetricValue(metric, float("nan"), Interval(), n, note=reason)
 
@@ -91,8 +92,9 @@ def as_matrix(features: Real[np.ndarray, ...], what: str) -> Float64[np.ndarray,
     Raises:
         FeatureError: see `check_features`.
 
-    >>> as_matrix(np.array([[1, 2]]), "features")
-    array([[1., 2.]])
+    Examples:
+        >>> as_matrix(np.array([[1, 2]]), "features")
+        array([[1., 2.]])
     """
     return check_features(features, what).astype(np.float64, copy=False)
 
@@ -138,8 +140,9 @@ def check_features(features: Real[np.ndarray, ...], what: str) -> Real[np.ndarra
 def nonfinite_rows(values: Real[np.ndarray, "n ..."]) -> Int[np.ndarray, " k"]:
     """Return which rows of (n, …) hold a NaN or an infinity: int (k,), ascending.
 
-    >>> nonfinite_rows(np.array([[0.0, 1.0], [np.nan, 1.0]]))
-    array([1])
+    Examples:
+        >>> nonfinite_rows(np.array([[0.0, 1.0], [np.nan, 1.0]]))
+        array([1])
     """
     bad = np.any(~np.isfinite(values), axis=tuple(range(1, values.ndim)))
     return np.flatnonzero(bad)
@@ -159,9 +162,10 @@ def clustered_se(influence: Real[np.ndarray, " n"], clusters: Clusters = None) -
     Returns:
         The standard error, NaN for fewer than two clusters, and the number of clusters G.
 
-    >>> se, groups = clustered_se(np.array([-1.0, 0, 1]))
-    >>> round(se, 4), groups  # s/√n = 1/√3
-    (0.5774, 3)
+    Examples:
+        >>> se, groups = clustered_se(np.array([-1.0, 0, 1]))
+        >>> round(se, 4), groups  # s/√n = 1/√3
+        (0.5774, 3)
     """
     sums = cluster_sums(influence - influence.mean() if len(influence) else influence, clusters)
     groups = len(sums)
@@ -218,8 +222,9 @@ def jackknife_groups(numbers: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     Args:
         numbers: (n,) of `cluster_numbers`, n ≥ 1.
 
-    >>> sorted(np.bincount(jackknife_groups(np.arange(48))).tolist()) == [2] * 24
-    True
+    Examples:
+        >>> sorted(np.bincount(jackknife_groups(np.arange(48))).tolist()) == [2] * 24
+        True
     """
     prompts = int(numbers.max()) + 1
     # At random: prompts often come from a grid, whose columns a fixed step would group.
@@ -257,8 +262,9 @@ def jackknifed(
 def asymmetry(influence: Float64[np.ndarray, " n"], clusters: Clusters = None) -> float:
     """Return the skewness of the clusters' sums of influence over √G, for `t_interval`.
 
-    >>> asymmetry(np.array([-1.0, 0.0, 1.0]))
-    0.0
+    Examples:
+        >>> asymmetry(np.array([-1.0, 0.0, 1.0]))
+        0.0
     """
     sums = cluster_sums(influence - influence.mean(), clusters)
     spread = np.mean(sums**2)
@@ -291,7 +297,7 @@ def t_interval(
 ) -> Interval:
     """Return value ± t_{G−1} · SE, cut at the values the metric can take; none for SE = 0.
 
-    With `skew`, Hall's transformation (1992, equation 2.6) moves the ends to where a mean of skewed
+    With `skew`, Hall's transformation (1992) moves the ends to where a mean of skewed
     values needs them.
 
     Args:
@@ -302,8 +308,9 @@ def t_interval(
         level: nominal coverage.
         skew: see `asymmetry`.
 
-    >>> t_interval(0.5, 0.1, groups=10, bounds=(0.0, 1.0))
-    Interval(low=0.273..., high=0.726..., level=0.95)
+    Examples:
+        >>> t_interval(0.5, 0.1, groups=10, bounds=(0.0, 1.0))
+        Interval(low=0.273..., high=0.726..., level=0.95)
     """
     if groups < 2 or not se > 0:
         return Interval(level=level)
@@ -327,8 +334,9 @@ def share_interval(value: float, se: float, groups: int, level: float = LEVEL) -
         groups: number of clusters.
         level: nominal coverage.
 
-    >>> share_interval(1.0, 0.0, groups=48)  # 48 of 48
-    Interval(low=0.922..., high=1.0, level=0.95)
+    Examples:
+        >>> share_interval(1.0, 0.0, groups=48)  # 48 of 48
+        Interval(low=0.922..., high=1.0, level=0.95)
     """
     if not np.isfinite(se) or groups < 2:
         return Interval(level=level)

@@ -41,8 +41,9 @@ def vendi(features: Real[np.ndarray, "n d"], clusters: Clusters = None) -> Metri
     Raises:
         FeatureError: not finite, or not a matrix.
 
-    >>> round(vendi(np.eye(5)).value, 3), round(vendi(np.ones((5, 5))).value, 3)
-    (5.0, 1.0)
+    Examples:
+        >>> round(vendi(np.eye(5)).value, 3), round(vendi(np.ones((5, 5))).value, 3)
+        (5.0, 1.0)
     """
     matrix = as_matrix(features, "features for the Vendi score")
     n, d = matrix.shape

@@ -18,7 +18,7 @@ from .file.arm_options import DegradeTable
 
 
 def degraded(images: Images, how: DegradeTable) -> Images:
-    """The images, worse.
+    """Return the images, worse.
 
     Args:
         images: uint8 (n, size, size, 3).

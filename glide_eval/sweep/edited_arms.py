@@ -60,7 +60,7 @@ class EditedPictures:
     sides: tuple[int, ...]
 
     def notes(self, size: int) -> list[str]:
-        """What the owner should know, if the model draws `size` pixels."""
+        """Return what the owner should know, if the model draws `size` pixels."""
         notes: list[str] = []
         if self.odd:
             notes.append(f"{self.odd} pictures are not square: their centre squares are used.")
@@ -112,7 +112,7 @@ def match_pictures(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) 
 
 
 def read_batch(arm: ArmConfig, files: Sequence[EditFiles], size: int) -> Batch:
-    """The pictures of one batch, made to fit the model."""
+    """Return the pictures of one batch, made to fit the model."""
     table = arm.editing
     images: list[NDArray[np.uint8]] = []
     known: list[NDArray[np.bool_]] = []
@@ -148,7 +148,7 @@ def _for_prompts(path: Path, prompts: Sequence[Prompt], where: str) -> dict[str,
 
 
 def _named(folder: Path, where: str) -> tuple[dict[str, Path], dict[str, Path]]:
-    """A folder's pictures by prompt id and by caption."""
+    """Return a folder's pictures by prompt id and by caption."""
     if not folder.is_dir():
         raise ConfigError(
             f"{where}: no such file or folder: {folder}. Paths in a sweep file are relative to "
@@ -168,7 +168,7 @@ def _named(folder: Path, where: str) -> tuple[dict[str, Path], dict[str, Path]]:
 
 
 def _for_pictures(path: Path, pictures: dict[str, Path], where: str) -> dict[str, Path]:
-    """Each prompt's mask: the one file, or the one named as the prompt's picture."""
+    """Return each prompt's mask: the one file, or the one named as the prompt's picture."""
     if path.is_file():
         return dict.fromkeys(pictures, path)
     if not path.is_dir():

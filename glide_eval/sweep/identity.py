@@ -29,7 +29,7 @@ def config_identity(
     imports: Mapping[str, ImportedFolder],
     edits: Mapping[str, EditedPictures],
 ) -> Identity:
-    """The part known before any weights are loaded: flat, key path → value."""
+    """Return the part known before any weights are loaded: flat, key path → value."""
     arms = config.expand()
     digest = hashlib.sha256(
         json.dumps([(prompt.id, prompt.caption) for prompt in prompts]).encode()
@@ -60,7 +60,7 @@ def config_identity(
 
 
 def source_identity(source: ImageSource) -> Identity:
-    """The part an opened image source knows: device, precision, size."""
+    """Return the part an opened image source knows: device, precision, size."""
     return {
         "generator.device": source.device,
         "generator.dtype": source.dtype,
@@ -69,7 +69,7 @@ def source_identity(source: ImageSource) -> Identity:
 
 
 def weights_identity(weights: Mapping[str, str]) -> Identity:
-    """The part that loaded weights add: SHA-256 by file name."""
+    """Return the part that loaded weights add: SHA-256 by file name."""
     return {f"weights.{name}": digest for name, digest in weights.items()}
 
 

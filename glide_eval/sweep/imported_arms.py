@@ -35,7 +35,7 @@ class ImportedFolder:
     spare: int
 
     def notes(self, size: int) -> list[str]:
-        """What the owner should know, if samples are to be `size` pixels wide."""
+        """Return what the owner should know, if samples are to be `size` pixels wide."""
         notes: list[str] = []
         small = sum(side < size for side in self.sides)
         if self.spare:
@@ -89,7 +89,7 @@ def match_folder(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) ->
 def _captioned(
     sweep: SweepFile, table: ImportedTable, folder: Path, where: str
 ) -> list[_Captioned]:
-    """Every image with a caption: from a table, else from text files beside the images."""
+    """Return every image with a caption: from a table, else from text files beside the images."""
     if table.captions is not None:
         return _from_table(sweep.resolve(table.captions), folder, where)
     for name in CAPTION_FILES:

@@ -36,12 +36,12 @@ PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scipy", "tiktoken")
 
 
 def now() -> str:
-    """The time as ISO 8601 in UTC, to the second."""
+    """Return the time as ISO 8601 in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def read_provenance(run: RunFolder) -> dict[str, Any] | None:
-    """An earlier start's `run.json`, or None if this folder has never held a run.
+    """Return an earlier start's `run.json`, or None if this folder has never held a run.
 
     Raises:
         RunError: the file is there but no sweep wrote it.
@@ -62,7 +62,9 @@ def read_provenance(run: RunFolder) -> dict[str, Any] | None:
 
 
 def config_fields(sweep: SweepFile) -> dict[str, Any]:
-    """What a sweep file may change in a run without changing its images, as `run.json` holds it."""
+    """Return what a sweep file may change in a run without changing its images, as `run.json` holds
+    it.
+    """
     return {
         "name": sweep.config.run.name,
         "arms": [arm.record.to_dict() for arm in sweep.config.expand()],
@@ -116,7 +118,7 @@ def end(values: dict[str, Any], images: int) -> dict[str, Any]:
 
 
 def changes(previous: dict[str, Any], current: dict[str, Any]) -> list[str]:
-    """What differs between two sessions' machines and could move the last bits of an image."""
+    """Return what differs between two sessions' machines and could move an image's last bits."""
     before, after = previous.get("versions", {}), current["versions"]
     found = [
         f"{name} {before.get(name)} → {after.get(name)}"
@@ -155,7 +157,7 @@ def _versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The checkout's commit, `-dirty` if files differ from it; None outside a checkout."""
+    """Return the checkout's commit, `-dirty` if files differ from it; None outside a checkout."""
     home = Path(__file__).resolve().parents[2]
     if not (home / ".git").exists():
         return None

@@ -30,7 +30,7 @@ class Ranked:
 
     @classmethod
     def unrivalled(cls, images: Images) -> Ranked:
-        """Images that had no rivals."""
+        """Return images that had no rivals."""
         return cls(images, np.zeros(len(images), np.int64), np.empty((len(images), 0)))
 
 

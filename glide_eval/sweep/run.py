@@ -220,7 +220,7 @@ def _recorded(run: RunFolder) -> dict[Key, Sample]:
 
 
 def _is_whole(run: RunFolder, sample: Sample) -> bool:
-    """Whether a sample's file is there, byte for byte as its record says."""
+    """Return whether a sample's file is there, byte for byte as its record says."""
     try:
         content = run.sample_path(*sample.key).read_bytes()
     except FileNotFoundError:
@@ -292,7 +292,7 @@ def _weights(
 
 
 def _flattered(arm: ArmConfig) -> str:
-    """A warning, if the CLIP that reranks also scores."""
+    """Return a warning, if the CLIP that reranks also scores."""
     extractor = SCORERS[arm.rerank.clip].extractor if arm.rerank else ""
     return extractor and (
         f"the CLIP that chooses its images also gives the `clip_score` of `--extractor {extractor}`"
@@ -301,7 +301,7 @@ def _flattered(arm: ArmConfig) -> str:
 
 
 def _unread(plan: _Plan, source: ImageSource | None) -> list[str]:
-    """What the generator will not read of the prompts, the first few."""
+    """Return what the generator will not read of the prompts, the first few."""
     if source is None:
         return []
     guided = any(arm.strategy == "clip" for arm in plan.arms)

@@ -6,7 +6,8 @@ import hashlib
 
 
 def sample_seed(run_seed: int, prompt_id: str, replica: int) -> int:
-    """The noise seed of one sample, equal in every arm (docs/explanation/decisions/seed-policy.md).
+    """Return the noise seed of one sample, equal in every arm
+    (docs/explanation/decisions/seed-policy.md).
 
     Returns:
         A whole number in 0 .. 2⁶³ − 1: the first 8 bytes of SHA-256 over the three, one bit
@@ -16,7 +17,7 @@ def sample_seed(run_seed: int, prompt_id: str, replica: int) -> int:
 
 
 def candidate_seed(seed: int, candidate: int) -> int:
-    """The noise seed of one candidate of a reranked sample.
+    """Return the noise seed of one candidate of a reranked sample.
 
     Candidate 0 has the sample's own `seed`, so that an arm with reranking and one without share
     it; the others' derive from it in the same way for every arm.

@@ -86,7 +86,7 @@ class Shard:
         return [(self.arm.name, item.prompt.id, item.replica) for item in self.items]
 
     def batch(self) -> list[Item]:
-        """The items as they go through networks: padded to full size by repeating the last."""
+        """Return the items as networks see them: padded to full size by repeating the last."""
         # Kernels differ by batch size, and with them an image's last bits; so every batch is full.
         return [*self.items, *[self.items[-1]] * (self.micro_batch - len(self.items))]
 
@@ -97,7 +97,8 @@ def plan_shards(
     imports: Mapping[str, ImportedFolder],
     edits: Mapping[str, EditedPictures],
 ) -> list[Shard]:
-    """Every shard of a sweep, in the order of its manifest: arms, then prompts, then replicas.
+    """Return every shard of a sweep, in the order of its manifest: arms, then prompts, then
+    replicas.
 
     Args:
         config: the sweep.
@@ -167,7 +168,9 @@ class ShardWorker:
         return {**self.__dict__, "source": None, "scorers": {}}
 
     def _make(self, shard: Shard) -> list[_Made]:
-        """A finished picture for each item: the only or the best candidate, degraded if asked."""
+        """Return a finished picture for each item: the only or the best candidate, degraded if
+        asked.
+        """
         arm, batch = shard.arm, shard.batch()
         candidates = (self._candidate(arm, batch, number) for number in range(arm.candidates))
         if arm.rerank is None:

@@ -59,7 +59,7 @@ class ImageSource(Protocol):
         ...
 
     def notes(self, captions: Sequence[str], guided_by_clip: bool) -> list[str]:
-        """What it will not read of some captions, a line each."""
+        """Return what it will not read of some captions, one line each."""
         ...
 
     def generate(
@@ -69,7 +69,7 @@ class ImageSource(Protocol):
         seeds: Sequence[int],
         start: Batch | None = None,
     ) -> Images:
-        """Images uint8 (n, size, size, 3), one for each caption and its seed.
+        """Return images uint8 (n, size, size, 3), one for each caption and its seed.
 
         An arm that edits gets the pictures it starts from, one a caption.
         """
@@ -87,7 +87,7 @@ class SourceOpener:
 
     @classmethod
     def of(cls, sweep: SweepFile) -> SourceOpener:
-        """The source a sweep file asks for; a model that is a path is relative to the file."""
+        """Return the source of a sweep file; paths of models are relative to the file."""
         table = sweep.config.generator
         named = table.model in NAMED_MODELS
         model = table.model if named else str(sweep.resolve(table.model))
@@ -241,7 +241,7 @@ class FakeSource:
         return self.settings.size
 
     def fingerprint(self) -> dict[str, str]:
-        """A constant that stands for weights."""
+        """Return a constant that stands for weights."""
         return {"fake": hashlib.sha256(b"fake, version 1").hexdigest()}
 
     def check(self, arm: ArmConfig) -> None:
@@ -276,7 +276,7 @@ class FakeSource:
         return np.where(start.known[..., None], start.images, finished)
 
     def _scene(self, caption: str) -> NDArray[np.float64]:
-        """A disc on a ground, both coloured by the caption: (size, size, 3)."""
+        """Return a disc on a ground, both coloured by the caption: (size, size, 3)."""
         rng = np.random.default_rng(list(hashlib.sha256(caption.encode()).digest()))
         ground, disc = rng.uniform(0, 255, (2, 3))
         x, y = np.meshgrid(*[np.linspace(-1, 1, self.size)] * 2)
@@ -285,7 +285,7 @@ class FakeSource:
         return np.where(inside[..., None], disc, ground)  # pyright: ignore[reportUnknownVariableType]
 
     def _noise(self, seed: int) -> NDArray[np.float64]:
-        """Blocks of noise: (size, size, 3)."""
+        """Return blocks of noise: (size, size, 3)."""
         cells = np.random.default_rng(seed).uniform(0, 255, (16, 16, 3))
         index = np.arange(self.size) * 16 // self.size
         return cells[index][:, index]

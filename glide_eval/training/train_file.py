@@ -79,7 +79,7 @@ class ModelTable(_Table):
         return sizes.get(self.kind, sizes[""])
 
     def sizes(self) -> UNetConfig | ClipConfig | None:
-        """The config of a model with random weights; None where weights are gone on from."""
+        """Return the config of a model with random weights; None where weights are gone on from."""
         if self.like is None:
             return None
         changed: dict[str, Any] = {
@@ -192,7 +192,7 @@ class TrainConfig(_Table):
     output: OutputTable
 
     def recipe(self, where: Path) -> Recipe:
-        """What `generator.training.run.train_model` needs; `where` the file lies."""
+        """Return what `generator.training.run.train_model` needs; `where` the file lies."""
         t = self.training
         start = self.model.start
         if start not in (None, "tabletop", "glide"):
@@ -250,7 +250,7 @@ def load_training(path: Path) -> TrainConfig:
 
 
 def _tars(path: Path) -> list[Path]:
-    """One tar, those of a folder, or those a pattern such as `shards/*.tar` matches."""
+    """Return one tar, those of a folder, or those a pattern such as `shards/*.tar` matches."""
     if path.is_dir():
         return sorted(path.glob("*.tar"))
     return [path] if path.is_file() else sorted(path.parent.glob(path.name))

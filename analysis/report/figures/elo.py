@@ -18,12 +18,12 @@ VARIANTS_APART = " Where a strategy repeats a scale, each variant (in brackets) 
 
 
 def elo_axis(anchor: str) -> str:
-    """What Elo is measured from; `anchor` is the label of the arm at zero, or empty."""
+    """Return what Elo is measured from; `anchor` is the label of the arm at zero, or empty."""
     return f"Elo above {lower_first(anchor)}" if anchor else "Elo (mean zero)"
 
 
 def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
-    """Elo against guidance scale, strategies overlaid, a panel a question and kind of rater.
+    """Elo against guidance scale, strategies overlaid, one panel per question and kind of rater.
 
     Args:
         elo: question, rater_kind, arm, label, strategy, scale, series, variant, anchor (label of
@@ -60,7 +60,7 @@ def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
 
 
 def elo_ranking(elo: pd.DataFrame) -> Figure | None:
-    """Every scored arm's mean-zero Elo with its interval, best on top, a panel a ballot."""
+    """Return each arm's mean-zero Elo with its interval, best on top, one panel per ballot."""
     drawn = with_words(elo[np.isfinite(elo["elo"])])
     if drawn.empty:
         return None

@@ -32,7 +32,7 @@ class Panel:
         return theme.spec(self.chart)
 
     def titled(self) -> dict[str, Any]:
-        """The chart with its title."""
+        """Return the chart with its title."""
         return {**self.spec, "title": {"text": self.title, "subtitle": self.subtitle or " "}}
 
 
@@ -78,7 +78,7 @@ class Figure:
         return files
 
     def inline_panels(self) -> list[str]:
-        """Each panel as SVG for the page, without a legend: the page has its own."""
+        """Return each panel as SVG for the page, without a legend: the page has its own."""
         return [
             theme.inline_svg(
                 _without_legend(panel.titled()),
@@ -92,7 +92,7 @@ class Figure:
 
 
 def base_of(points: pd.DataFrame) -> tuple[alt.Chart, alt.Color, alt.Shape]:
-    """A chart of the points, and colour and marker by the words of strategy or series."""
+    """Return a chart of the points, and colour and marker by the words of strategy or series."""
     colours, shapes = theme.series_scales(points)
     # Words of variants are long: in one row they would widen the picture.
     rows: dict[str, Any] = {"legend": alt.Legend(columns=2)} if points["variant"].any() else {}
@@ -104,17 +104,19 @@ def base_of(points: pd.DataFrame) -> tuple[alt.Chart, alt.Color, alt.Shape]:
 
 
 def sized(chart: Any) -> Any:
-    """The chart in the size of a panel."""
+    """Return the chart in the size of a panel."""
     return chart.properties(width=PANEL_WIDTH, height=PANEL_HEIGHT)
 
 
 def dashed(points: pd.DataFrame, variant: int) -> dict[str, Any]:
-    """How a series' line is marked among the points: by dashes where a strategy has several."""
+    """Return how a series' line is marked: by dashes where a strategy has several series."""
     return {"strokeDash": theme.series_dashes(variant)} if points["variant"].any() else {}
 
 
 def in_words(points: pd.DataFrame) -> list[str]:
-    """What a legend names each point by: its series, or its strategy where no curve joins it."""
+    """Return what a legend names each point by: its series, or its strategy where no curve joins
+    it.
+    """
     return [
         strategy_words(strategy) if pd.isna(series) else series_words(series)
         for strategy, series in zip(points["strategy"], points["series"], strict=True)
@@ -122,7 +124,7 @@ def in_words(points: pd.DataFrame) -> list[str]:
 
 
 def with_words(points: pd.DataFrame) -> pd.DataFrame:
-    """Points with their series in words and a sentence for tooltips."""
+    """Return points with their series in words and a sentence for tooltips."""
     said = [
         f"{label}: {signed(elo)} Elo" + (f" ({signed(low)} to {signed(high)})" * (low < high))
         for label, elo, low, high in zip(

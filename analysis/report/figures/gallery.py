@@ -36,7 +36,7 @@ class GalleryRow:
 
 
 def gallery(samples: pd.DataFrame, arms: list[str], root: Path, rows: int = 8) -> list[GalleryRow]:
-    """Prompts spread evenly over the run, the lowest replica of each, in every arm.
+    """Return prompts spread evenly over the run, the lowest replica of each, in every arm.
 
     Args:
         samples: arm, prompt_id, caption, replica, path (relative to `root`).
@@ -62,7 +62,7 @@ def gallery(samples: pd.DataFrame, arms: list[str], root: Path, rows: int = 8) -
 
 
 def thumbnail(path: Path) -> str:
-    """One image, small, as a data URI.
+    """Return one image, small, as a data URI.
 
     Raises:
         ReportError: it is missing or can't be read.
@@ -81,7 +81,7 @@ def _row(prompt: str, caption: str, paths: list[str | None], root: Path) -> Gall
 
 
 def _small(path: Path) -> Image.Image:
-    """The image in RGB, at most 160 pixels wide or high.
+    """Return the image in RGB, at most 160 pixels wide or high.
 
     Raises:
         ReportError: it is missing, truncated or not an image.

@@ -24,7 +24,7 @@ TRADEOFFS = (
 
 
 def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure | None:
-    """One metric against another, points of a series joined along the scale.
+    """Return one metric against another, points of a series joined along the scale.
 
     Args:
         metrics: arm, label, strategy, scale, series, variant, metric, extractor, value, ci_low,
@@ -72,7 +72,7 @@ def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure 
 def metrics_against_elo(
     joined: pd.DataFrame, correlations: pd.DataFrame, question: str, kind: str, axis: str
 ) -> Figure | None:
-    """Every metric against Elo, a panel a metric, with the rank correlation above it.
+    """Return every metric against Elo, one panel per metric, with the rank correlation above it.
 
     Args:
         joined: `tradeoff.join_metrics`, with label, strategy, scale, series and variant of the
@@ -115,7 +115,7 @@ def metrics_against_elo(
 
 
 def _few(joined: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """The metrics to draw against Elo: the chief ones, at most `MOST_PANELS`."""
+    """Return the metrics to draw against Elo: the chief ones, at most `MOST_PANELS`."""
     groups = [
         ((str(metric), str(extractor)), points)
         for (metric, extractor), points in joined.groupby(
@@ -129,7 +129,7 @@ def _few(joined: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
 
 
 def _points(points: pd.DataFrame, x_title: str, y_title: str) -> list[alt.Chart]:
-    """Layers: points with intervals both ways."""
+    """Return the layers of points with intervals both ways."""
     base, colour, shape = base_of(points)
     wide, high = framed(points, "x"), framed(points, "y")
     x = alt.X("x:Q", title=x_title, scale=wide)
@@ -147,7 +147,7 @@ def _points(points: pd.DataFrame, x_title: str, y_title: str) -> list[alt.Chart]
 
 
 def framed(points: pd.DataFrame, side: str) -> alt.Scale:
-    """A scale around the points, with room for intervals up to the points' own spread.
+    """Return a scale around the points, with room for intervals up to the points' own spread.
 
     Intervals far wider than that would squeeze the points into one spot; they are cut at the frame.
     """
@@ -164,7 +164,7 @@ def framed(points: pd.DataFrame, side: str) -> alt.Scale:
 
 
 def _curves(points: pd.DataFrame) -> list[alt.Chart]:
-    """Layers: each series joined along its scale, and the scales' names."""
+    """Return the layers of each series, joined along its scale, and of the scales' names."""
     _, colour, _ = base_of(points)
     start = points[points["strategy"] == "unguided"].head(1)
     lines = []
@@ -186,7 +186,9 @@ def _curves(points: pd.DataFrame) -> list[alt.Chart]:
 
 
 def _wide(metrics: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """One row per arm with both metrics: x, y, their low and high ends, and the arm's columns."""
+    """Return one row per arm with both metrics: x, y, their low and high ends, and the arm's
+    columns.
+    """
     arm = ["arm", "label", "strategy", "scale", *COLUMNS]
     sides = []
     for side, metric in (("x", x), ("y", y)):

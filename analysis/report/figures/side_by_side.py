@@ -20,7 +20,7 @@ _Lines = dict[str, tuple[str, list[int]]]  # series → its line in words, and i
 
 
 def elo_by_part(elo: pd.DataFrame) -> Figure | None:
-    """Elo above each study's own anchor against guidance scale, a panel a question and strategy.
+    """Elo above each study's own anchor against guidance scale, per question and strategy.
 
     Args:
         elo: part, study, question, rater_kind, arm, label, strategy, scale, series, variant,
@@ -97,7 +97,7 @@ def _apart(points: pd.DataFrame, studies: list[str]) -> pd.Series:
 def tradeoff_by_part(
     metrics: pd.DataFrame, parts: list[str], name: str, x: str, y: str
 ) -> Figure | None:
-    """One metric against another in every part, a panel an extractor.
+    """Return one metric against another in every part, one panel per extractor.
 
     Args:
         metrics: part, arm, label, strategy, scale, series, variant, metric, extractor, value.
@@ -166,19 +166,21 @@ def _tradeoff_chart(
 
 
 def _joined(points: pd.DataFrame) -> pd.DataFrame:
-    """Points of series that have something to join in their part: two scales, or unguided too."""
+    """Return points of series that have something to join in their part: two scales, or unguided
+    too.
+    """
     started = points["part"].isin(points.loc[points["strategy"] == "unguided", "part"])
     return curves(points[started | points.index.isin(_with_two_scales(points).index)])
 
 
 def _with_two_scales(points: pd.DataFrame) -> pd.DataFrame:
-    """Points of series that have two scales at least in their part."""
+    """Return points of series that have two scales at least in their part."""
     swept = curves(points)
     return swept[swept.groupby(["part", "series"])["scale"].transform("nunique") > 1]
 
 
 def _lines(points: pd.DataFrame) -> _Lines:
-    """A line for each series, strategy by strategy."""
+    """Return a line for each series, strategy by strategy."""
     names = [
         name
         for _, of_one in curves(points).groupby("strategy", sort=False)

@@ -51,19 +51,19 @@ CSS_VARIABLES = {
 
 
 def series_marker(strategy: str, variant: int) -> str:
-    """The marker of a strategy's series by its number."""
+    """Return the marker of a strategy's series by its number."""
     own = strategy_look(strategy).marker
     others = [marker for marker in SPARE_MARKERS if marker != own]
     return others[(variant - 1) % len(others)] if variant else own
 
 
 def series_dashes(variant: int) -> list[int]:
-    """The line of a strategy's series by its number, where a strategy has several."""
+    """Return the line of a strategy's series by its number, where a strategy has several."""
     return LINES[variant % len(LINES)][1]
 
 
 def series_scales(shown: pd.DataFrame) -> tuple[alt.Scale, alt.Scale]:
-    """Colour and marker scales over the words of the series shown, always the same ones.
+    """Return colour and marker scales over the words of the series shown, always the same ones.
 
     Args:
         shown: words, strategy, variant of the points.
@@ -82,7 +82,7 @@ def series_scales(shown: pd.DataFrame) -> tuple[alt.Scale, alt.Scale]:
 
 
 def part_scales(parts: list[str]) -> tuple[alt.Scale, alt.Scale]:
-    """Colour and marker scales over runs or studies, in their order."""
+    """Return colour and marker scales over runs or studies, in their order."""
     looks = [PARTS[number % len(PARTS)] for number in range(len(parts))]
     return (
         alt.Scale(domain=parts, range=[colour for colour, _ in looks]),
@@ -91,7 +91,7 @@ def part_scales(parts: list[str]) -> tuple[alt.Scale, alt.Scale]:
 
 
 def config(background: str | None) -> dict[str, Any]:
-    """The Vega-Lite config of every figure."""
+    """Return the Vega-Lite config of every figure."""
     text = {"labelFont": FONT, "titleFont": FONT, "labelColor": MUTED, "titleColor": INK}
     axis = {
         **text,
@@ -142,7 +142,7 @@ def config(background: str | None) -> dict[str, Any]:
 
 
 def spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The chart as Vega-Lite, without a config."""
+    """Return the chart as Vega-Lite, without a config."""
     # Altair's check against the whole Vega-Lite schema takes longer than drawing; vl-convert
     # refuses a wrong chart anyway.
     written = chart.to_dict(validate=False)
@@ -151,7 +151,7 @@ def spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 
 def render(chart: dict[str, Any]) -> dict[str, bytes]:
-    """The files of a chart's Vega-Lite: `svg`, `pdf` and `png` (2×, 192 dpi)."""
+    """Return the files of a chart's Vega-Lite: `svg`, `pdf` and `png` (2×, 192 dpi)."""
     svg = _numbered(vl_convert.vegalite_to_svg({**chart, "config": config(PAPER)}))
     return {
         "svg": svg.encode("utf-8"),
@@ -161,14 +161,18 @@ def render(chart: dict[str, Any]) -> dict[str, bytes]:
 
 
 def _numbered(svg: str) -> str:
-    """The SVG with its frames' ids counted from zero: Vega goes on counting from chart to chart."""
+    """Return the SVG with its frames' ids counted from zero: Vega goes on counting from chart to
+    chart.
+    """
     found = dict.fromkeys(re.findall(r'id="(clip\d+)"', svg))
     names = {name: f"frame{number}" for number, name in enumerate(found)}
     return re.sub(r"(?<=[\"#])clip\d+(?=[\")])", lambda m: names.get(m[0], m[0]), svg)
 
 
 def _in_order(pdf: bytes) -> bytes:
-    """The PDF with each list of resources sorted: they come in a random order, the rest doesn't."""
+    """Return the PDF with each list of resources sorted: they come in a random order, the rest
+    doesn't.
+    """
     entries = rb"(?:[ ]+/[A-Za-z]+\d+ \d+ 0 R\n){2,}"
     return re.sub(entries, lambda m: b"".join(sorted(m[0].splitlines(keepends=True))), pdf)
 
@@ -180,7 +184,7 @@ def inline_svg(
     size: tuple[int, int] | None,
     strategies: Iterable[str] = (),
 ) -> str:
-    """The chart as SVG for the page: fluid width, the page's colours, marks with tooltips.
+    """Return the chart as SVG for the page: fluid width, the page's colours, marks with tooltips.
 
     Args:
         chart: one panel's Vega-Lite.

@@ -31,7 +31,7 @@ from analysis.report.words.wording import ballot_words, question_words, strip_co
 
 
 def render_markdown(report: Report) -> str:
-    """The whole report, in the Markdown of GitHub (tables with pipes).
+    """Return the whole report, in the Markdown of GitHub (tables with pipes).
 
     Figures are linked as `figures/<name>.png`; sample images stay in the page.
     """
@@ -110,7 +110,7 @@ def _preference(part: Part) -> list[str]:
 
 
 def _holds(ballots: list[BallotPart], labels: dict[str, str]) -> list[str]:
-    """Other analyses of each ballot, categories, and what more votes would buy."""
+    """Return other analyses of each ballot, categories, and what more votes would buy."""
     blocks = []
     for ballot in ballots:
         found = ballot.claims.robustness
@@ -207,7 +207,7 @@ def _table(table: pd.DataFrame) -> str:
 
 
 def _text(text: object) -> str:
-    """Any text on one line, so that none of its characters are Markdown or HTML."""
+    """Return any text on one line, so that none of its characters are Markdown or HTML."""
     plain = strip_control(str(text))
     for character in "\\`*_[]<>|#":
         plain = plain.replace(character, f"\\{character}")

@@ -23,7 +23,7 @@ PATIENCE = 180  # seconds; a large report takes about five
 
 
 def find_browser() -> str:
-    """The Chromium or Chrome that prints.
+    """Return the Chromium or Chrome that prints.
 
     Raises:
         ReportError: there is none.
@@ -39,7 +39,7 @@ def find_browser() -> str:
 
 
 def print_pdf(page: str) -> bytes:
-    """The page as PDF, without dates in it: the same page gives the same bytes.
+    """Return the page as PDF, without dates in it: the same page gives the same bytes.
 
     Args:
         page: HTML with everything it shows inside.
@@ -73,7 +73,7 @@ def print_pdf(page: str) -> bytes:
 
 
 def _undated(pdf: bytes) -> bytes:
-    """The PDF with its two dates replaced by ones of the same length."""
+    """Return the PDF with its two dates replaced by ones of the same length."""
     return re.sub(
         rb"/(CreationDate|ModDate) ?\(D:\d{14}", lambda m: m[0][:-14] + b"20000101000000", pdf
     )

@@ -22,7 +22,7 @@ MOST_ARMS = 24  # with pictures of their best and worst prompts; the table has e
 def prompt_views(
     inputs: ReportInputs, ballots: list[BallotPart], prefix: str
 ) -> list[dict[str, Any]]:
-    """Best and worst prompts of each arm, with pictures where there are samples."""
+    """Return best and worst prompts of each arm, with pictures where there are samples."""
     pictures, labels, strategies = _Pictures(inputs), inputs.labels, inputs.strategies
     views = []
     for question, kind, table in prompt_tables(inputs, ballots):
@@ -58,7 +58,7 @@ def prompt_views(
 def disputed_views(
     inputs: ReportInputs, ballots: list[BallotPart], prefix: str
 ) -> list[dict[str, Any]]:
-    """Pairs that raters split on, most evenly split first."""
+    """Return pairs that raters split on, most evenly split first."""
     pictures, labels, strategies = _Pictures(inputs), inputs.labels, inputs.strategies
     views = []
     for question, kind, table in disputed_tables(inputs, ballots):
@@ -79,7 +79,9 @@ def disputed_views(
 
 
 def published_view(report: Report) -> dict[str, Any] | None:
-    """The paper's tables, with ours beside Tables 1 and 2; None where no arm is guided as there."""
+    """Return the paper's tables, with ours beside Tables 1 and 2; None where no arm is guided as
+    there.
+    """
     if not any(set(part.inputs.arms["strategy"]) - {"imported"} for part in report.parts):
         return None
     several = len(report.parts) > 1
@@ -106,7 +108,7 @@ def published_view(report: Report) -> dict[str, Any] | None:
 
 
 def _fids(inputs: ReportInputs, name: str) -> list[list[str]]:
-    """Our lowest FID of each extractor, as rows below Table 2."""
+    """Return our lowest FID of each extractor, as rows below Table 2."""
     metrics = inputs.metrics
     if metrics is None:
         return []

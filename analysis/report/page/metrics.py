@@ -19,7 +19,7 @@ MISSING = {"value": "–", "bounds": "", "best": False}
 
 
 def metric_view(metrics: pd.DataFrame | None, arms: pd.DataFrame) -> dict[str, Any] | None:
-    """Blocks of columns, how many images stand behind them, and notes; None without metrics.
+    """Return blocks of columns, how many images stand behind them, and notes; None without metrics.
 
     Args:
         metrics: `ReportInputs.metrics`.
@@ -82,7 +82,7 @@ def _metric_cells(metrics: pd.DataFrame, metric: str, extractor: str) -> dict[st
 
 
 def _metric_notes(metrics: pd.DataFrame, labels: dict[str, str]) -> Iterator[str]:
-    """Each note of the metrics table once, with what it is about.
+    """Yield each note of the metrics table once, with what it is about.
 
     Notes of one metric that differ in nothing but numbers become one, with the numbers' range.
     """

@@ -17,7 +17,7 @@ from .side_by_side import comparison_view
 
 
 def render_page(report: Report) -> str:
-    """The whole page. Without scripts it is complete; the one it carries only adds comfort."""
+    """Return the whole page, which works without JavaScript: its script only adds comfort."""
     folder = files("analysis.report.page") / "templates"
     names = ("report.html.j2", "part.html.j2", "macros.html.j2", "comparison.html.j2")
     environment = jinja2.Environment(
@@ -57,7 +57,7 @@ def _view(report: Report) -> dict[str, Any]:
 
 
 def _eyebrow(report: Report) -> str:
-    """What kind of report it is, above the heading."""
+    """Return what kind of report it is, above the heading."""
     if len(report.parts) > 1:
         return f"{len(report.parts)} side by side"
     guided = set(report.parts[0].inputs.arms["strategy"]) - {"imported"}
@@ -65,12 +65,12 @@ def _eyebrow(report: Report) -> str:
 
 
 def _same_run(part: Part, other: Part) -> bool:
-    """Whether two parts are studies of one run, whose images and metrics need showing once."""
+    """Return whether two parts are studies of one run; its images and metrics are shown once."""
     return part.inputs.root == other.inputs.root != Path()
 
 
 def banner_words(report: Report) -> str:
-    """How many votes are of simulated raters; empty where none is."""
+    """Return how many votes are of simulated raters; empty where none is."""
     simulated, every = report.votes("simulated"), report.votes()
     if not simulated:
         return ""

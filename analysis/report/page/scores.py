@@ -15,7 +15,7 @@ from analysis.report.words.wording import bounds, percent, question_words, signe
 
 
 def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
-    """One leaderboard: rows with whiskers as percentages of the board's own range.
+    """Return one leaderboard: rows with whiskers as percentages of the board's own range.
 
     Args:
         ballot: which one.
@@ -69,7 +69,7 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
 
 
 def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, Any]:
-    """Who beats whom, arms in the order of their scores."""
+    """Return who beats whom, arms in the order of their scores."""
     order = list(ballot.result.relative()["arm"])
     cells = {(row.arm, row.against): row for row in rows_of(ballot.result.win_table())}
     return {

@@ -44,7 +44,7 @@ SECTIONS = {
 
 
 def part_view(part: Part) -> dict[str, Any]:
-    """One run or study: everything the template prints of it."""
+    """Return one run or study: everything the template prints of it."""
     inputs, ballots, prefix = part.inputs, part.ballots, part.prefix
     arms, labels = inputs.arms, inputs.labels
     drawn = {name: figure_view(figure) for name, figure in part.figures.items()
@@ -98,7 +98,7 @@ def part_view(part: Part) -> dict[str, Any]:
 
 
 def figure_view(figure: Figure) -> dict[str, Any]:
-    """A figure's panels as SVG, and what stands below them."""
+    """Return a figure's panels as SVG, and what stands below them."""
     return {
         "name": figure.name,
         "caption": figure.caption,
@@ -108,7 +108,7 @@ def figure_view(figure: Figure) -> dict[str, Any]:
 
 
 def provenance_rows(provenance: dict[str, Any]) -> list[tuple[str, str]]:
-    """Everything recorded about origins, as dotted keys and printable values."""
+    """Return everything recorded about origins, as dotted keys and printable values."""
     return list(_flat(provenance))
 
 
@@ -117,7 +117,7 @@ def _of_identity(row: tuple[str, str]) -> bool:
 
 
 def _strategies(arms: pd.DataFrame) -> list[dict[str, Any]]:
-    """The legend; empty where every arm is of one series, which needs none.
+    """Return the legend; empty where every arm is of one series, which needs none.
 
     A strategy of several series has them as `variants`, each with its words, marker and dashes.
     """
@@ -135,7 +135,7 @@ def _strategies(arms: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _variants(arms: pd.DataFrame, lines: bool) -> list[dict[str, Any]]:
-    """The series of one strategy as the legend draws them; empty where it has one.
+    """Return the series of one strategy as the legend draws them; empty where it has one.
 
     Args:
         arms: of the strategy.
@@ -155,7 +155,7 @@ def _variants(arms: pd.DataFrame, lines: bool) -> list[dict[str, Any]]:
 
 
 def _facts(part: Part) -> list[list[tuple[str, str]]]:
-    """Counts for the page's first line, each a list of (number, words)."""
+    """Return counts for the page's first line, each a list of (number, words)."""
     facts = [[(f"{len(part.inputs.arms):,}", "arms")]]
     samples, votes = part.inputs.samples, part.inputs.votes
     if samples is not None and len(samples):
@@ -170,7 +170,7 @@ def _facts(part: Part) -> list[list[tuple[str, str]]]:
 
 
 def findings_view(inputs: ReportInputs, ballots: list[BallotPart]) -> list[dict[str, Any]]:
-    """The first sentences of a part: heading, whether simulated raters voted, text."""
+    """Return the first sentences of a part: heading, whether simulated raters voted, text."""
     arms, labels = inputs.arms, inputs.labels
     found = [
         {
@@ -206,7 +206,7 @@ def _agreement(ballots: list[BallotPart], drawn: dict[str, Any]) -> Iterator[dic
 
 
 def _scales(ballots: list[BallotPart], prefix: str) -> list[dict[str, Any]]:
-    """Best scales and tests of curves, of each ballot that has curves."""
+    """Return best scales and tests of curves, of each ballot that has curves."""
     return [
         {
             "question": question_words(ballot.question),
@@ -223,7 +223,7 @@ def _scales(ballots: list[BallotPart], prefix: str) -> list[dict[str, Any]]:
 def _metric_claims(
     ballots: list[BallotPart], labels: dict[str, str], prefix: str
 ) -> list[dict[str, Any]]:
-    """What each metric says of each ballot's votes."""
+    """Return what each metric says of each ballot's votes."""
     return [
         {
             "question": question_words(ballot.question),
@@ -280,7 +280,7 @@ def _noise_words(samples: pd.DataFrame, arms: pd.DataFrame) -> str:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested provenance as dotted keys and printable values."""
+    """Yield nested provenance as dotted keys and printable values."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):

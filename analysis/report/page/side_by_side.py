@@ -57,7 +57,7 @@ def _simulated(elo: pd.DataFrame) -> bool:
 
 
 def incomparable(metrics: pd.DataFrame) -> list[str]:
-    """Metrics that parts measured in ways that don't compare, a sentence each."""
+    """Return metrics that parts measured in ways that don't compare, one sentence each."""
     finite = metrics[np.isfinite(metrics["value"].astype(np.float64))]
     if finite.empty:
         return []

@@ -31,7 +31,8 @@ from analysis.report.words.wording import (
 def holds_view(
     ballots: list[BallotPart], inputs: ReportInputs, prefix: str
 ) -> dict[str, Any] | None:
-    """Other analyses of every ballot, categories and what more votes would buy; None with none.
+    """Return other analyses of every ballot, categories and what more votes would buy; None with
+    none.
 
     Args:
         ballots: of the part.
@@ -59,7 +60,7 @@ def holds_view(
 
 
 def _analyses(ballots: list[BallotPart], inputs: ReportInputs) -> dict[str, Any] | None:
-    """One row per analysis, one column per ballot: who is first, and how alike the order is."""
+    """Return a row per analysis and a column per ballot: who is first, how alike the order is."""
     told = [
         (ballot, {row.analysis: row for row in rows_of(ballot.claims.robustness.table)})
         for ballot in ballots
@@ -93,7 +94,7 @@ def _analysis(row: Any, labels: dict[str, str], strategies: dict[str, str]) -> d
 
 
 def more_words(ballot: BallotPart, labels: dict[str, str]) -> str:
-    """What more votes would buy, with the arms' labels."""
+    """Return what more votes would buy, with the arms' labels."""
     ranked = [labels[arm] for arm in ballot.result.relative()["arm"]]
     if len(ranked) < 2:
         return ""
@@ -101,7 +102,7 @@ def more_words(ballot: BallotPart, labels: dict[str, str]) -> str:
 
 
 def conduct_view(conduct: Conduct | None, ballots: list[BallotPart]) -> dict[str, Any] | None:
-    """Sentences on each ballot, measures side by side, and raters that stand out."""
+    """Return sentences on each ballot, measures side by side, and raters that stand out."""
     if conduct is None:
         return None
     measures, screens = conduct.measures, conduct.screens

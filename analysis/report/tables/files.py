@@ -69,7 +69,7 @@ def _ballot_files(ballot: BallotPart, inputs: ReportInputs, prefix: str) -> dict
 
 
 def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, bytes]:
-    """All pairs of arms, best scales, and the ranking under other analyses and by category."""
+    """Return all pairs of arms, best scales, and the ranking by other analyses and categories."""
     claims, about, name = ballot.claims, ballot.words, ballot.slug
     files = tables.table_files(
         f"{prefix}comparisons-{name}", claims.comparisons.table,
@@ -111,7 +111,7 @@ def _conduct_files(conduct: Conduct, prefix: str) -> dict[str, bytes]:
 
 
 def _metric_claim_files(ballot: BallotPart, prefix: str) -> dict[str, bytes]:
-    """What each metric says of the ballot's votes."""
+    """Return what each metric says of the ballot's votes."""
     claims = ballot.metric_claims
     if claims is None:
         return {}
@@ -175,7 +175,7 @@ def _highlight_files(
 
 
 def _published_files(elo: pd.DataFrame, prefix: str) -> dict[str, bytes]:
-    """The paper's tables, and Table 1 with ours beside it, where arms are guided as there."""
+    """Return the paper's tables, and Table 1 beside ours where arms are guided as there."""
     beside = beside_paper(elo)
     if beside.empty:
         return {}

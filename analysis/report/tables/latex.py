@@ -1,4 +1,4 @@
-"""Tables and text as LaTeX that compiles as it stands, whatever arms and prompts are called."""
+"""Tables and text as LaTeX that compiles whatever arms and prompts are called."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ for _name in _GREEK.split():
 
 
 def latex(printed: pd.DataFrame, caption: str, label: str) -> str:
-    """A booktabs table for the text width of `article`; words are set left, numbers right.
+    """Return a booktabs table for the text width of `article`; words are set left, numbers right.
 
     Long texts wrap. A table still too wide for a page is cut into several, each with the columns
     that name its rows; pieces too long for one page become tables of their own, and a piece longer
@@ -89,7 +89,7 @@ def latex(printed: pd.DataFrame, caption: str, label: str) -> str:
 
 
 def escape(text: object) -> str:
-    """Any text as LaTeX on one line, its special characters escaped."""
+    """Return any text as LaTeX on one line, its special characters escaped."""
     plain = strip_control(unicodedata.normalize("NFC", str(text)))
     return "".join(_LATEX.get(character, character) for character in plain)
 
@@ -116,12 +116,12 @@ class _Piece:
         self.block.columns = [_heading(block, n) for n in range(len(widths))]
 
     def tabular(self) -> str:
-        """The piece within a float."""
+        """Return the piece within a float."""
         styler = self.block.style.hide(axis="index")
         return str(styler.to_latex(hrules=True, column_format=self.columns))
 
     def longtable(self, caption: str, label: str) -> str:
-        """The piece over several pages, its caption and headings on each."""
+        """Return the piece over several pages, its caption and headings on each."""
         styler = self.block.style.hide(axis="index")
         return str(
             styler.to_latex(
@@ -132,7 +132,7 @@ class _Piece:
 
 
 def _heading(block: pd.DataFrame, n: int) -> str:
-    """The column's name, broken over lines where it is longer than what stands below."""
+    """Return the column's name, broken over lines where it is longer than what stands below."""
     parts = _broken(block, n)
     if len(parts) == 1:
         return escape(parts[0])
@@ -145,7 +145,7 @@ def _side(block: pd.DataFrame, n: int) -> str:
 
 
 def _blocks(printed: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The table cut into widths that fit, each beginning with what names its rows."""
+    """Yield the table cut into widths that fit, each beginning with what names its rows."""
     widths = [_width(printed, n) for n in range(printed.shape[1])]
     least = [min(w, NARROWEST + GAP) if _is_text(printed, n) else w for n, w in enumerate(widths)]
     named = _names(printed)
@@ -161,12 +161,12 @@ def _blocks(printed: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _names(printed: pd.DataFrame) -> int:
-    """How many leading columns tell the rows apart: one or two."""
+    """Return how many leading columns tell the rows apart: one or two."""
     return 2 if printed.shape[1] > 2 and printed.iloc[:, 0].duplicated().any() else 1
 
 
 def _wrapped(widths: list[float], block: pd.DataFrame) -> set[int]:
-    """Columns of text to wrap, the widest first, until the block fits."""
+    """Return columns of text to wrap, the widest first, until the block fits."""
     wrapped: set[int] = set()
     texts = sorted((n for n in range(len(widths)) if _is_text(block, n)), key=lambda n: -widths[n])
     for n in texts:
@@ -200,19 +200,19 @@ def _float(pieces: list[_Piece], caption: str, label: str, long: bool) -> list[s
 
 
 def _is_text(block: pd.DataFrame, n: int) -> bool:
-    """Whether the column holds words rather than numbers and their intervals."""
+    """Return whether the column holds words rather than numbers and their intervals."""
     cells = [str(cell) for cell in block.iloc[:, n]]
     return any(re.search(r"[^\W\d_]{2,}", cell.replace(" to ", " ")) for cell in cells)
 
 
 def _width(block: pd.DataFrame, n: int) -> float:
-    """Of the column in points, with the gap beside it."""
+    """Return the column's width in points, with the gap beside it."""
     cells = [str(cell) for cell in block.iloc[:, n]]
     return max(map(_points, [*cells, *_broken(block, n)])) + GAP
 
 
 def _points(text: str) -> float:
-    """About how wide the text is set: Computer Modern at 9 pt."""
+    """Return about how wide the text is set, in points: Computer Modern at 9 pt."""
     wide = sum(7.2 for c in text if not c.isalnum() and ord(c) > 0x2000)
     capitals = sum(6.5 for c in text if c.isupper())
     small = sum(4.65 for c in text if c.islower() or c.isdigit())
@@ -220,12 +220,12 @@ def _points(text: str) -> float:
 
 
 def _broken(block: pd.DataFrame, n: int) -> list[str]:
-    """A heading over as many lines as make it no wider than the cells, but for whole words."""
+    """Return a heading over enough lines to be no wider than the cells; words stay whole."""
     longest = max((len(str(cell)) for cell in block.iloc[:, n]), default=0)
     name = strip_control(str(block.columns[n]))
     return textwrap.wrap(name, max(longest, 10), break_long_words=False) or [""]
 
 
 def _western(text: str) -> bool:
-    """Whether pdfLaTeX knows every character: Latin letters, and those replaced above."""
+    """Return whether pdfLaTeX knows every character: Latin letters, and those replaced above."""
     return all(ord(c) < 0x180 or c in _LATEX for c in strip_control(text))

@@ -47,7 +47,7 @@ def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: s
 
 
 def printed_elo(elo: pd.DataFrame) -> pd.DataFrame:
-    """An `elo_table` with labels, as printed."""
+    """Return an `elo_table` with labels, as printed."""
     return pd.DataFrame(
         {
             "Arm": elo["label"],
@@ -60,7 +60,7 @@ def printed_elo(elo: pd.DataFrame) -> pd.DataFrame:
 
 
 def printed_wins(wins: pd.DataFrame) -> pd.DataFrame:
-    """A `win_table` with labels, as printed."""
+    """Return a `win_table` with labels, as printed."""
 
     def share(value: float) -> str:
         return "–" if np.isnan(value) else f"{100 * value:.0f}%"
@@ -90,7 +90,7 @@ def metric_columns(metrics: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def printed_metrics(metrics: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
-    """Arms × metrics as printed: `8.42 (8.10 to 8.77)`."""
+    """Return arms × metrics as printed: `8.42 (8.10 to 8.77)`."""
     columns = metric_columns(metrics)
     several = len({extractor for _, extractor in columns}) > 1
     table: dict[str, list[str]] = {"Arm": list(arms["label"])}
@@ -106,7 +106,7 @@ def printed_metrics(metrics: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
 
 
 def column_decimals(column: pd.DataFrame, usual: int) -> int:
-    """Digits after the point: as usual, or fewer where intervals are wide."""
+    """Return digits after the point: as usual, or fewer where intervals are wide."""
     widths = (column["ci_high"] - column["ci_low"]).to_numpy(np.float64)
     widths = widths[np.isfinite(widths) & (widths > 0)]
     if not len(widths):
@@ -115,7 +115,7 @@ def column_decimals(column: pd.DataFrame, usual: int) -> int:
 
 
 def metric_parts(row: Any, decimals: int) -> tuple[str, str]:
-    """A metric's value and its interval as printed; the interval empty where there is none."""
+    """Return a metric's value and interval as printed; a missing interval is empty."""
     finite = np.isfinite(row.ci_low) and np.isfinite(row.ci_high)
     return signed(row.value, decimals), bounds(row.ci_low, row.ci_high, decimals) if finite else ""
 
@@ -189,7 +189,7 @@ def _score_cell(row: Any) -> str:
 
 
 def printed_agreement(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlations between runs or studies as printed."""
+    """Return rank correlations between runs or studies as printed."""
     rows = [
         (
             question_words(row.question),
@@ -206,7 +206,7 @@ def printed_agreement(agreement: pd.DataFrame) -> pd.DataFrame:
 
 
 def printed_part_metrics(metrics: pd.DataFrame, parts: list[str]) -> pd.DataFrame:
-    """Metrics of every run: one row per run and arm, one column per metric and extractor."""
+    """Return metrics of every run: one row per run and arm, one column per metric and extractor."""
     if metrics.empty:
         return pd.DataFrame()
     pairs = metric_columns(metrics)
@@ -235,7 +235,7 @@ def printed_conduct(conduct: pd.DataFrame) -> pd.DataFrame:
 
 
 def conduct_cell(row: Any) -> tuple[str, str]:
-    """One row of `study_conduct` as printed: value, and its interval or reason."""
+    """Return one row of `study_conduct` as printed: value, and its interval or reason."""
     if row is None:
         return "–", ""
     if np.isnan(row.value):
@@ -256,7 +256,7 @@ def conduct_cell(row: Any) -> tuple[str, str]:
 
 
 def grid(table: pd.DataFrame) -> dict[str, Any] | None:
-    """A printed table's headings and rows; None when it has no rows."""
+    """Return a printed table's headings and rows; None when it has no rows."""
     if table.empty:
         return None
     return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}

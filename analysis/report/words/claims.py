@@ -15,7 +15,7 @@ _EDGES = {"the largest scale tried": " or more", "the smallest scale tried": " o
 
 
 def printed_comparisons(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
-    """Every pair of arms as printed."""
+    """Return every pair of arms as printed."""
     rows = [
         (labels[row.arm], labels[row.against], signed(row.difference), bounds(row.low, row.high),
          probability_words(row.p_adjusted), row.reason or ("yes" if row.distinct else "no"))
@@ -26,7 +26,7 @@ def printed_comparisons(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
 
 
 def printed_best_scales(claims: Claims) -> pd.DataFrame:
-    """Each series' best scale as printed: `6 or more` where it is the largest one tried."""
+    """Return each series' best scale as printed: `6 or more` where it is the largest one tried."""
     rows = []
     for row in rows_of(claims.curves.best):
         reach = "–" if np.isnan(row.low) else f"{row.low:.3g} to {row.high:.3g}"
@@ -42,7 +42,7 @@ def printed_best_scales(claims: Claims) -> pd.DataFrame:
 
 
 def curve_sentences(claims: Claims) -> list[str]:
-    """Whether two series' curves differ, one sentence per pair."""
+    """Return whether two series' curves differ, one sentence per pair."""
     sentences = []
     for row in rows_of(claims.curves.tests):
         first, second = series_words(row.strategy), lower_first(series_words(row.against))
@@ -66,7 +66,7 @@ def rank_sets(claims: Claims) -> dict[str, str]:
 
 
 def distinct_words(claims: Claims) -> str:
-    """How many pairs of arms are apart for certain."""
+    """Return how many pairs of arms are apart for certain."""
     table = claims.comparisons.table
     known = int((table["reason"] == "").sum())
     apart = int(table["distinct"].sum())

@@ -15,7 +15,7 @@ _EQUAL = 0.05  # Elo points: printed as 0
 
 
 def ballot_findings(result: BallotResult, arms: pd.DataFrame) -> list[str]:
-    """Sentences about one ballot.
+    """Return sentences about one ballot.
 
     Args:
         result: its fit and intervals.
@@ -60,7 +60,7 @@ def ballot_findings(result: BallotResult, arms: pd.DataFrame) -> list[str]:
 
 
 def metric_findings(metrics: pd.DataFrame, arms: pd.DataFrame, results: list[BallotResult]) -> str:
-    """The best arm by each main metric, and who measured it; empty without metrics."""
+    """Return the best arm by each main metric, and who measured it; empty without metrics."""
     labels = dict(zip(arms["name"], arms["label"], strict=True))
     best = []
     wanted = ("fid", "inception_score", "clip_score", "caption_accuracy")
@@ -85,7 +85,7 @@ def metric_findings(metrics: pd.DataFrame, arms: pd.DataFrame, results: list[Bal
 
 
 def _best_of_strategies(result: BallotResult, arms: pd.DataFrame, ranked: pd.DataFrame) -> str:
-    """The paper's question: the best classifier-free arm against the best CLIP-guided one."""
+    """Answer the paper's question: the best classifier-free against the best CLIP-guided arm."""
     of = dict(zip(arms["name"], arms["strategy"], strict=True))
     labels = dict(zip(arms["name"], arms["label"], strict=True))
     best = {}
@@ -108,7 +108,7 @@ def _best_of_strategies(result: BallotResult, arms: pd.DataFrame, ranked: pd.Dat
 def _disagreement(
     metrics: pd.DataFrame, labels: dict[str, str], results: list[BallotResult]
 ) -> str:
-    """Where raters put the arm that CLIP score puts first, unless they put it first too."""
+    """Return where raters put the arm that CLIP score puts first, unless they put it first too."""
     scores = metrics[metrics["metric"] == "clip_score"]
     if scores.empty or scores["extractor"].nunique() > 1:
         return ""
@@ -132,7 +132,7 @@ def _disagreement(
 
 
 def _apart(result: BallotResult, ranked: pd.DataFrame, labels: dict[str, str]) -> str:
-    """Which arms have scores, but none that the ranked ones' may be compared with."""
+    """Return which arms have scores, but none that the ranked ones' may be compared with."""
     together = set(ranked["arm"])
     scored = [
         arm for arm, score in zip(result.fit.arms, result.fit.scores, strict=True)

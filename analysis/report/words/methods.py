@@ -33,7 +33,7 @@ def methods_paragraph(inputs: ReportInputs, results: list[BallotResult]) -> str:
 def methods_notes(
     inputs: ReportInputs, results: list[BallotResult], correlations: pd.DataFrame
 ) -> list[str]:
-    """What a reader must know to judge the numbers, one paragraph for each matter."""
+    """Return what a reader must know to judge the numbers, one paragraph for each matter."""
     notes = []
     if results:
         resampled = results[0].resampled
@@ -63,14 +63,14 @@ def methods_notes(
 
 
 def nothing_counts(votes: pd.DataFrame | None) -> str:
-    """Why there is no score at all: no votes, or none that counts."""
+    """Return why there is no score at all: no votes, or none that counts."""
     if votes is None or votes.empty:
         return "No votes yet."
     return f"No vote counts. {set_aside_words(votes)}"
 
 
 def set_aside_words(votes: pd.DataFrame | None) -> str:
-    """How many votes the scores leave out, and why."""
+    """Return how many votes the scores leave out, and why."""
     if votes is None or votes.empty:
         return ""
     counts = left_out(votes)
@@ -130,13 +130,13 @@ def _protocol(votes: pd.DataFrame | None, results: list[BallotResult]) -> str:
 
 
 def _asked(key: str) -> str:
-    """The words of one of the usual questions; others are named by their key."""
+    """Return the words of one of the usual questions; others are named by their key."""
     usual = QUESTIONS.get(key)
     return lower_first(usual.text.rstrip("?")) if usual else f"about {asked(key)}"
 
 
 def _choices(votes: pd.DataFrame) -> str:
-    """What raters could choose: the usual answers, and others that occur."""
+    """Return what raters could choose: the usual answers, and others that occur."""
     given = set(votes["answer"])
     names = [a.choice for a in ANSWERS.values() if a.usual or a.name in given]
     return listed(names, "or")
@@ -178,7 +178,7 @@ def _model() -> str:
 
 
 def _intervals(every: list[BallotResult]) -> list[str]:
-    """One sentence per way in which intervals were made."""
+    """Return one sentence per way in which intervals were made."""
     ways: dict[str, list[BallotResult]] = {}
     for result in every:
         ways.setdefault(result.intervals.method, []).append(result)

@@ -15,7 +15,7 @@ from .wording import bounds, lower_first, p_words, signed
 
 
 def printed_metric_claims(claims: MetricClaims) -> pd.DataFrame:
-    """One row per metric and extractor: rank agreement, and how often its better value won."""
+    """Return a row per metric and extractor: rank agreement, how often its better value won."""
     told = {(r.metric, r.extractor, r.by): r for r in rows_of(claims.votes)}
     several = claims.ranks["extractor"].nunique() > 1
     by_sample = (claims.votes["by"] == "sample").any()
@@ -32,7 +32,7 @@ def printed_metric_claims(claims: MetricClaims) -> pd.DataFrame:
 
 
 def finding_words(claims: MetricClaims, labels: dict[str, str], simulated: bool) -> str:
-    """The paper's finding on these votes, in a sentence; empty where it can't be asked."""
+    """Return the paper's finding on these votes, in a sentence; empty where it can't be asked."""
     found = claims.finding
     if found is None:
         return ""

@@ -8,7 +8,7 @@ from analysis.planning import LIMIT, NextVotes
 
 
 def next_votes_words(found: NextVotes | None, labels: tuple[str, str]) -> str:
-    """The answer in a sentence or two; empty without one.
+    """Return the answer in a sentence or two; empty without one.
 
     Args:
         found: what `next_votes` returned.
@@ -32,6 +32,6 @@ def next_votes_words(found: NextVotes | None, labels: tuple[str, str]) -> str:
 
 
 def _round(votes: float) -> str:
-    """Two digits are all there is to know: `4,300`."""
+    """Round to two digits, which is all that the estimate bears: `4,300`."""
     digits = max(int(np.floor(np.log10(votes))) - 1, 0)
     return f"{round(votes / 10**digits) * 10**digits:,}"

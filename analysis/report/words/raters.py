@@ -18,7 +18,7 @@ _DISPARATE, _ALIKE = 0.4, 0.67  # Krippendorff's α below which tastes differ, a
 
 
 def screens_words(screens: pd.DataFrame) -> str:
-    """How many raters of one ballot a screen flags, and for what."""
+    """Return how many raters of one ballot a screen flags, and for what."""
     if screens.empty:
         return ""
     who = SIMULATED if (screens["rater_kind"] == "simulated").all() else "raters"
@@ -35,7 +35,7 @@ def screens_words(screens: pd.DataFrame) -> str:
 
 
 def conduct_words(measures: pd.DataFrame) -> str:
-    """What the conduct of one ballot means for its scores.
+    """Return what the conduct of one ballot means for its scores.
 
     Args:
         measures: the ballot's rows of `study_conduct`.

@@ -15,7 +15,7 @@ from .wording import bounds, p_words, share, signed
 
 
 def verdict(found: Robustness, labels: Mapping[str, str]) -> str:
-    """What follows for the ranking, in a sentence; empty without another analysis."""
+    """Return what follows for the ranking, in a sentence; empty without another analysis."""
     others = found.others
     if others.empty:
         return ""
@@ -38,13 +38,15 @@ def verdict(found: Robustness, labels: Mapping[str, str]) -> str:
 
 
 def unsettled(found: Robustness, labels: Mapping[str, str]) -> list[str]:
-    """A sentence for the report's beginning where another analysis puts another arm first."""
+    """Return a sentence for the report's beginning if another analysis puts another arm first."""
     told = leaders(found, labels)
     return [f"But who leads hangs on the analysis: {told}."] if told else []
 
 
 def leaders(found: Robustness, labels: Mapping[str, str]) -> str:
-    """Other arms that lead, and where: `CLIP, s = 2 with a side term`; empty where none does."""
+    """Return other arms that lead, and where: `CLIP, s = 2 with a side term`; empty where none
+    does.
+    """
     told = []
     for best, rows in found.leaders.groupby("best", sort=False):
         told.append(f"{labels.get(str(best), best)} {'; '.join(rows['analysis'])}")
@@ -52,7 +54,7 @@ def leaders(found: Robustness, labels: Mapping[str, str]) -> str:
 
 
 def side_and_ties(found: Robustness) -> str:
-    """What standing on the left is worth and how readily raters tie; empty without a fit."""
+    """Return what standing on the left is worth and how readily raters tie; empty without a fit."""
     fitted = found.outcomes
     if fitted is None:
         return ""
@@ -67,7 +69,7 @@ def side_and_ties(found: Robustness) -> str:
 
 
 def printed_robustness(found: Robustness, labels: Mapping[str, str]) -> pd.DataFrame:
-    """The table as printed; without notes where there is none."""
+    """Return the table as printed; without notes where there is none."""
     rows = [
         (row.analysis, f"{row.votes:,}", f"{row.raters:,}", signed(row.kendall_tau, 2),
          labels.get(row.best, "–"), signed(row.largest_change), row.note)
@@ -79,7 +81,7 @@ def printed_robustness(found: Robustness, labels: Mapping[str, str]) -> pd.DataF
 
 
 def categories_words(found: Robustness) -> str:
-    """Whether categories of prompts differ, in a sentence; empty without categories."""
+    """Return whether categories of prompts differ, in a sentence; empty without categories."""
     scores = found.categories
     if scores is None:
         return ""
@@ -92,7 +94,7 @@ def categories_words(found: Robustness) -> str:
 
 
 def printed_categories(found: Robustness, labels: Mapping[str, str]) -> pd.DataFrame:
-    """Scores by category as printed: one row per arm, best on top, one column per category."""
+    """Return scores by category as printed: a row per arm, best on top, a column per category."""
     if found.categories is None:
         return pd.DataFrame()
     table = found.categories.table

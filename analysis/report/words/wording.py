@@ -19,34 +19,34 @@ def question_words(question: str) -> str:
 
 
 def asked(question: str) -> str:
-    """The question inside a sentence: `caption similarity`, or `“Which is nicer?”`."""
+    """Return the question inside a sentence: `caption similarity`, or `“Which is nicer?”`."""
     words = question_words(question)
     return lower_first(words) if re.fullmatch(r"[\w ]+", words) else f"“{words}”"
 
 
 def heading_words(question: str) -> str:
-    """The question before a sentence: `Caption similarity.`, `Which is nicer?`."""
+    """Return the question before a sentence: `Caption similarity.`, `Which is nicer?`."""
     words = question_words(question)
     return words if words.endswith((".", "?", "!")) else f"{words}."
 
 
 def rater_words(kind: str) -> str:
-    """Who voted, for subtitles."""
+    """Return who voted, for subtitles."""
     return SIMULATED if kind == "simulated" else "people's votes"
 
 
 def voters(part: str, kind: str) -> str:
-    """A run or study, marked where its raters are simulated."""
+    """Return a run or study, marked where its raters are simulated."""
     return f"{part} ({SIMULATED})" if kind == "simulated" else part
 
 
 def ballot_words(question: str, kind: str) -> str:
-    """The question, marked where its raters are simulated."""
+    """Return the question, marked where its raters are simulated."""
     return question_words(question) + (f" ({SIMULATED})" if kind == "simulated" else "")
 
 
 def slug(question: str, kind: str) -> str:
-    """The ballot as part of a file name; two ballots never share one."""
+    """Return the ballot as part of a file name; two ballots never share one."""
     plain = "-" not in question and not question.endswith("_simulated")
     stem = file_stem(question)
     named = stem.replace("_", "-") if plain else f"{stem}-{_digest(question)}"
@@ -54,10 +54,11 @@ def slug(question: str, kind: str) -> str:
 
 
 def file_stem(name: str) -> str:
-    """A name as part of a file name: short, safe anywhere, and of no other name.
+    """Return a name as part of a file name: short, safe anywhere, and of no other name.
 
-    >>> file_stem("caption_similarity"), file_stem("Which is nicer?")
-    ('caption_similarity', 'which-is-nicer-e283')
+    Examples:
+        >>> file_stem("caption_similarity"), file_stem("Which is nicer?")
+        ('caption_similarity', 'which-is-nicer-e283')
     """
     safe = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:40]
     return safe if safe == name else f"{safe}-{_digest(name)}".lstrip("-")
@@ -84,7 +85,7 @@ def share(value: float) -> str:
 
 
 def strip_control(text: str) -> str:
-    """The text on one line: line breaks and control characters become spaces."""
+    """Return the text on one line: line breaks and control characters become spaces."""
     return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text)
 
 
@@ -98,7 +99,7 @@ def correlation_words(row: pd.Series) -> str:
 
 
 def signed(value: float, decimals: int = 0) -> str:
-    """A number with a true minus sign; ±∞ as such, a dash where undefined."""
+    """Return a number with a true minus sign; ±∞ as such, a dash where undefined."""
     if np.isnan(value):
         return "–"
     if np.isinf(value):
@@ -115,7 +116,7 @@ def bounds(low: float, high: float, decimals: int = 0) -> str:
 
 
 def lower_first(words: str) -> str:
-    """The words inside a sentence: `Unguided` → `unguided`, but `CLIP` stays."""
+    """Return the words inside a sentence: `Unguided` → `unguided`, but `CLIP` stays."""
     return words if words[1:2].isupper() else words[:1].lower() + words[1:]
 
 
@@ -125,7 +126,7 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 
 
 def measure_words(measure: str) -> str:
-    """A measure of `study_conduct` in words."""
+    """Return a measure of `study_conduct` in words."""
     return {
         "votes": "Votes",
         "raters": "Raters",
@@ -151,5 +152,5 @@ def probability_words(p: float) -> str:
 
 
 def p_words(p: float) -> str:
-    """The same within a sentence: `p = 0.031`, `p < 0.001`."""
+    """Return a p-value within a sentence: `p = 0.031`, `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {probability_words(p)}"

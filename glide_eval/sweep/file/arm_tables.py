@@ -28,7 +28,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 def _steps(value: Any) -> int | str:
-    """A count of 1..1000, or a respacing string that the generator knows."""
+    """Return a count of 1..1000, or a respacing string that the generator knows."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
         return value
     if isinstance(value, str) and value:

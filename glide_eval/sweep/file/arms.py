@@ -147,5 +147,5 @@ def _with_options(name: str, label: str, scale: float | None, arm: ArmConfig) ->
 
 
 def alike(a: ArmConfig, b: ArmConfig) -> bool:
-    """Whether two arms make the same images: equal settings, and the same pictures to edit."""
+    """Return whether two arms make the same images, by equal settings and pictures to edit."""
     return a.settings() == b.settings() and a.editing == b.editing

@@ -68,7 +68,7 @@ class InpaintTable(Table):
         return "inpainted" if self.context == "auto" else f"inpainted ({self.context} context)"
 
     def settings(self) -> Settings:
-        """What decides its images beside the pictures themselves."""
+        """Return what decides its images beside the pictures themselves."""
         found: Settings = {"inpaint.context": self.context, "inpaint.invert_mask": self.invert_mask}
         if self.box is not None:
             found["inpaint.box"] = ", ".join(f"{edge:g}" for edge in self.box)
@@ -102,5 +102,5 @@ class EditTable(Table):
         return f"from sketches at {self.strength:g}"
 
     def settings(self) -> Settings:
-        """What decides its images beside the pictures themselves."""
+        """Return what decides its images beside the pictures themselves."""
         return {"edit.strength": self.strength}

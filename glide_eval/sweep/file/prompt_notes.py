@@ -9,7 +9,7 @@ from glide_eval.errors import UsageError
 
 
 def check_prompts(captions: Sequence[str]) -> list[str]:
-    """Prompts with the space around them taken off.
+    """Return prompts with the space around them taken off.
 
     Raises:
         UsageError: one of them is empty.
@@ -26,7 +26,7 @@ def check_prompts(captions: Sequence[str]) -> list[str]:
 
 
 def prompt_notes(pipeline: Any, captions: Sequence[str], guided_by_clip: bool = False) -> list[str]:
-    """What a model will not read of some captions, a line each; nothing if it reads all.
+    """Return what a model will not read of some captions, one line each; nothing if it reads all.
 
     Args:
         pipeline: a `generator.pipeline.Pipeline`.

@@ -19,7 +19,7 @@ PROMPT_STREAM = 0x70726F6D707473  # keeps these draws apart from training's, wha
 
 
 def load_prompts(sweep: SweepFile) -> list[Prompt]:
-    """The prompts of a sweep, in order.
+    """Return the prompts of a sweep, in order.
 
     Ids come from the file's `id` column, otherwise they count: `p0000`, `p0001`, …
 
@@ -70,7 +70,9 @@ def tabletop_captions(table: TabletopPromptsTable) -> list[str]:
 def _new_caption(
     table: TabletopPromptsTable, objects: int, known: Container[str], rng: np.random.Generator
 ) -> str | None:
-    """A caption of so many objects that is not known yet; None where a thousand scenes had none."""
+    """Return a caption of so many objects that is not known yet; None where a thousand scenes had
+    none.
+    """
     from generator.tabletop.captions import describe
     from generator.tabletop.scenes import sample_scene
 

@@ -176,7 +176,7 @@ class SweepFile:
     config: SweepConfig
 
     def resolve(self, path: str) -> Path:
-        """A path written in the file, made usable from here."""
+        """Return a path written in the file, made usable from here."""
         return self.path.parent / Path(path).expanduser()
 
 
