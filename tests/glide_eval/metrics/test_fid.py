@@ -132,7 +132,7 @@ def skewed(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     return (rng.gamma(0.3, size=(n, d)) - 0.3) / np.sqrt(0.3)
 
 
-@pytest.mark.parametrize(("per_feature", "scale"), [(2, 0.6), (5, 0.6), (5, 1.15)])
+@pytest.mark.parametrize(("per_feature", "scale"), [(5, 0.6), (5, 1.15), (20, 0.6)])
 def test_intervals_of_skewed_features_cover_the_mean_of_repeated_draws(per_feature, scale):
     """From influence values alone they cover 77% at 5 images per feature and scale 0.6."""
     d, rng = 32, np.random.default_rng(5)
