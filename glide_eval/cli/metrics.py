@@ -264,7 +264,7 @@ def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
         )
     not_used: list[Unreadable[Path]] = []
     if named is not None and named.folder is not None and named.seen is not None:
-        not_used = not_images(list_images(named.folder).others) + named.seen.left_out
+        not_used = not_images(list_images(named.folder)) + named.seen.left_out
     result = _of_runs(runs, [extractor.fingerprint for extractor in extractors], not_used)
     if request.baseline or request.pairs:
         result.differences.extend(read_differences(runs[0]))

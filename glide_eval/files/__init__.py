@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .columns import column, columns, described, read_csv, to_csv
-from .images import IMAGE_SUFFIXES, center_crop, decode_rgb, list_images, read_file, read_rgb
+from .folders import ImageFolder, list_images, walk_images
+from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
 from .locks import held
+from .paths import inside
 from .pictures import (
     Mask,
     Picture,
@@ -17,8 +19,16 @@ from .pictures import (
     read_picture,
 )
 from .png import centre_square, encode_png
+from .reading import parse_json, read_whole
 from .records import Arm, Prompt, Sample
-from .run_store import RunFolder, replacing, write_bytes, write_text
+from .run_store import (
+    RunFolder,
+    replacing,
+    require_listed,
+    sample_bytes,
+    write_bytes,
+    write_text,
+)
 from .tables import read_lines, read_table
 from .toml import parsed, read_text
 from .toml_messages import describe, nearest
@@ -27,8 +37,10 @@ from .user_files import cache_dir, find_weights
 from .words import count, duration, some
 
 __all__ = [
+    "FORMATS",
     "IMAGE_SUFFIXES",
     "Arm",
+    "ImageFolder",
     "Mask",
     "Name",
     "Picture",
@@ -45,6 +57,7 @@ __all__ = [
     "column",
     "columns",
     "count",
+    "decode",
     "decode_rgb",
     "describe",
     "described",
@@ -54,9 +67,11 @@ __all__ = [
     "fit_mask",
     "fit_picture",
     "held",
+    "inside",
     "known_from",
     "list_images",
     "nearest",
+    "parse_json",
     "parsed",
     "read_csv",
     "read_file",
@@ -66,9 +81,13 @@ __all__ = [
     "read_rgb",
     "read_table",
     "read_text",
+    "read_whole",
     "replacing",
+    "require_listed",
+    "sample_bytes",
     "some",
     "to_csv",
+    "walk_images",
     "write_bytes",
     "write_text",
 ]

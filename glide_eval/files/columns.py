@@ -41,6 +41,29 @@ def described(kind: type[Any]) -> list[tuple[str, str, str]]:
     return [(f.name, str(f.type), f.metadata["what"]) for f in dataclasses.fields(kind)]
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "None": (type(None),),
+    "tuple[float, ...]": (tuple,),
+}
+
+
+def checked(record: Row) -> Row:
+    """Return a record whose values came from a file, if all have the types it declares.
+
+    Raises:
+        TypeError: names the first value that has not.
+    """
+    for field in dataclasses.fields(record):  # pyright: ignore[reportArgumentType]
+        value = getattr(record, field.name)
+        kinds = tuple(kind for name in str(field.type).split(" | ") for kind in _TYPES[name])
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise TypeError(f"`{field.name}` is {value!r}, expected {field.type}")
+    return record
+
+
 def to_csv(kind: type[Any], rows: Iterable[Any]) -> str:
     """Return rows as CSV with a header; NaN is an empty field."""
     names = columns(kind)

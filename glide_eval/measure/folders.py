@@ -7,7 +7,7 @@ file format or size, files that were not used and why.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from glide_eval.features import (
     read_picture,
     size_in_words,
 )
-from glide_eval.files import count, list_images, read_table, some
+from glide_eval.files import ImageFolder, count, list_images, read_lines, read_table, some
 from glide_eval.metrics import Measured, Metric, Observed
 from glide_eval.references import Reference, folder_references
 from glide_eval.sweep import CAPTION_FILES
@@ -117,7 +117,7 @@ def measure_folders(
         )
         account.kinds[name] = _kinds(found)
         used = {table, *(path.with_suffix(".txt") for path in texts or ())}
-        account.not_used += not_images(path for path in listing.others if path not in used)
+        account.not_used += [file for file in not_images(listing) if file.item not in used]
         account.not_used += found.left_out
         digests = [image.sha256 for image in found.seen]
         spoken = None if texts is None else [texts[image.item] for image in found.seen]
@@ -182,21 +182,18 @@ def _real(
     skip_unreadable: bool,
     account: _Account,
 ) -> tuple[dict[str, Reference], FolderFeatures]:
-    others = list_images(folder).others
+    listing = list_images(folder)
     references, seen = folder_references(
         extractors, folder, crop=crop, skip_unreadable=skip_unreadable
     )
-    account.not_used += not_images(others)
+    account.not_used += not_images(listing)
     account.not_used += seen.left_out
     return references, seen
 
 
-def not_images(paths: Iterable[Path]) -> list[Unreadable[Path]]:
-    """Files whose names don't say that they are images, with that as the reason."""
-    return [
-        Unreadable(path, f"not an image by its name ({path.suffix or 'no ending'})")
-        for path in paths
-    ]
+def not_images(listing: ImageFolder) -> list[Unreadable[Path]]:
+    """What a folder holds beside images, each with the reason why it is not used."""
+    return [Unreadable(path, reason) for path, reason in listing.others.items()]
 
 
 def _captions_file(folder: Path) -> Path | None:
@@ -210,7 +207,7 @@ def _captions(
     if table is None:
         beside = {path: path.with_suffix(".txt") for path in images}
         found = {
-            path: " ".join(text.read_text(encoding="utf-8").split())
+            path: " ".join(" ".join(read_lines(text)).split())
             for path, text in beside.items()
             if text.is_file()
         }

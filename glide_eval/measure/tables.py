@@ -14,7 +14,9 @@ from glide_eval.files import (
     column,
     columns,
     described,
+    parse_json,
     read_csv,
+    read_whole,
     replacing,
     to_csv,
     write_text,
@@ -155,7 +157,7 @@ def tables_described() -> list[tuple[str, list[tuple[str, str, str]]]]:
 def known_facts(run: RunFolder) -> dict[str, dict[str, str]]:
     """What each fingerprint in the run's tables stands for, as far as it was recorded."""
     try:
-        facts = json.loads((run.root / FACTS_FILE).read_text(encoding="utf-8"))
+        facts = parse_json(read_whole(run.root / FACTS_FILE))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

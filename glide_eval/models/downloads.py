@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from generator.weight_files import Record, read_records, sha256, write_record
 from glide_eval.errors import DownloadError, StorageError
-from glide_eval.files import held
+from glide_eval.files import held, parse_json, read_whole
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 30.0  # seconds without a byte
@@ -271,6 +271,6 @@ def _note(part: Path) -> Path:
 
 def _read_note(part: Path) -> _Version | None:
     try:
-        return _Version(**json.loads(_note(part).read_text(encoding="utf-8")))
+        return _Version(**parse_json(read_whole(_note(part))))
     except (OSError, ValueError, TypeError):
         return None

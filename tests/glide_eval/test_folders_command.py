@@ -239,7 +239,7 @@ def test_files_that_cannot_be_read_are_all_named(capsys, tmp_path):
     status, out, err = glide_eval(capsys, "metrics", "--real", real, "--fake", fake)
     assert status == 1
     assert out == ""
-    assert err.startswith("glide-eval: 6 images can't be read. (1) ")
+    assert err.startswith("glide-eval: 7 images can't be read. (1) ")
     assert err.count("\n") == 1
     for name in UNREADABLE:
         assert name in err
