@@ -206,8 +206,11 @@ def _samples(run: RunFolder) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
-        [(s.arm, s.prompt_id, s.caption, s.replica, s.seed, s.path) for s in run.samples()],
-        columns=["arm", "prompt_id", "caption", "replica", "seed", "path"],
+        [
+            (s.arm, s.prompt_id, s.caption, s.replica, s.seed, s.path, s.sha256)
+            for s in run.samples()
+        ],
+        columns=["arm", "prompt_id", "caption", "replica", "seed", "path", "sha256"],
     )
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from glide_eval.errors import ConfigError, RunError, StorageError
+from glide_eval.errors import ConfigError, ImageError, RunError, StorageError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
-from glide_eval.files import Prompt, RunFolder, Sample, count, held, write_text
+from glide_eval.files import Prompt, RunFolder, Sample, count, held, read_file, write_text
 
 from . import provenance
 from .degrade import degrading_weights
@@ -218,8 +218,8 @@ def _recorded(run: RunFolder) -> dict[Key, Sample]:
 def _is_whole(run: RunFolder, sample: Sample) -> bool:
     """Whether a sample's file is there, byte for byte as its record says."""
     try:
-        content = run.sample_path(*sample.key).read_bytes()
-    except FileNotFoundError:
+        content = read_file(run.sample_path(*sample.key))
+    except ImageError:
         return False
     return hashlib.sha256(content).hexdigest() == sample.sha256
 
@@ -359,6 +359,6 @@ def _write_manifest(run: RunFolder, shards: Sequence[Shard], samples: Mapping[Ke
     """Merge the records, in the config's order; only then do they go."""
     keys = [key for shard in shards for key in shard.sample_keys()]
     text = "".join(samples[key].to_json() + "\n" for key in keys)
-    if not run.manifest_path.is_file() or run.manifest_path.read_text(encoding="utf-8") != text:
+    if not run.manifest_path.is_file() or run.manifest_path.read_bytes() != text.encode():
         write_text(run.manifest_path, text)
     shutil.rmtree(run.root / RECORDS, ignore_errors=True)

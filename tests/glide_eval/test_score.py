@@ -13,8 +13,7 @@ from scipy import stats
 
 from glide_eval.errors import FeatureError, ImageError, RunError, UsageError
 from glide_eval.extractors import Extractor, FakeExtractor, Features
-from glide_eval.features import one_pass as extraction
-from glide_eval.files import RunFolder, read_file
+from glide_eval.files import RunFolder, read_file, run_store
 from glide_eval.measure import measure
 from glide_eval.metrics import Moments
 from glide_eval.metrics.fid import frechet_distance
@@ -152,7 +151,7 @@ def test_a_changed_extractor_or_caption_or_a_damaged_cache_is_measured_anew(run)
 
 def test_one_look_at_the_images_feeds_several_extractors(run, monkeypatch):
     reads = []
-    monkeypatch.setattr(extraction, "read_file", lambda path: reads.append(path) or read_file(path))
+    monkeypatch.setattr(run_store, "read_file", lambda path: reads.append(path) or read_file(path))
     table = table_of(run, [Counting(), Counting(name="other")], ["clip_score"])
     assert len(reads) == len(set(reads)) == len(ARMS) * PROMPTS
     assert set(table["extractor"]) == {"fake", "other"}
