@@ -208,6 +208,20 @@ def test_an_editing_batch_decodes_a_shared_picture_once(tmp_path, monkeypatch):
     assert len(decoded) == 1
 
 
+def test_a_sweep_of_twenty_thousand_scales_is_refused_at_once(tmp_path, capsys):
+    scales = [1 + number / 1000 for number in range(20_000)]
+    one = f'[[arms]]\nstrategy = "classifier_free"\nscales = {scales}\n'
+    many = "".join(
+        f'[[arms]]\nstrategy = "classifier_free"\nname = "a{n}"\nscales = {scales[:500]}\n'
+        for n in range(3)
+    )
+    for arms, found in ((one, r"scales.* at most 1,000 items"), (many, "found 1,500 arms")):
+        path = write_sweep(tmp_path, arms=arms)
+        status, _, err = glide_eval(capsys, "sweep", path, "--out", tmp_path / "run")
+        assert status == 2
+        assert re.search(found, err), err
+
+
 SAMPLE = Sample("a", "p0", "a cat", 0, 1, "samples/a/p0-0.png", "0" * 64, 0.5)
 
 
