@@ -13,6 +13,7 @@ from pandas.api.types import union_categoricals
 
 from analysis.errors import VotesError
 
+from .cells import restored_column
 from .columns import COLUMNS
 
 _CHUNK = 50_000  # votes read at a time
@@ -135,7 +136,9 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
 
 
 def _compact(column: pd.Series, name: str, large: bool) -> pd.Series:
-    """A chunk's column in as little memory as what is made of it allows."""
+    """A chunk's column, its texts restored, in as little memory as what is made of it allows."""
+    if name != "seconds":
+        column = restored_column(column)
     if name in _FEW_VALUES:
         return column.astype("category")
     if name == "seconds":

@@ -29,7 +29,7 @@ from glide_eval.metrics import (
 from glide_eval.references import Reference, tabletop_reference
 
 from .differences import difference_rows, pairs_to_compare
-from .tables import MetricRow, Pass, ScoreRow, add_pass
+from .tables import MetricRow, Pass, ScoreRow, add_pass, require_whole_tables
 
 
 def measure(
@@ -68,6 +68,7 @@ def measure(
         StorageError: the disk is full; earlier files are as they were.
     """
     chosen = choose_for(extractors, metrics)
+    require_whole_tables(run)
     arms = samples_by_arm(run)
     compared = pairs_to_compare(list(arms), baseline or default_baseline(run), pairs)
     references = {
