@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
-from analysis.errors import VotesError
+from analysis.errors import NoVotesError, VotesError
 
 from .cells import restored_column
 from .columns import COLUMNS
@@ -46,7 +46,7 @@ def read_csv(path: Path) -> pd.DataFrame:
             separator = _separator(path, file.readline())
         return _in_chunks(path, encoding, separator)
     except FileNotFoundError as error:
-        raise VotesError(
+        raise NoVotesError(
             f"{path}: no such file. Export a study's votes with `glide-eval study export`, "
             "or name another CSV."
         ) from error

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FOR_RUNS, FOR_FOLDERS = "tabletop", "inception-clean"  # extractors where none is named
 SHOWN = 20  # files not used, on the screen; --json has them all
 
+STANDARD_OUTPUT = Path("-")
 PATH = click.Path(path_type=Path)
 
 
@@ -125,14 +126,21 @@ class _Result:
     help="Of RUN: also compare the first of these arms with the second.",
 )
 @click.option("--no-measure", is_flag=True, help="Only print what was measured before in RUN.")
-@click.option("--csv", "csv_out", metavar="OUT", type=PATH, help="Write the values as CSV, too.")
+@click.option(
+    "--csv",
+    "csv_out",
+    metavar="OUT",
+    type=PATH,
+    help="Write the values as CSV, too; `-` is standard output, alone.",
+)
 @click.option(
     "--json",
     "json_out",
     metavar="OUT",
     type=PATH,
-    help="Write values, notes and files not used as JSON, too.",
+    help="Write values, notes and files not used as JSON, too; `-` is standard output, alone.",
 )
+@click.option("--quiet", is_flag=True, help="Print no tables.")
 def command(
     run_dirs: tuple[Path, ...],
     fakes: tuple[Path, ...],
@@ -147,6 +155,7 @@ def command(
     no_measure: bool,
     csv_out: Path | None,
     json_out: Path | None,
+    quiet: bool,
 ) -> None:
     """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
 
@@ -180,19 +189,28 @@ def command(
         result = _measure_folders(fakes, request)
     else:
         result = _print_runs(runs) if no_measure else _measure_runs(runs, request)
-    _show(result)
+    alone = quiet or STANDARD_OUTPUT in (csv_out, json_out)
+    if not alone:
+        _show(result)
     if csv_out is not None:
         from glide_eval.files import to_csv
         from glide_eval.measure import MetricRow
 
-        write_text(csv_out, to_csv(MetricRow, result.rows))
+        _write(csv_out, to_csv(MetricRow, result.rows))
     if json_out is not None:
-        write_text(json_out, _as_json(result))
-    for run in runs if not no_measure else ():
+        _write(json_out, _as_json(result))
+    for run in runs if not (no_measure or alone) else ():
         click.echo(
             f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences to "
             "differences.csv."
         )
+
+
+def _write(out: Path, text: str) -> None:
+    if out == STANDARD_OUTPUT:
+        click.echo(text, nl=False)
+    else:
+        write_text(out, text)
 
 
 def _names(metric_list: str | None) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .arrays import read_npz
 from .columns import column, columns, described, read_csv, to_csv
 from .folders import ImageFolder, list_images, walk_images
 from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
@@ -77,6 +78,7 @@ __all__ = [
     "read_file",
     "read_lines",
     "read_mask",
+    "read_npz",
     "read_picture",
     "read_rgb",
     "read_table",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glide_eval.errors import ImageError
+from glide_eval.errors import ImageError, NoFolderError
 
 from .images import IMAGE_SUFFIXES
 
@@ -33,7 +33,7 @@ def list_images(folder: Path) -> ImageFolder:
         ImageError: there is no such folder, or no image in it.
     """
     if not folder.is_dir():
-        raise ImageError(f"{folder} is not a folder: expected a folder of images.")
+        raise NoFolderError(f"{folder} is not a folder: expected a folder of images.")
     found = walk_images(folder)
     if not found.images:
         raise ImageError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glide_eval.errors import RunError, StorageError
+from glide_eval.errors import NoRunError, RunError, StorageError
 
 from .images import read_file, read_rgb
 from .paths import inside
@@ -34,7 +34,8 @@ class RunFolder:
         """
         run = cls(Path(root))
         if not run.provenance_path.is_file():
-            raise RunError(
+            kind = RunError if run.root.exists() else NoRunError
+            raise kind(
                 f"{run.root} is not a run folder: expected a run.json in it. "
                 "Make one with `glide-eval sweep CONFIG.toml --out DIR`, or name another folder."
             )

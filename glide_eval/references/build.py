@@ -29,7 +29,7 @@ from glide_eval.features import (
     folder_features,
     reader,
 )
-from glide_eval.files import cache_dir, list_images
+from glide_eval.files import cache_dir, list_images, read_npz
 from glide_eval.files import count as counted
 from glide_eval.metrics import Moments
 
@@ -258,8 +258,8 @@ def statistics_reference(path: Path, extractor: Extractor, count: int | None = N
         FeatureError: not such a file, or statistics of another number of features.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            mean, covariance = (np.asarray(file[key], np.float64) for key in ("mu", "sigma"))
+        arrays = read_npz(path, names=("mu", "sigma"))
+        mean, covariance = (np.asarray(arrays[key], np.float64) for key in ("mu", "sigma"))
     except Exception as error:  # zip and npy readers raise nearly anything
         raise FeatureError(
             f"{path} holds no published statistics ({error}): expected an .npz with arrays `mu` "

@@ -122,6 +122,35 @@ def run_sweep(
     return SweepResult(run, plan.images, made, time.perf_counter() - started)
 
 
+def outline(sweep: SweepFile, out: Path) -> list[str]:
+    """Return what a sweep would make, one line per fact; nothing is loaded, made or written.
+
+    Args:
+        sweep: what would run.
+        out: the run folder, which need not be there.
+
+    Raises:
+        ConfigError: a file that the sweep names is missing or damaged.
+        ImageError: an imported image is.
+        RunError: the folder holds the run of another config.
+    """
+    plan, run = _plan(sweep), RunFolder(out)
+    previous = provenance.read_provenance(run)
+    if previous:
+        check_same(run.root, previous["identity"], plan.identity, whole=False)
+    recorded = _recorded(run) if previous else {}
+    whole = {key for key, sample in recorded.items() if _is_whole(run, sample)}
+    todo = [shard for shard in plan.shards if not whole.issuperset(shard.sample_keys())]
+    made = sum(len(shard.items) for shard in todo)
+    images = {arm.name: 0 for arm in plan.arms}
+    for shard in plan.shards:
+        images[shard.arm.name] += len(shard.items) * shard.arm.candidates
+    return [
+        _outline(plan, run, made, damaged=len(recorded) - len(whole)),
+        *(f"{name}: {count(number, 'image')} to draw or read" for name, number in images.items()),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """All that is known, and was checked, before a generator is loaded."""
