@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,13 +79,7 @@ def read_config(path: Path) -> UNetConfig | ClipConfig:
     """
     _must_exist(path)
     if path.suffix == ".pt":
-        known = released.BY_FILE.get(path.name)
-        if known is None or known.config is None:
-            raise CheckpointError(
-                f"{path} is no released file by its name: expected one of "
-                f"{', '.join(released.BY_FILE)}. Rename it to the one it replaces."
-            )
-        return known.config
+        return _released_config(path, path.name)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -93,6 +88,32 @@ def read_config(path: Path) -> UNetConfig | ClipConfig:
         return kind.from_dict(config)
     except (SafetensorError, KeyError, ValueError, RecursionError, OSError) as error:
         raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
+
+
+def _released_config(path: Path, name: str) -> UNetConfig | ClipConfig:
+    known = released.BY_FILE.get(name)
+    if known is None or known.config is None:
+        raise CheckpointError(
+            f"{path} is no released file by its name: expected one of "
+            f"{', '.join(released.BY_FILE)}. Rename it to the one it replaces."
+        )
+    return known.config
+
+
+def _require_whole_archive(path: Path) -> None:
+    """Refuse a zip whose members are not the bytes that were put into it."""
+    if not zipfile.is_zipfile(path):
+        return  # the format before torch 1.6, or no weights, which reading finds
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except Exception as error:  # a damaged archive may break anything
+        raise _unreadable(path, "a PyTorch file of weights alone", error) from error
+    if broken is not None:
+        raise CheckpointError(
+            f"Weights {path} are damaged: the checksum of {broken} is not that of its bytes. Two "
+            "versions of the file may have been pieced together. Delete it and get it again."
+        )
 
 
 def read_notes(path: Path) -> dict[str, Any]:
@@ -174,19 +195,26 @@ def load_released_clip(image_encoder: Path, text_encoder: Path, device: Device =
     return model.eval()
 
 
-def check_released(path: Path) -> None:
+def check_released(path: Path, name: str = "") -> None:
     """Refuse a .pt file that is not the released one of its name; loads no weights.
 
+    Args:
+        path: of the file.
+        name: that it has or will have; its own by default.
+
     Raises:
-        CheckpointError: see `read_released`, or entries that differ.
+        CheckpointError: see `read_released`, entries that differ, or a damaged archive.
     """
-    config = read_config(path)
+    name = name or path.name
+    _must_exist(path)
+    _require_whole_archive(path)
+    config = _released_config(path, name)
     with torch.device("meta"):
         if isinstance(config, UNetConfig):
             model: nn.Module = TextUNet(config)
         else:
             clip = Clip(config)
-            model = clip.image_encoder if "image" in path.name else clip.text_encoder
+            model = clip.image_encoder if "image" in name else clip.text_encoder
     check_layout(model, read_released(path), path)
 
 
