@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .archives import holds_pictures, unpacked
 from .arrays import read_npz
 from .columns import column, columns, described, read_csv, to_csv
 from .folders import ImageFolder, list_images, walk_images
@@ -68,6 +69,7 @@ __all__ = [
     "fit_mask",
     "fit_picture",
     "held",
+    "holds_pictures",
     "inside",
     "known_from",
     "list_images",
@@ -89,6 +91,7 @@ __all__ = [
     "sample_bytes",
     "some",
     "to_csv",
+    "unpacked",
     "walk_images",
     "write_bytes",
     "write_text",

@@ -40,6 +40,7 @@ def measure(
     *,
     baseline: str | None = None,
     pairs: Sequence[tuple[str, str]] = (),
+    is_splits: int = 1,
 ) -> list[MetricRow]:
     """Measure every arm of a run and write its metric files.
 
@@ -56,6 +57,7 @@ def measure(
         baseline: the arm that the others are compared with; None is the unguided one, else the
             first.
         pairs: further (arm, baseline) to compare.
+        is_splits: into how many parts the Inception Score divides the images of an arm.
 
     Returns:
         The whole of `metrics.csv`, kept rows included.
@@ -88,7 +90,7 @@ def measure(
         for arm, samples in arms.items():
             prompts = [sample.prompt_id for sample in samples]
             real = references.get(extractor.name)
-            seen = Measured(features[extractor.name, arm], prompts, real)
+            seen = Measured(features[extractor.name, arm], prompts, real, is_splits)
             doubt = _reranked_by_itself(rerankers[arm], extractor)
             subject = Subject(arm, seen, found.images[arm], extractor, doubt=doubt)
             observed += _measure_arm(subject, samples, chosen[extractor.name], found)

@@ -160,6 +160,7 @@ def build_references(
         )
     if left_out is not None and unread:
         left_out += unread
+    lost = {_name(image) for image in unread or ()}
     return {
         extractor.name: Reference(
             gathered[extractor.name].pool,
@@ -172,7 +173,7 @@ def build_references(
             crop=real.crop,
             images=np.stack(ids),
             parts=(Part(real.plan(), *share),) if share[1] > 1 else (),
-            captions=real.captions,
+            captions=tuple(c for c in real.captions if c.file not in lost),
             left_out=tuple(_name(image) for image in unread or ()),
         )
         for extractor in extractors
