@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +28,8 @@ from .weight_files import WEIGHTS as WEIGHTS
 from .weight_files import sha256 as sha256
 
 M = TypeVar("M", bound=nn.Module)
+N = TypeVar("N", bound=nn.Module)
+C = TypeVar("C", UNetConfig, ClipConfig)
 Device = torch.device | str
 
 
@@ -63,7 +67,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "config": json.loads(metadata["config"]),
             "notes": json.loads(metadata["notes"]),
         }
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError, OSError) as error:
         raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
 
 
@@ -76,21 +80,41 @@ def read_config(path: Path) -> UNetConfig | ClipConfig:
     """
     _must_exist(path)
     if path.suffix == ".pt":
-        known = released.BY_FILE.get(path.name)
-        if known is None or known.config is None:
-            raise CheckpointError(
-                f"{path} is no released file by its name: expected one of "
-                f"{', '.join(released.BY_FILE)}. Rename it to the one it replaces."
-            )
-        return known.config
+        return _released_config(path, path.name)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
         config = json.loads(metadata["config"])
         kind = ClipConfig if metadata["class"] == "Clip" else UNetConfig
         return kind.from_dict(config)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError, OSError) as error:
         raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
+
+
+def _released_config(path: Path, name: str) -> UNetConfig | ClipConfig:
+    known = released.BY_FILE.get(name)
+    if known is None or known.config is None:
+        raise CheckpointError(
+            f"{path} is no released file by its name: expected one of "
+            f"{', '.join(released.BY_FILE)}. Rename it to the one it replaces."
+        )
+    return known.config
+
+
+def _require_whole_archive(path: Path) -> None:
+    """Refuse a zip whose members are not the bytes that were put into it."""
+    if not zipfile.is_zipfile(path):
+        return  # the format before torch 1.6, or no weights, which reading finds
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except Exception as error:  # a damaged archive may break anything
+        raise _unreadable(path, "a PyTorch file of weights alone", error) from error
+    if broken is not None:
+        raise CheckpointError(
+            f"Weights {path} are damaged: the checksum of {broken} is not that of its bytes. Two "
+            "versions of the file may have been pieced together. Delete it and get it again."
+        )
 
 
 def read_notes(path: Path) -> dict[str, Any]:
@@ -102,8 +126,11 @@ def read_notes(path: Path) -> dict[str, Any]:
     _must_exist(path)
     try:
         with safe_open(path, "pt") as file:
-            return json.loads((file.metadata() or {})["notes"])
-    except (SafetensorError, KeyError, ValueError) as error:
+            notes = json.loads((file.metadata() or {})["notes"])
+        if not isinstance(notes, dict):
+            raise ValueError("notes that are no object")
+        return notes
+    except (SafetensorError, KeyError, ValueError, RecursionError, OSError) as error:
         raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
 
 
@@ -149,18 +176,15 @@ def load_unet(
         config = config or _config_by_channels(state, path)
     else:
         state, metadata = _expect(path, "TextUNet")
-        config = UNetConfig.from_dict(metadata["config"])
-    with torch.device("meta"):
-        model = TextUNet(config)
-    return fill(model, state, path, device, dtype)
+        config = _config_in(metadata, UNetConfig, path)
+    return fill(_unfilled(lambda: TextUNet(config), path), state, path, device, dtype)
 
 
 def load_clip(path: Path, device: Device = "cpu") -> Clip:
     """Return a CLIP, clean or noised, in eval mode, fp32. Errors as `load_unet`'s."""
     state, metadata = _expect(path, "Clip")
-    with torch.device("meta"):
-        model = Clip(ClipConfig.from_dict(metadata["config"]))
-    return fill(model, state, path, device)
+    config = _config_in(metadata, ClipConfig, path)
+    return fill(_unfilled(lambda: Clip(config), path), state, path, device)
 
 
 def load_released_clip(image_encoder: Path, text_encoder: Path, device: Device = "cpu") -> Clip:
@@ -172,19 +196,26 @@ def load_released_clip(image_encoder: Path, text_encoder: Path, device: Device =
     return model.eval()
 
 
-def check_released(path: Path) -> None:
+def check_released(path: Path, name: str = "") -> None:
     """Refuse a .pt file that is not the released one of its name; loads no weights.
 
+    Args:
+        path: of the file.
+        name: that it has or will have; its own by default.
+
     Raises:
-        CheckpointError: see `read_released`, or entries that differ.
+        CheckpointError: see `read_released`, entries that differ, or a damaged archive.
     """
-    config = read_config(path)
+    name = name or path.name
+    _must_exist(path)
+    _require_whole_archive(path)
+    config = _released_config(path, name)
     with torch.device("meta"):
         if isinstance(config, UNetConfig):
             model: nn.Module = TextUNet(config)
         else:
             clip = Clip(config)
-            model = clip.image_encoder if "image" in path.name else clip.text_encoder
+            model = clip.image_encoder if "image" in name else clip.text_encoder
     check_layout(model, read_released(path), path)
 
 
@@ -195,14 +226,34 @@ def check_ours(path: Path) -> None:
         CheckpointError: see `read`, or entries that differ.
     """
     state, metadata = read(path)
-    builders = {
-        "TextUNet": lambda config: TextUNet(UNetConfig.from_dict(config)),
-        "Clip": lambda config: Clip(ClipConfig.from_dict(config)),
+    builders: dict[str, Callable[[], nn.Module]] = {
+        "TextUNet": lambda: TextUNet(_config_in(metadata, UNetConfig, path)),
+        "Clip": lambda: Clip(_config_in(metadata, ClipConfig, path)),
     }
     if build := builders.get(metadata["class"]):
+        check_layout(_unfilled(build, path), state, path)
+
+
+def _config_in(metadata: dict[str, Any], kind: type[C], path: Path) -> C:
+    """The config that a safetensors file carries."""
+    try:
+        return kind.from_dict(metadata["config"])
+    except ValueError as error:
+        raise _unreadable(path, "a safetensors file written by this toolkit", error) from error
+
+
+def _unfilled(build: Callable[[], N], path: Path) -> N:
+    """A network without memory, of a config that a file carries."""
+    try:
         with torch.device("meta"):
-            model = build(metadata["config"])
-        check_layout(model, state, path)
+            return build()
+    except CheckpointError:
+        raise
+    except Exception as error:  # numbers that are possible one by one, but not together
+        raise CheckpointError(
+            f"Weights {path} carry a config of which no network can be built ({error}): expected "
+            "one that this toolkit wrote. Get the file again."
+        ) from error
 
 
 def low_precision_entries(model: nn.Module) -> set[str]:
@@ -346,7 +397,7 @@ def _unreadable(path: Path, expected: str, error: Exception) -> CheckpointError:
         reason = "loading it would run code, which is refused, or it is no weights file"
     else:
         # torch's own words about a broken archive are about archives; safetensors' are to the point
-        details = f" ({said[:120]})" if isinstance(error, SafetensorError) else ""
+        details = f" ({said[:120]})" if isinstance(error, SafetensorError | ValueError) else ""
         reason = f"cut short, or of another program{details}"
     return CheckpointError(
         f"Weights {path} can't be read: expected {expected}, found {path.stat().st_size:,} bytes "

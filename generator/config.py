@@ -3,8 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+# The largest number that a network read from a file may have: far above all that were trained, and
+# small enough to build.
+_MOST = {
+    "image_size": 4096, "num_channels": 8192, "num_res_blocks": 32, "num_head_channels": 8192,
+    "text_ctx": 8192, "xf_width": 32768, "xf_layers": 256, "xf_heads": 1024, "n_vocab": 2**22,
+    "norm_groups": 1024, "patch_size": 4096, "n_timesteps": 10**6, "max_text_len": 8192,
+    "n_embd": 32768, "n_head_text": 1024, "n_head_state_text": 8192, "n_xf_blocks_text": 256,
+    "n_head_image": 1024, "n_head_state_image": 8192, "n_xf_blocks_image": 256,
+    "channel_mult": 64, "attention_resolutions": 4096,
+}  # fmt: skip
+_MOST_LEVELS = 12
+_MAY_BE_0 = frozenset({"n_timesteps"})
+
+
+def _checked(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file's values for a config, refused unless they could be those of a network.
+
+    Raises:
+        ValueError: an unknown key, a value of another type or beyond `_MOST`.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"found {values!r}, expected an object")
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    if unknown := sorted(map(str, values.keys() - defaults.keys())):
+        raise ValueError(f"found `{unknown[0]}`, which is no setting of a {kind.__name__}")
+    return {name: _one(name, value, defaults[name]) for name, value in values.items()}
+
+
+def _one(name: str, value: Any, default: Any) -> Any:
+    if name == "channel_mult" and value is None:
+        return None
+    if isinstance(default, tuple) or name == "channel_mult":
+        fine = isinstance(value, list | tuple) and 0 < len(value) <= _MOST_LEVELS
+        fine = fine and all(_is_count(each, 1, _MOST[name]) for each in value)
+        value = tuple(value) if fine else value
+    elif isinstance(default, bool):
+        fine = isinstance(value, bool)
+    elif isinstance(default, int):
+        fine = _is_count(value, 0 if name in _MAY_BE_0 else 1, _MOST[name])
+    elif isinstance(default, float):
+        fine = isinstance(value, int | float) and 0 <= value <= 1e6
+    else:
+        fine = value in ("squaredcos_cap_v2", "linear")
+    if not fine:
+        found = f"{value!r}"[:60]
+        raise ValueError(f"`{name}` is {found}, which no network of this toolkit has")
+    return value
+
+
+def _is_count(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
 
 # Channel multipliers by picture size, as the released models were built.
 _DEFAULT_MULTIPLIERS = {
@@ -70,11 +124,24 @@ class UNetConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the config that `to_dict` wrote."""
-        fixed: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**fixed)
+        """Return the config that `to_dict` wrote.
+
+        Raises:
+            ValueError: see `_checked`, or heads do not divide channels.
+        """
+        config = cls(**_checked(cls, values))
+        if config.channel_mult is None and config.image_size not in _DEFAULT_MULTIPLIERS:
+            raise ValueError(f"`image_size` is {config.image_size}, which needs `channel_mult`")
+        # The last level attends in the middle block, whatever its resolution.
+        attending = [
+            config.num_channels * multiplier
+            for level, multiplier in enumerate(config.multipliers)
+            if config.image_size >> level in config.attention_resolutions
+        ] + [config.num_channels * config.multipliers[-1]]
+        odd = any(channels % config.num_head_channels for channels in attending)
+        if odd or config.xf_width % config.xf_heads:
+            raise ValueError("its attention heads do not divide its channels")
+        return config
 
 
 @dataclass(frozen=True)
@@ -106,8 +173,12 @@ class ClipConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the config that `to_dict` wrote."""
-        return cls(**values)
+        """Return the config that `to_dict` wrote.
+
+        Raises:
+            ValueError: see `_checked`.
+        """
+        return cls(**_checked(cls, values))
 
 
 GLIDE_BASE = UNetConfig()

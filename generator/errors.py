@@ -3,6 +3,7 @@
 GeneratorError          anything reported in one paragraph (exit status 1)
 ├── CheckpointError     a weights file that is missing, corrupt or of another layout
 ├── DataError           training data that is missing, empty or unreadable
+├── SamplingError       pictures that came out as no finite numbers
 ├── TrainingError       a training that broke down or can't go on
 └── OptionError         an impossible sampling or training option (exit status 2)
 
@@ -24,6 +25,10 @@ class CheckpointError(GeneratorError):
 
 class DataError(GeneratorError):
     """Training data that is missing, holds no captioned picture or can't be read."""
+
+
+class SamplingError(GeneratorError):
+    """Predictions or pictures that are not finite: damaged weights, or too little precision."""
 
 
 class TrainingError(GeneratorError):

@@ -14,6 +14,7 @@ from .clip import Clip
 from .config import ClipConfig, UNetConfig
 from .diffusion import Diffusion
 from .errors import OptionError
+from .finite import Watch
 from .guidance import classifier_free, combined, unguided
 from .memory import Halving, batch_that_fits
 from .networks import LazyModel, Networks
@@ -159,6 +160,7 @@ class Pipeline:
 
         Raises:
             OptionError: impossible sampling, or not exactly one seed per caption.
+            SamplingError: a picture came out as no finite numbers.
             torch.OutOfMemoryError: one picture alone does not fit.
         """
         rows = self.check(captions, seeds, sampling)
@@ -242,15 +244,17 @@ class Pipeline:
             None if shared.threshold is None else shared.threshold / 100,
         )
         x, diffusion = stage.start(noise.initial(shape), diffusion)
-        return sampler_named(shared.sampler, shared.eta)(
-            stage.looking(self._base_denoiser(stage, captions, rows)),
+        watch = Watch("base model", len(captions), self.device)
+        drawn = sampler_named(shared.sampler, shared.eta)(
+            watch.looking(stage.looking(self._base_denoiser(stage, captions, rows))),
             _channels_last(x),
             diffusion,
             lambda number: noise.step(number, shape),
             gradient=combined(gradients, shared.interval),
             denoised_fn=stage.denoised_fn,
             on_step=on_step,
-        ).clamp(-1, 1)
+        )
+        return watch.require_finite(drawn, captions, seeds).clamp(-1, 1)
 
     def _base_denoiser(
         self, stage: Stage, captions: Sequence[str], rows: Sequence[Sampling]
@@ -311,14 +315,16 @@ class Pipeline:
         as_released = sampling.upsampler_steps in (27, "fast27")
         name = sampling.upsampler_sampler or (stage.upsampler if as_released else sampling.sampler)
         steps = "fast27" if as_released else respacing(name, sampling.upsampler_steps)
-        return sampler_named(name)(
-            stage.looking(unguided(stage.network, text, low_res)),
+        watch = Watch("upsampler", len(captions), self.device)
+        drawn = sampler_named(name)(
+            watch.looking(stage.looking(unguided(stage.network, text, low_res))),
             _channels_last(noise.initial(shape) * UPSAMPLER_TEMPERATURE),
             Diffusion(config.noise_schedule, steps),
             lambda number: noise.step(number, shape),
             denoised_fn=stage.denoised_fn,
             on_step=on_step,
-        ).clamp(-1, 1)
+        )
+        return watch.require_finite(drawn, captions, seeds).clamp(-1, 1)
 
     def _optional(self, name: str) -> nn.Module | None:
         return self.networks.get(name) if name in self.networks else None

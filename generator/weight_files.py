@@ -12,6 +12,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from .atomic import replacing
 from .errors import CheckpointError
 
@@ -59,10 +61,13 @@ def read_records(folder: Path) -> dict[str, Record]:
     path = folder / RECORDS
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Record(**record) for name, record in values.items()}
+        records = {name: Record(**record) for name, record in values.items()}
+        if not all(isinstance(r.sha256, str) and isinstance(r.size, int) for r in records.values()):
+            raise ValueError("a record of other types")
+        return records
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} can't be read: expected what `glide-eval models fetch` recorded of the "
             f"weights beside it ({type(error).__name__}: {error}). Delete it; the next fetch "
@@ -70,12 +75,18 @@ def read_records(folder: Path) -> dict[str, Record]:
         ) from error
 
 
-def write_record(folder: Path, name: str, record: Record) -> None:
-    """Record a file, or record it anew."""
-    records = {**read_records(folder), name: record}
-    text = json.dumps({key: asdict(records[key]) for key in sorted(records)}, indent=1) + "\n"
-    with replacing(folder / RECORDS) as part:
-        part.write_text(text, encoding="utf-8")
+def write_record(folder: Path, name: str, record: Record | None) -> None:
+    """Record a file, or record it anew; None forgets it. Other processes may do so meanwhile."""
+    lock = folder / f".{RECORDS}.lock"
+    with FileLock(lock):
+        records = read_records(folder)
+        records.pop(name, None)
+        if record is not None:
+            records[name] = record
+        text = json.dumps({key: asdict(records[key]) for key in sorted(records)}, indent=1) + "\n"
+        with replacing(folder / RECORDS) as part:
+            part.write_text(text, encoding="utf-8")
+        lock.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone
 
 
 def checked_sha256(path: Path) -> str:

@@ -3,8 +3,10 @@
     GlideEvalError              anything this toolkit reports in one paragraph (exit status 1)
     ├── UsageError              the request itself is wrong: flags, config values (exit status 2)
     │   └── ConfigError         a sweep file that can't be read as one
-    ├── RunError                a run folder that is missing, foreign or damaged
+    ├── RunError                a run folder that is foreign or damaged
+    │   └── NoRunError          there is nothing at the path that was named (exit status 2)
     ├── ImageError              an image that is missing, truncated or not an image
+    │   └── NoFolderError       there is no folder at the path that was named (exit status 2)
     ├── WeightsError            weights that are missing, corrupt or of another model
     ├── DownloadError           a file that can't be fetched
     ├── FeatureError            features that are not finite, misshapen or of another extractor
@@ -36,8 +38,20 @@ class RunError(GlideEvalError):
     """A run folder that is missing, made by another config, or damaged."""
 
 
+class NoRunError(RunError):
+    """Nothing lies at the path that was named as a run."""
+
+    exit_status = 2
+
+
 class ImageError(GlideEvalError):
     """An image that is missing, truncated or unreadable."""
+
+
+class NoFolderError(ImageError):
+    """No folder lies at the path that was named as one of images."""
+
+    exit_status = 2
 
 
 class WeightsError(GlideEvalError):

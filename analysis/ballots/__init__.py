@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .answers import ANSWERS, DECIDED, TIED, Answer, AnswerName
+from .cells import csv_of, escaped, restored, restored_column
 from .columns import (
     COLUMNS,
     EXPORTED,
@@ -37,7 +38,9 @@ __all__ = [
     "ballots",
     "cluster_wins",
     "counted",
+    "csv_of",
     "csv_text",
+    "escaped",
     "exclusions",
     "left_out",
     "left_wins",
@@ -45,6 +48,8 @@ __all__ = [
     "one_group",
     "reachable",
     "read_votes",
+    "restored",
+    "restored_column",
     "rows_of",
     "strong_groups",
     "tied",

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from .answers import ANSWERS
+from .cells import csv_of
 
 RaterKind = Literal["person", "simulated"]
 RATER_KINDS: tuple[RaterKind, ...] = get_args(RaterKind)
@@ -105,11 +106,13 @@ def times_as_text(votes: pd.DataFrame) -> pd.DataFrame:
 def csv_text(votes: pd.DataFrame) -> str:
     """Return votes.csv: a header and one row per vote, times in ISO 8601, truth in small letters.
 
+    Names that a spreadsheet would compute are escaped (`cells.escaped`).
+
     Args:
         votes: what `typed` returned.
     """
     told = _replaced(times_as_text(votes), "truth", lambda true: "true" if true else "false")
-    return told.to_csv(index=False, lineterminator="\n")
+    return csv_of(told)
 
 
 def _typed(values: pd.Series, kind: Kind) -> pd.Series:

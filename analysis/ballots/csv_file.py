@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
-from analysis.errors import VotesError
+from analysis.errors import NoVotesError, VotesError
 
+from .cells import restored_column
 from .columns import COLUMNS
 
 _CHUNK = 50_000  # votes read at a time
@@ -46,7 +47,7 @@ def read_csv(path: Path) -> pd.DataFrame:
             separator = _separator(path, file.readline())
         return _in_chunks(path, encoding, separator)
     except FileNotFoundError as error:
-        raise VotesError(
+        raise NoVotesError(
             f"{path}: no such file. Export a study's votes with `glide-eval study export`, "
             "or name another CSV."
         ) from error
@@ -145,7 +146,9 @@ def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
 
 
 def _compact(column: pd.Series, name: str, large: bool) -> pd.Series:
-    """Return a chunk's column in as little memory as what is made of it allows."""
+    """Return a chunk's column, its texts restored, in as little memory as its use allows."""
+    if name != "seconds":
+        column = restored_column(column)
     if name in _FEW_VALUES:
         return column.astype("category")
     if name == "seconds":

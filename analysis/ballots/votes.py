@@ -24,6 +24,7 @@ from .answers import ANSWERS, TIED
 from .columns import COLUMNS, RATER_KINDS
 from .counting import WINS_OF_LEFT, counted, set_aside
 from .csv_file import id_hashes, read_csv, refuse_doubled
+from .names import require_readable
 
 REQUIRED_COLUMNS = tuple(column.name for column in COLUMNS if column.needed)
 _LABELS = tuple(column.name for column in COLUMNS if column.kind == "label")
@@ -102,7 +103,11 @@ def read_votes(
 
     Raises:
         VotesError: the file is missing or not a CSV, a column is missing, or rows hold an empty
-            or unknown label, an arm against itself, an impossible time or a repeated assignment.
+            or unknown label, an arm against itself, an impossible time or a repeated assignment,
+            or a name can't be read.
+
+    Warns:
+        AnalysisWarning: names differ only by spaces, capitals or invisible characters.
     """
     raw = read_csv(Path(source)) if isinstance(source, (str, Path)) else source
     where = str(source) if isinstance(source, (str, Path)) else "votes"
@@ -115,6 +120,9 @@ def read_votes(
             del columns[name]
     known = set_aside(columns, size, ("gold", "practice"))
     labels = _categoricals({name: columns.pop(name) for name in _LABELS if name in columns}, size)
+    sides = {*labels["arm_left"].categories, *labels["arm_right"].categories}
+    for names in (sides, labels["rater"].categories, labels["question"].categories):
+        require_readable(where, sorted(names))
     for name, column in labels.items():
         _refuse(where, column.codes < 0, f"an empty {name}", "a value in every vote")
     if "rater_kind" not in labels:

@@ -30,7 +30,8 @@ class ReportInputs:
             them are never compared.
         votes: as `read_votes` takes them; None without a study.
         samples: arm, prompt_id, caption, replica, path (relative to `root`), and seed where
-            known: equal seeds across arms are what "equal noise" means.
+            known: equal seeds across arms are what "equal noise" means. `sha256` where known:
+            an image that is shown must have it.
         root: the folder sample paths start from.
         provenance: what to print about origins; nested dicts are joined with dots.
         command: the command line that makes this report again.

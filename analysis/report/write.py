@@ -27,6 +27,7 @@ from .words.wording import file_stem
 
 FORMATS = ("html", "pdf", "md")
 COMPUTED, DRAWN = 0.35, 0.65  # of the whole, by the time each usually takes
+PRIVATE = "raters.csv"  # ends the name of the file with raters' ids: only its owner may read it
 PAGES = {"html": "index.html", "pdf": "report.pdf", "md": "report.md"}
 
 
@@ -161,6 +162,8 @@ def _replace_files(files: dict[str, bytes], out_dir: Path) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if name.endswith(PRIVATE):
+                staged.chmod(0o600)
         for name in ordered:
             target = out_dir / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 import threading
 import zlib
@@ -16,7 +17,18 @@ from PIL import Image, ImageOps
 
 from generator.errors import DataError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"})
+# Pillow's name of each format that is read -> the suffixes its files have; `glide_eval.files` reads
+# the same. Pillow chooses a reader by a file's content, and that of EPS starts a program on it.
+FORMATS = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm"),
+    "GIF": (".gif",),
+}
+SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 _UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
     Image.DecompressionBombError,
@@ -81,6 +93,15 @@ class Framing:
         if self.flip and rng.random() < 0.5:
             square = ImageOps.mirror(square)
         return np.asarray(square)
+
+
+def opened(content: bytes) -> Image.Image:
+    """Return an image file's picture, perhaps not yet decoded.
+
+    Raises:
+        OSError: the file is of none of the formats that are read.
+    """
+    return Image.open(io.BytesIO(content), formats=tuple(FORMATS))
 
 
 class Shuffled:

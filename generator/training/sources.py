@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from generator.tabletop.captions import describe
 from generator.tabletop.dataset import SHARD, RenderedScenes
 from generator.tabletop.scenes import held_out
 
-from .pictures import SUFFIXES, digest_of, listed
+from .pictures import SUFFIXES, digest_of, listed, opened
 
 
 class CaptionedFiles:
@@ -35,8 +35,9 @@ class CaptionedFiles:
             where: what messages call the source.
 
         Raises:
-            DataError: no captioned picture is there.
+            DataError: no captioned picture is there, or a name leads out of the folder.
         """
+        _require_inside(root, captions, where)
         told = {name: [c for c in map(str.strip, found) if c] for name, found in captions.items()}
         absent = sorted(name for name in told if not (root / name).is_file())
         bare = others + [name for name, found in told.items() if not found]
@@ -61,7 +62,7 @@ class CaptionedFiles:
         name = self._names[index]
         captions = self._captions[name]
         caption = captions[int(rng.integers(len(captions)))]
-        return Image.open(io.BytesIO((self._root / name).read_bytes())), caption
+        return opened((self._root / name).read_bytes()), caption
 
     def name(self, index: int) -> str:
         """Return the file's path."""
@@ -73,6 +74,17 @@ class CaptionedFiles:
             json.dumps([name, (self._root / name).stat().st_size, self._captions[name]])
             for name in self._names
         ])  # fmt: skip
+
+
+def _require_inside(root: Path, names: Iterable[str], where: Path | str) -> None:
+    """Refuse names of files outside the folder that they are relative to."""
+    for name in names:
+        path = PurePath(name)
+        if path.is_absolute() or ".." in path.parts or "\0" in name:
+            raise DataError(
+                f"{where} names the file {name[:80]!r}: expected a path inside {root}, without "
+                "`..` and not absolute. Put the file into that folder, or a link to it."
+            )
 
 
 def folder(root: Path, captions: Path | None = None) -> CaptionedFiles:

@@ -7,7 +7,6 @@ globally, and a training resumes at exactly the sample where it stopped.
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from PIL import Image
 
 from generator.errors import DataError
 
-from .pictures import SUFFIXES, digest_of, listed
+from .pictures import SUFFIXES, digest_of, listed, opened
 
 _CAPTIONS = ("txt", "caption", "json")  # tried in this order
 
@@ -83,7 +82,7 @@ class Tars:
         if not captions:
             raise ValueError("its caption is empty or not in the form expected")
         caption = captions[int(rng.integers(len(captions)))]
-        return Image.open(io.BytesIO(self._read(sample, sample.image))), caption
+        return opened(self._read(sample, sample.image)), caption
 
     def name(self, index: int) -> str:
         """Return the tar and the sample's key."""

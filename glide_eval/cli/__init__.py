@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 import warnings
 from typing import TextIO
 
 import click
+
+from .failures import stopping_on_signals, told
 
 # command -> one-line help; modules load only when their command runs, so `glide-eval study serve`
 # never imports torch.
@@ -43,31 +47,42 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="glide-eval")
-def cli() -> None:
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
     """Compare text-to-image guidance by metrics and by people."""
+    if debug and ctx.invoked_subcommand is not None:
+        ctx.call_on_close(_print_traceback)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit status 0, 1 (failed) or 2 (wrong usage), never a traceback.
 
-    Errors of our packages carry `exit_status` and a one-paragraph message.
+    A signal that ends the process gives 128 and its number. `--debug` before the command shows the
+    traceback of an error, then the same message and status.
     """
     warnings.showwarning = _show_warning
     try:
-        status = cli.main(args=arguments, prog_name="glide-eval", standalone_mode=False)
+        with stopping_on_signals():
+            status = cli.main(args=arguments, prog_name="glide-eval", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. What was made so far is kept.", err=True)
-        sys.exit(130)
-    except Exception as error:
-        status = getattr(error, "exit_status", None)
-        if status is None:
-            raise
-        click.echo(f"glide-eval: {error}", err=True)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(128 + 13)
+    except (Exception, KeyboardInterrupt) as error:
+        message, status = told(error)
+        click.echo(message, err=True)
         sys.exit(status)
+
+
+def _print_traceback() -> None:
+    """Print the traceback of the error that ends the command, if one does."""
+    error = sys.exc_info()[1]
+    if error is not None and not isinstance(error, click.exceptions.Exit | click.ClickException):
+        traceback.print_exc()
 
 
 def _show_warning(
@@ -78,10 +93,8 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """The generator's own warnings as one paragraph, like errors; others as Python shows them."""
-    from generator.errors import GeneratorWarning
-
-    if issubclass(category, GeneratorWarning):
+    """Our packages' warnings as one paragraph, like errors; others as Python shows them."""
+    if category.__name__ in ("GeneratorWarning", "AnalysisWarning"):
         click.echo(f"glide-eval: {message}", err=True)
     else:
         text = warnings.formatwarning(message, category, filename, lineno, line)

@@ -244,10 +244,13 @@ def _column(metric: str, arms: list[str], found: dict[str, MetricRow]) -> list[s
     )
 
 
+MOST_DECIMALS = 6
+
+
 def _decimals(widths: Sequence[float]) -> int:
     """Two digits of the typical half-width are as many as are worth reading."""
     half = statistics.median([w for w in widths if w > 0] or [0.1]) / 2
-    return min(4, max(0, 1 - math.floor(math.log10(half))))
+    return max(0, 1 - math.floor(math.log10(half)))
 
 
 def _justified(cells: list[str]) -> list[str]:
@@ -259,10 +262,20 @@ def _cell(value: float, low: float, high: float, decimals: int, sign: str = "-")
     """`12.3 [11.0, 13.6]`; `sign` "+" shows it of all numbers."""
     if math.isnan(value):
         return "undefined"
-    form = f"{sign}.{decimals}f"
     if math.isnan(low):
-        return f"{value:{form}} [none]"
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+        return f"{_number(value, decimals, sign)} [none]"
+    ends = ", ".join(_number(end, decimals, sign) for end in (low, high))
+    return f"{_number(value, decimals, sign)} [{ends}]"
+
+
+def _number(value: float, decimals: int, sign: str) -> str:
+    """A number with so many digits after the point, in powers of ten beyond `MOST_DECIMALS`."""
+    if decimals > MOST_DECIMALS:
+        return f"{value:{sign}.2g}"
+    text = f"{value:{sign}.{decimals}f}"
+    if float(text) == 0 and value != 0 and decimals < 2:
+        return f"{value:{sign}.1g}"
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def _blocks(columns: list[list[str]], width: int) -> list[list[list[str]]]:

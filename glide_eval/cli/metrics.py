@@ -26,12 +26,13 @@ from .metric_table import (
 if TYPE_CHECKING:
     from glide_eval.extractors import Extractor
     from glide_eval.features import Unreadable
-    from glide_eval.measure import DifferenceRow, MetricRow
+    from glide_eval.measure import DifferenceRow, FileScore, MetricRow
     from glide_eval.references import NamedReferences
 
 FOR_RUNS, FOR_FOLDERS = "tabletop", "inception-clean"  # extractors where none is named
 SHOWN = 20  # files not used, on the screen; --json has them all
 
+STANDARD_OUTPUT = Path("-")
 PATH = click.Path(path_type=Path)
 
 
@@ -47,6 +48,7 @@ class _Request:
     skip_corrupt: bool
     baseline: str | None
     pairs: tuple[tuple[str, str], ...]
+    is_splits: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class _Result:
     current: list[str]
     notes: list[str]
     not_used: list[Unreadable[Path]]
+    scores: Sequence[FileScore] = ()
 
 
 @click.command()
@@ -67,10 +70,11 @@ class _Result:
 @click.option(
     "--fake",
     "fakes",
-    metavar="DIR",
+    metavar="DIR|FILE",
     multiple=True,
     type=PATH,
-    help="Measure this folder of images, without any run; repeat for several.",
+    help="Measure this folder of images, without any run, or a .zip, .npz (`arr_0`) or .npy of "
+    "images; repeat for several.",
 )
 @click.option(
     "--real",
@@ -79,8 +83,9 @@ class _Result:
     metavar="DIR|FILE",
     multiple=True,
     type=PATH,
-    help="Real images to compare with: a folder, or a file that `reference build` wrote; repeat "
-    "for files of several extractors.  [default, for runs: rendered tabletop scenes]",
+    help="Real images to compare with: a folder, a .zip, .npz (`arr_0`) or .npy of images, "
+    "statistics (.npz with `mu` and `sigma`), or a file that `reference build` wrote; repeat for "
+    "files of several extractors.  [default, for runs: rendered tabletop scenes]",
 )
 @click.option(
     "--extractor",
@@ -125,13 +130,28 @@ class _Result:
     help="Of RUN: also compare the first of these arms with the second.",
 )
 @click.option("--no-measure", is_flag=True, help="Only print what was measured before in RUN.")
-@click.option("--csv", "csv_out", metavar="OUT", type=PATH, help="Write the values as CSV, too.")
+@click.option(
+    "--csv",
+    "csv_out",
+    metavar="OUT",
+    type=PATH,
+    help="Write the values as CSV, too; `-` is standard output, alone.",
+)
 @click.option(
     "--json",
     "json_out",
     metavar="OUT",
     type=PATH,
-    help="Write values, notes and files not used as JSON, too.",
+    help="Write values, notes and files not used as JSON, too; `-` is standard output, alone.",
+)
+@click.option("--quiet", is_flag=True, help="Print no tables.")
+@click.option(
+    "--is-splits",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Parts that the Inception Score divides the images into, at random from a fixed seed.",
 )
 def command(
     run_dirs: tuple[Path, ...],
@@ -147,6 +167,8 @@ def command(
     no_measure: bool,
     csv_out: Path | None,
     json_out: Path | None,
+    quiet: bool,
+    is_splits: int,
 ) -> None:
     """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
 
@@ -161,8 +183,9 @@ def command(
     Values that can't be compared are printed in tables apart, with the reason.
     """  # noqa: D301 - click's mark of a block not to be wrapped
     request = _Request(
-        extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs
-    )
+        extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs,
+        is_splits,
+    )  # fmt: skip
     if bool(run_dirs) == bool(fakes):
         raise UsageError(
             "Name either runs or --fake folders: `glide-eval metrics RUN`, or `glide-eval metrics "
@@ -180,19 +203,28 @@ def command(
         result = _measure_folders(fakes, request)
     else:
         result = _print_runs(runs) if no_measure else _measure_runs(runs, request)
-    _show(result)
+    alone = quiet or STANDARD_OUTPUT in (csv_out, json_out)
+    if not alone:
+        _show(result)
     if csv_out is not None:
         from glide_eval.files import to_csv
         from glide_eval.measure import MetricRow
 
-        write_text(csv_out, to_csv(MetricRow, result.rows))
+        _write(csv_out, to_csv(MetricRow, result.rows))
     if json_out is not None:
-        write_text(json_out, _as_json(result))
-    for run in runs if not no_measure else ():
+        _write(json_out, _as_json(result))
+    for run in runs if not (no_measure or alone) else ():
         click.echo(
             f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences to "
             "differences.csv."
         )
+
+
+def _write(out: Path, text: str) -> None:
+    if out == STANDARD_OUTPUT:
+        click.echo(text, nl=False)
+    else:
+        write_text(out, text)
 
 
 def _names(metric_list: str | None) -> list[str] | None:
@@ -220,8 +252,10 @@ def _named(request: _Request, extractors: Sequence[Extractor], crop: str) -> Nam
 
 def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
     from glide_eval.features import SQUARE
+    from glide_eval.files import holds_pictures, unpacked
     from glide_eval.measure import measure_folders
 
+    fakes = [unpacked(path) if holds_pictures(path) else path for path in fakes]
     extractors = _load(request, FOR_FOLDERS)
     named = _named(request, extractors, SQUARE if request.crop else "")
     real = named.folder if len(request.references) == 1 and named.folder else named
@@ -233,6 +267,7 @@ def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
         captions=request.captions,
         crop=request.crop,
         skip_unreadable=request.skip_corrupt,
+        is_splits=request.is_splits,
     )
     return _Result(
         measured.rows,
@@ -242,6 +277,7 @@ def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
         list(measured.facts),
         measured.notes,
         measured.not_used,
+        measured.scores,
     )
 
 
@@ -261,10 +297,11 @@ def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
             named or tabletop_reference,
             baseline=request.baseline,
             pairs=request.pairs,
+            is_splits=request.is_splits,
         )
     not_used: list[Unreadable[Path]] = []
     if named is not None and named.folder is not None and named.seen is not None:
-        not_used = not_images(list_images(named.folder).others) + named.seen.left_out
+        not_used = not_images(list_images(named.folder)) + named.seen.left_out
     result = _of_runs(runs, [extractor.fingerprint for extractor in extractors], not_used)
     if request.baseline or request.pairs:
         result.differences.extend(read_differences(runs[0]))
@@ -351,6 +388,7 @@ def _as_json(result: _Result) -> str:
         "values": plainly(result.rows),
         "differences": plainly(result.differences),
         "extractors": result.facts,
+        "scores": [dataclasses.asdict(score) for score in result.scores],
         "notes": result.notes,
         "not_used": [{"file": str(f.item), "reason": f.reason} for f in result.not_used],
     }

@@ -55,15 +55,19 @@ def info(name: str) -> None:
 @click.option(
     "--only", "only", multiple=True, metavar="FILE", help="Fetch this file; repeat for several."
 )
-def fetch(name: str, only: tuple[str, ...]) -> None:
+@click.option(
+    "--force", is_flag=True, help="Forget what was recorded of the files, and fetch them anew."
+)
+def fetch(name: str, only: tuple[str, ...], force: bool) -> None:
     """Download a model's files; goes on where it stopped.
 
-    Each file is put into place only when it is whole; its sha256 is recorded then and checked ever
-    after. A file that is there already, as recorded, is not fetched again.
+    Each file is put into place only when it is whole and holds what it should; its sha256 is
+    recorded then and checked ever after. A file that is there already, as recorded, is not fetched
+    again.
     """
     model = find_model(name)
     for file in model.choose(only):
-        click.echo(f"{file.path.name}: {fetch_file(file)}")
+        click.echo(f"{file.path.name}: {fetch_file(model, file, force=force)}")
     click.echo(f"In {model.folder}.")
 
 

@@ -166,8 +166,10 @@ def _curve(plan: PowerCurve) -> list[str]:
 
 
 def _write(plan: PowerCurve, out: Path) -> None:
+    from analysis.ballots import csv_of
+
     if out.suffix == ".csv":
-        write_text(out, plan.table.to_csv(index=False))
+        write_text(out, csv_of(plan.table))
         return
     from analysis.report import power_figure
 

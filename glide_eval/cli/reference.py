@@ -285,7 +285,7 @@ def _say_not_images(folder: Path) -> None:
     from glide_eval.files import list_images
     from glide_eval.measure import not_images
 
-    for file in not_images(list_images(folder).others):
+    for file in not_images(list_images(folder)):
         click.echo(f"Not used: {file.item}: {file.reason}", err=True)
 
 

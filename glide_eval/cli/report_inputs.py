@@ -206,8 +206,11 @@ def _samples(run: RunFolder) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
-        [(s.arm, s.prompt_id, s.caption, s.replica, s.seed, s.path) for s in run.samples()],
-        columns=["arm", "prompt_id", "caption", "replica", "seed", "path"],
+        [
+            (s.arm, s.prompt_id, s.caption, s.replica, s.seed, s.path, s.sha256)
+            for s in run.samples()
+        ],
+        columns=["arm", "prompt_id", "caption", "replica", "seed", "path", "sha256"],
     )
 
 
@@ -236,14 +239,17 @@ def _read_table(path: Path, made_by: str = "") -> pd.DataFrame:
     """A CSV whose names stay as written: an arm may be called NA or 007."""
     import pandas as pd
 
+    from analysis.ballots import restored_column
     from analysis.errors import ReportError
 
     texts = ["arm", "metric", "prompt_id", "extractor", "note", "fingerprint", "reference", "name",
              "strategy", "label", "category"]  # fmt: skip
     try:
-        return pd.read_csv(
-            path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=[""]
-        )
+        table = pd.read_csv(
+            path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=[""],
+            encoding="utf-8-sig",
+        )  # fmt: skip
+        return table.assign(**{n: restored_column(table[n]) for n in texts if n in table})
     except (OSError, ValueError) as error:
         expected = f"a CSV with the columns {made_by}" if made_by else (
             "the table `glide-eval metrics` writes"

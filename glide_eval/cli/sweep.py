@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glide_eval.files import count, duration
-from glide_eval.sweep import load_sweep, run_sweep
+from glide_eval.sweep import load_sweep, outline, run_sweep
 
 from .invocation import next_command, typed_command
 
@@ -20,7 +20,9 @@ from .invocation import next_command, typed_command
     metavar="DIR",
     help="Run folder; by default the file's `run.out`, else runs/<run.name>.",
 )
-def command(config: Path, out: Path | None) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be made; make and write nothing.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(config: Path, out: Path | None, dry_run: bool, quiet: bool) -> None:
     """Make images for every arm of a sweep file; resumes where it stopped.
 
     Kill it at any moment and run the same command again: nothing finished is made twice, and the
@@ -28,13 +30,22 @@ def command(config: Path, out: Path | None) -> None:
     """
     sweep = load_sweep(config)
     folder = out or Path(sweep.config.run.out or f"runs/{sweep.config.run.name}")
-    result = run_sweep(sweep, folder, command=typed_command(), say=click.echo)
+    say = _silent if quiet else click.echo
+    if dry_run:
+        for line in outline(sweep, folder):
+            say(line)
+        return
+    result = run_sweep(sweep, folder, command=typed_command(), say=say)
     made = (
         f"made {result.made:,} in {duration(result.seconds)}"
         if result.made
         else "nothing was left to do"
     )
-    click.echo(
+    say(
         f"{count(result.images, 'image')} in {folder}; {made}. "
         f"Next: {next_command('metrics', folder)}"
     )
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from glide_eval.files import replacing
+from glide_eval.files import read_npz, replacing
 
 from .protocol import Features
 
@@ -31,11 +30,12 @@ def cache_key(
 def load_features(path: Path, key: str) -> Features | None:
     """Return the features saved under `key`; None if they are missing, stale or damaged."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            if str(file[_KEY]) != key:
-                return None
-            return Features.from_arrays({name: file[name] for name in file.files if name != _KEY})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        if str(read_npz(path, names=(_KEY,))[_KEY]) != key:
+            return None
+        arrays = read_npz(path)
+        del arrays[_KEY]
+        return Features.from_arrays(arrays)
+    except Exception:  # a damaged file may break anything
         return None  # features can always be made again
 
 

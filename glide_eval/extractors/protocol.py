@@ -38,7 +38,8 @@ class ClipFeatures:
         """
         if self.cut is None or not self.cut.any():
             return ""
-        whose = list(dict.fromkeys(name for name, cut in zip(names, self.cut, strict=True) if cut))
+        cut = [str(name) for name, cut in zip(names, self.cut, strict=True) if cut]
+        whose = [name if len(name) <= 40 else f"{name[:39]}…" for name in dict.fromkeys(cut)]
         return (
             f"this CLIP reads only the beginning of captions as long as those of {some(whose, 3)}"
         )

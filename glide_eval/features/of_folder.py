@@ -17,9 +17,18 @@ from tqdm import tqdm
 
 from glide_eval.errors import ImageError
 from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
-from glide_eval.files import cache_dir, center_crop, write_text
+from glide_eval.files import cache_dir, center_crop, parse_json, read_whole, write_text
 
-from .one_pass import THREADS, Picture, Seen, Unreadable, extract, read_picture, refuse
+from .one_pass import (
+    THREADS,
+    Picture,
+    Seen,
+    Unreadable,
+    extract,
+    file_sha256,
+    read_picture,
+    refuse,
+)
 
 SQUARE = "centre square"  # the crop of GLIDE, appendix A.2
 ADVICE = "Or leave out what can't be read, with --skip-corrupt."
@@ -158,7 +167,7 @@ def _remember(path: Path, folder: Path, found: FolderFeatures) -> None:
             for image in found.seen
         ],
         "left_out": [
-            (_below(image.item, folder), _sha256(image.item), image.reason)
+            (_below(image.item, folder), file_sha256(image.item), image.reason)
             for image in found.left_out
         ],
     }
@@ -168,7 +177,7 @@ def _remember(path: Path, folder: Path, found: FolderFeatures) -> None:
 def _recall(path: Path, folder: Path, images: Sequence[Path]) -> FolderFeatures | None:
     """What `_remember` wrote, without features, if every file still has the bytes it had."""
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))
+        files = parse_json(read_whole(path))
         seen = [
             Seen(folder / name, digest, kind, tuple(shape))
             for name, digest, kind, shape in files["seen"]
@@ -177,7 +186,7 @@ def _recall(path: Path, folder: Path, images: Sequence[Path]) -> FolderFeatures 
     except (OSError, ValueError, KeyError, TypeError):
         return None
     with ThreadPoolExecutor(THREADS) as pool:
-        now = dict(zip(images, pool.map(_sha256, images), strict=True))
+        now = dict(zip(images, pool.map(file_sha256, images), strict=True))
     then = {image.item: image.sha256 for image in seen} | {p: digest for p, digest, _ in left_out}
     if now != then:
         return None
@@ -186,11 +195,3 @@ def _recall(path: Path, folder: Path, images: Sequence[Path]) -> FolderFeatures 
 
 def _below(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix()
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
 
 from glide_eval.errors import ImageError, RunError
 from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
-from glide_eval.files import RunFolder, Sample
+from glide_eval.files import RunFolder, Sample, decode, require_listed, sample_bytes
 
-from .one_pass import Batch, Picture, extract, read_picture
+from .one_pass import THREADS, Batch, Picture, extract, file_sha256
 
 
 def extract_run(
@@ -20,7 +21,9 @@ def extract_run(
 ) -> dict[tuple[str, str], Features]:
     """Features of every arm by every extractor.
 
-    Each arm's are kept as soon as they are whole, so a pass that is stopped goes on there.
+    Each arm's are kept as soon as they are whole, so a pass that is stopped goes on there. Files of
+    arms whose features are known already are still hashed: values must be of the images that lie
+    there.
 
     Returns:
         (extractor's name, arm) -> features, rows in the manifest's order.
@@ -39,6 +42,9 @@ def extract_run(
                 found[extractor.name, arm] = features
             else:
                 missing.setdefault(arm, []).append(extractor)
+    for arm, samples in arms.items():
+        if arm not in missing:
+            _require_unchanged(run, samples)
     total = sum(len(arms[arm]) for arm in missing)
     with tqdm(total=total, desc="Measuring", unit="image", disable=None) as progress:
         for arm, waiting in missing.items():
@@ -96,13 +102,8 @@ def _pass(
 
     def read(sample: Sample) -> Picture:
         path = run.root / sample.path
-        picture = read_picture(path)
-        if picture.sha256 != sample.sha256:
-            raise RunError(
-                f"{path} is not the image that the manifest lists (its sha256 differs): it was "
-                "changed after the sweep. Delete it and run the sweep again with the same command."
-            )
-        return picture
+        pixels, kind = decode(sample_bytes(path, sample), path)
+        return Picture(pixels, sample.sha256, kind)
 
     first = None
     for batch in extract(
@@ -118,6 +119,15 @@ def _pass(
                     "give the arm images of one size."
                 )
         yield batch
+
+
+def _require_unchanged(run: RunFolder, samples: Sequence[Sample]) -> None:
+    """Raise as `sample_bytes` does, unless every file is the one that the manifest lists."""
+    paths = [run.root / sample.path for sample in samples]
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = pool.map(file_sha256, paths)
+        for path, digest, sample in zip(paths, digests, samples, strict=True):
+            require_listed(path, digest, sample)
 
 
 def size_in_words(shape: tuple[int, ...]) -> str:

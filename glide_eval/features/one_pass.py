@@ -10,7 +10,6 @@ Ctrl-C stops the pass between two batches.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,11 +20,10 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from glide_eval.errors import FeatureError, ImageError
 from glide_eval.extractors import Extractor, Features
-from glide_eval.files import count, decode_rgb, read_file
+from glide_eval.files import count, decode, read_file
 from glide_eval.metrics import nonfinite_rows
 
 BATCH = 32
@@ -168,11 +166,19 @@ def read_picture(path: Path) -> Picture:
         ImageError: see `images.decode_rgb`.
     """
     content = read_file(path)
-    pixels = decode_rgb(content, path)
-    with Image.open(io.BytesIO(content)) as header:
-        # Pillow reads the format from the bytes; a file's ending may say something else.
-        kind = header.format or ""
+    pixels, kind = decode(content, path)
     return Picture(pixels, hashlib.sha256(content).hexdigest(), kind)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex digest of a regular file, without keeping it in memory; empty for others."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _ahead(items: Iterable[Item], work: Callable[[Item], object]) -> Iterator[tuple[Item, Future]]:

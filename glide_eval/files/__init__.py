@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from .archives import holds_pictures, unpacked
+from .arrays import read_npz
 from .columns import column, columns, described, read_csv, to_csv
-from .images import IMAGE_SUFFIXES, center_crop, decode_rgb, list_images, read_file, read_rgb
+from .folders import ImageFolder, list_images, walk_images
+from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
 from .locks import held
+from .paths import inside
 from .pictures import (
     Mask,
     Picture,
@@ -17,8 +21,16 @@ from .pictures import (
     read_picture,
 )
 from .png import centre_square, encode_png
+from .reading import parse_json, read_whole
 from .records import Arm, Prompt, Sample
-from .run_store import RunFolder, replacing, write_bytes, write_text
+from .run_store import (
+    RunFolder,
+    replacing,
+    require_listed,
+    sample_bytes,
+    write_bytes,
+    write_text,
+)
 from .tables import read_lines, read_table
 from .toml import parsed, read_text
 from .toml_messages import describe, nearest
@@ -27,8 +39,10 @@ from .user_files import cache_dir, find_weights
 from .words import count, duration, some
 
 __all__ = [
+    "FORMATS",
     "IMAGE_SUFFIXES",
     "Arm",
+    "ImageFolder",
     "Mask",
     "Name",
     "Picture",
@@ -45,6 +59,7 @@ __all__ = [
     "column",
     "columns",
     "count",
+    "decode",
     "decode_rgb",
     "describe",
     "described",
@@ -54,21 +69,30 @@ __all__ = [
     "fit_mask",
     "fit_picture",
     "held",
+    "holds_pictures",
+    "inside",
     "known_from",
     "list_images",
     "nearest",
+    "parse_json",
     "parsed",
     "read_csv",
     "read_file",
     "read_lines",
     "read_mask",
+    "read_npz",
     "read_picture",
     "read_rgb",
     "read_table",
     "read_text",
+    "read_whole",
     "replacing",
+    "require_listed",
+    "sample_bytes",
     "some",
     "to_csv",
+    "unpacked",
+    "walk_images",
     "write_bytes",
     "write_text",
 ]

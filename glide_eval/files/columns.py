@@ -18,6 +18,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from glide_eval.errors import RunError
+
+from .reading import read_whole
+
 Row = TypeVar("Row")
 _PARSE: dict[str, Callable[[str], Any]] = {
     "str": str,
@@ -41,12 +45,38 @@ def described(kind: type[Any]) -> list[tuple[str, str, str]]:
     return [(f.name, str(f.type), f.metadata["what"]) for f in dataclasses.fields(kind)]
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "None": (type(None),),
+    "tuple[float, ...]": (tuple,),
+}
+
+
+def checked(record: Row) -> Row:
+    """Return a record whose values came from a file, if all have the types it declares.
+
+    Raises:
+        TypeError: names the first value that has not.
+    """
+    for field in dataclasses.fields(record):  # pyright: ignore[reportArgumentType]
+        value = getattr(record, field.name)
+        kinds = tuple(kind for name in str(field.type).split(" | ") for kind in _TYPES[name])
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise TypeError(f"`{field.name}` is {value!r}, expected {field.type}")
+    return record
+
+
 def to_csv(kind: type[Any], rows: Iterable[Any]) -> str:
-    """Return rows as CSV with a header; NaN is an empty field."""
+    """Return rows as CSV with a header; NaN is an empty field, and no text is a formula."""
+    from analysis.ballots import escaped  # pandas takes a second
+
     names = columns(kind)
     lines = [_line(names)]
     for row in rows:
         values = [getattr(row, name) for name in names]
+        values = [escaped(value) if isinstance(value, str) else value for value in values]
         lines.append(_line("" if isinstance(v, float) and math.isnan(v) else v for v in values))
     return "".join(lines)
 
@@ -59,18 +89,57 @@ def _line(values: Iterable[Any]) -> str:
     return line.getvalue().removesuffix("\r\n") + "\n"
 
 
-def read_csv(path: Path, kind: type[Row]) -> list[Row]:
-    """Return the rows of a table; none where there is no such file, or one with other columns."""
-    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+def read_csv(path: Path, kind: type[Row]) -> list[Row] | None:
+    """Return the rows of a table that `to_csv` wrote, perhaps saved by a spreadsheet since.
+
+    A byte-order mark and another order of the columns are fine, and so are semicolons or tabs
+    between fields.
+
+    Returns:
+        The rows; none where there is no such file; None if the file has other columns, so that it
+        is of another origin or version.
+
+    Raises:
+        RunError: the file can't be read, or a row is damaged.
+    """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.DictReader(file, strict=True)
-            if lines.fieldnames != list(fields):
-                return []
-            return [kind(**_parsed(line, fields)) for line in lines]
-    except (OSError, ValueError, TypeError, csv.Error):
+        text = read_whole(path).decode("utf-8-sig")
+    except FileNotFoundError:
         return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, f"expected text in UTF-8, found something else ({error})") from error
+    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    separator = _separator(text, set(fields))
+    if separator is None:
+        return None
+    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        return [kind(**_parsed(line, fields)) for line in lines]
+    except (ValueError, TypeError, csv.Error) as error:
+        where = f"line {lines.line_num} is no row of the columns {', '.join(fields)} ({error})"
+        raise _damaged(path, where) from error
+
+
+def _separator(text: str, names: set[str]) -> str | None:
+    """What parts the header into these names."""
+    header = text.partition("\n")[0].rstrip("\r")
+    for mark in ",;\t":
+        if {name for line in csv.reader([header], delimiter=mark) for name in line} == names:
+            return mark
+    return None
+
+
+def _damaged(path: Path, found: str) -> RunError:
+    return RunError(
+        f"{path}: {found}. Nothing was changed in it. Mend it, or move it elsewhere and measure "
+        "again."
+    )
 
 
 def _parsed(line: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, Any]:
-    return {name: _PARSE[kind](line[name]) for name, kind in fields.items()}
+    from analysis.ballots import restored
+
+    if None in line or None in line.values():
+        raise ValueError("another number of fields")
+    values = {name: _PARSE[kind](line[name]) for name, kind in fields.items()}
+    return {n: restored(value) if isinstance(value, str) else value for n, value in values.items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,21 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from glide_eval.errors import ImageError
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"}
-)
+from .reading import read_whole
+
+# Pillow's name of each format that is read -> the suffixes its files have. Pillow chooses a reader
+# by a file's content, and that of EPS starts a program on it: no other format is ever opened.
+FORMATS = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm"),
+    "GIF": (".gif",),
+}
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+MAX_BYTES = 1 << 29  # of a file: more than Pillow's limit of pixels takes, uncompressed
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -36,10 +47,10 @@ def read_file(path: Path) -> bytes:
     """The bytes of an image file.
 
     Raises:
-        ImageError: it is missing, empty or can't be read.
+        ImageError: it is missing, empty, no regular file, too large or can't be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_whole(path, MAX_BYTES)
     except FileNotFoundError as error:
         raise ImageError(
             f"{path} is missing: expected an image there. Put it back, or run the sweep again "
@@ -55,12 +66,18 @@ def read_file(path: Path) -> bytes:
 
 
 def decode_rgb(content: bytes, name: Path | str, *, upright: bool = False) -> np.ndarray:
-    """The bytes of an image file as uint8 RGB (height, width, 3).
+    """The bytes of an image file as uint8 RGB (height, width, 3); see `decode`."""
+    return decode(content, name, upright=upright)[0]
 
-    Grey and palette images become RGB with equal meaning; an alpha channel is dropped only where it
-    is opaque everywhere; of a camera's multi-picture JPEG the first picture is read. Refused:
-    transparency, more than 8 bits a channel, several frames, CMYK and other colour spaces, because
-    any reading of those is a choice that moves the metrics. May be called from several threads.
+
+def decode(content: bytes, name: Path | str, *, upright: bool = False) -> tuple[np.ndarray, str]:
+    """Return an image file's pixels, uint8 RGB (height, width, 3), and its format in Pillow's word.
+
+    Only the formats of `FORMATS` are opened. Grey and palette images become RGB with equal meaning;
+    an alpha channel is dropped only where it is opaque everywhere; of a camera's multi-picture JPEG
+    the first picture is read. Refused: transparency, more than 8 bits a channel, several frames,
+    CMYK and other colour spaces, because any reading of those is a choice that moves the metrics.
+    May be called from several threads.
 
     Args:
         content: the whole file.
@@ -71,60 +88,27 @@ def decode_rgb(content: bytes, name: Path | str, *, upright: bool = False) -> np
         ImageError: it is truncated, not an image, or of a kind refused above.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
             _refuse_huge(image, name)
             _refuse_deep_or_animated(image, content, name)
             with _STRICT:
                 image.load()
             turned = ImageOps.exif_transpose(image) if upright else image
-            return np.asarray(_to_rgb(turned, name))
+            return np.asarray(_to_rgb(turned, name)), image.format or ""
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name} is not an image: expected PNG, JPEG or the like, found {len(content):,} bytes "
+            f"{name} is not an image: expected {', '.join(FORMATS)}, found {len(content):,} bytes "
             f"beginning {content[:8]!r}. Remove it or convert it."
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_large(name, str(error)) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # a decoder may raise anything on damaged bytes
         raise ImageError(
             f"{name} is truncated or corrupt ({error}): expected a whole image. Delete it, then "
             "copy or make it again; a sweep run again with the same command makes its own anew."
         ) from error
-
-
-@dataclass(frozen=True)
-class ImageFolder:
-    """What a folder holds, in the order of its file names, hidden files left out.
-
-    Attributes:
-        images: files with the suffix of an image, at any depth.
-        others: everything else, so that a caller can say what it did not use.
-    """
-
-    images: list[Path]
-    others: list[Path]
-
-
-def list_images(folder: Path) -> ImageFolder:
-    """The images of a folder and of those below it, sorted by path.
-
-    Raises:
-        ImageError: there is no such folder, or no image in it.
-    """
-    if not folder.is_dir():
-        raise ImageError(f"{folder} is not a folder: expected a folder of images.")
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
-        raise ImageError(
-            f"{folder} holds no image: found {len(files)} other files, expected some ending in "
-            f"{', '.join(sorted(IMAGE_SUFFIXES))}."
-        )
-    return ImageFolder(images, [path for path in files if path not in set(images)])
 
 
 def read_many(paths: list[Path], size: int | None = None) -> Iterator[np.ndarray]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from glide_eval.errors import RunError
 
-from .columns import column
+from .columns import checked, column
+from .paths import inside
+from .reading import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,17 @@ class Arm:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The arm that `to_dict` wrote."""
-        return cls(**values)
+        """The arm that `to_dict` wrote.
+
+        Raises:
+            TypeError: other keys, or a value of another type.
+            ValueError: the name is no file name.
+        """
+        arm = checked(cls(**values))
+        inside(Path(), arm.name, "an arm", ValueError)
+        if "/" in arm.name:
+            raise ValueError(f"an arm is named {arm.name!r}, which is no file name")
+        return arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +115,13 @@ class Sample:
             RunError: the line is not a sample; `where` is named in the message.
         """
         try:
-            values = json.loads(line)
+            values = parse_json(line)
             if "candidate_scores" in values:
                 values["candidate_scores"] = tuple(values["candidate_scores"])
-            return cls(**values)
+            sample = checked(cls(**values))
         except (TypeError, ValueError) as error:
             raise RunError(
                 f"{where}: expected one sample per line, found {line[:80]!r} ({error}). "
                 "The manifest was edited or cut; run the sweep again to rebuild it."
             ) from error
+        return sample

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
+import hashlib
 import os
 import secrets
 from collections.abc import Generator
@@ -12,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glide_eval.errors import RunError, StorageError
+from glide_eval.errors import NoRunError, RunError, StorageError
 
+from .images import read_file, read_rgb
+from .paths import inside
+from .reading import parse_json, read_whole
 from .records import Arm, Sample
 
 
@@ -32,7 +34,8 @@ class RunFolder:
         """
         run = cls(Path(root))
         if not run.provenance_path.is_file():
-            raise RunError(
+            kind = RunError if run.root.exists() else NoRunError
+            raise kind(
                 f"{run.root} is not a run folder: expected a run.json in it. "
                 "Make one with `glide-eval sweep CONFIG.toml --out DIR`, or name another folder."
             )
@@ -96,19 +99,32 @@ class RunFolder:
         """The whole of `run.json`.
 
         Raises:
-            RunError: it is missing or not JSON.
+            RunError: it is missing, or not the JSON object that a sweep writes.
         """
         try:
-            return json.loads(self.provenance_path.read_text(encoding="utf-8"))
+            values = parse_json(read_whole(self.provenance_path))
+            if not isinstance(values, dict):
+                raise ValueError(f"a {type(values).__name__}")
+            return values
         except (OSError, ValueError) as error:
-            raise RunError(
-                f"{self.provenance_path}: expected the JSON a sweep writes, found none ({error}). "
-                "Run the sweep again with the same command; samples already made are kept."
-            ) from error
+            raise self._no_record(error) from error
 
     def arms(self) -> list[Arm]:
-        """The run's arms, in the order of its config."""
-        return [Arm.from_dict(values) for values in self.provenance()["arms"]]
+        """The run's arms, in the order of its config.
+
+        Raises:
+            RunError: `run.json` does not hold them.
+        """
+        try:
+            return [Arm.from_dict(values) for values in self.provenance()["arms"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._no_record(f"of its arms: {error!r}") from error
+
+    def _no_record(self, why: object) -> RunError:
+        return RunError(
+            f"{self.provenance_path}: expected the JSON a sweep writes, found none ({why}). "
+            "Run the sweep again with the same command; samples already made are kept."
+        )
 
     def samples(self) -> list[Sample]:
         """Every sample in the manifest, in its order.
@@ -121,42 +137,76 @@ class RunFolder:
                 f"{self.manifest_path} is missing: the sweep has not finished. "
                 "Run it again with the same command to resume."
             )
-        with self.manifest_path.open(encoding="utf-8") as lines:
+        # Lines that are not UTF-8 are named like other damaged ones.
+        with self.manifest_path.open(encoding="utf-8", errors="surrogateescape") as lines:
             return [
-                Sample.from_json(line, f"{self.manifest_path}:{number}")
+                self._sample(line, f"{self.manifest_path}:{number}")
                 for number, line in enumerate(lines, 1)
                 if line.strip()
             ]
 
+    def _sample(self, line: str, where: str) -> Sample:
+        sample = Sample.from_json(line, where)
+        inside(self.root, sample.path, where, RunError)
+        return sample
+
+
+def sample_bytes(path: Path, sample: Sample) -> bytes:
+    """Return the bytes of a sample's file, which must be those that the manifest lists.
+
+    Args:
+        path: the file.
+        sample: as the manifest has it.
+
+    Raises:
+        ImageError: the file is missing, damaged or no image.
+        RunError: it is another image.
+    """
+    content = read_file(path)
+    require_listed(path, hashlib.sha256(content).hexdigest(), sample)
+    return content
+
+
+def require_listed(path: Path, sha256: str, sample: Sample) -> None:
+    """Raise as `sample_bytes` does, unless a file has the digest that the manifest lists."""
+    if sha256 != sample.sha256:
+        read_rgb(path)  # a damaged image says what is wrong with it
+        raise RunError(
+            f"{path} is not the image that the manifest lists (its sha256 differs): it was "
+            "changed after the sweep. Delete it and run the sweep again with the same command."
+        )
+
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Generator[Path]:
+def replacing(path: Path, private: bool = False) -> Generator[Path]:
     """A temporary path beside `path`, renamed onto it when the block succeeds.
 
     Readers see the old file or the whole new one, whatever kills us in between.
 
+    Args:
+        path: what is written.
+        private: only its owner may read it; else the umask decides.
+
     Raises:
-        StorageError: the disk is full, read-only or gone; `path` is as it was.
+        StorageError: the disk is full, read-only, failing or gone; `path` is as it was.
     """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder, since a rename across file systems is not atomic.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        # Not mkstemp, whose files only their owner can read: here the umask decides.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        mode = 0o600 if private else 0o666  # and never wider than the umask
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         yield temporary
         with temporary.open("rb") as written:
             # Without this a power cut could leave the new name on an empty file.
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StorageError(
-                f"Could not write {path}: {error.strerror}. Everything made before it is kept. "
-                "Free space or choose another place, then run the same command again."
-            ) from error
-        raise
+        raise StorageError(
+            f"Could not write {path}: {error.strerror or error}. Everything made before it is "
+            "kept. Free space, mend the disk or choose another place, then run the command again."
+        ) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any, cast
 
 from glide_eval.errors import ConfigError
+
+from .reading import parse_json, read_whole
 
 
 def read_lines(path: Path) -> list[str]:
@@ -17,7 +18,7 @@ def read_lines(path: Path) -> list[str]:
         ConfigError: the file is missing or not text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return read_whole(path).decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: no such file. Paths in a sweep file are relative to that file."
@@ -76,7 +77,7 @@ def _read_csv(path: Path, lines: list[str]) -> list[dict[str, str]]:
 
 def _read_json(where: str, line: str) -> dict[str, str]:
     try:
-        found: Any = json.loads(line)
+        found: Any = parse_json(line)
     except ValueError as error:
         raise ConfigError(f"{where}: expected one JSON object, found {line[:60]!r}.") from error
     if not isinstance(found, dict):

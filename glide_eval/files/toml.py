@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from .reading import read_whole
 from .toml_messages import describe
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -26,7 +27,7 @@ def read_text(path: Path, kind: str, example: str, refusal: type[Exception]) -> 
         Exception: of type `refusal`; it is missing or can't be read.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_whole(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise refusal(
             f"{path}: no such {kind}. Name one that exists, such as {example}."

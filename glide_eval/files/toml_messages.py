@@ -74,6 +74,8 @@ def _expected(kind: str, message: str, context: dict[str, Any]) -> str:
         return PATTERN_WORDS.get(context["pattern"], f"text like {context['pattern']}")
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return "a table of keys and values"
+    if kind == "too_long":
+        return f"at most {context['max_length']:,} items"
     if kind == "too_short":
         return f"at least {context['min_length']} item"
     if kind == "string_too_short":

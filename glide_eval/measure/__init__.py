@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .folders import measure_folders, not_images
+from .folders import FileScore, measure_folders, not_images
 from .run import measure
 from .tables import (
     DifferenceRow,
@@ -16,6 +16,7 @@ from .tables import (
 
 __all__ = [
     "DifferenceRow",
+    "FileScore",
     "MetricRow",
     "ScoreRow",
     "known_facts",

@@ -6,13 +6,16 @@ file format or size, files that were not used and why.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from glide_eval.errors import ConfigError, ImageError, UsageError
-from glide_eval.extractors import Extractor, cache_key
+from glide_eval.extractors import Extractor, Features, cache_key
 from glide_eval.features import (
     SQUARE,
     FolderFeatures,
@@ -21,7 +24,7 @@ from glide_eval.features import (
     read_picture,
     size_in_words,
 )
-from glide_eval.files import count, list_images, read_table, some
+from glide_eval.files import ImageFolder, count, list_images, read_lines, read_table, some
 from glide_eval.metrics import Measured, Metric, Observed
 from glide_eval.references import Reference, folder_references
 from glide_eval.sweep import CAPTION_FILES
@@ -43,6 +46,7 @@ class FoldersMeasured:
         notes: what to know before believing them.
         not_used: files that were not measured, with the reason.
         facts: of the extractors, by fingerprint.
+        scores: metrics of single images.
     """
 
     rows: list[MetricRow]
@@ -50,6 +54,26 @@ class FoldersMeasured:
     notes: list[str]
     not_used: list[Unreadable[Path]]
     facts: dict[str, dict[str, str]]
+    scores: list[FileScore] = field(default_factory=list["FileScore"])
+
+
+@dataclass(frozen=True, slots=True)
+class FileScore:
+    """One metric of one image.
+
+    Attributes:
+        arm: the folder's name.
+        file: the image.
+        metric: name.
+        value: finite.
+        extractor: name.
+    """
+
+    arm: str
+    file: str
+    metric: str
+    value: float
+    extractor: str
 
 
 @dataclass(eq=False)
@@ -70,6 +94,7 @@ def measure_folders(
     captions: Path | None = None,
     crop: bool = False,
     skip_unreadable: bool = False,
+    is_splits: int = 1,
 ) -> FoldersMeasured:
     """Measure folders of generated images.
 
@@ -83,6 +108,7 @@ def measure_folders(
             name in each folder, and for a text file beside each image.
         crop: cut each image to its central square first, real ones too.
         skip_unreadable: leave out images that can't be read; else they are refused, all named.
+        is_splits: into how many parts the Inception Score divides the images of a folder.
 
     Raises:
         UsageError: metrics that can't be given.
@@ -103,6 +129,7 @@ def measure_folders(
     elif real is not None:
         references = {extractor.name: real(extractor) for extractor in extractors}
     rows: list[MetricRow] = []
+    scores: list[FileScore] = []
     observed: dict[str, list[Observed]] = {extractor.name: [] for extractor in extractors}
     for (name, listing), folder in zip(listings.items(), fakes, strict=True):
         table = captions or _captions_file(folder)
@@ -117,23 +144,25 @@ def measure_folders(
         )
         account.kinds[name] = _kinds(found)
         used = {table, *(path.with_suffix(".txt") for path in texts or ())}
-        account.not_used += not_images(path for path in listing.others if path not in used)
+        account.not_used += [file for file in not_images(listing) if file.item not in used]
         account.not_used += found.left_out
         digests = [image.sha256 for image in found.seen]
         spoken = None if texts is None else [texts[image.item] for image in found.seen]
         # Without captions no image of one folder is known to be like one of another.
         keys = numbered(spoken or [str(image.item) for image in found.seen])
         prompts = [prompt for prompt, _ in keys]
+        files = [str(image.item) for image in found.seen]
         for extractor in extractors:
-            real_images = references.get(extractor.name)
-            seen = Measured(found.features[extractor.name], prompts, real_images)
+            seen_by = found.features[extractor.name]
+            seen = Measured(seen_by, prompts, references.get(extractor.name), is_splits)
             images = cache_key(cropped, digests, spoken)[:12]
             subject = Subject(name, seen, images, extractor, no_captions=why_not)
+            told = _Told(subject, seen_by, spoken, keys, files)
             for metric in chosen[extractor.name]:
-                value, _ = subject.evaluate(metric)
-                if value is not None:
-                    rows.append(subject.row(value, metric))
-                    observed[extractor.name].append(Observed(name, value, keys))
+                row, one, each = told.measured(metric)
+                rows += row
+                observed[extractor.name] += one
+                scores += each
     account.notes += _format_notes(account.kinds)
     for reference in references.values():
         account.notes += _crop_notes(reference, account.kinds)
@@ -142,7 +171,7 @@ def measure_folders(
         row for e in extractors for row in difference_rows(observed[e.name], rows, pairs, e.name)
     ]
     facts = {extractor.fingerprint: extractor.facts for extractor in extractors}
-    return FoldersMeasured(rows, gaps, account.notes, account.not_used, facts)
+    return FoldersMeasured(rows, gaps, account.notes, account.not_used, facts, scores)
 
 
 def _without_reference(
@@ -182,21 +211,18 @@ def _real(
     skip_unreadable: bool,
     account: _Account,
 ) -> tuple[dict[str, Reference], FolderFeatures]:
-    others = list_images(folder).others
+    listing = list_images(folder)
     references, seen = folder_references(
         extractors, folder, crop=crop, skip_unreadable=skip_unreadable
     )
-    account.not_used += not_images(others)
+    account.not_used += not_images(listing)
     account.not_used += seen.left_out
     return references, seen
 
 
-def not_images(paths: Iterable[Path]) -> list[Unreadable[Path]]:
-    """Files whose names don't say that they are images, with that as the reason."""
-    return [
-        Unreadable(path, f"not an image by its name ({path.suffix or 'no ending'})")
-        for path in paths
-    ]
+def not_images(listing: ImageFolder) -> list[Unreadable[Path]]:
+    """What a folder holds beside images, each with the reason why it is not used."""
+    return [Unreadable(path, reason) for path, reason in listing.others.items()]
 
 
 def _captions_file(folder: Path) -> Path | None:
@@ -210,7 +236,7 @@ def _captions(
     if table is None:
         beside = {path: path.with_suffix(".txt") for path in images}
         found = {
-            path: " ".join(text.read_text(encoding="utf-8").split())
+            path: " ".join(" ".join(read_lines(text)).split())
             for path, text in beside.items()
             if text.is_file()
         }
@@ -226,7 +252,8 @@ def _captions(
         found = {
             path: text
             for path in images
-            if (text := texts.get(path.relative_to(folder).as_posix()) or texts.get(path.name))
+            if (text := texts.get(path.relative_to(folder).as_posix(), texts.get(path.name)))
+            is not None
         }
     lacking = [
         path.name
@@ -239,6 +266,73 @@ def _captions(
             f"({some(lacking, SHOWN)})"
         )
     return found, ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """A folder under one extractor; images whose caption is empty take no part in what needs one.
+
+    Attributes:
+        subject: all images.
+        features: theirs.
+        spoken: each image's caption; None without captions.
+        keys: each image's prompt and replica.
+        files: each image's path.
+    """
+
+    subject: Subject
+    features: Features
+    spoken: Sequence[str] | None
+    keys: Sequence[tuple[str, int]]
+    files: Sequence[str]
+
+    def measured(self, metric: Metric) -> tuple[list[MetricRow], list[Observed], list[FileScore]]:
+        """Return the metric's row and value, none without one, and its values of single images."""
+        subject, kept = self.subject, self._kept(metric)
+        whole = len(kept) == len(self.files)
+        if not whole:
+            subject = dataclasses.replace(subject, seen=_rows(subject.seen, self.features, kept))
+        value, each = subject.evaluate(metric)
+        scores = [] if each is None else self._scores(metric, kept, each)
+        if value is None:
+            return [], [], scores
+        row = subject.row(value, metric)
+        keys = [self.keys[number] for number in kept]
+        return (
+            [row if whole else _noted(row, len(self.files))],
+            [Observed(subject.arm, value, keys)],
+            scores,
+        )
+
+    def _kept(self, metric: Metric) -> list[int]:
+        everyone = list(range(len(self.files)))
+        if self.spoken is None or not metric.needs_captions:
+            return everyone
+        return [number for number in everyone if self.spoken[number]]
+
+    def _scores(self, metric: Metric, kept: Sequence[int], each: np.ndarray) -> list[FileScore]:
+        arm, extractor = self.subject.arm, self.subject.extractor.name
+        return [
+            FileScore(arm, self.files[number], metric.name, float(score), extractor)
+            for number, score in zip(kept, each, strict=True)
+            if not np.isnan(score)
+        ]
+
+
+def _rows(seen: Measured, features: Features, kept: Sequence[int]) -> Measured:
+    """Some of the images."""
+    arrays = {
+        name: values[kept] if values.ndim else values
+        for name, values in features.to_arrays().items()
+    }
+    prompts = [seen.prompts[number] for number in kept]
+    return Measured(Features.from_arrays(arrays), prompts, seen.reference, seen.is_splits)
+
+
+def _noted(row: MetricRow, images: int) -> MetricRow:
+    """A row with what it says of images whose caption is empty."""
+    note = f"of the {row.n:,} of {count(images, 'image')} whose caption is not empty"
+    return dataclasses.replace(row, note="; ".join(filter(None, [row.note, note])))
 
 
 def _unreadable(path: Path) -> bool:

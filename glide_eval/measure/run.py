@@ -29,7 +29,7 @@ from glide_eval.metrics import (
 from glide_eval.references import Reference, tabletop_reference
 
 from .differences import difference_rows, pairs_to_compare
-from .tables import MetricRow, Pass, ScoreRow, add_pass
+from .tables import MetricRow, Pass, ScoreRow, add_pass, require_whole_tables
 
 
 def measure(
@@ -40,6 +40,7 @@ def measure(
     *,
     baseline: str | None = None,
     pairs: Sequence[tuple[str, str]] = (),
+    is_splits: int = 1,
 ) -> list[MetricRow]:
     """Measure every arm of a run and write its metric files.
 
@@ -56,6 +57,7 @@ def measure(
         baseline: the arm that the others are compared with; None is the unguided one, else the
             first.
         pairs: further (arm, baseline) to compare.
+        is_splits: into how many parts the Inception Score divides the images of an arm.
 
     Returns:
         The whole of `metrics.csv`, kept rows included.
@@ -68,6 +70,7 @@ def measure(
         StorageError: the disk is full; earlier files are as they were.
     """
     chosen = choose_for(extractors, metrics)
+    require_whole_tables(run)
     arms = samples_by_arm(run)
     compared = pairs_to_compare(list(arms), baseline or default_baseline(run), pairs)
     references = {
@@ -87,7 +90,7 @@ def measure(
         for arm, samples in arms.items():
             prompts = [sample.prompt_id for sample in samples]
             real = references.get(extractor.name)
-            seen = Measured(features[extractor.name, arm], prompts, real)
+            seen = Measured(features[extractor.name, arm], prompts, real, is_splits)
             doubt = _reranked_by_itself(rerankers[arm], extractor)
             subject = Subject(arm, seen, found.images[arm], extractor, doubt=doubt)
             observed += _measure_arm(subject, samples, chosen[extractor.name], found)

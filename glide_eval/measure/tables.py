@@ -14,7 +14,9 @@ from glide_eval.files import (
     column,
     columns,
     described,
+    parse_json,
     read_csv,
+    read_whole,
     replacing,
     to_csv,
     write_text,
@@ -114,17 +116,19 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
         The whole of `metrics.csv`.
 
     Raises:
+        RunError: an earlier table is damaged; nothing is changed.
         StorageError: the disk is full, read-only or gone; files not yet replaced are as they were.
     """
     import pandas as pd  # a second to import, and only parquet needs it
 
-    rows = _merged(read_rows(run), new.metrics, new)
-    scores = _merged(_read(run.scores_path, ScoreRow), new.scores, new)
+    rows = _merged(_earlier(run.metrics_path, MetricRow), new.metrics, new)
+    scores = _merged(_earlier(run.scores_path, ScoreRow), new.scores, new)
+    differences_path = run.root / DIFFERENCES_FILE
+    differences = _merged(_earlier(differences_path, DifferenceRow), new.differences, new)
     facts = {**known_facts(run), **{key: dict(said) for key, said in new.facts.items()}}
     write_text(run.root / FACTS_FILE, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     _write(run.scores_path, ScoreRow, scores)
-    differences = _merged(read_differences(run), new.differences, new)
-    _write(run.root / DIFFERENCES_FILE, DifferenceRow, differences)
+    _write(differences_path, DifferenceRow, differences)
     with replacing(run.metrics_path.with_suffix(".parquet")) as path:
         pd.DataFrame(rows, columns=pd.Index(columns(MetricRow))).to_parquet(path, index=False)
     # Last, so that whoever finds a new metrics.csv finds the other tables new too.
@@ -132,13 +136,32 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
     return rows
 
 
+def require_whole_tables(run: RunFolder) -> None:
+    """Read all tables of a run, before work that would replace them.
+
+    Raises:
+        RunError: one of them is damaged.
+    """
+    read_rows(run)
+    _read(run.scores_path, ScoreRow)
+    read_differences(run)
+
+
 def read_rows(run: RunFolder) -> list[MetricRow]:
-    """The rows of `metrics.csv`; none where there is no such file, or one of another origin."""
+    """The rows of `metrics.csv`; none where there is no such file, or one of another origin.
+
+    Raises:
+        RunError: the file is damaged.
+    """
     return _read(run.metrics_path, MetricRow)
 
 
 def read_differences(run: RunFolder) -> list[DifferenceRow]:
-    """The rows of `differences.csv`; none where there is no such file, or one of another origin."""
+    """The rows of `differences.csv`; none where there is no such file, or one of another origin.
+
+    Raises:
+        RunError: the file is damaged.
+    """
     return _read(run.root / DIFFERENCES_FILE, DifferenceRow)
 
 
@@ -156,7 +179,7 @@ def tables_described() -> list[tuple[str, list[tuple[str, str, str]]]]:
 def known_facts(run: RunFolder) -> dict[str, dict[str, str]]:
     """What each fingerprint in the run's tables stands for, as far as it was recorded."""
     try:
-        facts = json.loads((run.root / FACTS_FILE).read_text(encoding="utf-8"))
+        facts = parse_json(read_whole(run.root / FACTS_FILE))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -186,7 +209,16 @@ def _images(row: MetricRow | ScoreRow | DifferenceRow, new: Pass) -> str | None:
 def _read(path: Path, kind: type[Row]) -> list[Row]:
     """Return an earlier table; empty where there is none, or none of ours."""
     rows = read_csv(path, kind)
-    return rows if all(row.metric in METRICS for row in rows) else []
+    return rows if rows is not None and all(row.metric in METRICS for row in rows) else []
+
+
+def _earlier(path: Path, kind: type[Row]) -> list[Row]:
+    """Like `_read`, before the file is replaced: a foreign one is kept under another name."""
+    rows = _read(path, kind)
+    if not rows and path.is_file() and len(path.read_bytes().splitlines()) > 1:
+        names = (path.with_name(f"{path.name}.old{n or ''}") for n in range(1000))
+        path.replace(next(name for name in names if not name.exists()))
+    return rows
 
 
 def _write(path: Path, kind: type[Row], rows: Sequence[Row]) -> None:

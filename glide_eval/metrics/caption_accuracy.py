@@ -46,7 +46,11 @@ def accuracy(
         wrong = known[(known < 0) | (known > 1)][0]
         raise FeatureError(f"{metric} of an image is {wrong:.4g}: expected 0..1 or NaN.")
     if not len(known):
-        kind = "is of the tabletop grammar" if part == "caption" else f"names a {part}"
+        kind = (
+            "is of the tabletop grammar"
+            if part == "caption"
+            else f"names {_A.get(part, 'a')} {part}"
+        )
         return undefined(metric, 0, f"none of the {len(values)} captions {kind}")
     chosen = None
     if clusters is not None:
@@ -59,6 +63,9 @@ def accuracy(
     influence = np.where(claimed, values - mean, 0.0) * (len(values) / len(known))
     interval = share_interval(mean, se, groups)
     return MetricValue(metric, mean, interval, len(known), method, note, influence)
+
+
+_A = {"object": "an", "attribute": "an"}
 
 
 def _record(part: str, label: str, place: int, drawn: bool = False) -> Metric:

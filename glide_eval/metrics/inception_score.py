@@ -24,11 +24,16 @@ from .value import (
     undefined,
 )
 
+SEED = 0  # of the order in which images are dealt to splits
+
 
 def inception_score(
-    logits: Real[np.ndarray, "n k"], clusters: Clusters = None, splits: int = 1
+    logits: Real[np.ndarray, "n k"],
+    clusters: Clusters = None,
+    splits: int = 1,
+    seed: int | None = None,
 ) -> MetricValue:
-    """Return the Inception Score of n images, the mean over consecutive splits.
+    """Return the Inception Score of n images, the mean over splits of equal size.
 
     IS = exp(mean_x KL(p(y|x) ‖ p(y))), p(y) = mean_x p(y|x) (Salimans et al. 2016, section 4).
 
@@ -39,7 +44,9 @@ def inception_score(
     Args:
         logits: (n, k) class scores before the softmax.
         clusters: (n,) prompt of each image; None means all differ.
-        splits: how many parts, in the images' order; each needs an image.
+        splits: how many parts; each needs an image.
+        seed: of the order in which images are dealt to the splits; None takes them as they come,
+            which makes splits of sorted images alike.
 
     Raises:
         FeatureError: not finite, or not a matrix.
@@ -57,9 +64,11 @@ def inception_score(
     if n < splits or n == 0:
         return undefined("inception_score", n, f"needs an image a split, has {n} for {splits}")
     p = softmax(scores, axis=1)
+    order = np.arange(n) if seed is None else np.random.default_rng(seed).permutation(n)
     parts = [slice(i * n // splits, (i + 1) * n // splits) for i in range(splits)]
     split_scores, influence, bias = np.empty(splits), np.empty(n), 0.0
-    for j, part in enumerate(parts):
+    for j, span in enumerate(parts):
+        part = order[span]
         divergence, split_bias = _divergences(p[part])
         split_scores[j] = np.exp(divergence.mean())
         weight = split_scores[j] * n / (splits * len(divergence))
@@ -95,7 +104,9 @@ def _divergences(p: np.ndarray) -> tuple[np.ndarray, float]:
 def _of_arm(arm: Measured, _: None) -> MetricValue:
     if arm.features.logits is None:
         raise ValueError("The Inception Score needs class logits, and the extractor gave none.")
-    return inception_score(arm.features.logits, arm.prompts)
+    return inception_score(
+        arm.features.logits, arm.prompts, arm.is_splits, SEED if arm.is_splits > 1 else None
+    )
 
 
 METRICS = (

@@ -46,6 +46,7 @@ def kid(
         True
     """
     points = check_features(features, "features for KID")
+    reference = check_features(reference, "features of the reference")
     n, m = len(points), len(reference)
     if n < 2 or m < 2:
         return undefined("kid", n, f"needs 2 images on each side, has {n} generated and {m} real")

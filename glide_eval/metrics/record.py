@@ -139,11 +139,13 @@ class Measured:
         features: of its images.
         prompts: (n,) prompt id of each image, the clusters of every interval.
         reference: the real images; None if no chosen metric needs them.
+        is_splits: into how many parts the Inception Score divides the images.
     """
 
     features: Parts
     prompts: Sequence[str]
     reference: RealImages | None
+    is_splits: int = 1
     _shared: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
 
     @property

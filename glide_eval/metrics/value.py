@@ -122,6 +122,8 @@ def check_features(features: Real[np.ndarray, ...], what: str) -> Real[np.ndarra
             are named.
     """
     matrix = np.asarray(features)
+    if matrix.dtype == np.float16:  # whose sums and products overflow at 65,504
+        matrix = matrix.astype(np.float32)
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise FeatureError(
             f"{what} have shape {matrix.shape}: expected (images, features). "

@@ -76,7 +76,8 @@ class Model:
         about: where it comes from, terms, limits; a paragraph.
         folder: of its files.
         files: all of them.
-        check: refuses a file that holds another network; loads torch when called.
+        check: refuses a file (its path, and the name it has or will have) that holds another
+            network; loads torch when called.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Model:
     about: str
     folder: Path
     files: tuple[ModelFile, ...]
-    check: Callable[[Path], None]
+    check: Callable[[Path, str], None]
 
     @property
     def bundled(self) -> bool:
@@ -123,11 +124,17 @@ def find_model(name: str) -> Model:
     return models[name]
 
 
-def fetch_file(file: ModelFile) -> str:
+def fetch_file(model: Model, file: ModelFile, *, force: bool = False) -> str:
     """Bring one file to disk unless it is there and as recorded; what was done, in a few words.
 
-    A file somebody put there by hand is recorded as it is. One that differs from its record is
-    fetched again.
+    A file somebody put there by hand is recorded as it is; `verify_file` looks into it. One that
+    differs from its record is fetched again. What is fetched is recorded after it was read as what
+    it should be.
+
+    Args:
+        model: whose file it is.
+        file: one of its files.
+        force: forget what was recorded of this file, and fetch it even if it is there.
 
     Raises:
         DownloadError, StorageError: see `download`.
@@ -135,14 +142,22 @@ def fetch_file(file: ModelFile) -> str:
     """
     if file.url is None:
         raise UsageError(f"{file.path.name} ships in the package: there is nothing to fetch.")
-    if file.size is not None:
-        with contextlib.suppress(WeightsError):
+    if force and file.record is not None:
+        write_record(file.path.parent, file.path.name, None)
+    if file.size is not None and not force:
+        with contextlib.suppress(WeightsError, CheckpointError):
             digest = checked(file)
             if file.record:
                 return "is there, as downloaded"
             write_record(file.path.parent, file.path.name, Record(digest, file.size, file.url))
             return "was there; its sha256 is recorded now"
-    record = download(file.url, file.path, file.sha256)
+
+    def check(part: Path) -> None:
+        model.check(part, file.path.name)
+
+    record = download(
+        file.url, file.path, file.sha256, expected_size=file.published_size, check=check
+    )
     return f"fetched, {record.size:,} bytes, sha256 {record.sha256[:12]}…"
 
 
@@ -181,7 +196,7 @@ def verify_file(model: Model, file: ModelFile) -> str:
         generator.errors.CheckpointError: it holds another network, or can't be read.
     """
     digest = checked(file)
-    model.check(file.path)
+    model.check(file.path, file.path.name)
     return digest
 
 
@@ -298,21 +313,21 @@ def _metric_network(name: str, what: str, about: str, files: Sequence[PublishedF
     )
 
 
-def _check_digest_only(path: Path) -> None:
+def _check_digest_only(path: Path, name: str) -> None:
     """Nothing more: the published digest, compared before, leaves no doubt of what it holds."""
 
 
-def _check_released(path: Path) -> None:
+def _check_released(path: Path, name: str) -> None:
     from generator.bpe import Gpt2Tokenizer
     from generator.checkpoints import check_released
 
-    if path.name == VOCABULARY.file:
+    if name == VOCABULARY.file:
         Gpt2Tokenizer(path)
     else:
-        check_released(path)
+        check_released(path, name)
 
 
-def _check_ours(path: Path) -> None:
+def _check_ours(path: Path, name: str) -> None:
     from generator.checkpoints import check_ours
 
     check_ours(path)

@@ -29,7 +29,7 @@ from glide_eval.features import (
     folder_features,
     reader,
 )
-from glide_eval.files import cache_dir, list_images
+from glide_eval.files import cache_dir, list_images, read_npz
 from glide_eval.files import count as counted
 from glide_eval.metrics import Moments
 
@@ -160,6 +160,7 @@ def build_references(
         )
     if left_out is not None and unread:
         left_out += unread
+    lost = {_name(image) for image in unread or ()}
     return {
         extractor.name: Reference(
             gathered[extractor.name].pool,
@@ -172,7 +173,7 @@ def build_references(
             crop=real.crop,
             images=np.stack(ids),
             parts=(Part(real.plan(), *share),) if share[1] > 1 else (),
-            captions=real.captions,
+            captions=tuple(c for c in real.captions if c.file not in lost),
             left_out=tuple(_name(image) for image in unread or ()),
         )
         for extractor in extractors
@@ -258,8 +259,8 @@ def statistics_reference(path: Path, extractor: Extractor, count: int | None = N
         FeatureError: not such a file, or statistics of another number of features.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            mean, covariance = (np.asarray(file[key], np.float64) for key in ("mu", "sigma"))
+        arrays = read_npz(path, names=("mu", "sigma"))
+        mean, covariance = (np.asarray(arrays[key], np.float64) for key in ("mu", "sigma"))
     except Exception as error:  # zip and npy readers raise nearly anything
         raise FeatureError(
             f"{path} holds no published statistics ({error}): expected an .npz with arrays `mu` "

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files import count, some
+from glide_eval.files import count, inside, parse_json, read_whole, some
 
 from .reference import Caption
 
@@ -47,7 +46,7 @@ class CocoCaptions:
         Raises:
             ImageError: some are not there.
         """
-        paths = [folder / name for name in self.files]
+        paths = [inside(folder, name, self.name, ImageError) for name in self.files]
         missing = [path.name for path in paths if not path.is_file()]
         if missing:
             raise ImageError(
@@ -76,7 +75,7 @@ def read_coco(
         ConfigError: not a COCO captions file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_whole(path))
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         captions = [
             Caption(str(a["id"]), " ".join(a["caption"].split()), files[a["image_id"]])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from glide_eval.errors import UsageError
 from glide_eval.extractors import Extractor
 from glide_eval.features import SQUARE, FolderFeatures
+from glide_eval.files import holds_pictures, unpacked
 
-from .build import folder_references
+from .build import folder_references, statistics_reference
 from .reference import Reference
 
 
@@ -17,7 +19,9 @@ class NamedReferences:
     """Finds an extractor's reference among those that the user named; measures folders if needed.
 
     Args:
-        paths: reference files, and at most one folder of real images.
+        paths: reference files, published statistics (.npz with `mu` and `sigma`, which are taken
+            for those of every extractor that asks), and at most one folder of real images, or an
+            archive of them.
         extractors: all that will ask, so that one pass over a folder serves them all.
         crop: for a folder, see `folder_references`.
         skip_unreadable: likewise.
@@ -40,7 +44,9 @@ class NamedReferences:
                 f"{missing[0]} is not there: expected a folder of real images, or a file that "
                 "`glide-eval reference build` wrote."
             )
+        paths = [unpacked(path) if holds_pictures(path) else path for path in paths]
         folders = [path for path in paths if path.is_dir()]
+        self._statistics = [path for path in paths if _holds_statistics(path)]
         if len(folders) > 1:
             raise UsageError(
                 f"Two folders of real images were named ({folders[0]}, {folders[1]}): name one, or "
@@ -49,7 +55,8 @@ class NamedReferences:
         self._extractors = extractors
         self._crop = crop
         self._skip_unreadable = skip_unreadable
-        self._files = {path: Reference.read(path) for path in paths if path not in folders}
+        read = [path for path in paths if path not in (*folders, *self._statistics)]
+        self._files = {path: Reference.read(path) for path in read}
         self.folder = folders[0] if folders else None
         self.seen: FolderFeatures | None = None  # what the folder held, once it was looked at
         self._of_folder: dict[str, Reference] = {}
@@ -66,6 +73,8 @@ class NamedReferences:
                 return reference
         if self.folder is not None:
             return self._measured(self.folder)[extractor.name]
+        if self._statistics:
+            return statistics_reference(self._statistics[0], extractor)
         # An older version of the same extractor explains more than quite another one.
         path, nearest = min(self._files.items(), key=lambda f: f[1].extractor != extractor.name)
         nearest.refuse_other_extractor(extractor, path)
@@ -77,3 +86,11 @@ class NamedReferences:
                 self._extractors, folder, crop=self._crop, skip_unreadable=self._skip_unreadable
             )
         return self._of_folder
+
+
+def _holds_statistics(path: Path) -> bool:
+    """Whether a file is an archive of a mean and a covariance."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"mu.npy", "sigma.npy"} <= set(archive.namelist())

@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from glide_eval.errors import FeatureError
+from glide_eval.errors import FeatureError, UsageError
 from glide_eval.extractors import Extractor, difference_in_words
-from glide_eval.files import count, replacing
+from glide_eval.files import count, parse_json, read_npz, replacing
 from glide_eval.metrics import (
     Manifold,
     Moments,
@@ -198,12 +198,16 @@ class Reference:
         """Read a reference that `save` wrote, by any extractor.
 
         Raises:
+            UsageError: there is no such file.
             FeatureError: it is not such a file, or its features are not finite.
         """
         try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                found = cls._of_arrays({name: file[name] for name in file.files})
-        except Exception as error:  # zip and npy readers raise nearly anything
+            found = cls._of_arrays(read_npz(path))
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{path}: no such file. Name a reference that `glide-eval reference build` wrote."
+            ) from error
+        except Exception as error:  # a file of unknown origin may break anything
             raise FeatureError(
                 f"{path} is not a reference ({error}): expected a file that `glide-eval reference "
                 "build` wrote. Published statistics become one with `glide-eval reference build "
@@ -282,7 +286,7 @@ class Reference:
                 source=str(arrays["source"]),
                 texture=arrays.get("texture"),
             )
-        about: dict[str, Any] = json.loads(str(arrays["about"]))
+        about: dict[str, Any] = parse_json(str(arrays["about"]))
         return cls(
             arrays.get("pool"),
             extractor=about["extractor"],

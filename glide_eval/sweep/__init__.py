@@ -8,7 +8,7 @@ from .file.prompts import load_prompts
 from .file.sweep_file import load_sweep
 from .imported_arms import CAPTION_FILES
 from .provenance import commit, environment, now
-from .run import run_sweep
+from .run import outline, run_sweep
 from .sources import GlideSource
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "load_prompts",
     "load_sweep",
     "now",
+    "outline",
     "prompt_notes",
     "run_sweep",
 ]

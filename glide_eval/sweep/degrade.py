@@ -58,7 +58,7 @@ def _blur(image: Images, sigma: float) -> Images:
 def _jpeg(image: Images, quality: float) -> Images:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=int(quality))
-    with Image.open(buffer) as decoded:
+    with Image.open(buffer, formats=("JPEG",)) as decoded:
         return np.asarray(decoded.convert("RGB"))
 
 

@@ -17,6 +17,7 @@ from glide_eval.files import (
     box_mask,
     fit_mask,
     fit_picture,
+    inside,
     known_from,
     read_mask,
     read_picture,
@@ -25,7 +26,7 @@ from glide_eval.files import (
 )
 
 from .file.arms import ArmConfig
-from .file.edit_options import InpaintTable
+from .file.edit_options import EditTable, InpaintTable
 from .file.sweep_file import SweepFile
 from .imported_arms import CAPTION_FILES
 
@@ -114,19 +115,23 @@ def match_pictures(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) 
 def read_batch(arm: ArmConfig, files: Sequence[EditFiles], size: int) -> Batch:
     """Return the pictures of one batch, made to fit the model."""
     table = arm.editing
-    images: list[NDArray[np.uint8]] = []
-    known: list[NDArray[np.bool_]] = []
-    for entry in files:
-        pixels = read_picture(entry.picture)
-        images.append(fit_picture(pixels, size, entry.picture).pixels)
-        if not isinstance(table, InpaintTable):
-            continue
-        if entry.mask is not None:
-            paint = fit_mask(read_mask(entry.mask, pixels.shape, table.invert_mask), size)
-        else:
-            paint = box_mask(table.box or [], size)
-        known.append(~paint)
-    return Batch(np.stack(images), np.stack(known) if known else None)
+    fitted = {entry: _fitted(table, entry, size) for entry in dict.fromkeys(files)}
+    images = np.stack([fitted[entry][0] for entry in files])
+    known = [paint for _, paint in (fitted[entry] for entry in files) if paint is not None]
+    return Batch(images, np.stack(known) if known else None)
+
+
+def _fitted(
+    table: EditTable | InpaintTable | None, entry: EditFiles, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """Decode a picture once; return it and where it is kept, None for a sketch."""
+    pixels = read_picture(entry.picture)
+    image = fit_picture(pixels, size, entry.picture).pixels
+    if not isinstance(table, InpaintTable):
+        return image, None
+    if entry.mask is None:
+        return image, ~box_mask(table.box or [], size)
+    return image, ~fit_mask(read_mask(entry.mask, pixels.shape, table.invert_mask), size)
 
 
 def _for_prompts(path: Path, prompts: Sequence[Prompt], where: str) -> dict[str, Path]:
@@ -157,11 +162,16 @@ def _named(folder: Path, where: str) -> tuple[dict[str, Path], dict[str, Path]]:
     for name in CAPTION_FILES:
         if (folder / name).is_file():
             rows = read_table(folder / name, "file")
-            by_id = {r["prompt_id"]: folder / r["file"] for r in rows if r.get("prompt_id")}
+            files = [
+                inside(folder, row["file"], f"{folder / name}: row {number}", ConfigError)
+                for number, row in enumerate(rows, 1)
+            ]
+            told = list(zip(rows, files, strict=True))
+            by_id = {row["prompt_id"]: file for row, file in told if row.get("prompt_id")}
             captioned = {
-                _plain(r["caption"]): folder / r["file"]
-                for r in rows
-                if r.get("caption") and not r.get("prompt_id")
+                _plain(row["caption"]): file
+                for row, file in told
+                if row.get("caption") and not row.get("prompt_id")
             }
             return by_id, captioned
     return {path.stem: path for path in _images(folder)}, {}

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
-from glide_eval.files import IMAGE_SUFFIXES, Prompt, read_lines, read_rgb, read_table, some
+from glide_eval.files import (
+    Prompt,
+    inside,
+    read_lines,
+    read_rgb,
+    read_table,
+    some,
+    walk_images,
+)
 
 from .file.arm_tables import ImportedTable
 from .file.arms import ArmConfig
@@ -95,7 +103,7 @@ def _captioned(
     for name in CAPTION_FILES:
         if (folder / name).is_file():
             return _from_table(folder / name, folder, where)
-    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    images = walk_images(folder).images
     sidecars = [path.with_suffix(".txt") for path in images]
     if not images or not any(path.is_file() for path in sidecars):
         raise ImageError(
@@ -118,8 +126,12 @@ def _from_table(table: Path, folder: Path, where: str) -> list[_Captioned]:
             "beside `file`. Add one."
         )
     return [
-        _Captioned(folder / row["file"], row.get("caption", ""), row.get("prompt_id", ""))
-        for row in rows
+        _Captioned(
+            inside(folder, row["file"], f"{table}: row {number}", ConfigError),
+            row.get("caption", ""),
+            row.get("prompt_id", ""),
+        )
+        for number, row in enumerate(rows, 1)
     ]
 
 

@@ -22,7 +22,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from glide_eval import __version__
 from glide_eval.errors import RunError
@@ -49,15 +49,28 @@ def read_provenance(run: RunFolder) -> dict[str, Any] | None:
     if not run.provenance_path.exists():
         return None
     try:
-        values = json.loads(run.provenance_path.read_text(encoding="utf-8"))
-        if isinstance(values["identity"], dict) and isinstance(values["sessions"], list):
+        values = run.provenance()
+        if _resumable(values):
             return values
-    except (OSError, ValueError, KeyError, TypeError):
+    except RunError:
         pass
     raise RunError(
         f"{run.provenance_path}: expected the record a sweep writes, found something else, so "
         "nobody can tell which config made the images beside it. Nothing was changed. Choose "
         "another --out, or put the file back."
+    )
+
+
+def _resumable(values: dict[str, Any]) -> bool:
+    """Whether a record has all that a resumed sweep builds on."""
+    sessions = values.get("sessions")
+    return (
+        isinstance(values.get("identity"), dict)
+        and isinstance(values.get("versions", {}), dict)
+        and isinstance(sessions, list)
+        and len(cast(list[object], sessions)) > 0
+        and all(isinstance(session, dict) for session in cast(list[object], sessions))
+        and values.keys() >= {"command", "started", "ended"}
     )
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from glide_eval.errors import ConfigError, RunError, StorageError
+from glide_eval.errors import ConfigError, ImageError, RunError, StorageError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
-from glide_eval.files import Prompt, RunFolder, Sample, count, held, write_text
+from glide_eval.files import Prompt, RunFolder, Sample, count, held, read_file, write_text
 
 from . import provenance
 from .degrade import degrading_weights
@@ -124,6 +124,35 @@ def run_sweep(
     return SweepResult(run, plan.images, made, time.perf_counter() - started)
 
 
+def outline(sweep: SweepFile, out: Path) -> list[str]:
+    """Return what a sweep would make, one line per fact; nothing is loaded, made or written.
+
+    Args:
+        sweep: what would run.
+        out: the run folder, which need not be there.
+
+    Raises:
+        ConfigError: a file that the sweep names is missing or damaged.
+        ImageError: an imported image is.
+        RunError: the folder holds the run of another config.
+    """
+    plan, run = _plan(sweep), RunFolder(out)
+    previous = provenance.read_provenance(run)
+    if previous:
+        check_same(run.root, previous["identity"], plan.identity, whole=False)
+    recorded = _recorded(run) if previous else {}
+    whole = {key for key, sample in recorded.items() if _is_whole(run, sample)}
+    todo = [shard for shard in plan.shards if not whole.issuperset(shard.sample_keys())]
+    made = sum(len(shard.items) for shard in todo)
+    images = {arm.name: 0 for arm in plan.arms}
+    for shard in plan.shards:
+        images[shard.arm.name] += len(shard.items) * shard.arm.candidates
+    return [
+        _outline(plan, run, made, damaged=len(recorded) - len(whole)),
+        *(f"{name}: {count(number, 'image')} to draw or read" for name, number in images.items()),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """All that is known, and was checked, before a generator is loaded."""
@@ -222,8 +251,8 @@ def _recorded(run: RunFolder) -> dict[Key, Sample]:
 def _is_whole(run: RunFolder, sample: Sample) -> bool:
     """Return whether a sample's file is there, byte for byte as its record says."""
     try:
-        content = run.sample_path(*sample.key).read_bytes()
-    except FileNotFoundError:
+        content = read_file(run.sample_path(*sample.key))
+    except ImageError:
         return False
     return hashlib.sha256(content).hexdigest() == sample.sha256
 
@@ -365,6 +394,6 @@ def _write_manifest(run: RunFolder, shards: Sequence[Shard], samples: Mapping[Ke
     keys = [key for shard in shards for key in shard.sample_keys()]
     text = "".join(samples[key].to_json() + "\n" for key in keys)
     # An unchanged manifest is not touched, so that a repeated sweep changes no file.
-    if not run.manifest_path.is_file() or run.manifest_path.read_text(encoding="utf-8") != text:
+    if not run.manifest_path.is_file() or run.manifest_path.read_bytes() != text.encode():
         write_text(run.manifest_path, text)
     shutil.rmtree(run.root / RECORDS, ignore_errors=True)

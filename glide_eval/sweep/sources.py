@@ -194,6 +194,7 @@ class GlideSource:
         """See `ImageSource.generate`."""
         import torch
 
+        from generator.errors import SamplingError
         from generator.options import Sampling
 
         try:
@@ -201,6 +202,8 @@ class GlideSource:
             if start is not None:
                 return self._edit(arm, list(captions), list(seeds), start, sampling)
             return self.pipeline.sample(list(captions), list(seeds), sampling)
+        except SamplingError as error:
+            raise GlideEvalError(f"Arm {arm.name}: {error}") from error
         except torch.OutOfMemoryError as error:
             raise GlideEvalError(
                 f"{self.device} ran out of memory making a single image for {arm.name}, after "

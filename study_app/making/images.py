@@ -10,9 +10,11 @@ from pathlib import Path
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from glide_eval.errors import ImageError
-from glide_eval.files import Sample, write_bytes
+from glide_eval.files import Sample, sample_bytes, write_bytes
 from study_app.errors import StudyError
 from study_app.store import new_token
+
+FORMATS = ("PNG",)  # of samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,13 @@ def blind_copies(
 
     Raises:
         ImageError: a file is missing, truncated or not an image.
+        RunError: a file is not the one that the sweep made.
         StorageError: the disk is full or read-only.
     """
     names: dict[PictureKey, str] = {}
     for picture in pictures:
         name = new_token()
-        image = _blind(Path(picture.sample.path), size)
+        image = _blind(picture.sample, size)
         write_bytes(folder / f"{name}.png", _png(degraded(image, picture.twin)))
         names[picture.key] = name
         progress()
@@ -85,7 +88,7 @@ def degraded(image: Image.Image, twin: str) -> Image.Image:
     if kind == "jpeg":
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=max(1, min(95, round(float(amount)))))
-        with Image.open(buffer) as decoded:
+        with Image.open(buffer, formats=("JPEG",)) as decoded:
             return decoded.convert("RGB")
     factor = max(1.0, float(amount))
     width, height = (max(1, round(side / factor)) for side in image.size)
@@ -93,13 +96,15 @@ def degraded(image: Image.Image, twin: str) -> Image.Image:
     return small.resize(image.size, Image.Resampling.BICUBIC)
 
 
-def _blind(path: Path, size: tuple[int, int]) -> Image.Image:
+def _blind(sample: Sample, size: tuple[int, int]) -> Image.Image:
     """Read the pixels and nothing else, in this size."""
     try:
-        with Image.open(path) as image:
+        with Image.open(
+            io.BytesIO(sample_bytes(Path(sample.path), sample)), formats=FORMATS
+        ) as image:
             pixels = image.convert("RGBA") if "A" in image.getbands() else image.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
-        raise _image_error(path, error) from error
+        raise _image_error(Path(sample.path), error) from error
     if pixels.mode == "RGBA":
         pixels = Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels)
     bare = Image.new("RGB", pixels.size)  # carries no text, profile or date
@@ -117,7 +122,7 @@ def _png(image: Image.Image) -> bytes:
 
 def _read_size(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return image.size
     except (OSError, SyntaxError, UnidentifiedImageError) as error:
         raise _image_error(path, error) from error

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from analysis.ballots import RATER_KINDS
+from analysis.ballots import RATER_KINDS, restored_column
 from study_app.errors import StudyUsageError
 from study_app.rating import utc_now
 from study_app.rules import StudyDesign
@@ -105,6 +105,7 @@ def _read(
             f"{path}: expected a CSV of votes in UTF-8 with a header line, found something else "
             f"({error}). Name another file."
         ) from error
+    raw = raw.apply(restored_column)
     unknown = [theirs for theirs in columns.values() if theirs not in raw.columns]
     if unknown:
         raise StudyUsageError(

@@ -49,6 +49,6 @@ def write_votes(study: Study, path: Path, format: Format = "csv") -> int:
     """
     votes = votes_frame(study)
     content = {"csv": to_csv, "parquet": to_parquet, "jsonl": to_jsonl}[format](votes)
-    with replacing(path) as temporary:
+    with replacing(path, private=True) as temporary:
         temporary.write_bytes(content)
     return len(votes)

@@ -69,7 +69,7 @@ def back_up(source: URL, target: URL) -> Backup:
 def _to_file(database: Database, path: Path) -> Backup:
     if path.exists():
         open_database(_file_url(path)).close()  # never over anything but a study
-    with replacing(path) as temporary:
+    with replacing(path, private=True) as temporary:
         if database.folder is not None:
             _copy_pages(Path(str(database.url.database)), temporary)
         else:

@@ -19,6 +19,9 @@ class Server(http.server.ThreadingHTTPServer):
         ranges: what each request's Range header was.
         files: what lies under which name; `content` under all others.
         paths: what was asked for.
+        headers: sent with every answer.
+        redirect: where every request is sent on to; empty sends the file.
+        drip: bytes a piece, if the file shall come in many small ones.
     """
 
     daemon_threads = True
@@ -32,6 +35,9 @@ class Server(http.server.ThreadingHTTPServer):
         self.status = 200
         self.wrong_start = False
         self.pause = 0.0
+        self.headers: dict[str, str] = {}
+        self.redirect = ""
+        self.drip = 0
         self.files: dict[str, bytes] = {}
         self.paths: list[str] = []
 
@@ -58,6 +64,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.status != 200:
             self.send_error(self.server.status)
             return
+        if self.server.redirect:
+            self.send_response(302)
+            self.send_header("Location", self.server.redirect)
+            self.end_headers()
+            return
         current = self.headers.get("If-Range") == self.server.tag
         if asked and self.server.obeys_ranges and current:
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
@@ -71,12 +82,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
         if self.server.tag:
             self.send_header("ETag", self.server.tag)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         if self.server.names_length:
             self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         end = start + self.server.cut.pop(0) if self.server.cut else len(body)
-        for at in range(start, min(end, len(body)), 100_000):
-            self.wfile.write(body[at : min(at + 100_000, end)])
+        piece = self.server.drip or 100_000
+        for at in range(start, min(end, len(body)), piece):
+            self.wfile.write(body[at : min(at + piece, end)])
             time.sleep(self.server.pause)
 
     def log_message(self, *_):

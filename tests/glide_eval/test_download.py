@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from generator.weight_files import read_records
+from generator import checkpoints
+from generator.errors import CheckpointError
+from generator.weight_files import Record, read_records, write_record
 from glide_eval.errors import DownloadError, StorageError
 from glide_eval.files import held
 from glide_eval.models import downloads as module
@@ -216,3 +219,84 @@ def test_two_downloads_of_one_file_do_not_mix(server, path):
         pytest.raises(DownloadError, match=rf"another process.*\(process {os.getpid()} on"),
     ):
         fetch(server, path)
+
+
+def refused(server: Server, path: Path, match: str, **options) -> None:
+    """Nothing of what the server sends is kept or recorded."""
+    with pytest.raises(DownloadError, match=match) as caught:
+        fetch(server, path, **options)
+    assert "\n" not in str(caught.value)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_login_page_is_no_file(server, path):
+    server.content = b"<html>please log in</html>"
+    server.headers = {"Content-Type": "text/html; charset=utf-8"}
+    refused(server, path, "sent a web page, expected a file")
+
+
+def test_an_empty_answer_is_no_file(server, path):
+    server.content = b""
+    refused(server, path, "offers 0 bytes")
+
+
+def test_an_encoded_answer_is_no_file(server, path):
+    server.headers = {"Content-Encoding": "gzip"}
+    refused(server, path, r"sent it encoded \(gzip\)")
+
+
+def test_a_file_of_another_size_is_refused_before_its_first_byte(server, path):
+    refused(server, path, "offers 3,000,000 bytes, expected 12 bytes", expected_size=12)
+    fetch(server, path, expected_size=len(CONTENT))
+    assert_whole(path)
+
+
+@pytest.mark.parametrize("where", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http://[::1"])
+def test_a_redirect_that_leaves_the_web_is_not_followed(server, path, where):
+    server.redirect = where
+    refused(server, path, "sends us on to|address that is none|is not allowed")
+
+
+def test_what_can_not_be_read_as_what_it_should_be_is_not_recorded(server, path):
+    def check(part: Path) -> None:
+        assert part.read_bytes() == CONTENT
+        raise CheckpointError("It is no network.")
+
+    refused(server, path, "not the file it should be.*It is no network", check=check)
+
+
+def test_two_files_pieced_together_under_one_tag_are_found_out(server, path, tmp_path):
+    import torch
+
+    for name, value in (("a", 0.0), ("b", 1.0)):
+        torch.save({"x": torch.full((50_000,), value)}, tmp_path / name)
+    first, second = ((tmp_path / name).read_bytes() for name in "ab")
+    assert len(first) == len(second)
+    server.content = first[: len(first) // 2] + second[len(first) // 2 :]
+    refused(server, path, "checksum of", check=checkpoints._require_whole_archive)
+
+
+def test_a_drip_of_bytes_for_each_connection_ends(server, path):
+    server.cut = [1] * 1000
+    with pytest.raises(DownloadError, match=rf"{module.ATTEMPTS} attempts brought nothing more"):
+        fetch(server, path)
+    assert len(server.ranges) == module.ATTEMPTS
+
+
+def test_a_drip_of_bytes_within_a_connection_ends(server, path):
+    server.drip = 1000
+    seconds = iter(range(0, 10**9, 5))  # a clock that says: 200 bytes a second
+    with pytest.raises(DownloadError, match=r"only \d+,\d+ bytes came in 6\d s"):
+        fetch(server, path, clock=lambda: next(seconds))
+    assert len(server.ranges) == module.ATTEMPTS
+
+
+def test_downloads_at_the_same_time_lose_no_record(tmp_path):
+    names = [f"{number}.pt" for number in range(40)]
+    record = Record(DIGEST, 1, "http://127.0.0.1/")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: write_record(tmp_path, name, record), names))
+    assert sorted(read_records(tmp_path)) == sorted(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.json"]
+    write_record(tmp_path, names[0], None)
+    assert sorted(read_records(tmp_path)) == sorted(names[1:])

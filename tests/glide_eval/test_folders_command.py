@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -239,7 +241,7 @@ def test_files_that_cannot_be_read_are_all_named(capsys, tmp_path):
     status, out, err = glide_eval(capsys, "metrics", "--real", real, "--fake", fake)
     assert status == 1
     assert out == ""
-    assert err.startswith("glide-eval: 6 images can't be read. (1) ")
+    assert err.startswith("glide-eval: 7 images can't be read. (1) ")
     assert err.count("\n") == 1
     for name in UNREADABLE:
         assert name in err
@@ -390,10 +392,106 @@ def test_wrong_usage_has_status_two_and_one_paragraph(
 
 def test_a_file_that_is_no_reference_says_how_to_make_one(capsys, tmp_path):
     fake = folder(tmp_path / "fake")
-    np.savez(tmp_path / "published.npz", mu=np.zeros(24), sigma=np.eye(24))
+    np.savez(tmp_path / "published.npz", mean=np.zeros(24), sigma=np.eye(24))
     status, _, err = glide_eval(
         capsys, "metrics", "--fake", fake, "--real", tmp_path / "published.npz"
     )
     assert status == 1
     assert "is not a reference" in err
     assert "glide-eval reference build STATISTICS.npz" in err
+
+
+def batch(path: Path, seed: int, count: int = 12, **more) -> Path:
+    """ADM's sample batch of noise."""
+    images = np.stack([noise(seed * 1000 + number) for number in range(count)])
+    np.save(path, images) if path.suffix == ".npy" else np.savez(path, images, **more)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy", "zip", "compressed"])
+def test_archives_of_images_measure_like_the_folder_of_the_same_images(capsys, tmp_path, kind):
+    real, fake = tmp_path / "real", tmp_path / "fake"
+    for place, seed in ((real, 1), (fake, 2)):
+        place.mkdir()
+        for number in range(12):
+            Image.fromarray(noise(seed * 1000 + number)).save(place / f"{number:06d}.png")
+    expected, _, _ = measured(capsys, tmp_path, "--real", real, "--fake", fake)
+    if kind == "zip":
+        archives = [Path(shutil.make_archive(str(place), "zip", place)) for place in (real, fake)]
+    elif kind == "compressed":
+        archives = [tmp_path / "real.npz", tmp_path / "fake.npz"]
+        for path, seed in zip(archives, (1, 2), strict=True):
+            np.savez_compressed(path, np.stack([noise(seed * 1000 + n) for n in range(12)]))
+    else:
+        archives = [batch(tmp_path / f"real.{kind}", 1), batch(tmp_path / f"fake.{kind}", 2)]
+    for _ in range(2):  # the second time from the cache
+        found, _, _ = measured(capsys, tmp_path, "--real", archives[0], "--fake", archives[1])
+        assert values(found) == values(expected)
+
+
+def test_raw_statistics_serve_as_real_images(capsys, tmp_path):
+    real, fake = folder(tmp_path / "real"), folder(tmp_path / "fake", seed=1)
+    features = FakeExtractor().extract([np.asarray(Image.open(p)) for p in sorted(real.iterdir())])
+    pool = features.pool.astype(np.float64)
+    np.savez(tmp_path / "stats.npz", mu=pool.mean(0), sigma=np.cov(pool, rowvar=False))
+    result, _, _ = measured(
+        capsys, tmp_path, "--real", tmp_path / "stats.npz", "--fake", fake, "--metrics", "fid"
+    )
+    expected, _, _ = measured(capsys, tmp_path, "--real", real, "--fake", fake, "--metrics", "fid")
+    assert values(result)["fake", "fid"] == pytest.approx(values(expected)["fake", "fid"], rel=1e-5)
+
+
+def bomb(path: Path) -> Path:
+    """Five million zeros beside a header that says more."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("arr_0.npy", "mu.npy", "pool.npy", "about.npy"):
+            archive.writestr(name, bytes(80_000_000))
+    return path
+
+
+def test_an_archive_that_would_inflate_without_end_is_refused(capsys, tmp_path):
+    real, fake = folder(tmp_path / "real"), folder(tmp_path / "fake", seed=1)
+    path = bomb(tmp_path / "bomb.npz")
+    status, _, err = glide_eval(capsys, "metrics", "--real", path, "--fake", fake)
+    assert status == 1
+    assert "it would inflate" in err
+    with zipfile.ZipFile(tmp_path / "b.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("arr_0.npy", bytes(80_000_000))
+    status, _, err = glide_eval(capsys, "metrics", "--real", real, "--fake", tmp_path / "b.npz")
+    assert status == 1
+    assert "it would inflate" in err
+
+
+def test_a_zip_writes_nothing_outside_its_folder(capsys, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../../../../x.png", b"x")
+    status, _, err = glide_eval(capsys, "metrics", "--fake", tmp_path / "a.zip")
+    assert status == 1
+    assert "names the file '../../../../x.png'" in err
+    assert not list(tmp_path.rglob("x.png"))
+
+
+def test_an_image_with_an_empty_caption_is_left_out_of_its_folders_clip_score(capsys, tmp_path):
+    fake = folder(tmp_path / "fake")
+    rows = [f"{i:02d}.png,{'' if i == 3 else f'caption {i}'}\n" for i in range(12)]
+    (fake / "captions.csv").write_text("file,caption\n" + "".join(rows))
+    result, _, _ = measured(capsys, tmp_path, "--fake", fake)
+    [row] = [row for row in result["values"] if row["metric"] == "clip_score"]
+    assert row["n"] == 11
+    assert row["value"] is not None
+    assert "of the 11 of 12 images whose caption is not empty" in row["note"]
+    scores = [score for score in result["scores"] if score["metric"] == "clip_score"]
+    assert len(scores) == 11
+    assert np.mean([score["value"] for score in scores]) == pytest.approx(row["value"])
+    assert not [score for score in scores if score["file"].endswith("03.png")]
+
+
+def test_the_inception_score_takes_splits(capsys, tmp_path):
+    fake = folder(tmp_path / "fake")
+    arguments = ("--fake", fake, "--metrics", "inception_score")
+    one, _, _ = measured(capsys, tmp_path, *arguments)
+    three, _, _ = measured(capsys, tmp_path, *arguments, "--is-splits", "3")
+    again, _, _ = measured(capsys, tmp_path, *arguments, "--is-splits", "3")
+    assert "1 split" in one["values"][0]["method"]
+    assert "3 splits" in three["values"][0]["method"]
+    assert values(three) == values(again) != values(one)

@@ -137,3 +137,13 @@ def test_no_line_is_wider_than_the_terminal(width):
     lines = format_table(rows, {}, width).splitlines()
     assert max(map(len, lines)) <= width
     assert max(map(len, lines)) > width - 30  # and it is used
+
+
+def test_tiny_values_keep_two_digits_and_zero_has_no_sign():
+    from glide_eval.cli.metric_table import _cell, _decimals
+
+    assert _decimals([0.00002]) == 6
+    assert _cell(0.00003, 0.00002, 0.00004, 6) == "0.000030 [0.000020, 0.000040]"
+    assert _cell(3e-9, 2e-9, 4e-9, _decimals([2e-9])) == "3e-09 [2e-09, 4e-09]"
+    assert _cell(-0.00001, -0.2, 0.2, 2) == "0.00 [-0.20, 0.20]"
+    assert _cell(-0.0, float("nan"), 0.0, 3) == "0.000 [none]"

@@ -88,7 +88,7 @@ def test_chosen_metrics_and_a_folder_of_real_images(run, tmp_path, capsys):
         (["RUN", "--metrics", "fid,psnr"], 2, "No metric is named 'psnr'"),
         (["RUN", "--metrics", " , "], 2, "names no metric"),
         (["RUN", "--extractor", "vgg"], 2, "No extractor is named 'vgg'; there are"),
-        (["RUN/none"], 1, "is not a run folder"),
+        (["RUN/none"], 2, "is not a run folder"),
         (["RUN", "--reference", "RUN/none"], 2, "none is not there"),
     ],
 )

@@ -185,7 +185,7 @@ def metric_networks(server: Server, tmp_path, monkeypatch) -> dict[str, bytes]:
 
     def small(file: PublishedFile) -> PublishedFile:
         digest = hashlib.sha256(files[file.file]).hexdigest()
-        return replace(file, url=f"{server.origin}/{file.file}", sha256=digest)
+        return replace(file, url=f"{server.origin}/{file.file}", sha256=digest, size=None)
 
     for name, record in EXTRACTORS.items():
         if record.file and record.file.file in files:
@@ -250,3 +250,21 @@ def test_listing_models_loads_no_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_no_released_file_is_never_recorded_and_force_forgets_what_was(
+    published, server, capsys
+):
+    genuine = published["base.pt"]
+    published["base.pt"] = published["upsample.pt"]  # a network, but another one
+    assert run("fetch", "glide", "--only", "base") == 1
+    assert "of another model" in capsys.readouterr().err
+    assert not read_records(folder())
+    (folder() / "base.pt").write_bytes(published["upsample.pt"])
+    assert run("fetch", "glide", "--only", "base") == 0  # recorded as somebody put it there
+    (folder() / "base.pt").unlink()
+    published["base.pt"] = genuine
+    assert run("fetch", "glide", "--only", "base") == 1
+    assert "models fetch --force" in capsys.readouterr().err
+    assert run("fetch", "glide", "--only", "base", "--force") == 0
+    assert run("verify", "glide") == 0

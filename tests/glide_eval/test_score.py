@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -13,9 +14,9 @@ from scipy import stats
 
 from glide_eval.errors import FeatureError, ImageError, RunError, UsageError
 from glide_eval.extractors import Extractor, FakeExtractor, Features
-from glide_eval.features import one_pass as extraction
-from glide_eval.files import RunFolder, read_file
-from glide_eval.measure import measure
+from glide_eval.files import RunFolder, read_csv, read_file, run_store, to_csv
+from glide_eval.measure import measure, read_rows
+from glide_eval.measure.tables import MetricRow
 from glide_eval.metrics import Moments
 from glide_eval.metrics.fid import frechet_distance
 from glide_eval.references import Reference
@@ -152,7 +153,7 @@ def test_a_changed_extractor_or_caption_or_a_damaged_cache_is_measured_anew(run)
 
 def test_one_look_at_the_images_feeds_several_extractors(run, monkeypatch):
     reads = []
-    monkeypatch.setattr(extraction, "read_file", lambda path: reads.append(path) or read_file(path))
+    monkeypatch.setattr(run_store, "read_file", lambda path: reads.append(path) or read_file(path))
     table = table_of(run, [Counting(), Counting(name="other")], ["clip_score"])
     assert len(reads) == len(set(reads)) == len(ARMS) * PROMPTS
     assert set(table["extractor"]) == {"fake", "other"}
@@ -359,3 +360,66 @@ def test_differences_stay_and_go_with_the_values_they_are_of(run):
     gaps = pd.read_csv(run.root / "differences.csv").groupby("arm")["metric"].agg(set)
     assert gaps["cfg-3"] == {"inception_score"}
     assert gaps["clip-3"] == {"clip_score", "inception_score"}
+
+
+TABLES = ("metrics.csv", "scores.csv", "differences.csv")
+
+
+@pytest.mark.parametrize("saved", ["mark", "semicolons", "order"])
+def test_tables_that_a_spreadsheet_saved_keep_their_rows(run, saved):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    for name in TABLES:
+        path = run.root / name
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if saved == "order":
+            table = table[table.columns[::-1]]
+        text = table.to_csv(index=False, sep=";" if saved == "semicolons" else ",")
+        path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    before = {row.metric for row in read_rows(run)}
+    rows = measure(run, [FakeExtractor()], ["inception_score"])
+    assert before == {"clip_score"}
+    assert {row.metric for row in rows} == {"clip_score", "inception_score"}
+    assert set(pd.read_csv(run.scores_path)["metric"]) == {"clip_score"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("damage", ["number", "fields", "bytes"])
+def test_a_damaged_table_is_refused_before_any_image_is_read_and_stays(run, name, damage):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    path = run.root / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = {
+        "number": lines[2].replace(b"clip_score,", b"clip_score,x", 1),
+        "fields": b"a,b\n",
+        "bytes": b"\xff\xfe\n",
+    }[damage]
+    path.write_bytes(b"".join(lines))
+    extractor = Counting(name="other")
+    with pytest.raises(RunError, match=rf"{re.escape(name)}: .*Nothing was changed"):
+        measure(run, [extractor], ["clip_score"])
+    assert extractor.seen == 0
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_a_table_of_other_columns_is_kept_under_another_name(template, tmp_path):
+    shutil.copytree(template, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")  # its metrics.csv lacks our columns
+    before = run.metrics_path.read_bytes()
+    measure(run, [FakeExtractor()], ["clip_score"])
+    assert run.metrics_path.with_name("metrics.csv.old").read_bytes() == before
+
+
+def test_an_image_exchanged_after_its_features_were_kept_is_refused(run):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    path = first_path(run, "cfg-3")
+    shutil.copy(first_path(run, "clip-3"), path)
+    with pytest.raises(RunError, match=r"cfg-3/p0002-0\.png is not the image that the manifest"):
+        measure(run, [FakeExtractor()], ["inception_score"])
+
+
+def test_names_that_spreadsheets_compute_are_escaped_and_restored(tmp_path):
+    row = MetricRow("=1+1", "fid", -1.5, 0.0, 1.0, 5, "@x", "-", 0.95, "", "", "+r", "")
+    text = to_csv(MetricRow, [row])
+    assert text.splitlines()[1].startswith("'=1+1,fid,-1.5,")
+    (tmp_path / "m.csv").write_text(text)
+    assert read_csv(tmp_path / "m.csv", MetricRow) == [row]

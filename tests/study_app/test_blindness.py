@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.client
 import re
@@ -14,8 +15,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 from scipy.stats import kruskal
 
-from glide_eval.errors import ImageError
-from glide_eval.files import RunFolder
+from glide_eval.errors import ImageError, RunError
+from glide_eval.files import RunFolder, Sample
 from study_app.making import create_study
 from study_app.rating import Study
 from study_app.store import Repository
@@ -35,7 +36,19 @@ def marked_run(run: RunFolder) -> RunFolder:
         note.add_text("arm", sample.arm)
         with Image.open(path) as image:
             image.save(path, pnginfo=note, dpi=(72, 72))
+    list_again(run)
     return run
+
+
+def list_again(run: RunFolder) -> None:
+    """Write the manifest of the images that lie there now."""
+    lines = [
+        dataclasses.replace(
+            sample, sha256=hashlib.sha256((run.root / sample.path).read_bytes()).hexdigest()
+        ).to_json()
+        for sample in run.samples()
+    ]
+    run.manifest_path.write_text("\n".join(lines))
 
 
 def test_copies_keep_every_pixel_and_nothing_else(marked_run, sqlite_url):
@@ -60,6 +73,7 @@ def test_images_of_all_arms_have_one_size(run, sqlite_url):
         if sample.arm == "cfg-3":
             with Image.open(run.root / sample.path) as image:
                 image.resize((64, 48)).save(run.root / sample.path)
+    list_again(run)
     made = create_study(run, sqlite_url)
     assert made.resized
     assert made.image_size == (32, 32)
@@ -70,6 +84,7 @@ def test_images_of_all_arms_have_one_size(run, sqlite_url):
 @pytest.mark.parametrize("damage", ["missing", "truncated", "text"])
 def test_a_damaged_image_is_named_and_no_study_is_made(run, sqlite_url, damage):
     path = run.root / run.samples()[7].path
+    whole = path.read_bytes()
     if damage == "missing":
         path.unlink()
     elif damage == "truncated":
@@ -78,8 +93,31 @@ def test_a_damaged_image_is_named_and_no_study_is_made(run, sqlite_url, damage):
         path.write_text("not an image")
     with pytest.raises(ImageError, match=re.escape(path.name)):
         create_study(run, sqlite_url)
-    path.write_bytes((run.root / run.samples()[8].path).read_bytes())
+    path.write_bytes(whole)
     assert create_study(run, sqlite_url).pairs  # the same command works once it is repaired
+
+
+def test_a_sample_exchanged_after_the_sweep_reaches_no_rater(run, sqlite_url):
+    first, second = (run.root / sample.path for sample in run.samples()[:2])
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(RunError, match=rf"{re.escape(first.name)} is not the image that the mani"):
+        create_study(run, sqlite_url)
+
+
+def test_a_manifest_that_leaves_its_folder_publishes_nothing(run, sqlite_url, tmp_path):
+    outside = tmp_path / "secret.png"
+    inside = run.root / run.samples()[0].path
+    outside.write_bytes(inside.read_bytes())
+    for path in ("../secret.png", str(outside)):
+        lines = run.manifest_path.read_text().splitlines()
+        lines[0] = dataclasses.replace(run.samples()[0], path=path).to_json()
+        run.manifest_path.write_text("\n".join(lines))
+        with pytest.raises(RunError, match=r"manifest\.jsonl:1 names the file .*inside"):
+            create_study(run, sqlite_url)
+        lines[0] = dataclasses.replace(
+            Sample.from_json(lines[0]), path=inside.relative_to(run.root).as_posix()
+        ).to_json()
+        run.manifest_path.write_text("\n".join(lines))
 
 
 def test_a_moved_run_folder_keeps_its_study_whole(run, sqlite_url, tmp_path):

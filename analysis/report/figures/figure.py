@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from analysis.ballots import csv_of
 from analysis.report.strategies import series_words, strategy_words
 from analysis.report.words.wording import SIMULATED, signed
 from analysis.scores import COLUMNS
@@ -74,7 +75,7 @@ class Figure:
             for kind, data in theme.render(_side_by_side(charts, title)).items()
         }
         data = self.data.drop(columns=list(COLUMNS), errors="ignore")
-        files[f"{self.name}.csv"] = data.to_csv(index=False).encode("utf-8")
+        files[f"{self.name}.csv"] = csv_of(data).encode("utf-8")
         return files
 
     def inline_panels(self) -> list[str]:

@@ -10,7 +10,7 @@ from analysis.ballots import rows_of
 from analysis.claims import best_and_worst
 from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.contents import BallotPart, Report
-from analysis.report.figures.gallery import thumbnail
+from analysis.report.figures.gallery import sample_digests, thumbnail
 from analysis.report.inputs import ReportInputs
 from analysis.report.strategies import strategy_words
 from analysis.report.tables.chosen import disputed_tables, prompt_tables
@@ -144,6 +144,7 @@ class _Pictures:
         self.paths: dict[tuple[str, str], dict[str, str]] = {}
         self.captions: dict[str, str] = {}
         samples = inputs.samples
+        self.digests = {} if samples is None else sample_digests(samples)
         for row in rows_of(samples) if samples is not None else ():
             of_prompt = self.paths.setdefault((str(row.arm), str(row.prompt_id)), {})
             of_prompt[str(row.replica)] = row.path
@@ -153,5 +154,5 @@ class _Pictures:
         """`uri` (empty without such a sample) and `caption` (the prompt's id without one)."""
         replicas = self.paths.get((arm, prompt), {})
         path = replicas.get(replica) or next(iter(replicas.values()), None)
-        uri = thumbnail(self.root / path) if path else ""
+        uri = thumbnail(self.root / path, self.digests.get(path, "")) if path else ""
         return {"uri": uri, "caption": self.captions.get(prompt, prompt)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.ballots import csv_of
 from analysis.claims import best_and_worst
 from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.contents import BallotPart, Comparison, Conduct, Part, labelled
@@ -81,7 +82,7 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
             f"{prefix}scales-{name}", claims.curves.best, printed_best_scales(claims),
             f"Best guidance scale of each strategy, {about}",
         )  # fmt: skip
-        files[f"{prefix}curves-{name}.csv"] = claims.curves.table.to_csv(index=False).encode()
+        files[f"{prefix}curves-{name}.csv"] = csv_of(claims.curves.table).encode()
     found = claims.robustness
     if len(found.others):
         files |= tables.table_files(

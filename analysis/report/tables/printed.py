@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import rows_of
+from analysis.ballots import csv_of, rows_of
 from analysis.metrics import metric_info
 from analysis.report.inputs import defined
 from analysis.report.words.wording import (
@@ -39,9 +39,7 @@ def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: s
         caption: of the LaTeX table.
     """
     return {
-        f"{name}.csv": data.drop(columns=list(COLUMNS), errors="ignore")
-        .to_csv(index=False)
-        .encode("utf-8"),
+        f"{name}.csv": csv_of(data.drop(columns=list(COLUMNS), errors="ignore")).encode("utf-8"),
         f"{name}.tex": latex(printed, caption, name).encode("utf-8"),
     }
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Sampler = str
 else:
     Sampler = Literal[tuple(SAMPLERS)]
+MOST_ARMS = 1000  # of a sweep: each is a folder, a colour and a row of every table
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -158,7 +159,7 @@ def _table_of(strategy: Strategy) -> type[GeneratedTable]:
     if strategy.neutral is not None:
         least = Field(ge=strategy.neutral) if strategy.neutral else Field(gt=0)
         scale = Annotated[float, least, Field(lt=MOST)]
-        fields["scales"] = (Annotated[list[scale], Field(min_length=1)], ...)
+        fields["scales"] = (Annotated[list[scale], Field(min_length=1, max_length=MOST_ARMS)], ...)
     fields |= {name: _OPTIONS[name] for name in strategy.options}
     return create_model(
         f"{strategy.name.title().replace('_', '')}Table",

@@ -15,6 +15,7 @@ image is made.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +25,7 @@ from pydantic import Field, field_validator, model_validator
 from glide_eval.errors import ConfigError
 from glide_eval.files import Name, Table, Text, parsed, read_text
 
-from .arm_tables import ArmTable
+from .arm_tables import MOST_ARMS, ArmTable
 from .arms import ArmConfig, alike, expand
 
 
@@ -135,25 +136,31 @@ class SweepConfig(Table):
     run: RunTable
     generator: GeneratorTable = Field(default_factory=GeneratorTable)
     prompts: PromptsTable
-    arms: Annotated[list[ArmTable], Field(min_length=1)]
+    arms: Annotated[list[ArmTable], Field(min_length=1, max_length=MOST_ARMS)]
 
     @field_validator("arms")
     @classmethod
     def _arms_differ(cls, tables: list[ArmTable]) -> list[ArmTable]:
         seen: dict[str, ArmConfig] = {}
-        for arm in expand(tables):
+        arms = expand(tables)
+        if len(arms) > MOST_ARMS:
+            raise ValueError(f"found {len(arms):,} arms, expected at most {MOST_ARMS:,}")
+        by_settings: dict[str, list[ArmConfig]] = {}
+        for arm in arms:
             if arm.name.lower() in seen:
                 raise ValueError(
                     f"found two arms named `{arm.name}`; give one table a `name` of its own, or "
                     "remove the repeated scale"
                 )
-            twin = next((a for a in seen.values() if alike(a, arm)), None)
+            same = by_settings.setdefault(json.dumps(arm.settings(), sort_keys=True), [])
+            twin = next((a for a in same if alike(a, arm)), None)
             if twin is not None:
                 raise ValueError(
                     f"found `{twin.name}` and `{arm.name}` with the same settings, which make the "
                     "same images; remove one"
                 )
             seen[arm.name.lower()] = arm
+            same.append(arm)
         return tables
 
     def expand(self) -> list[ArmConfig]:

@@ -90,3 +90,11 @@ def test_nan_logits_are_refused_by_name():
         inception_score(rows)
     with pytest.raises(ValueError, match="splits must be at least 1"):
         inception_score(logits(5), splits=0)
+
+
+def test_sorted_images_are_dealt_to_splits_at_random():
+    rows = np.repeat(np.eye(10) * 20, 30, axis=0)  # all images of a class beside each other
+    in_order, dealt = inception_score(rows, splits=10), inception_score(rows, splits=10, seed=0)
+    assert in_order.value == pytest.approx(1.0, abs=1e-3)
+    assert dealt.value > 8
+    assert dealt.value == inception_score(rows, splits=10, seed=0).value

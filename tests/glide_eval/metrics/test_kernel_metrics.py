@@ -128,3 +128,13 @@ def test_bad_features_are_refused():
             measure(good, unit(9, 5))
     with pytest.raises(FeatureError, match="have length 2: expected 1"):
         cmmd(2 * good, good)
+
+
+def test_half_precision_features_give_the_kid_of_single_precision():
+    rng = np.random.default_rng(0)
+    ours, real = (rng.normal(shift, 6, (60, 512)).astype(np.float16) for shift in (8, 9))
+    half = kid(ours, real)
+    single = kid(ours.astype(np.float32), real.astype(np.float32))
+    assert np.isfinite(half.value)
+    assert half.note == single.note
+    assert half.value == pytest.approx(single.value, rel=1e-6)

@@ -1,0 +1,50 @@
+"""Reading a whole file of unknown origin: a regular one, of a size that memory holds."""
+
+from __future__ import annotations
+
+import errno
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+MAX_TEXT = 1 << 30  # bytes; the manifest of a million images has a third of it
+
+
+def read_whole(path: Path, most: int = MAX_TEXT) -> bytes:
+    """Return the bytes of a file, without ever waiting for a pipe or reading from a device.
+
+    Raises:
+        OSError: the file is missing, can't be read, is no regular file or has more than `most`
+            bytes; its `strerror` says which.
+    """
+    try:
+        found = path.stat()
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "no file can have such a name", str(path)) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a file", str(path))
+    if found.st_size > most:
+        text = f"it has {found.st_size:,} bytes, and at most {most:,} are read"
+        raise OSError(errno.EFBIG, text, str(path))
+    return path.read_bytes()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        ValueError: the text is no JSON, is nested too deeply, or has half of a surrogate pair,
+            which no file can hold.
+    """
+    try:
+        values = json.loads(text)
+        json.dumps(values, ensure_ascii=False).encode("utf-8")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return values
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
