@@ -61,13 +61,13 @@ def read_records(folder: Path) -> dict[str, Record]:
     path = folder / RECORDS
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        records = {name: Record(**record) for name, record in values.items()}
-        if not all(isinstance(r.sha256, str) and isinstance(r.size, int) for r in records.values()):
-            raise ValueError("a record of other types")
-        return records
+        for record in values.values():
+            if not (isinstance(record["sha256"], str) and isinstance(record["size"], int)):
+                raise ValueError("a record of other types")
+        return {name: Record(**record) for name, record in values.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} can't be read: expected what `glide-eval models fetch` recorded of the "
             f"weights beside it ({type(error).__name__}: {error}). Delete it; the next fetch "

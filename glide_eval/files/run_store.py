@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from glide_eval.errors import NoRunError, RunError, StorageError
 
@@ -102,10 +102,10 @@ class RunFolder:
             RunError: it is missing, or not the JSON object that a sweep writes.
         """
         try:
-            values = parse_json(read_whole(self.provenance_path))
+            values: object = parse_json(read_whole(self.provenance_path))
             if not isinstance(values, dict):
                 raise ValueError(f"a {type(values).__name__}")
-            return values
+            return cast("dict[str, Any]", values)
         except (OSError, ValueError) as error:
             raise self._no_record(error) from error
 
