@@ -222,12 +222,15 @@ def fork(
 def serve(run: Path | None, db: str | None, host: str, port: int, public_url: str | None) -> None:
     """Serve the rating page and the owner's page until Ctrl-C."""
     from study_app.making import require_unedited
+    from study_app.serving import RaterPage
     from study_app.serving import serve as serve_study
+    from study_app.views import rate
 
     url = study_url(run, db)
     with opened(run, db) as study:
         require_unedited(study)
-    serve_study(url, host=host, port=port, public_url=public_url, announce=click.echo)
+    page = RaterPage(rate.shell, rate.respond)
+    serve_study(url, page, host=host, port=port, public_url=public_url, announce=click.echo)
     click.echo("Stopped. Every accepted vote is stored.")
 
 

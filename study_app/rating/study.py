@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from study_app.errors import StudyUsageError, UnknownRater
-from study_app.rules import Feedback, StudyState, Turn, VoteOutcome, check_answer, read_claim
+from study_app.errors import EntryRefused, StudyUsageError, UnknownRater
+from study_app.rules import (
+    Ballot,
+    Claim,
+    Feedback,
+    StudyState,
+    Turn,
+    VoteOutcome,
+    check_answer,
+    read_claim,
+)
 from study_app.store import (
     Database,
     OwnerRepository,
@@ -31,7 +40,7 @@ from study_app.store import (
 from .adaptive import Adviser
 from .admission import Admission
 from .assignment import Assigned, Recipient
-from .limits import LONGEST_SECONDS
+from .screening import Screening
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -110,7 +119,7 @@ class Study:
         """
         return self.write(lambda session: self._admission.join(Repository(session)))
 
-    def admit(self, parameters: Mapping[str, str]) -> str:
+    def admit(self, parameters: Mapping[str, str], visit: str | None = None) -> str:
         """Return the token of a person who comes by a link; they get the same place each time.
 
         Whoever is known elsewhere (Prolific, MTurk) or has a personal invite is one rater on
@@ -118,13 +127,26 @@ class Study:
 
         Args:
             parameters: the address's query parameters.
+            visit: an unguessable id of a page; a stranger who is let in by it twice, since the
+                first answer was lost on its way, is one rater. None: a new rater each time.
 
         Raises:
             EntryRefused: the link does not lead into this study, and why.
             DatabaseError: it could not be stored.
         """
         claim = read_claim(parameters, self.info.entry, self.info.design.entry.study_id)
-        return self.write(lambda session: self._admission.admit(Repository(session), claim))
+        if claim == Claim() and visit is not None:
+            claim = Claim(outside_id=f"visit:{visit}")
+
+        def work(session: Session) -> str:
+            return self._admission.admit(Repository(session), claim)
+
+        try:
+            return self.write(work)
+        except EntryRefused as refused:
+            if refused.reason != "full" or not self._screening.all():
+                raise
+            return self.write(work)  # pairs of excluded raters have come back meanwhile
 
     def outside_hash(self, who: str) -> str:
         """Return the keyed hash that stands for an id from elsewhere (`prolific:5f…`)."""
@@ -152,6 +174,10 @@ class Study:
         return Admission(self.info, self._clock, lambda: self._key)
 
     @cached_property
+    def _screening(self) -> Screening:
+        return Screening(self.database, self.info)
+
+    @cached_property
     def _key(self) -> bytes:
         with self.database.reading() as session:
             return secret_key(Repository(session).study().secret)
@@ -170,7 +196,8 @@ class Study:
         def work(session: Session) -> None:
             repository = Repository(session)
             rater = self._rater(repository, token)
-            repository.set_rater(rater.id, rested=rater.done)
+            since = self._clock().timestamp()
+            repository.set_rater(rater.id, rested=rater.done, since=since)
 
         self.write(work)
 
@@ -266,32 +293,52 @@ class Study:
         The turn is of the vote's own transaction, which knows it without asking again.
         """
         checked = check_answer(answer, self.info.rules.answers)
-        if seconds is not None and not 0 <= seconds < LONGEST_SECONDS:
-            seconds = None  # a clock that jumped, or no number at all: nobody knows
+        return self._take(token, Ballot(assignment, checked, seconds), trusted=True)
 
-        def work(session: Session) -> tuple[VoteOutcome, Turn | None]:
+    def cast(self, token: str, ballot: Ballot) -> tuple[VoteOutcome, Turn | None]:
+        """Do as `vote_and_turn` does with what a browser says, which may be forged or late.
+
+        The time it claims is bounded by what the server saw (see `rules.watched`).
+        """
+        check_answer(ballot.answer, self.info.rules.answers)
+        return self._take(token, ballot, trusted=False)
+
+    def _take(
+        self, token: str, ballot: Ballot, *, trusted: bool
+    ) -> tuple[VoteOutcome, Turn | None]:
+        def work(session: Session) -> tuple[int, VoteOutcome, Turn | None]:
             repository = Repository(session)
             repository.lock()
-            rater, row, waiting = self._voter(repository, token, assignment)
-            return self._turns.answer(repository, rater, row, waiting, checked, seconds)
+            rater, row, waiting = self._voter(repository, token, ballot.assignment)
+            answer = self._turns.answer(repository, rater, row, waiting, ballot, trusted=trusted)
+            return rater.id, *answer
 
-        return self.write(work, pipelined=True)
+        rater, outcome, turn = self.write(work, pipelined=True)
+        if turn is not None and turn.stage == "done":
+            self._screening.one(rater)
+        return outcome, turn
 
-    def undo(self, token: str) -> bool:
+    def undo(self, token: str, done: int | None = None) -> bool:
         """Take the last answer back: its pair is shown again and answered anew.
 
         The answer stays in the data, marked as revised. Once a pair: undoing an undo, or nothing,
         changes nothing and returns False.
+
+        Args:
+            token: the rater's.
+            done: how many answers the rater had when they asked; with another number by now it is
+                a late duplicate and changes nothing. None: not asked.
         """
 
         def work(session: Session) -> bool:
             repository = Repository(session)
             repository.lock()
             rater = self._rater(repository, token)
-            if not self._turns.can_undo(rater):
+            if not self._turns.can_undo(rater) or done not in (None, rater.done):
                 return False
-            repository.add_undo(rater.undoable_id, self._clock(), self._turns.lease)
-            repository.count_answer(rater.id, -1, None)
+            now = self._clock()
+            repository.add_undo(rater.undoable_id, now, self._turns.lease)
+            repository.count_answer(rater.id, -1, None, now, implausible=False)
             return True
 
         return self.write(work)
@@ -424,8 +471,9 @@ class Study:
         self.write(lambda session: Repository(session).restore(present))
 
     def close_voting(self) -> None:
-        """End the study: no vote is taken any more."""
+        """End the study: no vote is taken any more, and every vote is in the database's file."""
         self._set_state("closed")
+        self.database.checkpoint()
 
     def _set_state(self, state: StudyState) -> None:
         def work(session: Session) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import and_, case, func, select, true
 from sqlalchemy.orm import Session, aliased
 
 from .orm import (
@@ -63,6 +63,7 @@ class OwnerRepository:
                 RaterRow.joined_at,
                 RaterRow.done,
                 RaterRow.share,
+                RaterRow.implausible,
             ).order_by(RaterRow.id)
         ).all()
 
@@ -99,7 +100,11 @@ class OwnerRepository:
             .order_by(PairRow.question_id, _left_arm.name, _right_arm.name, VoteRow.answer)
         ).all()
 
-    def votes(self) -> tuple[list[str], Sequence[AnyRow]]:
+    def vote_count(self) -> int:
+        """Return how many votes there are, of every kind."""
+        return self._session.scalar(select(func.count(VoteRow.id))) or 0
+
+    def votes(self, rater: int | None = None) -> tuple[list[str], Sequence[AnyRow]]:
         """Return the names of the columns of votes.csv that are stored, and one row per vote.
 
         Rows come in the order in which votes were stored. What each column means is written in
@@ -135,6 +140,7 @@ class OwnerRepository:
             .join(_left_arm, _left_arm.id == _left.arm_id)
             .join(_right_arm, _right_arm.id == _right.arm_id)
             .outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
+            .where(true() if rater is None else RaterRow.id == rater)
             .order_by(VoteRow.id)
         )
         return list(found.keys()), found.all()

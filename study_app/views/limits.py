@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-FORGIVEN_SECONDS = 2.0
-"""Seconds by which a browser's time may exceed what the server saw: the network's delay."""
-
 REFRESH_SECONDS = 5.0
 """Seconds between two looks of the owner's page at the study, if looking is quick."""
 

@@ -54,7 +54,7 @@ export class PairView {
     this.part(".undo").textContent = words.undo;
     this.part(".undo").setAttribute("aria-keyshortcuts", "Backspace");
     this.part(".undo").addEventListener("click", (event) => this.undo(event));
-    this.part(".feedback button").addEventListener("click", () => this.leave("next", {}));
+    this.part(".feedback button").addEventListener("click", () => this.leave("look", {}));
   }
 
   // ---------------------------------------------------------------- what the server says
@@ -234,13 +234,14 @@ export class PairView {
       return;
     }
     const { pair, upcoming } = this.data;
-    this.leave("answer", { assignment: pair.id, answer, seconds: this.known ? seconds : null });
+    const known = this.known ? seconds : null;
+    this.leave("answer", { assignment: pair.id, again: pair.again, answer, seconds: known });
     if (upcoming && !pair.practice && this.loading.has(upcoming.id)) this.put(upcoming);
   }
 
   undo(event) {
     if (event.detail > 1 || this.locked || !this.data.can_undo) return;
-    this.leave("undo", {});
+    this.leave("undo", { done: this.data.progress.done });
   }
 
   leave(kind, details) {
