@@ -266,9 +266,24 @@ def invite(run: Path | None, db: str | None, count: int, url: str) -> None:
 @command.command()
 @run_argument
 @db_option
-def codes(run: Path | None, db: str | None) -> None:
-    """List who is done, with their completion code, to check what people hand in for payment."""
+@click.option(
+    "--ids",
+    type=FILE,
+    metavar="FILE",
+    help="Ids at Prolific or Mechanical Turk: their exported CSV, or one id per line. Prints CSV.",
+)
+def codes(run: Path | None, db: str | None, ids: Path | None) -> None:
+    """List who is done, with their completion code, to check what people hand in for payment.
+
+    The study keeps ids of people only as keyed hashes; with --ids it says how far each of these
+    people came.
+    """
     with opened(run, db) as study:
+        if ids is not None:
+            from study_app.owner import people_of, read_ids
+
+            click.echo(people_of(study, read_ids(ids)).to_csv(index=False), nl=False)
+            return
         for rater, code in study.completion_codes().items():
             click.echo(f"{rater} {code}")
 

@@ -12,6 +12,7 @@ from .overview import (
     votes_by_question,
     votes_per_hour,
 )
+from .people import people_of, read_ids
 from .status import status_text
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "TimeToFinish",
     "delete_rater",
     "live_elo",
+    "people_of",
     "rater_table",
+    "read_ids",
     "status_text",
     "time_to_finish",
     "to_csv",

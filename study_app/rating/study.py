@@ -488,16 +488,37 @@ class Study:
 
         self.write(work)
 
+    def raters_of(self, outside: Sequence[str]) -> dict[str, str]:
+        """Return the id in votes.csv of each person whom their id elsewhere leads to.
+
+        Args:
+            outside: ids with the place before them (`prolific:5f…`); unknown ones are passed over.
+        """
+        hashes = {self.outside_hash(who): who for who in outside}
+        with self.database.reading() as session:
+            known = OwnerRepository(session).outside_hashes()
+        return {hashes[one]: rater for one, rater in known.items() if one in hashes}
+
+    def rater_progress(self) -> dict[str, tuple[int, int]]:
+        """Return the answers given by each person and those asked of them, by id in votes.csv."""
+        with self.database.reading() as session:
+            raters = OwnerRepository(session).raters()
+        return {row.rater: (row.done, row.share) for row in raters if row.rater_kind == "person"}
+
     def completion_codes(self) -> dict[str, str]:
         """Return the completion code of each person who is done, by their id in votes.csv."""
         with self.database.reading() as session:
             raters = OwnerRepository(session).raters()
-        fixed = self.info.design.completion.code if self.info.design.completion else None
         return {
-            row.rater: fixed or self.completion_code(row.rater)
+            row.rater: self.code_of(row.rater)
             for row in raters
             if row.rater_kind == "person" and row.done >= row.share
         }
+
+    def code_of(self, public_id: str) -> str:
+        """Return the code that a rater's last page says: the study's, or their own."""
+        fixed = self.info.design.completion.code if self.info.design.completion else None
+        return fixed or self.completion_code(public_id)
 
     def progress(self) -> Progress:
         """Return the votes wanted and the raters so far."""

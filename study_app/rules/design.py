@@ -213,7 +213,7 @@ class PracticeTable(Table):
 
     Attributes:
         question: its key.
-        prompt: the prompt's id.
+        prompt: the prompt's id; one of the study's, drawn by its seed, when None.
         arm: whose sample is the right answer; the first that has the prompt when None.
         twin: how the other image is made worse (see `gold.twins`), or `wrong caption`.
         tie_is_right: "no difference" is right as well.
@@ -221,7 +221,7 @@ class PracticeTable(Table):
     """
 
     question: Key
-    prompt: Text
+    prompt: Text | None = None
     arm: Text | None = None
     twin: Annotated[str, Field(pattern=PRACTICE_TWIN)] = "blur 6"
     tie_is_right: bool = False

@@ -54,6 +54,15 @@ class OwnerRepository:
         )
         return {row.kind: row.raters for row in rows}
 
+    def outside_hashes(self) -> dict[str, str]:
+        """Return the id in votes.csv of each rater known elsewhere, by their keyed hash."""
+        rows = self._session.execute(
+            select(RaterRow.outside_hash, RaterRow.public_id).where(
+                RaterRow.outside_hash.is_not(None)
+            )
+        )
+        return {str(row.outside_hash): row.public_id for row in rows}
+
     def raters(self) -> Sequence[AnyRow]:
         """Return how far each rater came, in the order in which they joined."""
         return self._session.execute(

@@ -168,8 +168,8 @@ def _pair(study: Study, text: Words, request: Request, turn: Turn) -> dict[str, 
     assert pair is not None
     total = max(turn.total, 1)
     return {
-        "pair": _sent(pair),
-        "upcoming": upcoming and _sent(upcoming),
+        "pair": _sent(pair, text),
+        "upcoming": upcoming and _sent(upcoming, text),
         "answers": stages.offered(pair.answers, text),
         "can_undo": turn.can_undo and feedback is None,
         "feedback": feedback,
@@ -186,11 +186,11 @@ def _pair(study: Study, text: Words, request: Request, turn: Turn) -> dict[str, 
     }
 
 
-def _sent(pair: ShownPair) -> dict[str, Any]:
+def _sent(pair: ShownPair, text: Words) -> dict[str, Any]:
     return {
         "id": pair.assignment,
         "again": pair.again,
-        "question": pair.question.text,
+        "question": stages.asked(pair.question, text),
         "caption": pair.caption,
         "left": pair.left,
         "right": pair.right,

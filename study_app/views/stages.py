@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from analysis.ballots import ANSWERS, Answer, AnswerName
+from analysis.ballots import ANSWERS, QUESTIONS, Answer, AnswerName, Question
 from study_app.rating import Study
 from study_app.rules import Completion, Feedback, MTurkTask, Turn
 
@@ -29,6 +29,14 @@ def offered(answers: Iterable[AnswerName], text: Words) -> list[dict[str, str]]:
 
 def _sign(answer: Answer, text: Words) -> str:
     return text["pair"]["space"] if answer.key == " " else answer.sign
+
+
+def asked(question: Question, text: Words) -> str:
+    """Return what raters read: the owner's words, or the usual ones in the study's language."""
+    usual = QUESTIONS.get(question.key)
+    if usual is not None and question.text == usual.text:
+        return text["questions"].get(question.key, question.text)
+    return question.text
 
 
 def first(study: Study, text: Words) -> str:
@@ -73,7 +81,7 @@ def consent(study: Study, text: Words) -> str:
 def instructions(study: Study, text: Words) -> str:
     """What is asked and how to answer, with the keys."""
     words, info = text["instructions"], study.info
-    questions = "".join(f"<li>{html.escape(q.text)}</li>" for q in info.questions.values())
+    questions = "".join(f"<li>{html.escape(asked(q, text))}</li>" for q in info.questions.values())
     keys = "".join(
         f"<div><dt><kbd>{_sign(ANSWERS[answer], text)}</kbd></dt>"
         f"<dd>{words[f'how_{answer}']}</dd></div>"
@@ -83,10 +91,10 @@ def instructions(study: Study, text: Words) -> str:
         _paragraphs(info.instructions or words["about"])
         + f"<h2>{words['asked']}</h2><ul>{questions}</ul>"
         + f"<h2>{words['how']}</h2>"
-        + _paragraphs(words["pace"].format(total=info.rules.pairs_per_rater))
+        + _paragraphs(words["pace"].format(total=info.rules.share))
         + f"<dl class='keys'>{keys}</dl>"
         + _paragraphs(words["tools"])
-        + (_paragraphs(words["practice"]) if info.practice else "")
+        + (_paragraphs(words["practice"].format(count=len(info.practice))) if info.practice else "")
         + f"<p class='small'>{words['keep']}</p>"
     )
     if not info.consent:
