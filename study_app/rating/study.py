@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -440,6 +441,15 @@ class Study:
     @cached_property
     def _known_names(self) -> frozenset[str]:
         return frozenset(self._image_names.values())
+
+    @cached_property
+    def longest_image(self) -> int:
+        """Length in bytes of the largest image file; files that are missing now are passed over."""
+        sizes = [0]
+        for image in self._image_names:
+            with contextlib.suppress(OSError):
+                sizes.append(self._file(image).stat().st_size)
+        return max(sizes)
 
     def image_path(self, name: str) -> Path | None:
         """Return the file of an opaque name; None if there is no such image."""

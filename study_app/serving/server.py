@@ -91,7 +91,8 @@ def _run(listener: socket.socket, page: RaterPage, hosts: list[str]) -> None:
 
     tune()
     app = build_app(current_study, page, hosts, login=bool(owner_emails()))
-    page.shell(current_study(), {})  # brings in what raters would wait for
+    page.shell(current_study(), {})  # brings in what raters would wait for, as does the next
+    _ = current_study().longest_image
     settle("rate")
     config = uvicorn.Config(
         app,

@@ -34,6 +34,7 @@ from .limits import (
     events,
     requests,
 )
+from .padding import OVERHEAD, padded
 from .rate_limit import RateLimit
 
 if TYPE_CHECKING:
@@ -194,8 +195,9 @@ def _token(asked: Mapping[str, Any]) -> str:
 class _Files:
     """Images by their opaque names, and the rater page's own script and style.
 
-    Images are the same bytes for everybody, without a date that could tell arms apart; those asked
-    for lately are kept in memory, so that neither size nor disk shows in the time an answer takes.
+    Images are the same bytes for everybody, without a date that could tell arms apart, and all of
+    one length; those asked for lately are kept in memory, so that the disk does not show in the
+    time an answer takes.
     """
 
     def __init__(self, app: ASGIApp, study: Callable[[], Study]) -> None:
@@ -238,7 +240,8 @@ class _Files:
             self._study().image_path(name.removesuffix(".png")) if name.endswith(".png") else None
         )
         try:
-            content = None if path is None else path.read_bytes()
+            length = self._study().longest_image + OVERHEAD
+            content = None if path is None else padded(path.read_bytes(), length)
         except OSError:
             return None
         if content is not None:
