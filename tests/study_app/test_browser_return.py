@@ -135,7 +135,7 @@ class OwnWindow(RaterWindow):
         self.own = self.driver.current_url
         assert "rater=" in self.own
         visit(self, self.own)
-        return self.wait(self.seen)
+        return self.wait(self.first_pair)
 
     def vote(self) -> None:
         time.sleep(A_LOOK)
