@@ -179,7 +179,9 @@ def _say_created(made: CreatedStudy, password: str | None, run: str | None, url:
         click.echo("The arms' images differed in size; larger ones were made smaller for raters.")
     if password is None:
         click.echo(f"Owner's password, shown only now: {made.password}")
-    shown = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
+    # with the password that was typed: a command with *** in its place would not run
+    server = url.render_as_string(hide_password=False)
+    shown = url.database if url.get_backend_name() == "sqlite" else f"'{server}'"
     click.echo(f"Next: glide-eval study serve {run or f'--db {shown}'}")
 
 

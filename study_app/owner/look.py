@@ -80,7 +80,7 @@ def look_at(study: Study) -> Look:
         StudyError: the database can't answer, or holds votes that can't be analysed.
     """
     votes, progress, now = votes_frame(study), study.progress(), study.now()
-    of = {kind: of_kind(votes, kind) for kind in RATER_KINDS}
+    of: dict[RaterKind, pd.DataFrame] = {kind: of_kind(votes, kind) for kind in RATER_KINDS}
     people = of["person"]
     table = rater_table(people) if len(people) else pd.DataFrame({"excluded": []})
     with_progress = study.rater_progress()

@@ -149,6 +149,11 @@ class Database:
                 f"{where} can't be written ({reason}). Every vote accepted so far is kept. "
                 "Free space or fix the permissions, then try again."
             )
+        if self.folder is not None:
+            return (
+                f"The file {self.url.database} can't be used: {reason.rstrip('.')}. Check that its "
+                "folder is there and that you may write in it, then try again."
+            )
         return (
             f"The database {where} can't be used: {reason.rstrip('.')}. Check that it is "
             "running, that the address, user and password are right, and try again."

@@ -25,6 +25,7 @@ from .limits import SHOWN_HOURS
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.
 IN_TWO_LINES = "split(replace(datum.label, ' [', '\\n['), '\\n')"
+LABELS = 170  # pixels for arms' names: the same in the charts of all questions
 NONE_COUNTS = "No vote counts yet: all there are come from excluded raters."
 KIND_NAMES: dict[RaterKind, str] = {"person": "People", "simulated": "Simulated raters"}
 AGREEMENT = {"raw_agreement": "raw agreement", "krippendorff_alpha": "Krippendorff’s α"}
@@ -100,12 +101,12 @@ def _elo(study: Study, look: Look, kind: RaterKind) -> None:
     for column, question in zip(st.columns(len(questions)), questions, strict=True):
         with column:
             st.markdown(f"**{_readable(question.key)}**")
-            table = look.elo[kind, question.key]
+            table = look.elo[kind, question.key].copy()
             if table.empty:
                 st.caption(NONE_COUNTS if look.votes[kind] else "No votes yet.")
                 continue
-            table = table.assign(arm=[study.info.arms.get(arm, arm) for arm in table["arm"]])
-            chart = _elo_chart(table)
+            table["arm"] = [study.info.arms.get(arm, arm) for arm in table["arm"]]
+            chart = _elo_chart(table, _span(look, kind))
             if kind == "simulated":
                 chart = chart.properties(title="SIMULATED votes")
             st.altair_chart(chart, width="stretch")
@@ -120,12 +121,25 @@ def _elo(study: Study, look: Look, kind: RaterKind) -> None:
             _table(("arm", "Elo", "95% interval", "votes"), rows, folded=folded)
 
 
-def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
-    axis = alt.Axis(labelLimit=190, labelExpr=IN_TWO_LINES)
+def _span(look: Look, kind: RaterKind) -> list[float]:
+    """Return the Elo points that the charts of all questions share as their ends."""
+    tables = [table for (of, _), table in look.elo.items() if of == kind and not table.empty]
+    points = pd.concat([table[["elo", "ci_low", "ci_high"]] for table in tables]).stack()
+    known = points[points.abs() < math.inf]
+    if known.empty:
+        return [-1.0, 1.0]
+    room = 0.05 * (known.max() - known.min()) or 1.0
+    return [float(known.min() - room), float(known.max() + room)]
+
+
+def _elo_chart(
+    table: pd.DataFrame, span: list[float]
+) -> alt.Chart | alt.LayerChart | alt.FacetChart:
+    axis = alt.Axis(labelLimit=LABELS, labelExpr=IN_TWO_LINES, minExtent=LABELS, maxExtent=LABELS)
     base = alt.Chart(table).encode(
         y=alt.Y("arm:N", sort=table["arm"].tolist(), title=None, axis=axis)
     )
-    scale = alt.Scale(zero=False, padding=12)
+    scale = alt.Scale(zero=False, domain=span, nice=False)
     title = "Elo, with 95% interval" if any(table["ci_low"].notna()) else "Elo"
     bars = base.mark_rule(strokeWidth=2, color=COLOR, opacity=0.6, aria=False).encode(
         x=alt.X("ci_low:Q", title=title, scale=scale), x2="ci_high:Q"
@@ -176,7 +190,7 @@ def conduct_tables(measures: pd.DataFrame) -> tuple[Facts, Facts, Facts, Facts]:
     times = known.pivot(index="question", columns="measure", values="value")
     return (
         Facts(
-            "Sides: half means no bias",
+            "Sides: 50% means no bias",
             ("left chosen when a side was", "share", "95% interval", "votes"),
             [_share_cells(_readable(row["question"]), row) for row in rows_of("side_bias")],
         ),
