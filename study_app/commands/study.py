@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glide_eval.files import RunFolder
+from study_app.errors import StudyUsageError
 from study_app.store import PASSWORD_VARIABLE
 
 from . import data as study_data
@@ -140,6 +141,7 @@ def _create_from_file(
     from study_app.rules import load_study_file
 
     read = load_study_file(study_file)
+    _require_told(read)
     url, where = _place(read, run, db)
     folder = None if run is None else RunFolder.open(run)
     made = create_from_design(
@@ -151,6 +153,19 @@ def _create_from_file(
         password=password,
     )
     _say_created(made, password, where, url)
+
+
+def _require_told(read: StudyFile) -> None:
+    """Refuse a study of paid strangers that does not tell them what they agree to."""
+    entry, missing = read.design.entry.by, read.design.pages.missing_for_strangers()
+    if entry not in ("prolific", "mturk") or not missing:
+        return
+    raise StudyUsageError(
+        f'{read.path} invites paid strangers (`[entry] by = "{entry}"`), and its `[pages]` lack '
+        f"{', '.join(missing)}. Whoever takes part must know what they agree to, and most laws and "
+        "both sites ask for it. Add these keys; docs/how-to/run-a-paid-study.md has a text to "
+        "start from in English and German."
+    )
 
 
 def _place(read: StudyFile, run: Path | None, db: str | None) -> tuple[URL, str | None]:

@@ -184,8 +184,8 @@ class Study:
             return secret_key(Repository(session).study().secret)
 
     def agree(self, token: str) -> None:
-        """Store when the rater agreed to take part; the first time stands."""
-        self._pass(token, "consented_at")
+        """Store when the rater agreed to take part, and to which text; the first time stands."""
+        self._pass(token, "consented_at", consented_to=self.info.consent_version)
 
     def instructed(self, token: str) -> None:
         """Store when the rater had read the instructions; the first time stands."""
@@ -202,12 +202,12 @@ class Study:
 
         self.write(work)
 
-    def _pass(self, token: str, column: str) -> None:
+    def _pass(self, token: str, column: str, **also: str) -> None:
         def work(session: Session) -> None:
             repository = Repository(session)
             rater = self._rater(repository, token)
             if getattr(rater, column) is None:
-                repository.set_rater(rater.id, **{column: self._clock()})
+                repository.set_rater(rater.id, **{column: self._clock()}, **also)
 
         self.write(work)
 

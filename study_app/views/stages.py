@@ -69,11 +69,20 @@ def of(turn: Turn, study: Study, text: Words, task: MTurkTask | None = None) -> 
 
 def consent(study: Study, text: Words) -> str:
     """The owner's text and what is stored; agreeing goes on."""
-    words = text["consent"]
-    body = (
-        _paragraphs(study.info.consent or words["about"])
-        + f"<h2>{words['privacy_title']}</h2>"
-        + _paragraphs(words["privacy"])
+    words, pages = text["consent"], study.info.design.pages
+    age = words["min_age"].format(years=pages.min_age) if pages.min_age else ""
+    parts = (
+        (words["content_warning"], pages.content_warning),
+        ("", study.info.consent or words["about"]),
+        ("", age),
+        (words["privacy_title"], words["privacy"]),
+        (words["retention"], pages.retention),
+        (words["legal_basis"], pages.legal_basis),
+        (words["rights"], pages.rights),
+        (words["contact"], pages.contact),
+    )
+    body = "".join(
+        (f"<h2>{title}</h2>" if title else "") + _paragraphs(told) for title, told in parts if told
     )
     return _page("consent", words["title"], body, _button(text, "consent", "agree"))
 

@@ -73,8 +73,8 @@ export class PairView {
     this.offer(data.answers);
     this.feedback(data.feedback);
     this.hint(data.notice);
-    if (this.shown !== data.pair.id) this.put(data.pair);
-    if (data.upcoming) this.load(data.upcoming).catch(() => {}); // told when its turn comes
+    const shown = this.shown === data.pair.id ? Promise.resolve() : this.put(data.pair);
+    shown.then(() => this.ahead(data)); // a slow network brings the pair that is waited for first
     const wanted = new Set([data.pair.id, data.upcoming?.id]);
     for (const id of this.loading.keys()) if (!wanted.has(id)) this.loading.delete(id);
     this.mark();
@@ -161,6 +161,12 @@ export class PairView {
         if (this.closed) return image;
       }
     }
+  }
+
+  /** Load the next pair's images, unless that pair is not the next one any more. */
+  ahead({ upcoming }) {
+    if (!upcoming || this.data.upcoming?.id !== upcoming.id) return;
+    this.load(upcoming).catch(() => {}); // told when its turn comes
   }
 
   /** Put a pair on the page once its images can be painted; until then the one before stays. */
