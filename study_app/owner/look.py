@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection
+from typing import Any
 
 import pandas as pd
 from sqlalchemy.engine import make_url
@@ -27,6 +28,7 @@ from analysis.raters import response_times, study_conduct
 from study_app.errors import DatabaseError, StudyError
 from study_app.rating import Progress, Study
 from study_app.rules import of_kind
+from study_app.store import OwnerRepository
 
 from .export import votes_frame
 from .limits import LOOK_EVERY, LOOKING_SHARE, PATIENCE, SHOWN_RATERS
@@ -57,6 +59,7 @@ class Look:
         raters: the people with most votes (see `rater_table`).
         people: how many people voted.
         excluded: how many of them the rules leave out.
+        reported: pairs that raters reported, as `arms`, `prompt_id`, `caption` and `reports`.
     """
 
     at: datetime
@@ -71,6 +74,7 @@ class Look:
     raters: pd.DataFrame
     people: int
     excluded: int
+    reported: list[dict[str, Any]]
 
 
 def look_at(study: Study) -> Look:
@@ -107,7 +111,22 @@ def look_at(study: Study) -> Look:
         raters=raters,
         people=len(table),
         excluded=int((table["excluded"] != "").sum()),
+        reported=_reported(study),
     )
+
+
+def _reported(study: Study) -> list[dict[str, Any]]:
+    with study.database.reading() as session:
+        rows = OwnerRepository(session).reported()
+    return [
+        {
+            "arms": f"{row.arm_left}, {row.arm_right}",
+            "prompt_id": row.prompt_id,
+            "caption": row.caption,
+            "reports": row.reports,
+        }
+        for row in rows
+    ]
 
 
 class Watcher:

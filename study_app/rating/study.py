@@ -25,6 +25,7 @@ from study_app.rules import (
     read_claim,
 )
 from study_app.store import (
+    REPORTED,
     Database,
     OwnerRepository,
     Repository,
@@ -41,6 +42,7 @@ from study_app.store import (
 from .adaptive import Adviser
 from .admission import Admission
 from .assignment import Assigned, Recipient
+from .limits import MOST_REPORTS
 from .screening import Screening
 from .turns import Turns
 
@@ -367,6 +369,25 @@ class Study:
                 repository.withdraw(missing)
 
         self.write(work)
+
+    def report(self, token: str, assignment: str) -> bool:
+        """Pass over a pair that its rater does not want to look at; the owner is told which.
+
+        Only the pair on their page can be reported, and only so many (`MOST_REPORTS`).
+
+        Returns:
+            Whether the pair was passed over.
+        """
+        current = self.turn(token).current
+        if current is None or current.assignment != assignment or current.practice:
+            return False
+        with self.database.reading() as session:
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            if repository.reports(rater.id) >= MOST_REPORTS:
+                return False
+        self.set_aside(token, assignment, REPORTED)
+        return True
 
     def assign(
         self, repository: Repository, to: Recipient, uid: str, now: datetime

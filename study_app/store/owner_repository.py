@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, case, func, select, true
 from sqlalchemy.orm import Session, aliased
 
+from .limits import REPORTED
 from .orm import (
     ArmRow,
     AssignmentRow,
@@ -16,6 +17,7 @@ from .orm import (
     QuestionRow,
     QuotaRow,
     RaterRow,
+    SetAsideRow,
     UndoRow,
     VoteRow,
 )
@@ -62,6 +64,30 @@ class OwnerRepository:
             )
         )
         return {str(row.outside_hash): row.public_id for row in rows}
+
+    def reported(self) -> Sequence[AnyRow]:
+        """Return `arm_left, arm_right, prompt_id, caption, reports` of reported pairs."""
+        reports = func.count(SetAsideRow.id).label("reports")
+        return self._session.execute(
+            select(
+                _left_arm.name.label("arm_left"),
+                _right_arm.name.label("arm_right"),
+                _asked.prompt_id,
+                _asked.caption,
+                reports,
+            )
+            .select_from(SetAsideRow)
+            .join(AssignmentRow, AssignmentRow.id == SetAsideRow.assignment_id)
+            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+            .join(_asked, _asked.id == PairRow.image_a_id)
+            .join(_left, _left.id == PairRow.image_a_id)
+            .join(_right, _right.id == PairRow.image_b_id)
+            .join(_left_arm, _left_arm.id == _left.arm_id)
+            .join(_right_arm, _right_arm.id == _right.arm_id)
+            .where(SetAsideRow.reason == REPORTED)
+            .group_by(_left_arm.name, _right_arm.name, _asked.prompt_id, _asked.caption)
+            .order_by(reports.desc(), _asked.prompt_id)
+        ).all()
 
     def raters(self) -> Sequence[AnyRow]:
         """Return how far each rater came, in the order in which they joined."""

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from analysis.ballots import RaterKind
 
 from . import statements
-from .limits import LONGEST_REASON
+from .limits import LONGEST_REASON, REPORTED
 from .orm import (
     ArmRow,
     AssignmentRow,
@@ -401,6 +401,15 @@ class Repository:
             reason=reason[:LONGEST_REASON],
             created_at=now,
         )
+
+    def reports(self, rater: int) -> int:
+        """Return how many pairs a rater has reported."""
+        mine = (
+            select(func.count(SetAsideRow.id))
+            .join(AssignmentRow, AssignmentRow.id == SetAsideRow.assignment_id)
+            .where(AssignmentRow.rater_id == rater, SetAsideRow.reason == REPORTED)
+        )
+        return self._session.scalar(mine) or 0
 
     def withdraw(self, images: list[int]) -> None:
         """Hand out no pair with one of these images any more."""

@@ -10,3 +10,6 @@ WRONG_GUESS_SECONDS = 1.0
 
 SHOWN_HOURS = 72
 """Hours in the chart of votes per hour."""
+
+SHOWN_REPORTS = 50
+"""Reported pairs on the owner's page, those with most reports first."""

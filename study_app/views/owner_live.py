@@ -20,7 +20,7 @@ from analysis.ballots import RATER_KINDS, RaterKind
 from study_app.owner import Look
 from study_app.rating import Study
 
-from .limits import SHOWN_HOURS
+from .limits import SHOWN_HOURS, SHOWN_REPORTS
 
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.
@@ -51,6 +51,7 @@ def live(study: Study, look: Look) -> None:
     for kind, measures in look.conduct.items():
         _conduct(measures, kind)
     _raters(look)
+    _reported(look)
     st.caption(f"As of {look.at:%d %B %Y, %H:%M:%S} UTC.")
 
 
@@ -252,6 +253,16 @@ def _raters(look: Look) -> None:
     _table(titles, rows)
     if look.people > len(rows):
         st.caption(f"The {len(rows)} with most votes; all of them are in votes.csv.")
+
+
+def _reported(look: Look) -> None:
+    rows = [
+        (row["prompt_id"], row["caption"], row["arms"], f"{row['reports']:,}")
+        for row in look.reported[:SHOWN_REPORTS]
+    ]
+    if rows:
+        st.subheader("Pairs that raters reported", anchor=False)
+        _table(("prompt", "caption", "arms", "reports"), rows)
 
 
 def _table(

@@ -284,6 +284,14 @@ def _set_aside(study: Study, request: Request) -> None:
         request.notice = "set_aside"
 
 
+def _report(study: Study, request: Request) -> None:
+    if request.token is not None:
+        done = study.report(request.token, str(request.event.get("assignment")))
+        # sent again, it finds the next pair on the page: the first time has done it
+        resent = bool(request.event.get("resent"))
+        request.notice = "reported" if done or resent else "not_reported"
+
+
 _ACTS: dict[str, Callable[[Study, Request], None]] = {
     "agree": _agree,
     "begin": _begin,
@@ -291,4 +299,5 @@ _ACTS: dict[str, Callable[[Study, Request], None]] = {
     "undo": _undo,
     "rest": _rest,
     "set_aside": _set_aside,
+    "report": _report,
 }

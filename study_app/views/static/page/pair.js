@@ -47,6 +47,7 @@ export class PairView {
         <div class="answers" role="group"></div>
         <div class="below">
           <p class="hint" role="status"></p>
+          <button type="button" class="report"></button>
           <button type="button" class="undo"></button>
         </div>
         <p class="spoken" aria-live="polite"></p>
@@ -55,6 +56,8 @@ export class PairView {
     this.part(".progress progress").setAttribute("aria-label", words.progress_label);
     this.part(".caption .spoken").textContent = `${words.caption}:`;
     this.part(".answers").setAttribute("aria-label", words.answers);
+    this.part(".report").textContent = words.report;
+    this.part(".report").addEventListener("click", (event) => this.report(event));
     this.part(".undo").textContent = words.undo;
     this.part(".undo").setAttribute("aria-keyshortcuts", "Backspace");
     this.part(".undo").addEventListener("click", (event) => this.undo(event));
@@ -70,6 +73,7 @@ export class PairView {
     Object.assign(this.part("progress"), { max: progress.total || 1, value: progress.done });
     this.part(".progress span").textContent = progress.text;
     this.part(".undo").hidden = !data.can_undo;
+    this.part(".report").hidden = data.pair.practice;
     this.offer(data.answers);
     this.feedback(data.feedback);
     this.hint(data.notice);
@@ -275,6 +279,11 @@ export class PairView {
   undo(event) {
     if (event.detail > 1 || this.locked || !this.data.can_undo) return;
     this.leave("undo", { done: this.data.progress.done });
+  }
+
+  report(event) {
+    if (event.detail > 1 || this.locked || !this.shown) return;
+    this.leave("report", { assignment: this.shown });
   }
 
   leave(kind, details) {
