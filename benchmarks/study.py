@@ -1,9 +1,8 @@
 """What a study carries: `python -m benchmarks.study [--parts raters,closed,postgres,…]`.
 
-Real server processes, real databases, real websockets that speak Streamlit's protocol
-(`tests.study_app.window`), and, for what a rater sees, real Chromium (`study_browser`). The driver
-is a process of its own; its share of the processor is printed, so that it is seen not to be the
-limit.
+Real server processes, real databases, real connections (`tests.study_app.window`), and, for what a
+rater sees, real Chromium (`study_browser`). The driver is a process of its own; its share of the
+processor is printed, so that it is seen not to be the limit.
 """
 
 from __future__ import annotations
@@ -41,10 +40,12 @@ STALL = 0.1  # seconds
 PROMPTS = 60  # of five arms and two questions: 1,200 pairs
 SERVE = (  # the real thing, but for the limits an address has: all our raters come from one
     "import sys, study_app.serving.limits as limits\n"
-    "for limit in (limits.joins, limits.connections, limits.requests): limit.burst = 1e12\n"
-    "from study_app.serving.server import serve\n"
-    "from study_app.store.settings import database_url\n"
-    "serve(database_url(sys.argv[1]), port=int(sys.argv[2]))\n"
+    "for limit in (limits.joins, limits.events, limits.requests): limit.burst = 1e12\n"
+    "from study_app.serving import RaterPage, serve\n"
+    "from study_app.store import database_url\n"
+    "from study_app.views import rate\n"
+    "page = RaterPage(rate.shell, rate.respond)\n"
+    "serve(database_url(sys.argv[1]), page, port=int(sys.argv[2]))\n"
 )
 
 

@@ -43,6 +43,8 @@ def opened(
     from study_app.rating import Study
 
     study = Study.open(study_url(run, db), writable=writable)
+    if study.database.warning:
+        click.echo(f"Warning: {study.database.warning}", err=True)
     try:
         yield study
     finally:

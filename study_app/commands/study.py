@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glide_eval.files import RunFolder
+from study_app.errors import StudyUsageError
 from study_app.store import PASSWORD_VARIABLE
 
 from . import data as study_data
@@ -140,6 +141,7 @@ def _create_from_file(
     from study_app.rules import load_study_file
 
     read = load_study_file(study_file)
+    _require_told(read)
     url, where = _place(read, run, db)
     folder = None if run is None else RunFolder.open(run)
     made = create_from_design(
@@ -151,6 +153,19 @@ def _create_from_file(
         password=password,
     )
     _say_created(made, password, where, url)
+
+
+def _require_told(read: StudyFile) -> None:
+    """Refuse a study of paid strangers that does not tell them what they agree to."""
+    entry, missing = read.design.entry.by, read.design.pages.missing_for_strangers()
+    if entry not in ("prolific", "mturk") or not missing:
+        return
+    raise StudyUsageError(
+        f'{read.path} invites paid strangers (`[entry] by = "{entry}"`), and its `[pages]` lack '
+        f"{', '.join(missing)}. Whoever takes part must know what they agree to, and most laws and "
+        "both sites ask for it. Add these keys; docs/how-to/run-a-paid-study.md has a text to "
+        "start from in English and German."
+    )
 
 
 def _place(read: StudyFile, run: Path | None, db: str | None) -> tuple[URL, str | None]:
@@ -179,7 +194,9 @@ def _say_created(made: CreatedStudy, password: str | None, run: str | None, url:
         click.echo("The arms' images differed in size; larger ones were made smaller for raters.")
     if password is None:
         click.echo(f"Owner's password, shown only now: {made.password}")
-    shown = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
+    # with the password that was typed: a command with *** in its place would not run
+    server = url.render_as_string(hide_password=False)
+    shown = url.database if url.get_backend_name() == "sqlite" else f"'{server}'"
     click.echo(f"Next: glide-eval study serve {run or f'--db {shown}'}")
 
 
@@ -222,12 +239,15 @@ def fork(
 def serve(run: Path | None, db: str | None, host: str, port: int, public_url: str | None) -> None:
     """Serve the rating page and the owner's page until Ctrl-C."""
     from study_app.making import require_unedited
+    from study_app.serving import RaterPage
     from study_app.serving import serve as serve_study
+    from study_app.views import rate
 
     url = study_url(run, db)
     with opened(run, db) as study:
         require_unedited(study)
-    serve_study(url, host=host, port=port, public_url=public_url, announce=click.echo)
+    page = RaterPage(rate.shell, rate.respond)
+    serve_study(url, page, host=host, port=port, public_url=public_url, announce=click.echo)
     click.echo("Stopped. Every accepted vote is stored.")
 
 
@@ -263,9 +283,24 @@ def invite(run: Path | None, db: str | None, count: int, url: str) -> None:
 @command.command()
 @run_argument
 @db_option
-def codes(run: Path | None, db: str | None) -> None:
-    """List who is done, with their completion code, to check what people hand in for payment."""
+@click.option(
+    "--ids",
+    type=FILE,
+    metavar="FILE",
+    help="Ids at Prolific or Mechanical Turk: their exported CSV, or one id per line. Prints CSV.",
+)
+def codes(run: Path | None, db: str | None, ids: Path | None) -> None:
+    """List who is done, with their completion code, to check what people hand in for payment.
+
+    The study keeps ids of people only as keyed hashes; with --ids it says how far each of these
+    people came.
+    """
     with opened(run, db) as study:
+        if ids is not None:
+            from study_app.owner import people_of, read_ids
+
+            click.echo(people_of(study, read_ids(ids)).to_csv(index=False), nl=False)
+            return
         for rater, code in study.completion_codes().items():
             click.echo(f"{rater} {code}")
 

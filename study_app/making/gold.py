@@ -89,13 +89,14 @@ def plan_practice(
     planned: list[KnownPair] = []
     for index, item in enumerate(items):
         rng = np.random.default_rng([seed, 3, index])
-        found = next(
-            (s for s in samples if s.prompt_id == item.prompt and item.arm in (None, s.arm)), None
-        )
+        fitting = [s for s in samples if item.arm in (None, s.arm)]
+        prompt = item.prompt or str(rng.choice(sorted({s.prompt_id for s in samples})))
+        found = next((s for s in fitting if s.prompt_id == prompt), None)
         if found is None:
             raise StudyUsageError(
                 f"`practice[{index}]` asks for a sample of {item.arm or 'any arm'} for the prompt "
-                f"{item.prompt!r}, which takes no part. Name an arm and a prompt of this study."
+                f"{prompt!r}, which takes no part. Name an arm and a prompt of this study, or "
+                "leave `prompt` out and one is drawn."
             )
         wrong = _wrong(found, item.twin, samples, rng)
         planned.append(KnownPair(item.question, Picture(found), wrong, bool(rng.integers(2))))

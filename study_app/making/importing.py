@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,21 +77,38 @@ def import_votes(
         DatabaseError: the database holds something, or can't be written.
     """
     votes = _read(path, columns or {}, answers or {}, question)
-    database = Database(url)
     password = password or new_password()
+    with _no_file_left(url):
+        _store(votes, url, name or path.stem, password)
+    arms = {*votes["arm_left"], *votes["arm_right"]}
+    return Imported(len(votes), votes["rater"].nunique(), len(arms), password)
+
+
+@contextlib.contextmanager
+def _no_file_left(url: URL) -> Generator[None, None, None]:
+    """Remove the SQLite file that was made in here if something is refused."""
+    made = url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists()
+    try:
+        yield
+    except BaseException:
+        if made:
+            Path(str(url.database)).unlink(missing_ok=True)
+        raise
+
+
+def _store(votes: pd.DataFrame, url: URL, name: str, password: str) -> None:
+    database = Database(url)
     try:
         require_empty(database)
 
         def work(session: Session) -> None:
             make_tables(session.connection())
-            _Import(session, votes, name or path.stem, password).all()
+            _Import(session, votes, name, password).all()
 
         with database.explaining():
             database.writer.run(work)
     finally:
         database.close()
-    arms = {*votes["arm_left"], *votes["arm_right"]}
-    return Imported(len(votes), votes["rater"].nunique(), len(arms), password)
 
 
 def _read(

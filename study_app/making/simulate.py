@@ -227,7 +227,7 @@ def _vote(
         stored = repository.assignment(uid, _public_id(seed, rater.number))
         assert stored is not None, "it was handed out above"
         repository.add_vote(stored.id, 0, answer, seconds, now + timedelta(seconds=seconds))
-        repository.count_answer(row_id, 1, None)
+        repository.count_answer(row_id, 1, None, now, implausible=False)
         cast += 1
     return cast
 

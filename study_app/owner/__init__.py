@@ -5,6 +5,7 @@ from __future__ import annotations
 from .deletion import delete_rater
 from .export import Format, to_csv, to_jsonl, to_parquet, votes_frame, write_votes
 from .live_elo import live_elo
+from .look import Look, Watcher, look_at
 from .overview import (
     TimeToFinish,
     rater_table,
@@ -12,14 +13,20 @@ from .overview import (
     votes_by_question,
     votes_per_hour,
 )
+from .people import people_of, read_ids
 from .status import status_text
 
 __all__ = [
     "Format",
+    "Look",
     "TimeToFinish",
+    "Watcher",
     "delete_rater",
     "live_elo",
+    "look_at",
+    "people_of",
     "rater_table",
+    "read_ids",
     "status_text",
     "time_to_finish",
     "to_csv",

@@ -12,7 +12,6 @@ from study_app.rating import Study
 from study_app.store import (
     AssignmentRow,
     DeletionRow,
-    PairRow,
     PracticeAnswerRow,
     QuotaRow,
     RaterRow,
@@ -112,15 +111,10 @@ def _cut_ties(session: Session, rater: int) -> None:
 
 def _give_back(session: Session, rater: int, kind: str) -> None:
     """Ask for votes again on those of the rater's pairs that filled a quota."""
-    taken = (
-        select(AssignmentRow.pair_id)
-        .join(PairRow, PairRow.id == AssignmentRow.pair_id)
-        .where(
-            AssignmentRow.rater_id == rater,
-            AssignmentRow.state.in_(("open", "answered")),
-            ~AssignmentRow.repeated,
-            ~PairRow.gold,
-        )
+    taken = select(AssignmentRow.pair_id).where(
+        AssignmentRow.rater_id == rater,
+        AssignmentRow.state.in_(("open", "answered")),
+        AssignmentRow.expires_at.is_not(None),
     )
     session.execute(
         update(QuotaRow)

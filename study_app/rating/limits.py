@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-LONGEST_SECONDS = 1e6
-"""No look at a pair takes so long (eleven days): a time beyond it is a clock's mistake."""
+MOST_REPORTS = 5
+"""Pairs that one rater may report and pass over: enough for what is truly bad, and too few to
+choose pairs by."""
 
 RENEW_EVERY, RENEW_SHARE = 20, 0.05
 """Advice is renewed after so many more pairs, or after this share of those handed out if more."""

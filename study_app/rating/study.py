@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +13,19 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from study_app.errors import StudyUsageError, UnknownRater
-from study_app.rules import Feedback, StudyState, Turn, VoteOutcome, check_answer, read_claim
+from study_app.errors import EntryRefused, StudyUsageError, UnknownRater
+from study_app.rules import (
+    Ballot,
+    Claim,
+    Feedback,
+    StudyState,
+    Turn,
+    VoteOutcome,
+    check_answer,
+    read_claim,
+)
 from study_app.store import (
+    REPORTED,
     Database,
     OwnerRepository,
     Repository,
@@ -31,7 +42,8 @@ from study_app.store import (
 from .adaptive import Adviser
 from .admission import Admission
 from .assignment import Assigned, Recipient
-from .limits import LONGEST_SECONDS
+from .limits import MOST_REPORTS
+from .screening import Screening
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -110,7 +122,7 @@ class Study:
         """
         return self.write(lambda session: self._admission.join(Repository(session)))
 
-    def admit(self, parameters: Mapping[str, str]) -> str:
+    def admit(self, parameters: Mapping[str, str], visit: str | None = None) -> str:
         """Return the token of a person who comes by a link; they get the same place each time.
 
         Whoever is known elsewhere (Prolific, MTurk) or has a personal invite is one rater on
@@ -118,13 +130,26 @@ class Study:
 
         Args:
             parameters: the address's query parameters.
+            visit: an unguessable id of a page; a stranger who is let in by it twice, since the
+                first answer was lost on its way, is one rater. None: a new rater each time.
 
         Raises:
             EntryRefused: the link does not lead into this study, and why.
             DatabaseError: it could not be stored.
         """
         claim = read_claim(parameters, self.info.entry, self.info.design.entry.study_id)
-        return self.write(lambda session: self._admission.admit(Repository(session), claim))
+        if claim == Claim() and visit is not None:
+            claim = Claim(outside_id=f"visit:{visit}")
+
+        def work(session: Session) -> str:
+            return self._admission.admit(Repository(session), claim)
+
+        try:
+            return self.write(work)
+        except EntryRefused as refused:
+            if refused.reason != "full" or not self._screening.all():
+                raise
+            return self.write(work)  # pairs of excluded raters have come back meanwhile
 
     def outside_hash(self, who: str) -> str:
         """Return the keyed hash that stands for an id from elsewhere (`prolific:5f…`)."""
@@ -152,13 +177,17 @@ class Study:
         return Admission(self.info, self._clock, lambda: self._key)
 
     @cached_property
+    def _screening(self) -> Screening:
+        return Screening(self.database, self.info)
+
+    @cached_property
     def _key(self) -> bytes:
         with self.database.reading() as session:
             return secret_key(Repository(session).study().secret)
 
     def agree(self, token: str) -> None:
-        """Store when the rater agreed to take part; the first time stands."""
-        self._pass(token, "consented_at")
+        """Store when the rater agreed to take part, and to which text; the first time stands."""
+        self._pass(token, "consented_at", consented_to=self.info.consent_version)
 
     def instructed(self, token: str) -> None:
         """Store when the rater had read the instructions; the first time stands."""
@@ -170,16 +199,17 @@ class Study:
         def work(session: Session) -> None:
             repository = Repository(session)
             rater = self._rater(repository, token)
-            repository.set_rater(rater.id, rested=rater.done)
+            since = self._clock().timestamp()
+            repository.set_rater(rater.id, rested=rater.done, since=since)
 
         self.write(work)
 
-    def _pass(self, token: str, column: str) -> None:
+    def _pass(self, token: str, column: str, **also: str) -> None:
         def work(session: Session) -> None:
             repository = Repository(session)
             rater = self._rater(repository, token)
             if getattr(rater, column) is None:
-                repository.set_rater(rater.id, **{column: self._clock()})
+                repository.set_rater(rater.id, **{column: self._clock()}, **also)
 
         self.write(work)
 
@@ -266,32 +296,52 @@ class Study:
         The turn is of the vote's own transaction, which knows it without asking again.
         """
         checked = check_answer(answer, self.info.rules.answers)
-        if seconds is not None and not 0 <= seconds < LONGEST_SECONDS:
-            seconds = None  # a clock that jumped, or no number at all: nobody knows
+        return self._take(token, Ballot(assignment, checked, seconds), trusted=True)
 
-        def work(session: Session) -> tuple[VoteOutcome, Turn | None]:
+    def cast(self, token: str, ballot: Ballot) -> tuple[VoteOutcome, Turn | None]:
+        """Do as `vote_and_turn` does with what a browser says, which may be forged or late.
+
+        The time it claims is bounded by what the server saw (see `rules.watched`).
+        """
+        check_answer(ballot.answer, self.info.rules.answers)
+        return self._take(token, ballot, trusted=False)
+
+    def _take(
+        self, token: str, ballot: Ballot, *, trusted: bool
+    ) -> tuple[VoteOutcome, Turn | None]:
+        def work(session: Session) -> tuple[int, VoteOutcome, Turn | None]:
             repository = Repository(session)
             repository.lock()
-            rater, row, waiting = self._voter(repository, token, assignment)
-            return self._turns.answer(repository, rater, row, waiting, checked, seconds)
+            rater, row, waiting = self._voter(repository, token, ballot.assignment)
+            answer = self._turns.answer(repository, rater, row, waiting, ballot, trusted=trusted)
+            return rater.id, *answer
 
-        return self.write(work, pipelined=True)
+        rater, outcome, turn = self.write(work, pipelined=True)
+        if turn is not None and turn.stage == "done":
+            self._screening.one(rater)
+        return outcome, turn
 
-    def undo(self, token: str) -> bool:
+    def undo(self, token: str, done: int | None = None) -> bool:
         """Take the last answer back: its pair is shown again and answered anew.
 
         The answer stays in the data, marked as revised. Once a pair: undoing an undo, or nothing,
         changes nothing and returns False.
+
+        Args:
+            token: the rater's.
+            done: how many answers the rater had when they asked; with another number by now it is
+                a late duplicate and changes nothing. None: not asked.
         """
 
         def work(session: Session) -> bool:
             repository = Repository(session)
             repository.lock()
             rater = self._rater(repository, token)
-            if not self._turns.can_undo(rater):
+            if not self._turns.can_undo(rater) or done not in (None, rater.done):
                 return False
-            repository.add_undo(rater.undoable_id, self._clock(), self._turns.lease)
-            repository.count_answer(rater.id, -1, None)
+            now = self._clock()
+            repository.add_undo(rater.undoable_id, now, self._turns.lease)
+            repository.count_answer(rater.id, -1, None, now, implausible=False)
             return True
 
         return self.write(work)
@@ -319,6 +369,25 @@ class Study:
                 repository.withdraw(missing)
 
         self.write(work)
+
+    def report(self, token: str, assignment: str) -> bool:
+        """Pass over a pair that its rater does not want to look at; the owner is told which.
+
+        Only the pair on their page can be reported, and only so many (`MOST_REPORTS`).
+
+        Returns:
+            Whether the pair was passed over.
+        """
+        current = self.turn(token).current
+        if current is None or current.assignment != assignment or current.practice:
+            return False
+        with self.database.reading() as session:
+            repository = Repository(session)
+            rater = self._rater(repository, token)
+            if repository.reports(rater.id) >= MOST_REPORTS:
+                return False
+        self.set_aside(token, assignment, REPORTED)
+        return True
 
     def assign(
         self, repository: Repository, to: Recipient, uid: str, now: datetime
@@ -394,6 +463,15 @@ class Study:
     def _known_names(self) -> frozenset[str]:
         return frozenset(self._image_names.values())
 
+    @cached_property
+    def longest_image(self) -> int:
+        """Length in bytes of the largest image file; files that are missing now are passed over."""
+        sizes = [0]
+        for image in self._image_names:
+            with contextlib.suppress(OSError):
+                sizes.append(self._file(image).stat().st_size)
+        return max(sizes)
+
     def image_path(self, name: str) -> Path | None:
         """Return the file of an opaque name; None if there is no such image."""
         return self.info.image_root / f"{name}.png" if name in self._known_names else None
@@ -424,8 +502,9 @@ class Study:
         self.write(lambda session: Repository(session).restore(present))
 
     def close_voting(self) -> None:
-        """End the study: no vote is taken any more."""
+        """End the study: no vote is taken any more, and every vote is in the database's file."""
         self._set_state("closed")
+        self.database.checkpoint()
 
     def _set_state(self, state: StudyState) -> None:
         def work(session: Session) -> None:
@@ -440,16 +519,37 @@ class Study:
 
         self.write(work)
 
+    def raters_of(self, outside: Sequence[str]) -> dict[str, str]:
+        """Return the id in votes.csv of each person whom their id elsewhere leads to.
+
+        Args:
+            outside: ids with the place before them (`prolific:5f…`); unknown ones are passed over.
+        """
+        hashes = {self.outside_hash(who): who for who in outside}
+        with self.database.reading() as session:
+            known = OwnerRepository(session).outside_hashes()
+        return {hashes[one]: rater for one, rater in known.items() if one in hashes}
+
+    def rater_progress(self) -> dict[str, tuple[int, int]]:
+        """Return the answers given by each person and those asked of them, by id in votes.csv."""
+        with self.database.reading() as session:
+            raters = OwnerRepository(session).raters()
+        return {row.rater: (row.done, row.share) for row in raters if row.rater_kind == "person"}
+
     def completion_codes(self) -> dict[str, str]:
         """Return the completion code of each person who is done, by their id in votes.csv."""
         with self.database.reading() as session:
             raters = OwnerRepository(session).raters()
-        fixed = self.info.design.completion.code if self.info.design.completion else None
         return {
-            row.rater: fixed or self.completion_code(row.rater)
+            row.rater: self.code_of(row.rater)
             for row in raters
             if row.rater_kind == "person" and row.done >= row.share
         }
+
+    def code_of(self, public_id: str) -> str:
+        """Return the code that a rater's last page says: the study's, or their own."""
+        fixed = self.info.design.completion.code if self.info.design.completion else None
+        return fixed or self.completion_code(public_id)
 
     def progress(self) -> Progress:
         """Return the votes wanted and the raters so far."""

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from analysis.ballots import AnswerName
 from study_app.rules import (
+    Ballot,
     Completion,
     RaterState,
     ShownPair,
     Stage,
     Turn,
     VoteOutcome,
+    Watch,
     slots,
     stage_of,
     too_early,
+    watched,
 )
 from study_app.store import Repository, StudyInfo, keyed_hash, new_token
 
@@ -85,8 +87,9 @@ class Turns:
         rater: AnyRow,
         row: AnyRow,
         waiting: Sequence[AnyRow],
-        answer: AnswerName,
-        seconds: float | None,
+        ballot: Ballot,
+        *,
+        trusted: bool,
     ) -> tuple[VoteOutcome, Turn | None]:
         """Store an answer; return the outcome, and the rater's next turn if it was accepted.
 
@@ -95,33 +98,41 @@ class Turns:
             rater: as they are now.
             row: the assignment that is answered.
             waiting: all of their open and lapsed assignments.
-            answer: one of those offered.
-            seconds: from the pair's appearance to the click; None when not known.
+            ballot: the answer.
+            trusted: its seconds were measured by the caller, not claimed by a browser.
         """
-        if (refusal := self._refusal(repository, rater, row, seconds)) is not None:
+        now = self._clock()
+        since: float | None = None if trusted else rater.since
+        elapsed = None if since is None else now.timestamp() - since
+        watch = watched(ballot.seconds, elapsed, self._info.rules)
+        refusal = _stale(row, ballot) or self._refusal(repository, rater, row, watch)
+        if refusal is None and not trusted and self._is_ahead(rater, row, waiting):
+            refusal = "not_shown"
+        if refusal is not None:
             return refusal, None
-        repository.add_vote(row.id, row.revision, answer, seconds, self._clock())
+        repository.add_vote(row.id, row.revision, ballot.answer, watch.seconds, now)
         # An answer is taken back once per pair at most (see `Study.undo`).
         undoable = None if row.revision else row.id
-        repository.count_answer(rater.id, 1, undoable)
+        repository.count_answer(rater.id, 1, undoable, now, implausible=watch.implausible)
         rater = rater._replace(done=rater.done + 1, undoable_id=undoable)
         # From memory and not read again: a vote costs one round trip to the database less.
         others = [one for one in waiting if one.id != row.id]
         return "accepted", self.next_turn(repository, rater, others)
 
     def _refusal(
-        self, repository: Repository, rater: AnyRow, row: AnyRow, seconds: float | None
+        self, repository: Repository, rater: AnyRow, row: AnyRow, watch: Watch
     ) -> VoteOutcome | None:
-        """Return why an answer can't be taken; None if it can."""
-        # Before all else: a doubled click is no error, whatever became of the rater since.
-        if row.state == "answered":
-            return "repeated"
+        """Return why an answer to a pair that has none can't be taken; None if it can."""
         if rater.state == "closed":
             return "closed"
-        if too_early(seconds, self._info.rules):
+        if watch.hasty or too_early(watch.claimed, self._info.rules):
             return "too_early"
         gone = row.state == "lapsed" and not repository.retake(row.pair_id, rater.kind)
         return "lapsed" if gone or row.state == "gone" else None
+
+    def _is_ahead(self, rater: AnyRow, row: AnyRow, waiting: Sequence[AnyRow]) -> bool:
+        """Whether a pair is the rater's, and not yet on their page."""
+        return waiting[0].id != row.id or self._stage(rater) == "break"
 
     def _turn_without_pairs(self, rater: AnyRow) -> Turn | None:
         """Return the turn of a rater who waits for no pair; None for a rater who does."""
@@ -136,7 +147,8 @@ class Turns:
         if stage == "practice":
             ahead = [item.shown for item in self._info.practice[rater.practised :]]
             current, upcoming = (*ahead, None)[:2]
-        return Turn(current, upcoming, rater.done, rater.share, stage)
+        read = rater.instructed_at is not None
+        return Turn(current, upcoming, rater.done, rater.share, stage, instructed=read)
 
     def _turn_of(self, rater: AnyRow, waiting: Sequence[AnyRow | Assigned]) -> Turn:
         """Return the turn of a rater for whom these pairs wait."""
@@ -147,8 +159,15 @@ class Turns:
         if stage == "break":
             # The next pair loads behind the break, so that it shows at once afterwards.
             current, upcoming = None, current
-        can_undo = self.can_undo(rater)
-        return Turn(current, upcoming, rater.done, rater.share, stage, can_undo)
+        return Turn(
+            current,
+            upcoming,
+            rater.done,
+            rater.share,
+            stage,
+            can_undo=self.can_undo(rater),
+            instructed=rater.instructed_at is not None,
+        )
 
     def _last_turn(self, rater: AnyRow, stage: Stage) -> Turn:
         """Return the turn of a rater who has nothing left to answer."""
@@ -188,6 +207,8 @@ class Turns:
     ) -> list[AnyRow | Assigned]:
         """Return the current and the next pair: the rater's own, then new ones of the study."""
         now, given = self._clock(), rater.given
+        if not before:
+            repository.begin(rater.id, now)
         waiting: list[AnyRow | Assigned] = []
         for row in before:
             if row.state == "open":
@@ -250,3 +271,9 @@ class Turns:
     def completion_code(self, public_id: str) -> str:
         """Return one rater's own completion code."""
         return keyed_hash(self._key(), f"completion:{public_id}")[:10].upper()
+
+
+def _stale(row: AnyRow, ballot: Ballot) -> VoteOutcome | None:
+    """Return whether an answer is one that came before."""
+    late = ballot.again not in (None, row.revision > 0)
+    return "repeated" if late or row.state == "answered" else None

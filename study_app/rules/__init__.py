@@ -16,6 +16,7 @@ from .design import (
     VotesTable,
 )
 from .domain import (
+    Ballot,
     Completion,
     Entry,
     Feedback,
@@ -27,12 +28,14 @@ from .domain import (
     StudyState,
     Turn,
     VoteOutcome,
+    Watch,
     a_on_left,
     check_answer,
     offered_answers,
     preferred_question,
     stage_of,
     too_early,
+    watched,
 )
 from .entry import MTURK_FRAMES, MTURK_SUBMIT, Claim, MTurkTask, forged, mturk_task, read_claim
 from .exclusion import exclusions
@@ -44,6 +47,7 @@ from .study_file import StudyFile, changed_keys, load_study_file
 __all__ = [
     "MTURK_FRAMES",
     "MTURK_SUBMIT",
+    "Ballot",
     "Claim",
     "Completion",
     "Entry",
@@ -70,6 +74,7 @@ __all__ = [
     "Turn",
     "VoteOutcome",
     "VotesTable",
+    "Watch",
     "a_on_left",
     "changed_keys",
     "check_answer",
@@ -87,4 +92,5 @@ __all__ = [
     "slots",
     "stage_of",
     "too_early",
+    "watched",
 ]

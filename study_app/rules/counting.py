@@ -4,8 +4,8 @@ Two notions of counting, each defined once:
 
 * for scores and conduct, `analysis.ballots.counted`: answers to repeated pairs count, votes of
   excluded raters don't;
-* for a study's quota, `filling_quota`: a pair was asked as often as wanted whoever answered, and
-  asking the same rater again doesn't add to that.
+* for a study's quota, `filling_quota`: votes of excluded raters don't count, since their pairs go
+  back to the pool, and asking the same rater again doesn't add to it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def of_kind(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:
 
 
 def filling_quota(votes: pd.DataFrame) -> pd.DataFrame:
-    """Return the votes that count towards those wanted: neither revised, gold nor repeated.
+    """Return the votes towards those wanted: neither revised, gold, repeated nor excluded.
 
     Args:
         votes: the columns of votes.csv.
     """
     plain = (votes["gold"] == "") & (votes["repeat_of"] == "") & ~votes["revised"].astype(bool)
-    return votes.loc[plain]
+    return votes.loc[plain & (votes["excluded"] == "")]

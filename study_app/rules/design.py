@@ -213,7 +213,7 @@ class PracticeTable(Table):
 
     Attributes:
         question: its key.
-        prompt: the prompt's id.
+        prompt: the prompt's id; one of the study's, drawn by its seed, when None.
         arm: whose sample is the right answer; the first that has the prompt when None.
         twin: how the other image is made worse (see `gold.twins`), or `wrong caption`.
         tie_is_right: "no difference" is right as well.
@@ -221,7 +221,7 @@ class PracticeTable(Table):
     """
 
     question: Key
-    prompt: Text
+    prompt: Text | None = None
     arm: Text | None = None
     twin: Annotated[str, Field(pattern=PRACTICE_TWIN)] = "blur 6"
     tie_is_right: bool = False
@@ -250,11 +250,29 @@ class PagesTable(Table):
         language: of the app's own words.
         consent: asked for before anything else; empty for none.
         instructions: shown next; empty for none.
+        content_warning: what images may show that somebody would rather not see; comes first.
+        contact: who runs the study and answers questions, with an address.
+        retention: how long what is stored is kept.
+        legal_basis: why storing it is lawful, such as consent (GDPR, article 6(1)(a)).
+        rights: what raters may ask for, and of whom.
+        min_age: years; who is younger may not take part.
     """
 
     language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
     consent: str = ""
     instructions: str = ""
+    content_warning: str = ""
+    contact: str = ""
+    retention: str = ""
+    legal_basis: str = ""
+    rights: str = ""
+    min_age: Annotated[int, Field(ge=1, le=99)] | None = None
+
+    def missing_for_strangers(self) -> list[str]:
+        """Return the keys without which paid strangers can't agree to know what they agree to."""
+        told = ("consent", "contact", "retention", "legal_basis", "rights")
+        missing = [key for key in told if not str(getattr(self, key)).strip()]
+        return missing if self.min_age is not None else [*missing, "min_age"]
 
 
 class CompletionTable(Table):

@@ -15,7 +15,7 @@ from typing import Literal
 from analysis.ballots import ANSWERS, AnswerName, Question
 from study_app.errors import StudyUsageError
 
-from .limits import MOST_MIN_SECONDS, QUESTION_BLOCK
+from .limits import FORGIVEN_SECONDS, LONGEST_SECONDS, MOST_MIN_SECONDS, QUESTION_BLOCK
 
 Stage = Literal["consent", "instructions", "practice", "pairs", "break", "done", "paused", "closed"]
 StudyState = Literal["open", "paused", "closed"]
@@ -140,6 +140,7 @@ class Turn:
         can_undo: the last answer can be taken back.
         completion: set when the stage is `done`, or `closed` after some answers, if the study has
             one.
+        instructed: the rater has read how to answer.
     """
 
     current: ShownPair | None
@@ -149,12 +150,68 @@ class Turn:
     stage: Stage = "pairs"
     can_undo: bool = False
     completion: Completion | None = None
+    instructed: bool = False
 
 
-VoteOutcome = Literal["accepted", "repeated", "too_early", "lapsed", "closed"]
+VoteOutcome = Literal["accepted", "repeated", "too_early", "lapsed", "closed", "not_shown"]
 """Only `accepted` stored something. `repeated`: this assignment had its answer before; that one
 stands. `lapsed`: the rater was away so long that the pair went to somebody else. `closed`: the
-study's owner has closed it."""
+study's owner has closed it. `not_shown`: the pair is the rater's, and not yet on their page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a browser says of an answer; nothing of it is taken on trust.
+
+    Attributes:
+        assignment: `ShownPair.assignment` of the pair that was clicked.
+        answer: one of those offered.
+        seconds: from the pair's appearance to the click, as the browser claims; None when it does
+            not know.
+        again: `ShownPair.again` of that pair: a late duplicate of an answer that was taken back
+            meanwhile is no new answer. None: not asked.
+    """
+
+    assignment: str
+    answer: AnswerName
+    seconds: float | None
+    again: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A browser's claim of how long a pair was looked at, beside what the server saw.
+
+    Attributes:
+        claimed: seconds as the browser says; None when not known.
+        seconds: as claimed, and at most what the server saw; None when not known.
+        hasty: no page of ours sends answers at this pace.
+        implausible: longer was claimed than the server saw, even with the network's delay.
+    """
+
+    claimed: float | None
+    seconds: float | None
+    hasty: bool = False
+    implausible: bool = False
+
+
+def watched(claimed: float | None, elapsed: float | None, rules: Rules) -> Watch:
+    """Return what to believe of a browser's claim.
+
+    Args:
+        claimed: seconds from the pair's appearance to the click; None when the browser can't say.
+        elapsed: seconds since the pair became the rater's; None when not known, as after the
+            server's clock was set back.
+        rules: the study's.
+    """
+    if claimed is not None and not 0 <= claimed < LONGEST_SECONDS:
+        claimed = None  # a clock that jumped, or no number at all
+    if elapsed is None or elapsed < 0:
+        return Watch(claimed, claimed)
+    hasty = elapsed < rules.min_seconds / 2
+    if claimed is None:
+        return Watch(None, None, hasty)
+    return Watch(claimed, min(claimed, elapsed), hasty, claimed > elapsed + FORGIVEN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,12 @@ SIDES_NEEDED = 10
 """Decided votes before a rule looks at sides: of fair raters with three votes a quarter have all on
 one side, with ten one in 500."""
 
+LONGEST_SECONDS = 1e6
+"""No look at a pair takes so long (eleven days): a time beyond it is a clock's mistake."""
+
+FORGIVEN_SECONDS = 2.0
+"""Seconds by which a browser's time may exceed what the server saw: the network's delay."""
+
 MOST_MIN_SECONDS = 60
 """Seconds for which an owner may refuse early clicks."""
 

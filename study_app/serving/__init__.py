@@ -5,8 +5,10 @@ from __future__ import annotations
 from .limits import guesses, joins
 from .server import current_study, serve
 from .tuning import settle
+from .web import RaterPage
 
 __all__ = [
+    "RaterPage",
     "current_study",
     "guesses",
     "joins",

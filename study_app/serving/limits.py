@@ -11,17 +11,24 @@ guesses = RateLimit(burst=5, per_minute=6)
 """Guesses of the owner's password."""
 
 connections = RateLimit(burst=200, per_minute=200)
-"""Browser windows, each of which costs memory."""
+"""Windows of the owner's page, each of which costs memory."""
 
 requests = RateLimit(burst=4000, per_minute=12_000)
-"""Images and pages."""
+"""Images, pages and answers: a class of 200 raters behind one address fits."""
+
+events = RateLimit(burst=60, per_minute=1200)
+"""What one rater's page asks for: faster than a person answers. The page itself stops a held key
+already."""
+
+LARGEST_EVENT = 2**16
+"""Bytes of what a rater's page sends: an answer takes some three hundred, and the longest address
+that opens a page is sent back with it."""
 
 MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 60.0, 20.0
-"""Messages of one browser window: faster than a person makes them. The page itself stops a held
-key already."""
+"""Messages of one window of the owner's page: faster than a person makes them."""
 
 LARGEST_MESSAGE = 2**20
-"""Bytes of a message from a browser; a rater's take some hundred."""
+"""Bytes of a message from the owner's page."""
 
 WAITING_CONNECTIONS = 512
 """Connections that the system keeps until they are accepted: a class of raters that opens the

@@ -8,6 +8,7 @@ import functools
 import os
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL
@@ -18,6 +19,9 @@ from study_app.store import DATABASE_VARIABLE, owner_emails, url_from_environmen
 
 from .hosts import EVERYWHERE, allowed_hosts, reachable_host
 from .limits import LARGEST_MESSAGE, WAITING_CONNECTIONS
+
+if TYPE_CHECKING:
+    from .web import RaterPage
 
 _OPEN_NETWORK = (
     "Everybody in this network can open it, and what they send is not encrypted. It answers to "
@@ -37,6 +41,7 @@ def current_study() -> Study:
 
 def serve(
     url: URL,
+    page: RaterPage,
     *,
     host: str = "127.0.0.1",
     port: int = 8501,
@@ -47,6 +52,7 @@ def serve(
 
     Args:
         url: the study's database.
+        page: what raters see.
         host: address to listen on.
         port: port to listen on; 0 for any free one.
         public_url: where raters reach it, when a proxy stands before it.
@@ -70,28 +76,32 @@ def serve(
         if public_url is None and host in EVERYWHERE:
             announce(_OPEN_NETWORK)
         try:
-            _run(listener, allowed_hosts(host, public_host))
+            _run(listener, page, allowed_hosts(host, public_host))
         finally:
             study.close()
             current_study.cache_clear()
 
 
-def _run(listener: socket.socket, hosts: list[str]) -> None:
+def _run(listener: socket.socket, page: RaterPage, hosts: list[str]) -> None:
     """Answer requests until Ctrl-C."""
     import uvicorn
 
-    from .tuning import tune
+    from .tuning import settle, tune
     from .web import build_app
 
     tune()
+    app = build_app(current_study, page, hosts, login=bool(owner_emails()))
+    page.shell(current_study(), {})  # brings in what raters would wait for, as does the next
+    _ = current_study().longest_image
+    settle("rate")
     config = uvicorn.Config(
-        build_app(current_study, hosts, login=bool(owner_emails())),
+        app,
         log_level="error",
         access_log=False,
         server_header=False,
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,
-        ws_per_message_deflate=False,  # messages are 2 KB, a compressor 50 KB a window
+        ws_per_message_deflate=False,  # a compressor takes 50 KB a window
         timeout_graceful_shutdown=1,
     )
     with contextlib.suppress(KeyboardInterrupt):

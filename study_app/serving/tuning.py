@@ -1,7 +1,6 @@
 """What a served study does so that a vote is cheap; each of these was found by profiling one.
 
-Nothing here changes what a rater sees, and a Streamlit in which something is named otherwise is
-served as it is.
+Nothing here changes what a rater sees.
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-from collections.abc import Callable
-from typing import Any
 
 from .limits import FULL, MIDDLE, YOUNG_OBJECTS
 
@@ -18,8 +15,6 @@ from .limits import FULL, MIDDLE, YOUNG_OBJECTS
 def tune() -> None:
     """Prepare this process for many raters; called once, before it serves."""
     _allow_many_connections()
-    with contextlib.suppress(ImportError, AttributeError):
-        _keep_theme_messages()
 
 
 @functools.cache
@@ -45,26 +40,3 @@ def _allow_many_connections() -> None:
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _keep_theme_messages() -> None:
-    """Let Streamlit make the messages of its theme once.
-
-    It makes them at every run of a script, walking all of its options for each of the theme's six
-    sections: a sixth of all that a vote cost.
-    """
-    from streamlit.runtime import app_session
-
-    make: Callable[..., None] = app_session._populate_theme_msg  # pyright: ignore[reportPrivateUsage]
-    kept: dict[str, Any] = {}
-
-    def populate(message: Any, section: str = "theme") -> None:
-        if section not in kept:
-            fresh = type(message)()
-            make(fresh, section)
-            kept[section] = fresh
-        # Merging an empty message would still mark the section as set.
-        if kept[section].ByteSize():
-            message.MergeFrom(kept[section])
-
-    app_session._populate_theme_msg = populate  # pyright: ignore[reportPrivateUsage]

@@ -1,25 +1,40 @@
-"""What is answered over HTTP: Streamlit's pages, images by opaque names, and nothing else.
+"""What is answered over HTTP: raters' pages and events, images by opaque names, the owner's page.
 
 Every request passes, from the outside in: headers that give nothing away, the hosts this study
-answers to, the paths that are open at all, and how often one address may ask. Images and the page's
-own files are then answered at once; the rest is Streamlit's.
+answers to, the paths that are open at all, and how often one address may ask. The rater's page, its
+files, images and events are then answered here; the owner's page is Streamlit's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
+import json
 import mimetypes
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl
 
+from study_app.errors import DatabaseError
 from study_app.rating import Study
 from study_app.rules import MTURK_SUBMIT
 from study_app.store import StudyInfo
 
 from .hosts import KnownHosts
-from .limits import KEPT_BYTES, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, connections, requests
+from .limits import (
+    KEPT_BYTES,
+    LARGEST_EVENT,
+    MESSAGES_AT_ONCE,
+    MESSAGES_PER_SECOND,
+    connections,
+    events,
+    requests,
+)
+from .padding import OVERHEAD, padded
 from .rate_limit import RateLimit
 
 if TYPE_CHECKING:
@@ -48,18 +63,36 @@ HEADERS = {
 }
 
 OPEN_PATHS = frozenset({
-    "/", "/rate", "/owner", "/favicon.png", "/favicon.ico",
+    "/", "/rate", "/turn", "/owner", "/favicon.png", "/favicon.ico",
     "/_stcore/health", "/_stcore/host-config", "/_stcore/stream",
 })  # fmt: skip
 OPEN_FOLDERS = ("/static/", "/media/", "/image/", "/page/")
+NEVER_KEPT = {"Cache-Control": "no-store"}
 LOGIN_PATHS = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
 
 
-def build_app(study: Callable[[], Study], hosts: list[str], *, login: bool = False) -> ASGIApp:
+@dataclass(frozen=True, slots=True)
+class RaterPage:
+    """What raters see, made by a room above this one.
+
+    Attributes:
+        shell: gives the page of a study, as HTML, for an address's query parameters.
+        respond: does what a page asks for (a JSON object, and the address it comes from), and
+            gives what the page shows next.
+    """
+
+    shell: Callable[[Study, Mapping[str, str]], str]
+    respond: Callable[[Study, Mapping[str, Any], str], Mapping[str, Any]]
+
+
+def build_app(
+    study: Callable[[], Study], page: RaterPage, hosts: list[str], *, login: bool = False
+) -> ASGIApp:
     """The ASGI app of a study's pages.
 
     Args:
         study: gives the study that is served.
+        page: what raters see.
         hosts: names this study answers to (see `hosts.allowed_hosts`).
         login: the owner signs in with OpenID Connect, so its routes are open.
     """
@@ -68,6 +101,7 @@ def build_app(study: Callable[[], Study], hosts: list[str], *, login: bool = Fal
     # Each layer wraps the ones above it, so the last one sees a request first.
     app: ASGIApp = streamlit.App(SCRIPT)
     app = _Discreet(app)
+    app = _Rating(app, study, page)
     app = _Files(app, study)
     app = _PolitePace(app)
     app = _OpenPathsOnly(app, login=login)
@@ -88,11 +122,83 @@ def headers(info: StudyInfo) -> dict[str, str]:
     return said if info.framed_by else said | {"X-Frame-Options": "SAMEORIGIN"}
 
 
+class _Rating:
+    """The rater's page at `/`, and at `/turn` what it asks for: one request per event.
+
+    A page of another site can't ask: it would need leave, which nobody gives, to send JSON here.
+    """
+
+    def __init__(self, app: ASGIApp, study: Callable[[], Study], page: RaterPage) -> None:
+        self._app = app
+        self._study = study
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "") if scope["type"] == "http" else ""
+        if path in ("/", "/rate"):
+            await self._shell(scope)(scope, receive, send)
+        elif path == "/turn":
+            await (await self._turn(scope, receive))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _shell(self, scope: Scope) -> Response:
+        from starlette.responses import HTMLResponse, Response
+
+        if scope["method"] not in ("GET", "HEAD"):
+            return Response(status_code=405)
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        return HTMLResponse(self._page.shell(self._study(), query), headers=NEVER_KEPT)
+
+    async def _turn(self, scope: Scope, receive: Receive) -> Response:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import Response
+
+        status, asked = await _event(scope, receive)
+        if asked is None:
+            return Response(status_code=status)
+        address = (scope.get("client") or ("unknown",))[0]
+        if not events.allow(f"{address} {_token(asked)}"):
+            return Response(status_code=429, headers={"Retry-After": "1"})
+        try:
+            shown = await run_in_threadpool(self._page.respond, self._study(), asked, address)
+        except DatabaseError:  # the page keeps what it sent, and sends it again
+            return Response(status_code=503, headers=NEVER_KEPT)
+        content = json.dumps(shown, separators=(",", ":"))
+        return Response(content, media_type="application/json", headers=NEVER_KEPT)
+
+
+async def _event(scope: Scope, receive: Receive) -> tuple[int, Mapping[str, Any] | None]:
+    """Return what a page asks for, or None with the status of its refusal."""
+    from starlette.requests import ClientDisconnect, Request
+
+    if scope["method"] != "POST":
+        return 405, None
+    if (b"content-type", b"application/json") not in scope["headers"]:
+        return 415, None
+    content = b""
+    try:
+        async for part in Request(scope, receive).stream():
+            content += part
+            if len(content) > LARGEST_EVENT:
+                return 413, None
+        asked = json.loads(content)
+    except (ValueError, RecursionError, ClientDisconnect):
+        return 400, None
+    return (200, cast("Mapping[str, Any]", asked)) if isinstance(asked, dict) else (400, None)
+
+
+def _token(asked: Mapping[str, Any]) -> str:
+    query = asked.get("query")
+    return str(query.get("rater"))[:32] if isinstance(query, dict) else ""  # pyright: ignore
+
+
 class _Files:
     """Images by their opaque names, and the rater page's own script and style.
 
-    Images are the same bytes for everybody, without a date that could tell arms apart; those asked
-    for lately are kept in memory, so that neither size nor disk shows in the time an answer takes.
+    Images are the same bytes for everybody, without a date that could tell arms apart, and all of
+    one length; those asked for lately are kept in memory, so that the disk does not show in the
+    time an answer takes.
     """
 
     def __init__(self, app: ASGIApp, study: Callable[[], Study]) -> None:
@@ -101,6 +207,7 @@ class _Files:
         self._kept: dict[str, bytes] = {}  # by name, oldest first
         self._room = KEPT_BYTES
         self._page = {file.name: file.read_bytes() for file in PAGE_FILES.iterdir()}
+        self._small = {name: gzip.compress(text, mtime=0) for name, text in self._page.items()}
         self._tags = {
             name: f'"{hashlib.sha256(content).hexdigest()[:32]}"'
             for name, content in self._page.items()
@@ -136,7 +243,8 @@ class _Files:
             self._study().image_path(name.removesuffix(".png")) if name.endswith(".png") else None
         )
         try:
-            content = None if path is None else path.read_bytes()
+            length = self._study().longest_image + OVERHEAD
+            content = None if path is None else padded(path.read_bytes(), length)
         except OSError:
             return None
         if content is not None:
@@ -159,6 +267,9 @@ class _Files:
         if (b"if-none-match", self._tags[name].encode()) in scope["headers"]:
             return Response(status_code=304, headers=headers)
         kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
+        if any(key == b"accept-encoding" and b"gzip" in value for key, value in scope["headers"]):
+            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            return Response(self._small[name], media_type=kind, headers=headers)
         return Response(self._page[name], media_type=kind, headers=headers)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .backup import back_up
 from .database import Database, open_database, require_empty, upgrade_database
 from .info import StudyInfo, read_info
+from .limits import REPORTED
 from .migrations import make_tables
 from .orm import (
     ArmRow,
@@ -38,6 +39,7 @@ from .vote_table import vote_table
 __all__ = [
     "DATABASE_VARIABLE",
     "PASSWORD_VARIABLE",
+    "REPORTED",
     "AnyRow",
     "ArmRow",
     "AssignmentRow",

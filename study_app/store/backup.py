@@ -146,7 +146,7 @@ def _settle(connection: Connection, database: Database) -> Backup:
     session = Session(connection)
     root = session.scalars(select(StudyRow.image_root)).one()
     images = ((database.folder or Path()) / root).resolve()
-    session.execute(update(StudyRow).values(image_root=os.fspath(images)))
+    session.execute(update(StudyRow).values(image_root=os.fspath(images), log_open=False))
     session.flush()
     votes = session.scalar(select(func.count(VoteRow.id)))
     return Backup(cast(int, votes), images)

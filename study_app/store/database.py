@@ -6,6 +6,7 @@ An engine exists only where a function here made it; nothing connects at import.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from study_app.errors import DatabaseError
 
 from .limits import BUSY_SECONDS
 from .orm import APPLICATION, SCHEMA_VERSION, SchemaInfo
+from .whole import MISSING, log_of, mark
 from .writer import Writer
 
 
@@ -39,6 +41,8 @@ class Database:
         if self.folder is None:
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer: Writer | None = None
+        self._log_open = False  # the file says so, and its log is there
+        self.warning = ""  # what is wrong with the file, though it can be used
 
     @property
     def shown_url(self) -> str:
@@ -82,7 +86,7 @@ class Database:
             raise DatabaseError(self._explain(error)) from error
 
     def checkpoint(self) -> None:
-        """Empty SQLite's write-ahead log into the file, so that nothing deleted lingers in it."""
+        """Empty SQLite's write-ahead log into the file: nothing deleted lingers in it."""
         if self.folder is not None:
             with self.explaining(), self.engine.connect() as connection:
                 connection.rollback()
@@ -92,11 +96,40 @@ class Database:
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Finish what is being written, and close every connection."""
+        """Finish what is being written, and close every connection.
+
+        The last one to leave an SQLite file puts everything into it; then the file says so.
+        """
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         self.engine.dispose()
+        if self._log_open and self._path is not None and not log_of(self._path).exists():
+            with contextlib.suppress(sqlite3.Error):  # read-only: it says what it said before
+                mark(self._path, log_open=False)
+        self._log_open = False
+
+    @property
+    def _path(self) -> Path | None:
+        """The SQLite file; None for a server."""
+        return None if self.folder is None else Path(str(self.url.database))
+
+    def note_log(self, *, had_log: bool, writable: bool) -> None:
+        """Find out whether the file is whole; one opened for writing says that its log is open.
+
+        Args:
+            had_log: there was a log beside it before this process opened it.
+            writable: votes will come.
+        """
+        if self._path is None:
+            return
+        with self.engine.connect() as connection:
+            said = bool(connection.exec_driver_sql("SELECT log_open FROM study").scalar_one())
+        if said and not had_log:
+            self.warning = MISSING.format(path=self._path, log=log_of(self._path).name)
+        self._log_open = writable or (said and had_log)
+        if writable and not said:
+            mark(self._path, log_open=True)
 
     def _explain(self, error: Exception) -> str:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
@@ -116,6 +149,11 @@ class Database:
             return (
                 f"{where} can't be written ({reason}). Every vote accepted so far is kept. "
                 "Free space or fix the permissions, then try again."
+            )
+        if self.folder is not None:
+            return (
+                f"The file {self.url.database} can't be used: {reason.rstrip('.')}. Check that its "
+                "folder is there and that you may write in it, then try again."
             )
         return (
             f"The database {where} can't be used: {reason.rstrip('.')}. Check that it is "
@@ -161,6 +199,7 @@ def open_database(
             "or name its database with --db."
         )
     database = Database(url, busy_seconds)
+    had_log = database.folder is not None and log_of(Path(str(url.database))).exists()
     try:
         with database.explaining():
             with database.engine.connect() as connection:
@@ -169,6 +208,8 @@ def open_database(
                 with database.engine.execution_options(writes=True).begin() as connection:
                     # It deletes nothing, but needs all that a real write needs.
                     connection.exec_driver_sql("DELETE FROM vote WHERE 1 = 0")
+            if found == "study":
+                database.note_log(had_log=had_log, writable=writable)
         if found != "study":
             raise DatabaseError(_foreign(database, found))
     except DatabaseError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,13 @@ class StudyInfo:
     def consent(self) -> str:
         """What raters agree to; empty: the stage is passed over."""
         return self.design.pages.consent
+
+    @property
+    def consent_version(self) -> str:
+        """What identifies the text that raters agree to: a hash of all that they are told."""
+        pages = self.design.pages
+        told = pages.model_dump_json(exclude={"instructions"}).encode()
+        return hashlib.sha256(told).hexdigest()[:16]
 
     @property
     def instructions(self) -> str:

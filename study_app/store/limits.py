@@ -11,5 +11,8 @@ GROUP = 64
 COPIED_AT_ONCE = 2000
 """Rows in memory while a study is copied."""
 
+REPORTED = "reported by the rater"
+"""Why a pair was set aside whose rater did not want to look at it."""
+
 LONGEST_REASON = 200
 """Characters of the reason why a pair was set aside; the column holds no more."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -83,6 +84,7 @@ class StudyRow(Base):
     source: Mapped[str | None]  # the study file it was made from
     state: Mapped[str] = mapped_column(String(8), default="open")
     secret: Mapped[str]  # keys the hashes of outside ids; see `secret`
+    log_open: Mapped[bool] = mapped_column(default=False, server_default=false())  # see `whole`
 
 
 class QuestionRow(Base):
@@ -197,6 +199,10 @@ class RaterRow(Base):
     given: Mapped[int] = mapped_column(default=0)  # pairs open or answered
     done: Mapped[int] = mapped_column(default=0)  # pairs answered
     undoable_id: Mapped[int | None]  # the assignment whose answer can be taken back
+    since: Mapped[float | None]  # when the current pair became theirs, in POSIX seconds
+    implausible: Mapped[int] = mapped_column(default=0, server_default="0")  # see `rules.watched`
+    excluded: Mapped[str | None] = mapped_column(String(LONGEST_REASON))  # why, as the rules say
+    consented_to: Mapped[str | None] = mapped_column(String(64))  # version of the consent text
 
 
 class InviteRow(Base):

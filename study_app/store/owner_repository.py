@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import and_, case, func, select, true
 from sqlalchemy.orm import Session, aliased
 
+from .limits import REPORTED
 from .orm import (
     ArmRow,
     AssignmentRow,
@@ -16,6 +17,7 @@ from .orm import (
     QuestionRow,
     QuotaRow,
     RaterRow,
+    SetAsideRow,
     UndoRow,
     VoteRow,
 )
@@ -54,6 +56,39 @@ class OwnerRepository:
         )
         return {row.kind: row.raters for row in rows}
 
+    def outside_hashes(self) -> dict[str, str]:
+        """Return the id in votes.csv of each rater known elsewhere, by their keyed hash."""
+        rows = self._session.execute(
+            select(RaterRow.outside_hash, RaterRow.public_id).where(
+                RaterRow.outside_hash.is_not(None)
+            )
+        )
+        return {str(row.outside_hash): row.public_id for row in rows}
+
+    def reported(self) -> Sequence[AnyRow]:
+        """Return `arm_left, arm_right, prompt_id, caption, reports` of reported pairs."""
+        reports = func.count(SetAsideRow.id).label("reports")
+        return self._session.execute(
+            select(
+                _left_arm.name.label("arm_left"),
+                _right_arm.name.label("arm_right"),
+                _asked.prompt_id,
+                _asked.caption,
+                reports,
+            )
+            .select_from(SetAsideRow)
+            .join(AssignmentRow, AssignmentRow.id == SetAsideRow.assignment_id)
+            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+            .join(_asked, _asked.id == PairRow.image_a_id)
+            .join(_left, _left.id == PairRow.image_a_id)
+            .join(_right, _right.id == PairRow.image_b_id)
+            .join(_left_arm, _left_arm.id == _left.arm_id)
+            .join(_right_arm, _right_arm.id == _right.arm_id)
+            .where(SetAsideRow.reason == REPORTED)
+            .group_by(_left_arm.name, _right_arm.name, _asked.prompt_id, _asked.caption)
+            .order_by(reports.desc(), _asked.prompt_id)
+        ).all()
+
     def raters(self) -> Sequence[AnyRow]:
         """Return how far each rater came, in the order in which they joined."""
         return self._session.execute(
@@ -63,6 +98,7 @@ class OwnerRepository:
                 RaterRow.joined_at,
                 RaterRow.done,
                 RaterRow.share,
+                RaterRow.implausible,
             ).order_by(RaterRow.id)
         ).all()
 
@@ -99,7 +135,11 @@ class OwnerRepository:
             .order_by(PairRow.question_id, _left_arm.name, _right_arm.name, VoteRow.answer)
         ).all()
 
-    def votes(self) -> tuple[list[str], Sequence[AnyRow]]:
+    def vote_count(self) -> int:
+        """Return how many votes there are, of every kind."""
+        return self._session.scalar(select(func.count(VoteRow.id))) or 0
+
+    def votes(self, rater: int | None = None) -> tuple[list[str], Sequence[AnyRow]]:
         """Return the names of the columns of votes.csv that are stored, and one row per vote.
 
         Rows come in the order in which votes were stored. What each column means is written in
@@ -135,6 +175,7 @@ class OwnerRepository:
             .join(_left_arm, _left_arm.id == _left.arm_id)
             .join(_right_arm, _right_arm.id == _right.arm_id)
             .outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
+            .where(true() if rater is None else RaterRow.id == rater)
             .order_by(VoteRow.id)
         )
         return list(found.keys()), found.all()

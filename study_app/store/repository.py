@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from analysis.ballots import RaterKind
 
 from . import statements
-from .limits import LONGEST_REASON
+from .limits import LONGEST_REASON, REPORTED
 from .orm import (
     ArmRow,
     AssignmentRow,
@@ -178,9 +178,26 @@ class Repository:
         """Add to the pairs a rater has open or answered."""
         statements.COUNT_GIVEN(self._connection, rater=rater, more=more)
 
-    def count_answer(self, rater: int, more: int, undoable: int | None) -> None:
-        """Add to a rater's answers, and note which assignment's they may take back."""
-        statements.COUNT_ANSWER(self._connection, rater=rater, more=more, undoable=undoable)
+    def count_answer(
+        self, rater: int, more: int, undoable: int | None, now: datetime, *, implausible: bool
+    ) -> None:
+        """Add to a rater's answers, and note which assignment's they may take back.
+
+        What is current next is theirs from now on. `implausible`: the time that the browser claimed
+        was longer than the server saw.
+        """
+        statements.COUNT_ANSWER(
+            self._connection,
+            rater=rater,
+            more=more,
+            undoable=undoable,
+            since=now.timestamp(),
+            implausible=int(implausible),
+        )
+
+    def begin(self, rater: int, now: datetime) -> None:
+        """Note that the rater's current pair is theirs from now on."""
+        statements.BEGIN(self._connection, rater=rater, since=now.timestamp())
 
     def add_practice_answer(
         self, rater: int, practice: int, answer: str, right: bool, now: datetime
@@ -195,6 +212,36 @@ class Repository:
             created_at=now,
         )
 
+    def not_excluded(self) -> dict[str, int]:
+        """Return the row ids of people whom no rule has left out yet, by their public id."""
+        rows = self._session.execute(
+            select(RaterRow.public_id, RaterRow.id).where(
+                RaterRow.kind == "person", RaterRow.excluded.is_(None)
+            )
+        )
+        return {row.public_id: row.id for row in rows}
+
+    def exclude(self, rater: int, reason: str) -> None:
+        """Note why the rules leave a person out, and ask others for the votes they gave.
+
+        Their assignments hold no place in a quota from now on.
+        """
+        self._execute(
+            update(RaterRow).where(RaterRow.id == rater).values(excluded=reason[:LONGEST_REASON])
+        )
+        held = (
+            AssignmentRow.rater_id == rater,
+            AssignmentRow.state == "answered",
+            AssignmentRow.expires_at.is_not(None),
+        )
+        pairs = select(AssignmentRow.pair_id).where(*held)
+        self._execute(
+            update(QuotaRow)
+            .where(QuotaRow.rater_kind == "person", QuotaRow.pair_id.in_(pairs))
+            .values(taken=QuotaRow.taken - 1)
+        )
+        self._execute(update(AssignmentRow).where(*held).values(expires_at=None))
+
     def invite(self, token_hash: str) -> InviteRow | None:
         """The invite of this token."""
         return self._session.scalars(
@@ -206,7 +253,7 @@ class Repository:
         self._session.add_all(InviteRow(token_hash=one, created_at=now) for one in token_hashes)
 
     def active_people(self, now: datetime, joined_after: datetime) -> int:
-        """People who are done, at it, or joined lately; those who left make room for others."""
+        """People who are done, at it, or joined lately; who left or is excluded makes room."""
         at_it = (
             select(AssignmentRow.id)
             .where(
@@ -217,7 +264,9 @@ class Repository:
             .exists()
         )
         active = or_(RaterRow.done >= RaterRow.share, RaterRow.joined_at > joined_after, at_it)
-        people = select(func.count(RaterRow.id)).where(RaterRow.kind == "person", active)
+        people = select(func.count(RaterRow.id)).where(
+            RaterRow.kind == "person", RaterRow.excluded.is_(None), active
+        )
         return self._session.scalar(people) or 0
 
     def pairs_left(self, now: datetime) -> bool:
@@ -353,6 +402,15 @@ class Repository:
             reason=reason[:LONGEST_REASON],
             created_at=now,
         )
+
+    def reports(self, rater: int) -> int:
+        """Return how many pairs a rater has reported."""
+        mine = (
+            select(func.count(SetAsideRow.id))
+            .join(AssignmentRow, AssignmentRow.id == SetAsideRow.assignment_id)
+            .where(AssignmentRow.rater_id == rater, SetAsideRow.reason == REPORTED)
+        )
+        return self._session.scalar(mine) or 0
 
     def withdraw(self, images: list[int]) -> None:
         """Hand out no pair with one of these images any more."""

@@ -24,6 +24,7 @@ RATER = Prepared(
         RaterRow.consented_at,
         RaterRow.instructed_at,
         RaterRow.undoable_id,
+        RaterRow.since,
         select(StudyRow.state).scalar_subquery().label("state"),
     ).where(RaterRow.token_hash == bindparam("token_hash"))
 )
@@ -127,7 +128,15 @@ COUNT_GIVEN = Prepared(
 COUNT_ANSWER = Prepared(
     update(RaterRow)
     .where(RaterRow.id == bindparam("rater"))
-    .values(done=RaterRow.done + bindparam("more"), undoable_id=bindparam("undoable"))
+    .values(
+        done=RaterRow.done + bindparam("more"),
+        undoable_id=bindparam("undoable"),
+        since=bindparam("since"),
+        implausible=RaterRow.implausible + bindparam("implausible"),
+    )
+)
+BEGIN = Prepared(
+    update(RaterRow).where(RaterRow.id == bindparam("rater")).values(since=bindparam("since"))
 )
 LOCK = Prepared(select(StudyRow.id).with_for_update())
 ADD_ASSIGNMENT = Prepared(

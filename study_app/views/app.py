@@ -1,4 +1,4 @@
-"""The Streamlit script: a page for raters, a page for the owner."""
+"""The Streamlit script: the owner's page. Raters' pages are `rate`'s, and need no Streamlit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import streamlit as st
 
 from study_app.serving import settle
-from study_app.views import rate  # by its full name: Streamlit runs this file outside its package
 
 
 def _owner() -> None:
@@ -17,13 +16,13 @@ def _owner() -> None:
 
 
 st.set_page_config(
-    page_title="Compare images",
-    page_icon=Path(__file__).with_name("static") / "icon.png",  # an emoji would come from the net
+    page_title="Study",
+    page_icon=Path(__file__).parent / "static/page/icon.png",  # an emoji would come from the net
     initial_sidebar_state="collapsed",
 )
 page = st.navigation(
     [
-        st.Page(rate.page, title="Compare images", url_path="rate", default=True),
+        st.Page(lambda: None, title="Compare images", url_path="rate", default=True),
         st.Page(_owner, title="Study", url_path="owner"),
     ],
     position="hidden",

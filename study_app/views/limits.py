@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-FORGIVEN_SECONDS = 2.0
-"""Seconds by which a browser's time may exceed what the server saw: the network's delay."""
-
 REFRESH_SECONDS = 5.0
-"""Seconds between two looks of the owner's page at the study, if looking is quick."""
-
-LOOKING_SHARE = 20
-"""A large study takes longer to look at: the page looks for at most one part in so many."""
+"""Seconds after which the owner's page shows the latest look at the study."""
 
 WRONG_GUESS_SECONDS = 1.0
 """Seconds that a wrong guess of the owner's password takes, whoever made it."""
 
-SHOWN_RATERS = 200
-"""Raters in the owner's table; votes.csv has all of them."""
-
 SHOWN_HOURS = 72
 """Hours in the chart of votes per hour."""
+
+SHOWN_REPORTS = 50
+"""Reported pairs on the owner's page, those with most reports first."""

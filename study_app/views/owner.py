@@ -6,6 +6,7 @@ everything else is behind it.
 
 from __future__ import annotations
 
+import functools
 import html
 import threading
 import time
@@ -15,12 +16,12 @@ from pathlib import Path
 import streamlit as st
 
 from study_app.errors import StudyError
-from study_app.owner import to_csv, to_jsonl, to_parquet, votes_frame
+from study_app.owner import Watcher, to_csv, to_jsonl, to_parquet, votes_frame
 from study_app.rating import Study
 from study_app.serving import current_study, guesses
 from study_app.store import owner_emails
 
-from .limits import LOOKING_SHARE, REFRESH_SECONDS, WRONG_GUESS_SECONDS
+from .limits import REFRESH_SECONDS, WRONG_GUESS_SECONDS
 from .owner_live import live
 
 STYLE = Path(__file__).with_name("static") / "owner.css"
@@ -94,18 +95,22 @@ def _sign_in_elsewhere() -> None:
 def _study(study: Study) -> None:
     st.html(f"<h1 class='owner-title'><small>Study</small> {html.escape(study.info.name)}</h1>")
     _controls(study)
-    pause = max(REFRESH_SECONDS, LOOKING_SHARE * st.session_state.get("look_seconds", 0.0))
-    st.fragment(_look, run_every=pause)(study)
+    st.fragment(_look, run_every=REFRESH_SECONDS)(study)
     _downloads(study)
 
 
+@functools.cache
+def _watcher(url: str) -> Watcher:
+    """Return what looks at the study, one for all windows."""
+    return Watcher(url)
+
+
 def _look(study: Study) -> None:
-    begun = time.perf_counter()
     try:
-        live(study)
+        url = study.database.url.render_as_string(hide_password=False)
+        live(study, _watcher(url).latest())
     except StudyError as error:  # the next look may find the database again
         st.error(str(error))
-    st.session_state["look_seconds"] = time.perf_counter() - begun
 
 
 def _controls(study: Study) -> None:

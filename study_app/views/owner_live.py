@@ -9,31 +9,23 @@ import html
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from analysis.ballots import RATER_KINDS, RaterKind, read_votes
-from analysis.raters import response_times, study_conduct
-from study_app.owner import (
-    live_elo,
-    rater_table,
-    time_to_finish,
-    votes_by_question,
-    votes_frame,
-    votes_per_hour,
-)
-from study_app.rating import Progress, Study
-from study_app.rules import filling_quota, of_kind
+from analysis.ballots import RATER_KINDS, RaterKind
+from study_app.owner import Look
+from study_app.rating import Study
 
-from .limits import SHOWN_HOURS, SHOWN_RATERS
+from .limits import SHOWN_HOURS, SHOWN_REPORTS
 
 COLOR = "#259096"
 # What tells two arms of one label apart stands at its end, where a long label would be cut.
 IN_TWO_LINES = "split(replace(datum.label, ' [', '\\n['), '\\n')"
+LABELS = 170  # pixels for arms' names: the same in the charts of all questions
 NONE_COUNTS = "No vote counts yet: all there are come from excluded raters."
 KIND_NAMES: dict[RaterKind, str] = {"person": "People", "simulated": "Simulated raters"}
 AGREEMENT = {"raw_agreement": "raw agreement", "krippendorff_alpha": "Krippendorff’s α"}
@@ -44,31 +36,28 @@ CHECKS = {
 PERCENTILES = ("seconds_p10", "seconds_p50", "seconds_p90")
 
 
-def live(study: Study) -> None:
-    """Show the study as it is now."""
-    votes, progress = votes_frame(study), study.progress()
-    people = of_kind(votes, "person")
-    simulated = len(votes) - len(people)
+def live(study: Study, look: Look) -> None:
+    """Show the study as it was at a look."""
+    simulated, votes = look.votes["simulated"], sum(look.votes.values())
     if simulated:
         st.warning(
-            f"**{simulated:,} of the {len(votes):,} votes are simulated**: no person cast them. "
+            f"**{simulated:,} of the {votes:,} votes are simulated**: no person cast them. "
             "They are shown apart from people’s votes, and marked in votes.csv."
         )
-    _figures(people, progress)
+    _figures(look)
     for kind in RATER_KINDS:
         if kind == "person" or simulated:
-            _elo(study, votes, kind)
-    for kind in RATER_KINDS:
-        if not of_kind(votes, kind).empty:
-            _conduct(of_kind(votes, kind), kind)
-    _raters(people)
+            _elo(study, look, kind)
+    for kind, measures in look.conduct.items():
+        _conduct(measures, kind)
+    _raters(look)
+    _reported(look)
+    st.caption(f"As of {look.at:%d %B %Y, %H:%M:%S} UTC.")
 
 
-def _figures(people: pd.DataFrame, progress: Progress) -> None:
-    wanted, now = sum(progress.wanted.values()), datetime.now(UTC)
-    done = votes_by_question(people)
-    left = time_to_finish(people, progress.wanted, now)
-    seconds = response_times(read_votes(people)).p50
+def _figures(look: Look) -> None:
+    progress, left, seconds = look.progress, look.left, look.median_seconds
+    wanted, done = sum(progress.wanted.values()), look.done["person"]
     columns = st.columns(4)
     columns[0].metric("Votes by people", f"{done.total():,}", f"of {wanted:,}", delta_color="off",
                       delta_arrow="off")  # fmt: skip
@@ -86,7 +75,7 @@ def _figures(people: pd.DataFrame, progress: Progress) -> None:
             min(1.0, done[question] / max(goal, 1)),
             f"{_readable(question)}: {done[question]:,} of {goal:,} votes by people",
         )
-    hours = votes_per_hour(people, "person")
+    hours = look.hours
     if len(hours) > 1:
         st.subheader("Votes per hour", anchor=False)
         chart = (
@@ -106,20 +95,19 @@ def _duration(left: timedelta) -> str:
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
 
 
-def _elo(study: Study, votes: pd.DataFrame, kind: RaterKind) -> None:
+def _elo(study: Study, look: Look, kind: RaterKind) -> None:
     of_whom = "people’s votes" if kind == "person" else "SIMULATED votes, not people’s"
     st.subheader(f"Live Elo, {of_whom}", anchor=False)
     questions = list(study.info.questions.values())
     for column, question in zip(st.columns(len(questions)), questions, strict=True):
         with column:
             st.markdown(f"**{_readable(question.key)}**")
-            table = live_elo(votes, question.key, kind)
+            table = look.elo[kind, question.key].copy()
             if table.empty:
-                given = votes_by_question(of_kind(votes, kind))[question.key]
-                st.caption(NONE_COUNTS if given else "No votes yet.")
+                st.caption(NONE_COUNTS if look.votes[kind] else "No votes yet.")
                 continue
             table["arm"] = [study.info.arms.get(arm, arm) for arm in table["arm"]]
-            chart = _elo_chart(table)
+            chart = _elo_chart(table, _span(look, kind))
             if kind == "simulated":
                 chart = chart.properties(title="SIMULATED votes")
             st.altair_chart(chart, width="stretch")
@@ -134,12 +122,25 @@ def _elo(study: Study, votes: pd.DataFrame, kind: RaterKind) -> None:
             _table(("arm", "Elo", "95% interval", "votes"), rows, folded=folded)
 
 
-def _elo_chart(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
-    axis = alt.Axis(labelLimit=190, labelExpr=IN_TWO_LINES)
+def _span(look: Look, kind: RaterKind) -> list[float]:
+    """Return the Elo points that the charts of all questions share as their ends."""
+    tables = [table for (of, _), table in look.elo.items() if of == kind and not table.empty]
+    points = pd.concat([table[["elo", "ci_low", "ci_high"]] for table in tables]).stack()
+    known = points[points.abs() < math.inf]
+    if known.empty:
+        return [-1.0, 1.0]
+    room = 0.05 * (known.max() - known.min()) or 1.0
+    return [float(known.min() - room), float(known.max() + room)]
+
+
+def _elo_chart(
+    table: pd.DataFrame, span: list[float]
+) -> alt.Chart | alt.LayerChart | alt.FacetChart:
+    axis = alt.Axis(labelLimit=LABELS, labelExpr=IN_TWO_LINES, minExtent=LABELS, maxExtent=LABELS)
     base = alt.Chart(table).encode(
         y=alt.Y("arm:N", sort=table["arm"].tolist(), title=None, axis=axis)
     )
-    scale = alt.Scale(zero=False, padding=12)
+    scale = alt.Scale(zero=False, domain=span, nice=False)
     title = "Elo, with 95% interval" if any(table["ci_low"].notna()) else "Elo"
     bars = base.mark_rule(strokeWidth=2, color=COLOR, opacity=0.6, aria=False).encode(
         x=alt.X("ci_low:Q", title=title, scale=scale), x2="ci_high:Q"
@@ -166,9 +167,9 @@ class Facts:
     rows: list[tuple[str, ...]]
 
 
-def _conduct(votes: pd.DataFrame, kind: RaterKind) -> None:
+def _conduct(measures: pd.DataFrame, kind: RaterKind) -> None:
     st.subheader(f"Conduct: {KIND_NAMES[kind].lower()}", anchor=False)
-    sides, times, agreement, attention = conduct_tables(votes)
+    sides, times, agreement, attention = conduct_tables(measures)
     left, right = st.columns(2)
     for column, tables in ((left, (sides, times)), (right, (agreement, attention))):
         with column:
@@ -176,15 +177,12 @@ def _conduct(votes: pd.DataFrame, kind: RaterKind) -> None:
                 _table(table.titles, table.rows, table.caption)
 
 
-def conduct_tables(votes: pd.DataFrame) -> tuple[Facts, Facts, Facts, Facts]:
+def conduct_tables(measures: pd.DataFrame) -> tuple[Facts, Facts, Facts, Facts]:
     """Return how votes were given, never who won: sides, times, agreement, attention.
 
-    The numbers are those of the report: `analysis.raters.study_conduct`.
-
     Args:
-        votes: of one kind of rater, the columns of votes.csv.
+        measures: of one kind of rater, the numbers of the report: `analysis.raters.study_conduct`.
     """
-    measures = study_conduct(read_votes(votes))
     known = measures[measures["value"].notna() | (measures["measure"].isin(AGREEMENT))]
 
     def rows_of(*names: str) -> list[dict[Hashable, Any]]:
@@ -193,7 +191,7 @@ def conduct_tables(votes: pd.DataFrame) -> tuple[Facts, Facts, Facts, Facts]:
     times = known.pivot(index="question", columns="measure", values="value")
     return (
         Facts(
-            "Sides: half means no bias",
+            "Sides: 50% means no bias",
             ("left chosen when a side was", "share", "95% interval", "votes"),
             [_share_cells(_readable(row["question"]), row) for row in rows_of("side_bias")],
         ),
@@ -225,22 +223,21 @@ def conduct_tables(votes: pd.DataFrame) -> tuple[Facts, Facts, Facts, Facts]:
     )
 
 
-def _raters(people: pd.DataFrame) -> None:
+def _raters(look: Look) -> None:
     st.subheader("People", anchor=False)
-    if people.empty:
+    if not look.people:
         st.caption("No person has voted yet.")
         return
-    table = rater_table(people)
-    excluded = int((table["excluded"] != "").sum())
     st.caption(
-        f"{excluded:,} of {len(table):,} excluded by the study’s own rules, which look at conduct "
-        "alone and were set before the first vote. Their votes stay in the data, flagged, and out "
-        f"of the scores. {len(filling_quota(people)):,} votes count towards those wanted."
+        f"{look.excluded:,} of {look.people:,} excluded by the study’s own rules, which look at "
+        "conduct alone and were set before the first vote. Their votes stay in the data, flagged, "
+        "and out of the scores, and others are asked for them. "
+        f"{look.done['person'].total():,} votes count towards those wanted."
     )
     rows = [
         (
             row["rater"],
-            f"{row['votes']:,}",
+            f"{row['answered']:,} of {row['asked']:,}",
             "–" if math.isnan(row["seconds"]) else f"{row['seconds']:.1f} s",
             _share(row["left_share"]),
             _share(row["tie_share"]),
@@ -249,13 +246,23 @@ def _raters(people: pd.DataFrame) -> None:
             f"{row['last_vote']:%d %b %H:%M}",
             row["excluded"] or "",
         )
-        for row in table.head(SHOWN_RATERS).to_dict("records")
+        for row in look.raters.to_dict("records")
     ]
-    titles = ("rater", "votes", "median time", "left", "no difference", "gold right",
+    titles = ("rater", "answered", "median time", "left", "no difference", "gold right",
               "repeats alike", "last vote (UTC)", "excluded")  # fmt: skip
     _table(titles, rows)
-    if len(table) > len(rows):
+    if look.people > len(rows):
         st.caption(f"The {len(rows)} with most votes; all of them are in votes.csv.")
+
+
+def _reported(look: Look) -> None:
+    rows = [
+        (row["prompt_id"], row["caption"], row["arms"], f"{row['reports']:,}")
+        for row in look.reported[:SHOWN_REPORTS]
+    ]
+    if rows:
+        st.subheader("Pairs that raters reported", anchor=False)
+        _table(("prompt", "caption", "arms", "reports"), rows)
 
 
 def _table(

@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from analysis.ballots import ANSWERS, Answer, AnswerName
+from analysis.ballots import ANSWERS, QUESTIONS, Answer, AnswerName, Question
 from study_app.rating import Study
 from study_app.rules import Completion, Feedback, MTurkTask, Turn
 
@@ -29,6 +29,14 @@ def offered(answers: Iterable[AnswerName], text: Words) -> list[dict[str, str]]:
 
 def _sign(answer: Answer, text: Words) -> str:
     return text["pair"]["space"] if answer.key == " " else answer.sign
+
+
+def asked(question: Question, text: Words) -> str:
+    """Return what raters read: the owner's words, or the usual ones in the study's language."""
+    usual = QUESTIONS.get(question.key)
+    if usual is not None and question.text == usual.text:
+        return text["questions"].get(question.key, question.text)
+    return question.text
 
 
 def first(study: Study, text: Words) -> str:
@@ -61,11 +69,20 @@ def of(turn: Turn, study: Study, text: Words, task: MTurkTask | None = None) -> 
 
 def consent(study: Study, text: Words) -> str:
     """The owner's text and what is stored; agreeing goes on."""
-    words = text["consent"]
-    body = (
-        _paragraphs(study.info.consent or words["about"])
-        + f"<h2>{words['privacy_title']}</h2>"
-        + _paragraphs(words["privacy"])
+    words, pages = text["consent"], study.info.design.pages
+    age = words["min_age"].format(years=pages.min_age) if pages.min_age else ""
+    parts = (
+        (words["content_warning"], pages.content_warning),
+        ("", study.info.consent or words["about"]),
+        ("", age),
+        (words["privacy_title"], words["privacy"]),
+        (words["retention"], pages.retention),
+        (words["legal_basis"], pages.legal_basis),
+        (words["rights"], pages.rights),
+        (words["contact"], pages.contact),
+    )
+    body = "".join(
+        (f"<h2>{title}</h2>" if title else "") + _paragraphs(told) for title, told in parts if told
     )
     return _page("consent", words["title"], body, _button(text, "consent", "agree"))
 
@@ -73,7 +90,7 @@ def consent(study: Study, text: Words) -> str:
 def instructions(study: Study, text: Words) -> str:
     """What is asked and how to answer, with the keys."""
     words, info = text["instructions"], study.info
-    questions = "".join(f"<li>{html.escape(q.text)}</li>" for q in info.questions.values())
+    questions = "".join(f"<li>{html.escape(asked(q, text))}</li>" for q in info.questions.values())
     keys = "".join(
         f"<div><dt><kbd>{_sign(ANSWERS[answer], text)}</kbd></dt>"
         f"<dd>{words[f'how_{answer}']}</dd></div>"
@@ -83,10 +100,10 @@ def instructions(study: Study, text: Words) -> str:
         _paragraphs(info.instructions or words["about"])
         + f"<h2>{words['asked']}</h2><ul>{questions}</ul>"
         + f"<h2>{words['how']}</h2>"
-        + _paragraphs(words["pace"].format(total=info.rules.pairs_per_rater))
+        + _paragraphs(words["pace"].format(total=info.rules.share))
         + f"<dl class='keys'>{keys}</dl>"
         + _paragraphs(words["tools"])
-        + (_paragraphs(words["practice"]) if info.practice else "")
+        + (_paragraphs(words["practice"].format(count=len(info.practice))) if info.practice else "")
         + f"<p class='small'>{words['keep']}</p>"
     )
     if not info.consent:

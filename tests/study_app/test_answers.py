@@ -64,8 +64,8 @@ MIGRATION = '''"""Raters may be unsure."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -130,7 +130,7 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
         text = text.replace("\nhow_both_bad", f'\nhow_unsure = "{how}"\nhow_both_bad')
         file.write_text(text.replace("\nboth_bad", f'\nunsure = "{label}"\nboth_bad'), "utf-8")
     scripts = code / "study_app" / "store" / "migrations" / "versions"
-    (scripts / "v0003_unsure.py").write_text(MIGRATION, "utf-8")
+    (scripts / "v0004_unsure.py").write_text(MIGRATION, "utf-8")
 
     old = tmp_path / "old.db"
     shutil.copy(Path(__file__).with_name("data") / "study_2.db", old)
@@ -146,4 +146,4 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
     offered, *_, counted, versions = done.stdout.splitlines()
     assert offered == "['left', 'tie', 'unsure', 'right']"
     assert counted == "[0.5, 1.0, 0.5]"
-    assert versions == "(2, 3)"
+    assert versions == "(2, 4)"

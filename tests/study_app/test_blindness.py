@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import http.client
+import io
 import re
 import shutil
 import time
@@ -13,13 +15,18 @@ import urllib.parse
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
-from scipy.stats import kruskal
+from scipy.stats import binomtest, kruskal
 
 from glide_eval.errors import ImageError, RunError
 from glide_eval.files import RunFolder, Sample
-from study_app.making import create_study
+from study_app.making import create_from_design, create_study
+from study_app.owner import votes_frame
 from study_app.rating import Study
-from study_app.store import Repository
+from study_app.rules import GoldTable, QuestionTable, RatersTable, StudyDesign, VotesTable
+from study_app.serving.padding import padded
+from study_app.store import Repository, database_url
+from tests.fakes import make_fake_run
+from tests.study_app.window import Window
 
 
 def pixels(source) -> np.ndarray:
@@ -161,9 +168,9 @@ def test_headers_bytes_and_time_of_an_image_tell_no_arm(sqlite_study, serving):
     seconds: dict[str, list[float]] = {}
     seen_headers, seen_forms = set(), set()
     for turn in range(4):
-        for name, arm in images:
+        for name, arm in images:  # all of one length: `content-length` is among the headers
             headers, content, took = fetch(connection, name)
-            headers.pop("date"), headers.pop("content-length")
+            headers.pop("date")
             seen_headers.add(tuple(headers.items()))
             seen_forms.add((content[:33], content[-12:]))  # size and kind; the end
             if turn:
@@ -173,3 +180,80 @@ def test_headers_bytes_and_time_of_an_image_tell_no_arm(sqlite_study, serving):
     assert not {"last-modified", "etag"} & {name.lower() for name, _ in seen_headers.pop()}
     assert len(seen_forms) == 1, "one size, one kind of file"
     assert kruskal(*seconds.values()).pvalue > 1e-6, "no arm is slower to come than another"
+
+
+TRAITS = ("length", "seconds", "name", "header names")
+
+
+def traits(headers: dict[str, str], content: bytes, seconds: float, name: str) -> list[float]:
+    """What can be told of an image without looking at its pixels, as numbers."""
+    said = hashlib.sha256(repr([*headers]).encode()).digest()
+    return [float(len(content)), seconds, float(int(name[:8], 16)), float(said[0])]
+
+
+def guessed_rightly(seen: np.ndarray, truth: np.ndarray) -> int:
+    """How many of a second half a linear classifier guesses that was fitted to the first half."""
+    spread = seen.std(axis=0)
+    scaled = (seen - seen.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    known, half = np.column_stack([scaled, np.ones(len(scaled))]), len(scaled) // 2
+    weights, *_ = np.linalg.lstsq(known[:half], np.where(truth[:half], 1.0, -1.0), rcond=None)
+    return int(((known[half:] @ weights > 0) == truth[half:]).sum())
+
+
+@pytest.fixture
+def gold_study(tmp_path):
+    """Pairs of a sample and its degraded twin, which compresses better."""
+    run = make_fake_run(tmp_path / "twins", prompts=40, size=32)
+    url = database_url(str(run.study_path))
+    design = StudyDesign(
+        questions=[QuestionTable(key="photorealism")],
+        votes=VotesTable(min_seconds=0),
+        raters=RatersTable(pairs=3),
+        gold=GoldTable(per_rater=50, count=100, twins=["blur 30", "downsample 8"]),
+    )
+    create_from_design(design, url, run=run, password="x")
+    study = Study.open(url)
+    yield study
+    study.close()
+
+
+def test_nothing_but_pixels_tells_a_gold_pair_s_right_answer(gold_study, serving):
+    """Lengths, headers, times, names and order over 200 gold pairs: a classifier's guesses."""
+    server = serving(gold_study.database.url)
+    parts = urllib.parse.urlsplit(server.address)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    seen: dict[str, list[float]] = {}
+
+    async def rate() -> None:
+        window = Window(server.address, "", fetch_images=False)
+        await window.open()
+        place = 0
+        while pair := window.page.get("pair"):
+            left, right = (
+                np.array(traits(*fetch(connection, name), name))
+                for name in (pair["left"], pair["right"])
+            )
+            place += 1
+            seen[pair["id"]] = [*(left - right), float(place)]
+            await window.answer("tie", 1.0)
+        await window.close()
+
+    for _ in range(4):
+        asyncio.run(rate())
+    connection.close()
+    votes = votes_frame(gold_study)
+    gold = votes[votes["gold"] != ""]
+    assert len(gold) == 200
+    told = np.array([seen[assignment] for assignment in gold["assignment"]])
+    assert not told[:, TRAITS.index("length")].any(), "both sides are of one length"
+    right = guessed_rightly(told, (gold["gold"] == "left").to_numpy())
+    assert binomtest(right, 100, 0.5).pvalue > 1e-6, f"{right} of 100 guessed"
+
+
+def test_a_padded_image_is_the_same_image(gold_study):
+    for image in sorted(gold_study.info.image_root.iterdir())[:5]:
+        content = image.read_bytes()
+        longer = padded(content, len(content) + 1000)
+        assert len(longer) == len(content) + 1000
+        assert (pixels(io.BytesIO(longer)) == pixels(image)).all()
+        assert padded(content, len(content)) == content, "there is no room"

@@ -58,7 +58,7 @@ def test_a_study_of_another_schema_version_says_both_versions(study):
     with pytest.raises(DatabaseError) as error:
         open_database(study.database.url)
     assert "schema version 7" in one_paragraph(error)
-    assert "schema version 2" in str(error.value)
+    assert "schema version 3" in str(error.value)
 
 
 def test_a_second_study_never_overwrites_the_first(study, run):

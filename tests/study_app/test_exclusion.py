@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from analysis.ballots import counted
+from study_app.errors import EntryRefused
 from study_app.making import create_from_design
 from study_app.owner import (
+    delete_rater,
     live_elo,
     rater_table,
     status_text,
@@ -20,11 +22,14 @@ from study_app.rating import Study
 from study_app.rules import (
     ExcludeTable,
     GoldTable,
+    QuestionTable,
     RatersTable,
     StudyDesign,
+    VotesTable,
     exclusions,
     filling_quota,
 )
+from study_app.rules.design import EntryTable
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -105,7 +110,7 @@ def test_which_arm_wins_never_decides_who_is_excluded(winner):
     assert set(exclusions(votes, rules)) == {"ann", "bob"}
 
 
-def test_repeats_count_for_scores_and_excluded_raters_for_the_quota():
+def test_repeats_count_for_scores_and_excluded_raters_for_nothing():
     votes = votes_of(
         {},
         {"gold": "left"},
@@ -113,7 +118,7 @@ def test_repeats_count_for_scores_and_excluded_raters_for_the_quota():
         {"revised": True},
         {"excluded": "gold accuracy 0.33 < 0.5 (n = 3)"},
     )
-    assert filling_quota(votes)["assignment"].tolist() == ["v0", "v4"]
+    assert filling_quota(votes)["assignment"].tolist() == ["v0"]
     assert votes.loc[counted(votes), "assignment"].tolist() == ["v0", "v2"]
 
 
@@ -156,3 +161,65 @@ def test_excluded_votes_stay_in_the_data_flagged_and_out_of_the_scores(run, sqli
         assert live_elo(excluded_alone, "photorealism", "person").empty
     finally:
         study.close()
+
+
+def rate(study: Study, token: str, answer: str, seconds: float) -> int:
+    """Answer all there is for a rater; return how many pairs that was."""
+    answered = 0
+    while (turn := study.turn(token)).current is not None:
+        assert study.vote(token, turn.current.assignment, answer, seconds) == "accepted"
+        answered += 1
+    return answered
+
+
+@pytest.fixture
+def hasty_study(run, url):
+    """Ten pairs, one vote each, for people who take two seconds or longer; two places."""
+    design = StudyDesign(
+        questions=[QuestionTable(key="photorealism", pairs=10)],
+        votes=VotesTable(per_pair=1),
+        raters=RatersTable(pairs=5, max=2),
+        exclude=ExcludeTable(median_seconds_below=2.0, min_answers=3),
+        entry=EntryTable(by="open"),
+    )
+    create_from_design(design, url, run=run, password="x")
+    study = Study.open(url)
+    yield study
+    study.close()
+
+
+def test_pairs_of_excluded_raters_and_their_places_go_to_others(hasty_study):
+    study = hasty_study
+    for _ in range(2):
+        assert rate(study, study.admit({}), "left", 1.0) == 5
+    told = status_text(study)
+    assert "0 of 10 votes (0%)" in told, "votes that can't be used are no progress"
+    assert [rate(study, study.admit({}), "right", 3.0) for _ in range(2)] == [5, 5]
+    with pytest.raises(EntryRefused, match="all the people"):
+        study.admit({})
+    votes = votes_frame(study)
+    assert len(votes) == 20
+    usable = filling_quota(votes)
+    assert len(usable) == 10
+    assert not usable.duplicated(["prompt_id", "arm_left", "arm_right"]).any()
+    assert "10 of 10 votes (100%)" in status_text(study)
+
+
+def test_pairs_of_somebody_excluded_who_left_early_go_to_the_next_who_comes(hasty_study):
+    study = hasty_study
+    early = study.admit({})
+    for _ in range(3):
+        study.vote(early, study.turn(early).current.assignment, "left", 0.7)
+    assert rate(study, study.admit({}), "left", 3.0) == 5
+    assert rate(study, study.admit({}), "left", 3.0) == 3, "which had an answer before"
+    assert len(filling_quota(votes_frame(study))) == 8
+
+
+def test_deleting_an_excluded_rater_gives_nothing_back_twice(hasty_study):
+    study = hasty_study
+    rate(study, study.admit({}), "left", 1.0)
+    delete_rater(study, votes_frame(study)["rater"].iloc[0])
+    assert [rate(study, study.admit({}), "right", 3.0) for _ in range(2)] == [5, 5]
+    assert len(votes_frame(study)) == 10
+    with pytest.raises(EntryRefused):
+        study.admit({})

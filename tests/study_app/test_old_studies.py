@@ -1,4 +1,4 @@
-"""Studies made by the program as it was at commit 5669935 open and export as they did then.
+"""Studies made by the program as it was at commit 5669935 export as they did then, once upgraded.
 
 `data/study_2.db` was made there, of a run of five arms and three prompts: three people, one of
 whom left early, one answer of each taken back, gold and repeated pairs, two people excluded, and
@@ -22,7 +22,9 @@ UNFINISHED = "b711478d5027c550784a06571916a58f"  # token of the person who left 
 
 @pytest.fixture
 def old_study(tmp_path):
-    study = Study.open(database_url(shutil.copy(DATA / "study_2.db", tmp_path)))
+    url = database_url(shutil.copy(DATA / "study_2.db", tmp_path))
+    assert upgrade_database(url) == (2, 3)
+    study = Study.open(url)
     yield study
     study.close()
 
@@ -33,8 +35,8 @@ def test_an_old_study_exports_the_bytes_it_exported_then(old_study, tmp_path):
     assert (tmp_path / "votes.csv").read_bytes() == then
 
 
-def test_an_old_study_needs_no_upgrade(old_study):
-    assert upgrade_database(old_study.database.url) == (2, 2)
+def test_an_old_study_is_brought_up_to_date_once(old_study):
+    assert upgrade_database(old_study.database.url) == (3, 3)
     assert to_csv(votes_frame(old_study)) == (DATA / "study_2_votes.csv").read_bytes()
 
 

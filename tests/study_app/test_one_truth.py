@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.ballots import read_votes
+from analysis.raters import study_conduct
 from glide_eval.cli import main
 from study_app.making import create_from_design
 from study_app.owner import status_text, votes_frame, write_votes
@@ -25,7 +27,7 @@ def share(value: float) -> str:
 
 def test_the_owners_page_leaves_out_excluded_raters():
     votes = pd.read_csv(CASE, keep_default_na=False)
-    sides, _, _, attention = conduct_tables(votes)
+    sides, _, _, attention = conduct_tables(study_conduct(read_votes(votes)))
     assert sides.rows[0][1] == "48%", "216 of 450; of all twelve raters it would be 59%"
     assert sides.rows[0][3] == "450"
     assert [(row[0], row[1], row[3]) for row in attention.rows] == [
@@ -64,7 +66,9 @@ def test_page_status_and_report_print_the_same_numbers(careless_study, run):
     assert not stopped.value.code
     report = pd.read_csv(run.root / "report" / "tables" / "conduct.csv").set_index("measure")
     told = status_text(careless_study)
-    sides, times, _, attention = conduct_tables(votes_frame(careless_study))
+    sides, times, _, attention = conduct_tables(
+        study_conduct(read_votes(votes_frame(careless_study)))
+    )
     assert report.loc["raters", "value"] == 4, "two of six are excluded"
 
     ((_, left, interval, votes),) = sides.rows

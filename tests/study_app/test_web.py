@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import json
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import websockets
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from glide_eval.files import RunFolder
@@ -26,6 +28,7 @@ from study_app.store import database_url
 from tests.study_app.conftest import PASSWORD, ROOT, StudyServer, free_port
 from tests.study_app.window import Window
 
+A_LOOK = 0.4  # seconds before an answer that a person could give
 CLOSED = [
     "/_stcore/metrics",
     "/_stcore/upload_file/a/b",
@@ -86,6 +89,23 @@ def ask(server: StudyServer, path: str, **headers: str) -> tuple[int, dict[str, 
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
 
 
+async def owner_window(server: StudyServer, host: str = "127.0.0.1", **headers) -> list[bytes]:
+    """The messages that a new window of the owner's page gets from Streamlit."""
+    parts, asked = urllib.parse.urlsplit(server.address), BackMsg()
+    asked.rerun_script.query_string = ""
+    async with websockets.connect(
+        f"ws://{host}:{parts.port}/_stcore/stream", host=parts.hostname, port=parts.port,
+        subprotocols=["streamlit"], **headers,
+    ) as socket:  # fmt: skip
+        await socket.send(asked.SerializeToString())
+        messages: list[bytes] = []
+        while not messages or ForwardMsg.FromString(messages[-1]).WhichOneof("type") != (
+            "script_finished"
+        ):
+            messages.append(await socket.recv())
+    return messages
+
+
 async def look(window: Window) -> None:
     """Open a page and leave."""
     async with window:
@@ -117,8 +137,11 @@ def test_only_this_study_s_own_names_are_answered(server):
     assert status == 400
     assert b"--public-url" in content, "whoever owns the study reads what to do"
     assert ask(server, "/", Host="")[0] == 400
+    window = Window(server.address, "", host="rebound.example.net")
+    asyncio.run(look(window))
+    assert window.status == 400
     with pytest.raises(websockets.InvalidStatus):
-        asyncio.run(look(Window(server.address, "", host="rebound.example.net")))
+        asyncio.run(owner_window(server, host="rebound.example.net"))
 
 
 def test_hosts_are_the_public_name_and_this_machine():
@@ -155,23 +178,44 @@ def test_in_a_lab_s_network_a_study_answers_to_addresses_and_this_machine_s_name
 
 
 def test_another_site_s_page_cannot_open_a_window(server):
-    async def from_elsewhere() -> None:
-        port = server.address.rsplit(":", 1)[1]
-        await websockets.connect(
-            f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"],
-            origin="https://elsewhere.example.net",
-        )  # fmt: skip
-
     with pytest.raises(websockets.InvalidStatus):
-        asyncio.run(from_elsewhere())
+        asyncio.run(owner_window(server, origin="https://elsewhere.example.net"))
+
+
+def test_another_site_s_page_cannot_answer_for_a_rater(server, study):
+    """Without asking leave first, a page of another site can send text, and nothing as JSON."""
+    parts = urllib.parse.urlsplit(server.address)
+    asked = json.dumps({"query": {"rater": study.join()}, "event": {"kind": "begin"}})
+    for kind, status in (("text/plain", 415), ("application/json", 200)):
+        with contextlib.closing(http.client.HTTPConnection(parts.hostname, parts.port)) as c:
+            c.request("POST", "/turn", asked, {"Content-Type": kind})
+            assert c.getresponse().status == status
+        with contextlib.closing(http.client.HTTPConnection(parts.hostname, parts.port)) as c:
+            c.request("OPTIONS", "/turn", headers={"Origin": "https://elsewhere.example.net"})
+            answer = c.getresponse()
+            assert answer.status == 405
+            assert not answer.getheader("Access-Control-Allow-Origin")
+
+
+BAD_EVENTS = [b"", b"[]", b"{", b"null", b"\xff", b"[" * 50_000, b'{"query": 3, "event": [1]}']
+
+
+def test_what_is_no_event_is_refused_and_the_server_goes_on(server, study):
+    parts = urllib.parse.urlsplit(server.address)
+    before = study.progress()
+    for content in (*BAD_EVENTS, b"x" * 2**20):
+        with contextlib.closing(http.client.HTTPConnection(parts.hostname, parts.port)) as c:
+            c.request("POST", "/turn", content, {"Content-Type": "application/json"})
+            assert c.getresponse().status in (200, 400, 413), content[:20]
+    assert ask(server, "/")[0] == 200
+    assert study.progress() == before
 
 
 def test_a_new_window_hears_of_no_path_version_or_machine(server, study):
-    window = Window(server.address, f"rater={study.join()}")
-    asyncio.run(look(window))
+    messages = asyncio.run(owner_window(server))
     sessions = [
         message.new_session
-        for message in map(ForwardMsg.FromString, window.messages)
+        for message in map(ForwardMsg.FromString, messages)
         if message.WhichOneof("type") == "new_session"
     ]
     assert sessions
@@ -179,7 +223,7 @@ def test_a_new_window_hears_of_no_path_version_or_machine(server, study):
         assert not session.main_script_path
         assert not session.initialize.environment_info.ListFields()
         assert not session.initialize.user_info.ListFields()
-    everything = b"".join(window.messages)
+    everything = b"".join(messages) + ask(server, f"/?rater={study.join()}")[2]
     for secret in (str(ROOT), str(study.info.image_root), *study.info.arms):
         assert secret.encode() not in everything
 
@@ -254,6 +298,7 @@ def test_two_windows_of_one_rater_never_answer_a_pair_twice(server, study):
         await other.open()
         pair = one.page["pair"]["id"]
         assert other.page["pair"]["id"] == pair
+        await asyncio.sleep(A_LOOK)
         await asyncio.gather(one.answer("left", 2.0), other.answer("right", 2.0))
         assert {one.page["pair"]["id"], other.page["pair"]["id"]} == {one.page["pair"]["id"]}
         assert len(one.notices + other.notices) == 1, "the slower one is told"
@@ -275,6 +320,7 @@ def test_a_pair_whose_image_is_gone_is_set_aside_and_the_rater_goes_on(server, s
         await window.act("set_aside", assignment=gone["id"])
         assert "left that pair out" in window.page["notice"]
         assert window.page["pair"]["id"] != gone["id"]
+        await asyncio.sleep(A_LOOK)
         await window.answer("left", 2.0)
         assert window.page["progress"]["done"] == 1
         await window.close()

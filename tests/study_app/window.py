@@ -1,27 +1,22 @@
-"""A rater's browser without the browser: Streamlit's messages over a real websocket.
+"""A rater's browser without the browser: what the page asks for, over a real connection.
 
-It asks for what the page asks for, in the same order: a run of the script, then events, each
-acknowledged before the next; and both images of each next pair, over a kept-alive connection.
+It asks in the same order: where the rater stands, then one request for each event; and both images
+of each next pair. The connection is kept alive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import re
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.asyncio.client import ClientConnection, connect
-
-EVENTS = "$$STREAMLIT_INTERNAL_KEY_{}__events"  # the widget that carries a component's events
-PATIENCE = 120.0  # seconds until a run counts as hung
+PATIENCE = 120.0  # seconds until a request counts as hung
 
 
 @dataclass
@@ -36,7 +31,9 @@ class Window:
         host: what the `Host` header says; the address's by default.
 
     Attributes:
-        answered_by: the process that took the connection, where a proxy's test tells it.
+        page: what the window shows.
+        status: of the last answer.
+        answered_by: the process that answered last, where a proxy's test tells it.
         images_from: the processes that sent images, likewise.
     """
 
@@ -46,13 +43,20 @@ class Window:
     cookie: str = ""
     host: str = ""
     page: dict[str, Any] = field(default_factory=dict)
-    messages: list[bytes] = field(default_factory=list)  # the first ones, as they came
     notices: list[str] = field(default_factory=list)
+    status: int = 0
     answered_by: str = ""
     images_from: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.address)
+        self._host, self._port = str(parts.hostname), parts.port or 80
+        self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._seen: set[str] = set()
+        self._visit = secrets.token_hex(16)
+
     async def open(self) -> None:
-        """Connect, and go by whatever stands before the first pair."""
+        """Come, and go by whatever stands before the first pair."""
         await self.connect()
         await self.go_on()
 
@@ -64,34 +68,14 @@ class Window:
                 await self.act(button[1])
 
     async def connect(self) -> None:
-        """Connect and wait for the first page."""
-        parts = urlsplit(self.address)
-        self._host, self._port = str(parts.hostname), parts.port or 80
-        self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._seen: set[str] = set()
-        self._numbers = itertools.count()
-        self._inbox, self._fragment, self._hash = "", "", ""
-        headers = {"Cookie": self.cookie} if self.cookie else {}
-        self._socket: ClientConnection = await connect(
-            f"ws://{self.host or self._host}:{self._port}/_stcore/stream",
-            host=self._host,
-            port=self._port,
-            subprotocols=["streamlit"],  # pyright: ignore[reportArgumentType]
-            additional_headers=headers,
-            max_size=None,
-            compression="deflate",  # browsers offer it
-            ping_interval=None,
-            open_timeout=PATIENCE,
-        )
-        if self._socket.response is not None:
-            asked = self._socket.response.headers.get("X-Answered-By", "")
-            self.answered_by = asked.split(", ")[-1]  # the last that was asked did answer
-        await self._run(None, None)
+        """Open the page, and ask where the rater stands."""
+        await self.act("look")
 
     async def answer(self, answer: str, seconds: float) -> float:
         """Answer the pair on the page; seconds until the next one was there."""
-        start = time.perf_counter()
-        await self.act("answer", assignment=self.page["pair"]["id"], answer=answer, seconds=seconds)
+        start, pair = time.perf_counter(), self.page["pair"]
+        sides = {"assignment": pair["id"], "again": pair["again"]}
+        await self.act("answer", **sides, answer=answer, seconds=seconds)
         took = time.perf_counter() - start
         if self.page.get("notice"):
             self.notices.append(self.page["notice"])
@@ -99,17 +83,23 @@ class Window:
         return took
 
     async def act(self, kind: str, **details: Any) -> None:
-        """Send an event, and wait until it is acknowledged."""
-        event = {"id": f"e{next(self._numbers)}", "kind": kind, **details}
-        await self._run(event, event["id"])
+        """Send an event, and show what is answered; a refusal changes nothing on the page."""
+        asked = {"query": dict(parse_qsl(self.query)), "visit": self._visit}
+        content = json.dumps(asked | {"event": {"kind": kind, **details}}).encode()
+        head, body = await self._ask("POST", "/turn", content)
+        self.status = int(head.split()[1])
+        self.answered_by = next(iter(_answerers(head)[-1:]), "")
+        if self.status == 200:
+            self.page = json.loads(body)
+            self.query = urlencode(self.page["query"])
 
     async def close(self) -> None:
         """Leave as a closed window does."""
-        await self._socket.close()
         if self._stream:
             self._stream[1].close()
             with contextlib.suppress(OSError):
                 await self._stream[1].wait_closed()
+            self._stream = None
 
     async def __aenter__(self) -> Window:
         await self.connect()
@@ -118,41 +108,6 @@ class Window:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _run(self, event: dict[str, Any] | None, ack: str | None) -> None:
-        message = BackMsg()
-        state = message.rerun_script
-        state.query_string = self.query
-        state.page_script_hash = self._hash
-        if event is not None:
-            state.fragment_id = self._fragment
-            widget = state.widget_states.widgets.add()
-            widget.id = EVENTS.format(self._inbox)
-            widget.json_trigger_value = json.dumps([{"event": "event", "value": event}])
-        await self._socket.send(message.SerializeToString())
-        async with asyncio.timeout(PATIENCE):
-            while not self._arrived(await self._socket.recv(), ack):
-                pass
-
-    def _arrived(self, content: str | bytes, ack: str | None) -> bool:
-        """Whether this message brings the page that answers `ack`."""
-        assert isinstance(content, bytes)
-        if len(self.messages) < 20:
-            self.messages.append(content)
-        message = ForwardMsg.FromString(content)
-        kind = message.WhichOneof("type")
-        if kind == "page_info_changed":
-            self.query = message.page_info_changed.query_string
-        if kind == "new_session":
-            self._hash = message.new_session.page_script_hash
-        if kind != "delta" or not message.delta.new_element.HasField("bidi_component"):
-            return False
-        component = message.delta.new_element.bidi_component
-        if component.component_name == "glide_eval_inbox":
-            self._inbox, self._fragment = component.id, message.delta.fragment_id
-            return False
-        self.page = json.loads(component.bytes)
-        return self.page["ack"] == ack
-
     async def _load_images(self) -> None:
         if not self.fetch_images:
             return
@@ -160,23 +115,33 @@ class Window:
             for name in (pair["left"], pair["right"]) if pair else ():
                 if name not in self._seen:
                     self._seen.add(name)
-                    await self._get(f"/image/{name}.png")
+                    head, _ = await self._ask("GET", f"/image/{name}.png")
+                    if " 200 " not in head.split("\r\n")[0]:
+                        raise RuntimeError(f"{name}: {head.splitlines()[0]}")
+                    self.images_from |= set(_answerers(head)[-1:])
 
-    async def _get(self, path: str) -> None:
-        request = f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+    async def _ask(self, method: str, path: str, content: bytes = b"") -> tuple[str, bytes]:
+        """The head and the body of an answer."""
+        host = self.host or f"{self._host}:{self._port}"
+        request = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {self.cookie}\r\n"
+        if content:
+            request += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         for _ in range(2):  # a connection that was idle for long has been closed by the server
             if self._stream is None:
                 self._stream = await asyncio.open_connection(self._host, self._port, limit=2**22)
             reader, writer = self._stream
             try:
-                writer.write(f"{request}Cookie: {self.cookie}\r\n\r\n".encode())
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                async with asyncio.timeout(PATIENCE):
+                    writer.write(f"{request}\r\n".encode() + content)
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                    length = head.split("content-length: ")[1].split("\r\n")[0]
+                    return head, await reader.readexactly(int(length))
             except (asyncio.IncompleteReadError, ConnectionError):
                 self._stream = None
-                continue
-            await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
-            if " 200 " not in head.split("\r\n")[0]:
-                raise RuntimeError(f"{path}: {head.splitlines()[0]}")
-            self.images_from |= set(re.findall(r"x-answered-by: (\S+)", head))
-            return
         raise RuntimeError(f"{path}: the server closed the connection twice")
+
+
+def _answerers(head: str) -> list[str]:
+    """The processes that were asked, the last of which answered."""
+    found = re.findall(r"x-answered-by: (.+)", head)
+    return [who.strip() for who in found[-1].split(",")] if found else []

@@ -9,6 +9,7 @@ import { openZoom } from "./zoom.js";
 const SETTLE_SECONDS = 0.25; // sooner than this nobody has seen the pair, whatever the owner asks
 const DOUBLE_CLICK_SECONDS = 0.5; // the second click of a double click comes within this
 const RETRY_MS = 2000;
+const STACKED = matchMedia("(max-width: 40rem) and (orientation: portrait)"); // as in style.css
 const SEEN = "pair-on-display";
 
 export class PairView {
@@ -21,12 +22,15 @@ export class PairView {
     this.data = null;
     this.loading = new Map(); // pair id → Promise of its two decoded images
     this.onKey = (event) => this.key(event);
+    this.onTurn = () => this.name();
+    STACKED.addEventListener("change", this.onTurn);
     window.addEventListener("keydown", this.onKey, true);
     this.build();
   }
 
   close() {
     window.removeEventListener("keydown", this.onKey, true);
+    STACKED.removeEventListener("change", this.onTurn);
     this.closed = true;
   }
 
@@ -43,6 +47,7 @@ export class PairView {
         <div class="answers" role="group"></div>
         <div class="below">
           <p class="hint" role="status"></p>
+          <button type="button" class="report"></button>
           <button type="button" class="undo"></button>
         </div>
         <p class="spoken" aria-live="polite"></p>
@@ -51,10 +56,12 @@ export class PairView {
     this.part(".progress progress").setAttribute("aria-label", words.progress_label);
     this.part(".caption .spoken").textContent = `${words.caption}:`;
     this.part(".answers").setAttribute("aria-label", words.answers);
+    this.part(".report").textContent = words.report;
+    this.part(".report").addEventListener("click", (event) => this.report(event));
     this.part(".undo").textContent = words.undo;
     this.part(".undo").setAttribute("aria-keyshortcuts", "Backspace");
     this.part(".undo").addEventListener("click", (event) => this.undo(event));
-    this.part(".feedback button").addEventListener("click", () => this.leave("next", {}));
+    this.part(".feedback button").addEventListener("click", () => this.leave("look", {}));
   }
 
   // ---------------------------------------------------------------- what the server says
@@ -66,11 +73,12 @@ export class PairView {
     Object.assign(this.part("progress"), { max: progress.total || 1, value: progress.done });
     this.part(".progress span").textContent = progress.text;
     this.part(".undo").hidden = !data.can_undo;
+    this.part(".report").hidden = data.pair.practice;
     this.offer(data.answers);
     this.feedback(data.feedback);
     this.hint(data.notice);
-    if (this.shown !== data.pair.id) this.put(data.pair);
-    if (data.upcoming) this.load(data.upcoming).catch(() => {}); // told when its turn comes
+    const shown = this.shown === data.pair.id ? Promise.resolve() : this.put(data.pair);
+    shown.then(() => this.ahead(data)); // a slow network brings the pair that is waited for first
     const wanted = new Set([data.pair.id, data.upcoming?.id]);
     for (const id of this.loading.keys()) if (!wanted.has(id)) this.loading.delete(id);
     this.mark();
@@ -95,12 +103,27 @@ export class PairView {
         button.dataset.answer = name;
         button.setAttribute("aria-keyshortcuts", key === " " ? "Space" : key);
         button.innerHTML = "<b></b><kbd aria-hidden='true'></kbd>";
-        button.firstChild.textContent = this.words[name];
         button.lastChild.textContent = sign;
         button.addEventListener("click", (event) => this.click(event, name));
         return button;
       }),
     );
+    this.name();
+  }
+
+  /** Calls sides by where they are: left and right, or one above the other on a phone. */
+  name() {
+    const { words } = this;
+    const sides = STACKED.matches ? ["upper_image", "lower_image"] : ["left_image", "right_image"];
+    this.part(".pair").querySelectorAll("figure").forEach((figure, side) => {
+      figure.querySelector("img").alt = words[sides[side]];
+      figure.querySelector("button").setAttribute("aria-label", `${words.zoom}: ${words[sides[side]]}`);
+    });
+    for (const button of this.part(".answers").children) {
+      const { answer } = button.dataset;
+      const stacked = STACKED.matches && words[`stacked_${answer}`];
+      button.firstChild.textContent = stacked || words[answer];
+    }
   }
 
   feedback(feedback) {
@@ -120,18 +143,18 @@ export class PairView {
   /** Both images of a pair, decoded; waits for a network that is down, never fails for it. */
   load(pair) {
     if (!this.loading.has(pair.id)) {
-      const sides = [[pair.left, "left_image"], [pair.right, "right_image"]];
-      this.loading.set(pair.id, Promise.all(sides.map(([name, alt]) => this.image(pair, name, alt))));
+      const sides = [pair.left, pair.right];
+      this.loading.set(pair.id, Promise.all(sides.map((name) => this.image(pair, name))));
     }
     return this.loading.get(pair.id);
   }
 
-  async image(pair, name, alt) {
+  async image(pair, name) {
     const [width, height] = this.data.image_size;
     const url = `image/${name}.png`;
     for (;;) {
       const image = new Image(width, height);
-      Object.assign(image, { alt: this.words[alt], decoding: "sync", draggable: false, src: url });
+      Object.assign(image, { decoding: "sync", draggable: false, src: url });
       try {
         await image.decode();
         return image;
@@ -142,6 +165,12 @@ export class PairView {
         if (this.closed) return image;
       }
     }
+  }
+
+  /** Load the next pair's images, unless that pair is not the next one any more. */
+  ahead({ upcoming }) {
+    if (!upcoming || this.data.upcoming?.id !== upcoming.id) return;
+    this.load(upcoming).catch(() => {}); // told when its turn comes
   }
 
   /** Put a pair on the page once its images can be painted; until then the one before stays. */
@@ -176,6 +205,8 @@ export class PairView {
     const [width, height] = this.data.image_size;
     holder.style.setProperty("--ratio", width / height);
     holder.replaceChildren(...images.map((image, side) => this.frame(image, side)));
+    this.name();
+    this.rest();
     this.images = images;
     this.shown = pair.id;
     this.known = recall() !== pair.id; // shown before a reload: nobody knows how long it was seen
@@ -189,12 +220,18 @@ export class PairView {
     this.announce();
   }
 
+  /** The button that was pressed looks like the others until the pointer moves again. */
+  rest() {
+    const answers = this.part(".answers");
+    answers.classList.add("rested");
+    addEventListener("pointermove", () => answers.classList.remove("rested"), { once: true });
+  }
+
   frame(image, side) {
     const figure = document.createElement("figure");
     const button = document.createElement("button");
     button.type = "button";
     button.className = "zoom";
-    button.setAttribute("aria-label", `${this.words.zoom}: ${image.alt}`);
     button.addEventListener("click", () => openZoom(this.images, side, this.words));
     image.addEventListener("click", () => openZoom(this.images, side, this.words));
     figure.append(image, button);
@@ -234,13 +271,19 @@ export class PairView {
       return;
     }
     const { pair, upcoming } = this.data;
-    this.leave("answer", { assignment: pair.id, answer, seconds: this.known ? seconds : null });
+    const known = this.known ? seconds : null;
+    this.leave("answer", { assignment: pair.id, again: pair.again, answer, seconds: known });
     if (upcoming && !pair.practice && this.loading.has(upcoming.id)) this.put(upcoming);
   }
 
   undo(event) {
     if (event.detail > 1 || this.locked || !this.data.can_undo) return;
-    this.leave("undo", {});
+    this.leave("undo", { done: this.data.progress.done });
+  }
+
+  report(event) {
+    if (event.detail > 1 || this.locked || !this.shown) return;
+    this.leave("report", { assignment: this.shown });
   }
 
   leave(kind, details) {

@@ -13,8 +13,8 @@ export function openZoom(images, side, words) {
     picture.alt = images[index].alt;
     buttons.slice(0, 2).forEach((b, i) => b.setAttribute("aria-pressed", String(i === index)));
   };
-  buttons[0].textContent = words.left_image;
-  buttons[1].textContent = words.right_image;
+  buttons[0].textContent = images[0].alt;
+  buttons[1].textContent = images[1].alt;
   buttons[2].textContent = words.close;
   buttons[0].addEventListener("click", () => show(0));
   buttons[1].addEventListener("click", () => show(1));
