@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -124,13 +125,14 @@ def _elo(study: Study, look: Look, kind: RaterKind) -> None:
 
 def _span(look: Look, kind: RaterKind) -> list[float]:
     """Return the Elo points that the charts of all questions share as their ends."""
-    tables = [table for (of, _), table in look.elo.items() if of == kind and not table.empty]
-    points = pd.concat([table[["elo", "ci_low", "ci_high"]] for table in tables]).stack()
-    known = points[points.abs() < math.inf]
-    if known.empty:
+    columns = ["elo", "ci_low", "ci_high"]
+    points = [table[columns].to_numpy(float) for (of, _), table in look.elo.items() if of == kind]
+    known = [float(point) for point in np.concatenate(points or [np.empty(0)], axis=None)
+             if math.isfinite(point)]  # fmt: skip
+    if not known:
         return [-1.0, 1.0]
-    room = 0.05 * (known.max() - known.min()) or 1.0
-    return [float(known.min() - room), float(known.max() + room)]
+    room = 0.05 * (max(known) - min(known)) or 1.0
+    return [min(known) - room, max(known) + room]
 
 
 def _elo_chart(
