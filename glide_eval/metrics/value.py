@@ -222,15 +222,17 @@ def jackknife_groups(numbers: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Return the images' groups for a grouped jackknife: whole prompts, at most `GROUPS` groups.
 
     Args:
-        numbers: (n,) of `cluster_numbers`, n ≥ 1.
+        numbers: (n,) of `cluster_numbers`.
 
     Examples:
         >>> np.bincount(jackknife_groups(np.arange(100))).tolist() == [2] * 50
         True
     """
-    prompts = int(numbers.max()) + 1
+    prompts = int(numbers.max(initial=-1)) + 1
+    if prompts <= GROUPS:
+        return numbers
     # At random: prompts often come from a grid, whose columns a fixed step would group.
-    return (np.random.default_rng(0).permutation(prompts) % min(GROUPS, prompts))[numbers]
+    return (np.random.default_rng(0).permutation(prompts) % GROUPS)[numbers]
 
 
 def jackknifed(
