@@ -35,7 +35,8 @@ const rgba = (text) => {  // any CSS colour, as four numbers from 0 to 1
   return text.startsWith("color") ? [r, g, b, a] : [r / 255, g / 255, b / 255, a];
 };
 const page = rgba(getComputedStyle(document.body).backgroundColor);
-return [...document.querySelectorAll(".answers button, .zoom, .below button:not([hidden])")].map((b) => {
+const pressable = ".answers button, .zoom, .below button:not([hidden])";
+return [...document.querySelectorAll(pressable)].map((b) => {
   const border = b.matches(".answers *") ? rgba(getComputedStyle(b).borderTopColor) : [0, 0, 0, 0];
   return [b.offsetWidth, b.offsetHeight, border, page];
 });
