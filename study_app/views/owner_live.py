@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -125,12 +126,14 @@ def _elo(study: Study, look: Look, kind: RaterKind) -> None:
 def _span(look: Look, kind: RaterKind) -> list[float]:
     """Return the Elo points that the charts of all questions share as their ends."""
     tables = [table for (of, _), table in look.elo.items() if of == kind and not table.empty]
-    points = pd.concat([table[["elo", "ci_low", "ci_high"]] for table in tables]).stack()
-    known = points[points.abs() < math.inf]
-    if known.empty:
+    columns = [table[name] for table in tables for name in ("elo", "ci_low", "ci_high")]
+    points = np.concatenate([column.to_numpy(np.float64) for column in columns])
+    known = points[np.isfinite(points)]
+    if not known.size:
         return [-1.0, 1.0]
-    room = 0.05 * (known.max() - known.min()) or 1.0
-    return [float(known.min() - room), float(known.max() + room)]
+    low, high = float(known.min()), float(known.max())
+    room = 0.05 * (high - low) or 1.0
+    return [low - room, high + room]
 
 
 def _elo_chart(
