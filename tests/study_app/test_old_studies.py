@@ -51,6 +51,6 @@ def test_an_old_studys_rater_goes_on_where_they_were(old_study):
 def test_an_old_studys_owner_sees_its_state(old_study):
     assert old_study.is_owner("open sesame")
     told = status_text(old_study)
-    assert "3 people: 23 of 120 votes" in told
+    assert "3 people: 3 of 120 votes" in told, "of 23, 20 are of the two who are excluded"
     assert "gold accuracy 0.00 < 0.2 (n = 3)" in told
     assert "repeat agreement 0.33 < 0.5 (n = 3)" in told
