@@ -12,8 +12,8 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from generator.training import pictures
-from glide_eval.errors import ConfigError, ImageError, RunError, StorageError
-from glide_eval.extractors import FakeExtractor
+from glide_eval.errors import ConfigError, FeatureError, ImageError, RunError, StorageError
+from glide_eval.extractors import FakeExtractor, load_features
 from glide_eval.features import folder_features
 from glide_eval.files import (
     FORMATS,
@@ -28,6 +28,7 @@ from glide_eval.files import (
     replacing,
     write_text,
 )
+from glide_eval.references import Reference, statistics_reference
 from glide_eval.sweep import load_prompts, load_sweep
 from glide_eval.sweep.edited_arms import EditFiles, match_pictures, read_batch
 from glide_eval.sweep.imported_arms import match_folder
@@ -347,3 +348,48 @@ def test_private_files_are_their_owners_alone(tmp_path):
 def test_json_that_would_break_later_is_refused_at_once(text, why):
     with pytest.raises(ValueError, match=why):
         parse_json(text)
+
+
+class Harmful:
+    """What a pickle of it runs when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("kind", ["reference", "statistics", "features", "real", "fake", "npy"])
+def test_no_array_file_runs_code(tmp_path, kind, capsys):
+    touched = tmp_path / "touched"
+    array = np.array([Harmful(touched)], dtype=object)
+    path = tmp_path / ("a.npy" if kind == "npy" else "a.npz")
+    if kind == "npy":
+        np.save(path, array, allow_pickle=True)
+    else:
+        names = ("about", "pool", "mu", "sigma", "key") if kind != "fake" else ("arr_0",)
+        np.savez(path, **dict.fromkeys(names, array))
+    if kind == "reference":
+        with pytest.raises(FeatureError, match="is not a reference"):
+            Reference.read(path)
+    elif kind == "statistics":
+        with pytest.raises(FeatureError, match="holds no published statistics"):
+            statistics_reference(path, FakeExtractor())
+    elif kind == "features":
+        assert load_features(path, "") is None
+    else:
+        flags = ("--real", path, "--fake", tmp_path) if kind == "real" else ("--fake", path)
+        picture(tmp_path / "a.png")
+        status, _, err = glide_eval(capsys, "metrics", *flags, "--extractor", "tabletop")
+        assert status == 1
+        assert err.count("\n") == 1
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize("prompt", ["\udcff a cube", "a\0cube"])
+def test_a_prompt_that_no_file_can_hold_is_refused_before_it_is_drawn(tmp_path, capsys, prompt):
+    status, _, err = glide_eval(capsys, "sample", prompt, "--out", tmp_path / "out")
+    assert status == 2
+    assert "holds bytes that are no text" in err
+    assert not list(tmp_path.rglob("*.png"))
