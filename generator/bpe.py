@@ -123,7 +123,8 @@ def _read_vocabulary(path: Path) -> dict[bytes, int]:
             f"GPT-2's vocabulary {path} is missing: the released models' captions can't be read "
             "without it. Fetch it with `glide-eval models fetch glide`."
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError,
+            ArithmeticError) as error:  # fmt: skip
         raise CheckpointError(
             f"{path} is not GPT-2's vocabulary: expected the released encoder.json, a JSON object "
             f"of tokens and their ids ({type(error).__name__}: {error}). Fetch it again with "

@@ -65,6 +65,8 @@ def unpacked(path: Path) -> Path:
     try:
         for name, content in _pictures(path):
             write_bytes(inside(folder, name, str(path), ImageError), content)
+        if not folder.is_dir():
+            raise ValueError("it holds no picture")
     except (ImageError, StorageError):
         raise
     except Exception as error:  # zip and npy readers raise nearly anything

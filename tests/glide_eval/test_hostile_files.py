@@ -167,7 +167,7 @@ def test_what_is_no_regular_file_is_refused_unread(tmp_path, kind):
 
 
 OUTSIDE = ["../secret.png", "a/../../secret.png", "/etc/passwd", "..\\secret.png", "C:\\x.png", " ",
-           "a\0b.png", "\ud800.png"]  # fmt: skip
+           "a\0b.png", "\ud800.png", "x" * 256, "x/" * 1000]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
