@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from glide_eval.features import folder_features
 from glide_eval.files import (
     FORMATS,
     IMAGE_SUFFIXES,
+    Arm,
     RunFolder,
     Sample,
     inside,
@@ -146,13 +148,27 @@ def test_images_behind_links_are_noticed_when_they_change(tmp_path):
     assert len(digests()) == 2  # removed
 
 
-@pytest.mark.parametrize("kind", ["device", "pipe", "folder", "loop", "huge"])
-def test_what_is_no_regular_file_is_refused_unread(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("device", "it is a device, not a file"),
+        ("pipe", "it is a pipe, not a file"),
+        ("socket", "it is a socket, not a file"),
+        ("folder", "it is a folder, not a file"),
+        ("loop", "symbolic links"),
+        ("huge", "it has 1,099,511,627,776 bytes, and at most 536,870,912 are read"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_unread(tmp_path, monkeypatch, kind, why):
     path = tmp_path / "x.png"
     if kind == "device":
         path.symlink_to("/dev/zero")
     elif kind == "pipe":
         os.mkfifo(path)
+    elif kind == "socket":
+        monkeypatch.chdir(tmp_path)  # a socket's path is short
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind("x.png")
     elif kind == "folder":
         path.mkdir()
     elif kind == "loop":
@@ -160,7 +176,7 @@ def test_what_is_no_regular_file_is_refused_unread(tmp_path, kind):
     else:
         with path.open("wb") as file:
             file.truncate(1 << 40)  # sparse
-    with pytest.raises(ImageError, match=r"x\.png"):
+    with pytest.raises(ImageError, match=rf"x\.png can't be read \(.*{why}.*\)"):
         read_rgb(path)
     with pytest.raises(OSError, match=r"x\.png"):
         read_whole(path)
@@ -270,6 +286,13 @@ def test_a_damaged_run_record_is_named(tmp_path, content):
     run.provenance_path.write_bytes(content)
     with pytest.raises(RunError, match=r"run\.json: expected the JSON a sweep writes"):
         run.arms()
+
+
+def test_a_whole_run_record_gives_its_arms(tmp_path):
+    arm = Arm("a", "unguided", None, "A", "ddim", 25)
+    run = RunFolder(tmp_path)
+    run.provenance_path.write_text(json.dumps({"arms": [arm.to_dict()]}))
+    assert run.arms() == [arm]
 
 
 def test_a_sweep_goes_on_after_its_manifest_and_record_were_damaged(tmp_path, capsys, monkeypatch):
