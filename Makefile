@@ -2,6 +2,7 @@
 # make test    set everything up, then the tests
 # make check   formatting, lint, types, import rules
 # make docs    the documentation as a site, in site/
+# make mutation   changes of chosen files that no test notices: minutes
 # make miniature   train the bundled miniature from nothing: hours on two cores
 #
 # PYTHON=python3.12 chooses another interpreter; TEST_ARGS="-k elo" goes to pytest.
@@ -11,10 +12,10 @@ TEST_ARGS ?=
 MINIATURE ?= runs/miniature
 BIN := .venv/bin
 
-.PHONY: help venv demo test check docs miniature clean
+.PHONY: help venv demo test check docs mutation miniature clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
 
 venv: .venv/.installed
 
@@ -45,6 +46,12 @@ check: venv
 
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# The files and tests stand in pyproject.toml; mutmut works on a copy, in mutants/.
+mutation: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	$(BIN)/python -m mutmut run
+	$(BIN)/python -m mutmut results
 
 # Stops and resumes at will. MINIATURE=folder holds pictures, states and finished models.
 miniature: venv

@@ -104,6 +104,9 @@ class ClipTokenizer:
         return self._bpe.decode(ids)
 
 
+_MOST_ID = 2**32 - 1
+
+
 def _read_vocabulary(path: Path) -> dict[bytes, int]:
     """Return token bytes to id, from the JSON that spells bytes as printable letters."""
     letters = {letter: byte for byte, letter in enumerate(_byte_letters())}
@@ -112,13 +115,17 @@ def _read_vocabulary(path: Path) -> dict[bytes, int]:
         ranks = {bytes(letters[c] for c in token): int(n) for token, n in values.items()}
         if _END_OF_TEXT.encode() not in ranks:
             raise ValueError(f"no token {_END_OF_TEXT}")
+        ids = set(ranks.values())
+        if len(ids) < len(ranks) or min(ids) < 0 or max(ids) > _MOST_ID:
+            raise ValueError("ids of two tokens, or out of range")
         return ranks
     except FileNotFoundError as error:
         raise CheckpointError(
             f"GPT-2's vocabulary {path} is missing: the released models' captions can't be read "
             "without it. Fetch it with `glide-eval models fetch glide`."
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError,
+            ArithmeticError) as error:  # fmt: skip
         raise CheckpointError(
             f"{path} is not GPT-2's vocabulary: expected the released encoder.json, a JSON object "
             f"of tokens and their ids ({type(error).__name__}: {error}). Fetch it again with "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .figures.power import power_figure
 from .figures.theme import render, spec
-from .inputs import ReportInputs
+from .inputs import METRIC_COLUMNS, SCORE_COLUMNS, ReportInputs
 from .strategies import StrategyLook, describe_strategies
 from .write import write_report
 
 __all__ = [
+    "METRIC_COLUMNS",
+    "SCORE_COLUMNS",
     "ReportInputs",
     "StrategyLook",
     "describe_strategies",

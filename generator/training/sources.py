@@ -80,7 +80,9 @@ def _require_inside(root: Path, names: Iterable[str], where: Path | str) -> None
     """Refuse names of files outside the folder that they are relative to."""
     for name in names:
         path = PurePath(name)
-        if path.is_absolute() or ".." in path.parts or "\0" in name:
+        longest = max((len(part.encode("utf-8", "replace")) for part in path.parts), default=0)
+        outside = path.is_absolute() or ".." in path.parts
+        if outside or "\0" in name or longest > 255:  # of no file system
             raise DataError(
                 f"{where} names the file {name[:80]!r}: expected a path inside {root}, without "
                 "`..` and not absolute. Put the file into that folder, or a link to it."

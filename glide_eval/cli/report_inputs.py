@@ -89,7 +89,7 @@ def report_inputs(
 
 def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     from analysis.ballots import read_votes
-    from analysis.report import ReportInputs
+    from analysis.report import METRIC_COLUMNS, ReportInputs
 
     run, path = source.run, source.votes_file()
     arms = _arms(source, arms_file)
@@ -100,7 +100,7 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     assert arms is not None  # a source has a run or votes
     metrics = None
     if run is not None and run.metrics_path.is_file():
-        metrics = _read_table(run.metrics_path)
+        metrics = _read_whole_table(run.metrics_path, METRIC_COLUMNS)
     base = ReportInputs(
         title="",
         arms=arms,
@@ -218,7 +218,9 @@ def _scores(run: RunFolder | None) -> pd.DataFrame | None:
     """Metrics of single samples, where they were measured."""
     if run is None or not run.scores_path.is_file():
         return None
-    scores = _read_table(run.scores_path)
+    from analysis.report import SCORE_COLUMNS
+
+    scores = _read_whole_table(run.scores_path, SCORE_COLUMNS)
     return scores if len(scores) else None  # a header alone: no metric had a value for each image
 
 
@@ -233,6 +235,20 @@ def _read_columns(file: Path, columns: tuple[str, ...], needs: str) -> pd.DataFr
             f"{file}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}. {needs}"
         )
     return table[list(columns)]
+
+
+def _read_whole_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A run's table, all of whose columns are there."""
+    from analysis.errors import ReportError
+
+    table = _read_table(path)
+    if missing := [name for name in columns if name not in table]:
+        raise ReportError(
+            f"{path}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}, expected the "
+            f"table `glide-eval metrics` writes. Measure the run again: glide-eval metrics "
+            f"{path.parent}."
+        )
+    return table
 
 
 def _read_table(path: Path, made_by: str = "") -> pd.DataFrame:
@@ -258,7 +274,8 @@ def _read_table(path: Path, made_by: str = "") -> pd.DataFrame:
             f"Measure the run again: glide-eval metrics {path.parent}"
         )  # fmt: skip
         raise ReportError(
-            f"{path}: expected {expected}, found something else ({error}). {advice}."
+            f"{path}: expected {expected}, found something else ({' '.join(str(error).split())}). "
+            f"{advice}."
         ) from error
 
 

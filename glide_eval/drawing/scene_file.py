@@ -14,12 +14,11 @@ Paths are relative to the file.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from glide_eval.errors import ConfigError, UsageError
 from glide_eval.files import (
@@ -28,10 +27,11 @@ from glide_eval.files import (
     Text,
     box_mask,
     check_box,
-    describe,
     fit_mask,
     known_from,
+    parsed,
     read_mask,
+    read_text,
 )
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -123,13 +123,5 @@ def load_scene(path: Path) -> SceneFile:
     Raises:
         ConfigError: it is missing, not TOML, or no list of steps.
     """
-    try:
-        values = tomllib.loads(path.read_bytes().decode("utf-8"))
-        return SceneFile(path, SceneConfig.model_validate(values))
-    except ValidationError as error:
-        raise ConfigError(describe(error, SceneConfig, str(path))) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"{path}: expected a scene file (TOML with [[steps]]), found none that can be read "
-            f"({error}). docs/how-to/edit-pictures.md shows one."
-        ) from error
+    text = read_text(path, "scene file", "the one in docs/how-to/edit-pictures.md", ConfigError)
+    return SceneFile(path, parsed(text, SceneConfig, str(path), "scene file", ConfigError))

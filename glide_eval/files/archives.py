@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from glide_eval.errors import ImageError
+from glide_eval.errors import ImageError, StorageError
 
 from .images import IMAGE_SUFFIXES, MAX_BYTES
 from .paths import inside
@@ -65,7 +65,11 @@ def unpacked(path: Path) -> Path:
     try:
         for name, content in _pictures(path):
             write_bytes(inside(folder, name, str(path), ImageError), content)
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, RuntimeError, OSError) as error:
+        if not folder.is_dir():
+            raise ValueError("it holds no picture")
+    except (ImageError, StorageError):
+        raise
+    except Exception as error:  # zip and npy readers raise nearly anything
         raise ImageError(
             f"{path} can't be read as pictures ({error}): expected a zip of images, or uint8 "
             "pictures (n, height, width, 3) as .npy or as `arr_0` of an .npz."

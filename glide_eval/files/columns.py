@@ -123,6 +123,8 @@ def read_csv(path: Path, kind: type[Row]) -> list[Row] | None:
 def _separator(text: str, names: set[str]) -> str | None:
     """What parts the header into these names."""
     header = text.partition("\n")[0].rstrip("\r")
+    if "\r" in header:  # which the reader of a record takes for its end
+        return None
     for mark in ",;\t":
         if {name for line in csv.reader([header], delimiter=mark) for name in line} == names:
             return mark

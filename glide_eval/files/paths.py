@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+MAX_NAME, MAX_PATH = 255, 2000  # bytes of a file's name, characters of a path
+
 
 def inside(folder: Path, name: str, where: str, refusal: type[Exception]) -> Path:
     """Return the path of a file that a table names.
@@ -16,7 +18,7 @@ def inside(folder: Path, name: str, where: str, refusal: type[Exception]) -> Pat
 
     Raises:
         Exception: of type `refusal`; the name is empty, absolute, leads out of the folder by `..`,
-            or holds a character that no file name can have.
+            or holds a character that no file name can have, or is longer than one.
     """
     parts = (PurePosixPath(name), PureWindowsPath(name))
     bad = not name.strip() or any(
@@ -34,6 +36,7 @@ def inside(folder: Path, name: str, where: str, refusal: type[Exception]) -> Pat
 def _nameable(name: str) -> bool:
     """Whether the file system can hold such a name at all."""
     try:
-        return "\0" not in name and bool(name.encode("utf-8"))
+        parts = name.encode("utf-8").split(b"/")
+        return "\0" not in name and len(name) < MAX_PATH and max(map(len, parts)) <= MAX_NAME
     except UnicodeEncodeError:  # half of a surrogate pair
         return False

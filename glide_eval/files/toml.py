@@ -54,7 +54,7 @@ def parsed(text: str, model: type[Model], where: str, kind: str, refusal: type[E
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise refusal(
             f"{where}: expected TOML, found a mistake: {error}. Strings need quotes, tables "
             "brackets; mend that line and run the command again."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from generator.training import pictures
-from glide_eval.errors import ConfigError, ImageError, RunError, StorageError
-from glide_eval.extractors import FakeExtractor
+from glide_eval.errors import ConfigError, FeatureError, ImageError, RunError, StorageError
+from glide_eval.extractors import FakeExtractor, load_features
 from glide_eval.features import folder_features
 from glide_eval.files import (
     FORMATS,
     IMAGE_SUFFIXES,
+    Arm,
     RunFolder,
     Sample,
     inside,
@@ -28,6 +30,7 @@ from glide_eval.files import (
     replacing,
     write_text,
 )
+from glide_eval.references import Reference, statistics_reference
 from glide_eval.sweep import load_prompts, load_sweep
 from glide_eval.sweep.edited_arms import EditFiles, match_pictures, read_batch
 from glide_eval.sweep.imported_arms import match_folder
@@ -145,13 +148,27 @@ def test_images_behind_links_are_noticed_when_they_change(tmp_path):
     assert len(digests()) == 2  # removed
 
 
-@pytest.mark.parametrize("kind", ["device", "pipe", "folder", "loop", "huge"])
-def test_what_is_no_regular_file_is_refused_unread(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("device", "it is a device, not a file"),
+        ("pipe", "it is a pipe, not a file"),
+        ("socket", "it is a socket, not a file"),
+        ("folder", "it is a folder, not a file"),
+        ("loop", "symbolic links"),
+        ("huge", "it has 1,099,511,627,776 bytes, and at most 536,870,912 are read"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_unread(tmp_path, monkeypatch, kind, why):
     path = tmp_path / "x.png"
     if kind == "device":
         path.symlink_to("/dev/zero")
     elif kind == "pipe":
         os.mkfifo(path)
+    elif kind == "socket":
+        monkeypatch.chdir(tmp_path)  # a socket's path is short
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind("x.png")
     elif kind == "folder":
         path.mkdir()
     elif kind == "loop":
@@ -159,14 +176,14 @@ def test_what_is_no_regular_file_is_refused_unread(tmp_path, kind):
     else:
         with path.open("wb") as file:
             file.truncate(1 << 40)  # sparse
-    with pytest.raises(ImageError, match=r"x\.png"):
+    with pytest.raises(ImageError, match=rf"x\.png can't be read \(.*{why}.*\)"):
         read_rgb(path)
     with pytest.raises(OSError, match=r"x\.png"):
         read_whole(path)
 
 
 OUTSIDE = ["../secret.png", "a/../../secret.png", "/etc/passwd", "..\\secret.png", "C:\\x.png", " ",
-           "a\0b.png", "\ud800.png"]  # fmt: skip
+           "a\0b.png", "\ud800.png", "x" * 256, "x/" * 1000]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -271,6 +288,13 @@ def test_a_damaged_run_record_is_named(tmp_path, content):
         run.arms()
 
 
+def test_a_whole_run_record_gives_its_arms(tmp_path):
+    arm = Arm("a", "unguided", None, "A", "ddim", 25)
+    run = RunFolder(tmp_path)
+    run.provenance_path.write_text(json.dumps({"arms": [arm.to_dict()]}))
+    assert run.arms() == [arm]
+
+
 def test_a_sweep_goes_on_after_its_manifest_and_record_were_damaged(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_sweep(tmp_path)
@@ -347,3 +371,48 @@ def test_private_files_are_their_owners_alone(tmp_path):
 def test_json_that_would_break_later_is_refused_at_once(text, why):
     with pytest.raises(ValueError, match=why):
         parse_json(text)
+
+
+class Harmful:
+    """What a pickle of it runs when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("kind", ["reference", "statistics", "features", "real", "fake", "npy"])
+def test_no_array_file_runs_code(tmp_path, kind, capsys):
+    touched = tmp_path / "touched"
+    array = np.array([Harmful(touched)], dtype=object)
+    path = tmp_path / ("a.npy" if kind == "npy" else "a.npz")
+    if kind == "npy":
+        np.save(path, array, allow_pickle=True)
+    else:
+        names = ("about", "pool", "mu", "sigma", "key") if kind != "fake" else ("arr_0",)
+        np.savez(path, **dict.fromkeys(names, array))
+    if kind == "reference":
+        with pytest.raises(FeatureError, match="is not a reference"):
+            Reference.read(path)
+    elif kind == "statistics":
+        with pytest.raises(FeatureError, match="holds no published statistics"):
+            statistics_reference(path, FakeExtractor())
+    elif kind == "features":
+        assert load_features(path, "") is None
+    else:
+        flags = ("--real", path, "--fake", tmp_path) if kind == "real" else ("--fake", path)
+        picture(tmp_path / "a.png")
+        status, _, err = glide_eval(capsys, "metrics", *flags, "--extractor", "tabletop")
+        assert status == 1
+        assert err.count("\n") == 1
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize("prompt", ["\udcff a cube", "a\0cube"])
+def test_a_prompt_that_no_file_can_hold_is_refused_before_it_is_drawn(tmp_path, capsys, prompt):
+    status, _, err = glide_eval(capsys, "sample", prompt, "--out", tmp_path / "out")
+    assert status == 2
+    assert "holds bytes that are no text" in err
+    assert not list(tmp_path.rglob("*.png"))

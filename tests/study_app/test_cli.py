@@ -108,7 +108,6 @@ def test_failures_end_with_one_paragraph_and_status_1(cli, run, tmp_path):
         ("export", "--db", tmp_path / "none.db"),
         ("simulate", run.root),
         ("serve", run.root),
-        ("create", tmp_path / "nowhere"),  # no run
     ):
         status, text = cli(*arguments)
         assert status == 1, arguments
@@ -124,6 +123,7 @@ def test_wrong_usage_ends_with_status_2(cli, run):
         ("create", run.root, "--db", "mysql://host/db"),
         ("status",),
         ("create",),
+        ("create", run.root / "nowhere"),
         ("create", "--study", run.root / "none.toml"),
         ("create", run.root, "--study", run.config_path, "--pairs", 3),
         ("serve", run.root, "--port", 70000),

@@ -12,7 +12,7 @@ def check_prompts(captions: Sequence[str]) -> list[str]:
     """Return prompts with the space around them taken off.
 
     Raises:
-        UsageError: one of them is empty.
+        UsageError: one of them is empty, or holds what no text file can hold.
     """
     stripped = [caption.strip() for caption in captions]
     for number, caption in enumerate(stripped, 1):
@@ -22,7 +22,20 @@ def check_prompts(captions: Sequence[str]) -> list[str]:
                 f"{which} is empty: expected words that say what the picture shows. For pictures "
                 "of nothing in particular there is no command; write what you would like to see."
             )
+        if not _writable(caption):
+            raise UsageError(
+                f"The prompt {ascii(caption)[:80]} holds bytes that are no text in UTF-8 or a NUL: "
+                "expected words. Type it anew."
+            )
     return stripped
+
+
+def _writable(text: str) -> bool:
+    """Whether a text can be written to a file and read back."""
+    try:
+        return "\0" not in text and bool(text.encode("utf-8"))
+    except UnicodeEncodeError:  # half of a surrogate pair, as of an argument in another encoding
+        return False
 
 
 def prompt_notes(pipeline: Any, captions: Sequence[str], guided_by_clip: bool = False) -> list[str]:
