@@ -146,18 +146,12 @@ def measure_folders(
         used = {table, *(path.with_suffix(".txt") for path in texts or ())}
         account.not_used += [file for file in not_images(listing) if file.item not in used]
         account.not_used += found.left_out
-        digests = [image.sha256 for image in found.seen]
         spoken = None if texts is None else [texts[image.item] for image in found.seen]
-        # Without captions no image of one folder is known to be like one of another.
-        keys = numbered(spoken or [str(image.item) for image in found.seen])
-        prompts = [prompt for prompt, _ in keys]
-        files = [str(image.item) for image in found.seen]
         for extractor in extractors:
-            seen_by = found.features[extractor.name]
-            seen = Measured(seen_by, prompts, references.get(extractor.name), is_splits)
-            images = cache_key(cropped, digests, spoken)[:12]
-            subject = Subject(name, seen, images, extractor, no_captions=why_not)
-            told = _Told(subject, seen_by, spoken, keys, files)
+            told = _Told.of(
+                found, spoken, extractor, references.get(extractor.name), name, cropped, why_not,
+                is_splits,
+            )  # fmt: skip
             for metric in chosen[extractor.name]:
                 row, one, each = told.measured(metric)
                 rows += row
@@ -285,6 +279,29 @@ class _Told:
     spoken: Sequence[str] | None
     keys: Sequence[tuple[str, int]]
     files: Sequence[str]
+
+    @classmethod
+    def of(
+        cls,
+        found: FolderFeatures,
+        spoken: Sequence[str] | None,
+        extractor: Extractor,
+        reference: Reference | None,
+        name: str,
+        crop: str,
+        why_not: str,
+        is_splits: int,
+    ) -> _Told:
+        """What one extractor saw of a folder, with what every row about it repeats."""
+        files = [str(image.item) for image in found.seen]
+        # Without captions no image of one folder is known to be like one of another.
+        words = files if spoken is None else spoken
+        keys = numbered([text or file for text, file in zip(words, files, strict=True)])
+        features = found.features[extractor.name]
+        seen = Measured(features, [prompt for prompt, _ in keys], reference, is_splits)
+        images = cache_key(crop, [image.sha256 for image in found.seen], spoken)[:12]
+        subject = Subject(name, seen, images, extractor, no_captions=why_not)
+        return cls(subject, features, spoken, keys, files)
 
     def measured(self, metric: Metric) -> tuple[list[MetricRow], list[Observed], list[FileScore]]:
         """Return the metric's row and value, none without one, and its values of single images."""
