@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Real
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
@@ -38,7 +38,7 @@ from analysis.scores import (
 
 
 def pair_gains(
-    wins: Float64[NDArray[np.float64], "arms _"] | pd.DataFrame,
+    wins: Real[NDArray[Any], "arms _"] | pd.DataFrame,
     arms: Sequence[str] | None = None,
     prior: float = 1.0,
 ) -> pd.DataFrame:

@@ -19,8 +19,9 @@ from pathlib import Path
 from analysis import read_votes
 from study_app.owner import write_votes
 from study_app.rating import Study
-from study_app.store import database_url
+from study_app.store import database_url, upgrade_database
 
+upgrade_database(database_url(sys.argv[1]))
 study = Study.open(database_url(sys.argv[1]))
 for format in ("csv", "jsonl", "parquet"):
     write_votes(study, Path(sys.argv[2]).with_suffix(f".{format}"), format)
