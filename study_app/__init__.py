@@ -5,7 +5,7 @@ Runs without torch. The rooms, each of which imports only those below it:
 | room | holds |
 | --- | --- |
 | `commands` | `glide-eval study …`: create, serve, status, export and the rest |
-| `views` | the pages that raters and owners see, their words and static files (Streamlit) |
+| `views` | the rating page, the owner's Streamlit pages, their words and static files |
 | `making` | new studies of runs, study files or votes from elsewhere; simulated raters |
 | `owner` | what an owner sees and takes away: progress, live Elo, status, export, deletion |
 | `serving` | the server: addresses, limits, images by opaque names |
