@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .counting import filling_quota, of_kind
 from .design import (
     ExcludeTable,
     GoldTable,
@@ -39,8 +38,9 @@ from .domain import (
 )
 from .entry import MTURK_FRAMES, MTURK_SUBMIT, Claim, MTurkTask, forged, mturk_task, read_claim
 from .exclusion import exclusions
+from .owner_questions import parse_questions
 from .pairing import PlannedPair, plan_pairs
-from .questions import parse_questions
+from .quota import filling_quota, of_kind
 from .schedule import Slot, slots
 from .study_file import StudyFile, changed_keys, load_study_file
 

@@ -14,7 +14,7 @@ from analysis.ballots import QUESTIONS, AnswerName, Question
 
 from .domain import Entry, Rules
 from .limits import LONGEST_TEXT, MOST_MIN_SECONDS
-from .questions import KEY, completed
+from .owner_questions import KEY, completed
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Key = Annotated[str, Field(pattern=KEY)]
