@@ -75,8 +75,8 @@ def check_free(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     if there and not overwrite:
         names = [f"{name}.png" for name in there]
         raise UsageError(
-            f"{folder / some(names, 1)} is there already. Choose another --out or --seed, or "
-            "pass --overwrite to replace what is there."
+            f"{folder} has {some(names)} already. Choose another --out or --seed, or pass "
+            "--overwrite to replace what is there."
         )
 
 

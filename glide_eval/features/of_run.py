@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from glide_eval.errors import ImageError, RunError
 from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
-from glide_eval.files import RunFolder, Sample, decode, require_listed, sample_bytes
+from glide_eval.files import RunFolder, Sample, decode, require_listed, sample_bytes, some
 
 from .one_pass import THREADS, Batch, Picture, extract, file_sha256
 
@@ -84,8 +84,8 @@ def samples_by_arm(run: RunFolder) -> dict[str, list[Sample]]:
         gone = [s.path for s in samples if not (run.root / s.path).is_file()]
         if gone:
             raise ImageError(
-                f"{run.root / gone[0]} is missing, and {len(gone) - 1} more of arm {arm!r}: the "
-                "manifest lists them. Run the sweep again with the same command to make them anew."
+                f"{run.root} lacks images of arm {arm!r} that the manifest lists: {some(gone)}. "
+                "Run the sweep again with the same command to make them anew."
             )
     return arms
 

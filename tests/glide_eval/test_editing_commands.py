@@ -101,7 +101,7 @@ def test_nothing_is_overwritten_unless_asked(capsys):
     before = everything_in(Path("out"))
     status, _, err = glide_eval(capsys, "sample", "a cone", "--out", "out", *QUICK)
     assert status == 2
-    assert "a-cone-seed0.png is there already" in err
+    assert "has a-cone-seed0.png already" in err
     assert "--overwrite" in err
     assert everything_in(Path("out")) == before
     again = ("sample", "a cone", "--out", "out", "--overwrite", "--scale", "5")
