@@ -222,7 +222,8 @@ def first_path(run: RunFolder, arm: str):
 def test_a_missing_sample_is_named_before_any_image_is_read(run):
     first_path(run, "clip-3").unlink()
     extractor = Counting()
-    with pytest.raises(ImageError, match=r"lacks images.*clip-3/p0002-0\.png\. Run the sweep again"):
+    lacking = r"lacks images.*clip-3/p0002-0\.png\. Run the sweep again"
+    with pytest.raises(ImageError, match=lacking):
         measure(run, [extractor], ["clip_score"])
     assert extractor.seen == 0
 
