@@ -70,7 +70,7 @@ def main() -> None:
             for i in (0, 1)
         ]
         print(
-            f"{name:<20} {wall / options.images * 1e3:7.1f} ms an image, ratio {ratios[0]:.3f}   "
+            f"{name:<20} {wall / options.images * 1e3:7.1f} ms per image, ratio {ratios[0]:.3f}   "
             f"CPU {cpu / options.images * 1e3:7.1f} ms, ratio {ratios[1]:.3f}"
         )
 

@@ -90,8 +90,8 @@ class Measured:
               f"{len(ms) / self.measured:.0f}/s; over {1000 * STALL:.0f} ms: {(ms > 100).sum()}; "
               f"lost or doubled: {self.lost}; not stored: {len(self.notices)} "
               f"{sorted(set(self.notices))}")  # fmt: skip
-        print(f"  memory             {self.memory / 1024:.0f} KB a session")
-        print(f"  processor          server {1000 * self.vote:.1f} ms a vote, "
+        print(f"  memory             {self.memory / 1024:.0f} KB per session")
+        print(f"  processor          server {1000 * self.vote:.1f} ms per vote, "
               f"{self.server:.2f} cores; driver {self.driver:.2f}; "
               f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)  # fmt: skip
 

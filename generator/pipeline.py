@@ -349,7 +349,7 @@ def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
 
 
 def _doubled(row: Sampling) -> bool:
-    """Return whether a picture's guidance asks the network twice a step."""
+    """Return whether a picture's guidance needs the network twice per step."""
     return row.strategy == "classifier_free" and row.scale != 1
 
 

@@ -112,7 +112,7 @@ def _ballot_figures(part: Part) -> Iterator[Figure | None]:
         yield win_heatmap(result.win_table(), labels, order, question, kind)
 
 
-# The figures of a run or study. None is a figure that these numbers don't have.
+# The figures of a run or study; a function yields None for a figure whose numbers are missing.
 FIGURES: tuple[Callable[[Part], Iterable[Figure | None]], ...] = (
     _elo_figures,
     _metric_figures,

@@ -323,6 +323,11 @@ class _Seen:
         roots = lengths[kept] / np.sqrt(n - 1)
         return cls(centred, moments.mean - reference.mean, rotated[:, kept], roots)
 
+    @cached_property
+    def total(self) -> float:
+        """Sum of squares of all centred rows: a whole pass over them, made once for all groups."""
+        return float(np.sum(self.centred**2))
+
     def influence(self) -> np.ndarray:
         """Return each row's influence on the distance: float64 (n,), of mean 0."""
         influence = 2 * self.centred @ self.gap + np.sum(self.centred**2, axis=1)
@@ -349,7 +354,7 @@ class _Seen:
         spread = np.diag((n - 1) * s**2) - out.T @ out - m * np.outer(turned, turned)
         change = spread / max(m - 1, 1) - np.diag(s**2)
         nuclear = np.sum(np.diag(change) / (2 * s)) - np.vdot(change**2, curvature)
-        trace = (np.sum(self.centred**2) - np.sum(rows**2) - m * step @ step) / max(m - 1, 1)
+        trace = (self.total - np.sum(rows**2) - m * step @ step) / max(m - 1, 1)
         return float(np.sum((self.gap + step) ** 2) + trace - 2 * nuclear)
 
 

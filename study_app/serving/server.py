@@ -101,7 +101,7 @@ def _run(listener: socket.socket, page: RaterPage, hosts: list[str]) -> None:
         server_header=False,
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,
-        ws_per_message_deflate=False,  # a compressor takes 50 KB a window
+        ws_per_message_deflate=False,  # a compressor takes 50 KB per window
         timeout_graceful_shutdown=1,
     )
     with contextlib.suppress(KeyboardInterrupt):

@@ -285,7 +285,7 @@ def test_a_drip_of_bytes_for_each_connection_ends(server, path):
 
 def test_a_drip_of_bytes_within_a_connection_ends(server, path):
     server.drip = 1000
-    seconds = iter(range(0, 10**9, 5))  # a clock that says: 200 bytes a second
+    seconds = iter(range(0, 10**9, 5))  # a clock that says: 200 bytes per second
     with pytest.raises(DownloadError, match=r"only \d+,\d+ bytes came in 6\d s"):
         fetch(server, path, clock=lambda: next(seconds))
     assert len(server.ranges) == module.ATTEMPTS
