@@ -1,6 +1,6 @@
 """The answers a rater can give to a pair: one record each, everything else is derived from them.
 
-To offer another answer, add a record here and its words in `study_app/views/languages`.
+To offer another answer, add a record here and its words in `study_app/words`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import click
 from glide_eval.files import RunFolder
 from study_app.errors import StudyUsageError
 from study_app.store import PASSWORD_VARIABLE
+from study_app.words import file_of, languages
 
 from . import data as study_data
 from .options import FILE, RUN, db_option, opened, run_argument, study_url
@@ -222,6 +223,16 @@ def fork(
         made, changes = fork_study(study, url, study_file, password=password)
     click.echo(f"Forked: {'; '.join(changes) if changes else 'the same design'}.")
     _say_created(made, password, None, url)
+
+
+@command.command()
+@click.argument("language", type=click.Choice(languages()), default="en")
+def words(language: str) -> None:
+    """Print what raters read in a language, to be translated or put in other words.
+
+    Save it as words-LANGUAGE.toml beside the study file, with `[pages] language = "LANGUAGE"`.
+    """
+    click.echo(file_of(language), nl=False)
 
 
 @command.command()

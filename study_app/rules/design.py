@@ -248,6 +248,9 @@ class PagesTable(Table):
 
     Attributes:
         language: of the app's own words.
+        words: the owner's own instead of the app's, by section and key; all of them for a language
+            that the app has no words in. Those of a file `words-LANGUAGE.toml` beside the study
+            file are among them.
         consent: asked for before anything else; empty for none.
         instructions: shown next; empty for none.
         content_warning: what images may show that somebody would rather not see; comes first.
@@ -258,7 +261,8 @@ class PagesTable(Table):
         min_age: years; who is younger may not take part.
     """
 
-    language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")] = "en"
+    words: dict[str, dict[str, Text]] | None = None
     consent: str = ""
     instructions: str = ""
     content_warning: str = ""

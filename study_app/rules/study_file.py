@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from glide_eval.files import parsed, read_text
-from study_app.errors import StudyUsageError
+from pydantic import RootModel
 
-from .design import StudyDesign
+from glide_eval.files import parsed, read_text, some
+from study_app.errors import StudyUsageError
+from study_app.words import Words, languages, mistakes
+
+from .design import StudyDesign, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ def load_study_file(path: Path) -> StudyFile:
         StudyUsageError: it is missing, not TOML, or says something no study can do.
     """
     text = read_text(path, "study file", "examples/study.toml", StudyUsageError)
-    return StudyFile(path, parse_study(text, str(path)))
+    return StudyFile(path, _with_words(parse_study(text, str(path)), path))
 
 
 def parse_study(text: str, where: str) -> StudyDesign:
@@ -37,6 +40,44 @@ def parse_study(text: str, where: str) -> StudyDesign:
         StudyUsageError: it is not TOML, or says something no study can do.
     """
     return parsed(text, StudyDesign, where, "study file", StudyUsageError)
+
+
+def _with_words(design: StudyDesign, path: Path) -> StudyDesign:
+    """Return the design with the words of a file beside the study file, where there is one."""
+    pages = design.pages
+    file = path.parent / f"words-{pages.language}.toml"
+    own = pages.words or {}
+    if file.is_file():
+        told = _read_words(file)
+        own = {name: told.get(name, {}) | own.get(name, {}) for name in told.keys() | own.keys()}
+    _require_words(pages.language, own, file)
+    told = pages.model_copy(update={"words": own or None})
+    return design.model_copy(update={"pages": told})
+
+
+class _WordsFile(RootModel[dict[str, dict[str, Text]]]):
+    """Sections, such as `[pair]`, of keys and texts."""
+
+
+def _read_words(file: Path) -> Words:
+    text = read_text(file, "file of words", "words-fr.toml", StudyUsageError)
+    return parsed(text, _WordsFile, str(file), "file of words", StudyUsageError).root
+
+
+def _require_words(language: str, own: Words, file: Path) -> None:
+    """Refuse words that raters could not be shown, or of which some are missing."""
+    wrong = mistakes(language, own)
+    if not own and wrong:
+        raise StudyUsageError(
+            f"`pages.language` is {language!r}; the app has words in {', '.join(languages())}. For "
+            f"another language, save those of `glide-eval study words en` as {file}, and "
+            "translate them."
+        )
+    if wrong:
+        raise StudyUsageError(
+            f"{file.name if file.is_file() else '`pages.words`'}: {some(wrong, 5, '; ')}. "
+            f"`glide-eval study words en` prints what raters read in English, with all keys."
+        )
 
 
 def changed_keys(old: StudyDesign, new: StudyDesign) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from analysis.ballots import ANSWERS, AnswerName, Question
@@ -19,6 +21,7 @@ from study_app.rules import (
     StudyDesign,
     check_answer,
 )
+from study_app.words import Words, words
 
 from .repository import Repository
 
@@ -33,7 +36,7 @@ class PracticePair:
     explanation: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StudyInfo:
     """What is fixed when a study is created."""
 
@@ -65,8 +68,16 @@ class StudyInfo:
     def consent_version(self) -> str:
         """What identifies the text that raters agree to: a hash of all that they are told."""
         pages = self.design.pages
-        told = pages.model_dump_json(exclude={"instructions"}).encode()
-        return hashlib.sha256(told).hexdigest()[:16]
+        told = pages.model_dump_json(exclude={"instructions", "words"})
+        own = (pages.words or {}).get("consent")
+        if own:
+            told += json.dumps(own, sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    @cached_property
+    def words(self) -> Words:
+        """What raters read beside the owner's texts, in the study's language."""
+        return words(self.language, self.design.pages.words)
 
     @property
     def instructions(self) -> str:

@@ -23,9 +23,9 @@ from study_app.errors import DatabaseError, EntryRefused, StudyError, UnknownRat
 from study_app.rating import Study
 from study_app.rules import Ballot, Feedback, ShownPair, Turn, check_answer, mturk_task
 from study_app.serving import joins
+from study_app.words import Words, direction
 
 from . import stages
-from .words import Words, words
 
 TOKEN = "rater"  # the query parameter that makes a rater's address theirs
 LINKS = ("PROLIFIC_PID", "workerId", "assignmentId", "invite")
@@ -65,11 +65,12 @@ class Request:
 def shell(study: Study, query: Mapping[str, str]) -> str:
     """Return the page as it arrives: what a newcomer reads first, before any script has run."""
     info = study.info
-    text = words(info.language)
+    text = info.words
     stranger = " data-stranger='yes'" if _is_stranger(study, query) else ""
     said = {"pair": text["pair"], "trouble": stages.trouble(text)}
     return _template().format(
         language=info.language,
+        direction=direction(info.language),
         title=html.escape(text["page"]["title"]),
         stranger=stranger,
         first="" if TOKEN in query else stages.first(study, text),
@@ -107,8 +108,7 @@ def respond(study: Study, asked: Mapping[str, Any], address: str) -> dict[str, A
             raise
         except StudyError:
             request.notice = "repeated"  # forged, or of a pair that is no longer this rater's
-    text = words(study.info.language)
-    return _way(study, text, request) | {"query": request.query}
+    return _way(study, study.info.words, request) | {"query": request.query}
 
 
 def _read(asked: Mapping[str, Any], address: str) -> Request:

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 from analysis.ballots import ANSWERS, QUESTIONS, Answer, AnswerName, Question
 from study_app.rating import Study
 from study_app.rules import Completion, Feedback, MTurkTask, Turn
-
-from .words import Words
+from study_app.words import Words
 
 
 def offered(answers: Iterable[AnswerName], text: Words) -> list[dict[str, str]]:
@@ -81,33 +80,32 @@ def consent(study: Study, text: Words) -> str:
         (words["rights"], pages.rights),
         (words["contact"], pages.contact),
     )
-    body = "".join(
-        (f"<h2>{title}</h2>" if title else "") + _paragraphs(told) for title, told in parts if told
-    )
+    body = "".join(_heading(title) + _paragraphs(told) for title, told in parts if told)
     return _page("consent", words["title"], body, _button(text, "consent", "agree"))
 
 
 def instructions(study: Study, text: Words) -> str:
     """What is asked and how to answer, with the keys."""
     words, info = text["instructions"], study.info
-    questions = "".join(f"<li>{html.escape(asked(q, text))}</li>" for q in info.questions.values())
+    questions = "".join(f"<li>{_text(asked(q, text))}</li>" for q in info.questions.values())
     keys = "".join(
-        f"<div><dt><kbd>{_sign(ANSWERS[answer], text)}</kbd></dt>"
-        f"<dd>{words[f'how_{answer}']}</dd></div>"
+        f"<div><dt><kbd>{_text(_sign(ANSWERS[answer], text))}</kbd></dt>"
+        f"<dd>{_text(words[f'how_{answer}'])}</dd></div>"
         for answer in info.rules.answers
     )
     body = (
         _paragraphs(info.instructions or words["about"])
-        + f"<h2>{words['asked']}</h2><ul>{questions}</ul>"
-        + f"<h2>{words['how']}</h2>"
+        + _heading(words["asked"])
+        + f"<ul>{questions}</ul>"
+        + _heading(words["how"])
         + _paragraphs(words["pace"].format(total=info.rules.share))
         + f"<dl class='keys'>{keys}</dl>"
         + _paragraphs(words["tools"])
         + (_paragraphs(words["practice"].format(count=len(info.practice))) if info.practice else "")
-        + f"<p class='small'>{words['keep']}</p>"
+        + f"<p class='small'>{_text(words['keep'])}</p>"
     )
     if not info.consent:
-        body += f"<details><summary>{text['consent']['privacy_title']}</summary>"
+        body += f"<details><summary>{_text(text['consent']['privacy_title'])}</summary>"
         body += f"{_paragraphs(text['consent']['privacy'])}</details>"
     return _page("instructions", words["title"], body, _button(text, "instructions", "begin"))
 
@@ -151,12 +149,12 @@ def _ending(turn: Turn, text: Words, task: MTurkTask | None) -> str:
     """The completion code, and where a rater goes from here."""
     code = "" if turn.completion is None else _code(turn.completion, text)
     way_back = _hand_in(turn, text, task) or _redirect(turn.completion, text)
-    return code + (way_back or f"<p>{text['done']['leave']}</p>")
+    return code + (way_back or _paragraphs(text["done"]["leave"]))
 
 
 def _code(completion: Completion, text: Words) -> str:
-    shown = html.escape(completion.code)
-    return f"<p class='code'>{text['done']['code']}: <strong>{shown}</strong></p>"
+    label, shown = _text(text["done"]["code"]), _text(completion.code)
+    return f"<p class='code'>{label}: <strong>{shown}</strong></p>"
 
 
 def _redirect(completion: Completion | None, text: Words) -> str:
@@ -166,9 +164,9 @@ def _redirect(completion: Completion | None, text: Words) -> str:
         return ""
     words, target = text["done"], html.escape(completion.redirect, quote=True)
     return (
-        f"<p>{words['redirect']}</p>"
-        f"<p><a class='button' data-redirect href='{target}'>{words['redirect_now']}</a>"
-        f"<button type='button' data-stay>{words['redirect_not']}</button></p>"
+        f"<p>{_text(words['redirect'])}</p>"
+        f"<p><a class='button' data-redirect href='{target}'>{_text(words['redirect_now'])}</a>"
+        f"<button type='button' data-stay>{_text(words['redirect_not'])}</button></p>"
     )
 
 
@@ -185,14 +183,14 @@ def _hand_in(turn: Turn, text: Words, task: MTurkTask | None) -> str:
     )
     words = text["done"]
     return (
-        f"<form method='post' action='{task.submit_to}'>{fields}<p>{words['hand_in']}</p>"
-        f"<button class='primary'>{words['hand_in_now']}</button></form>"
+        f"<form method='post' action='{task.submit_to}'>{fields}{_paragraphs(words['hand_in'])}"
+        f"<button class='primary'>{_text(words['hand_in_now'])}</button></form>"
     )
 
 
 def _page(kind: str, title: str, body: str, action: str, above: str = "") -> str:
     return (
-        f"<main class='text {kind}'>{above}<h1 tabindex='-1'>{title}</h1>{body}{action}"
+        f"<main class='text {kind}'>{above}<h1 tabindex='-1'>{_text(title)}</h1>{body}{action}"
         "<p role='status' class='hint'></p></main>"
     )
 
@@ -200,9 +198,17 @@ def _page(kind: str, title: str, body: str, action: str, above: str = "") -> str
 def _paragraphs(text: str) -> str:
     """Blank lines part paragraphs; everything else is taken literally."""
     parts = (" ".join(part.split()) for part in text.split("\n\n"))
-    return "".join(f"<p>{html.escape(part, quote=False)}</p>" for part in parts if part)
+    return "".join(f"<p>{_text(part)}</p>" for part in parts if part)
+
+
+def _heading(title: str) -> str:
+    return f"<h2>{_text(title)}</h2>" if title else ""
+
+
+def _text(words: str) -> str:
+    return html.escape(words, quote=False)
 
 
 def _button(text: Words, section: str, event: str) -> str:
-    label = text[section]["button"]
+    label = _text(text[section]["button"])
     return f"<button type='button' class='primary' data-event='{event}'>{label}</button>"

@@ -14,7 +14,7 @@ from analysis.ballots import ANSWERS
 from study_app.errors import StudyUsageError
 from study_app.rules import Rules, VotesTable
 from study_app.views import stages
-from study_app.views.words import languages, words
+from study_app.words import languages, words
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +88,7 @@ from study_app.rating import Study
 from study_app.rules import Rules
 from study_app.store import database_url, upgrade_database
 from study_app.views import stages
-from study_app.views.words import words
+from study_app.words import words
 
 run, old = RunFolder(Path(sys.argv[1])), database_url(sys.argv[2])
 url = database_url(str(run.study_path))
@@ -125,7 +125,7 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
     answers.write_text(text.replace('"both_bad"]', '"both_bad", "unsure"]', 1), "utf-8")
     for language, (how, label) in {"en": ("you are unsure", "Unsure"),
                                    "de": ("Sie sind unsicher", "Unsicher")}.items():  # fmt: skip
-        file = code / "study_app" / "views" / "languages" / f"{language}.toml"
+        file = code / "study_app" / "words" / f"{language}.toml"
         text = file.read_text("utf-8")
         text = text.replace("\nhow_both_bad", f'\nhow_unsure = "{how}"\nhow_both_bad')
         file.write_text(text.replace("\nboth_bad", f'\nunsure = "{label}"\nboth_bad'), "utf-8")

@@ -14,7 +14,7 @@ from study_app.rating import Study
 from study_app.rules import StudyDesign
 from study_app.store import RaterRow
 from study_app.views import stages
-from study_app.views.words import words
+from study_app.words import words
 from tests.study_app.conftest import ROOT
 
 TOLD = {

@@ -13,7 +13,7 @@ from study_app.rating import Study
 from study_app.rules import StudyDesign, load_study_file
 from study_app.store import database_url
 from study_app.views import rate, stages
-from study_app.views.words import languages, words
+from study_app.words import languages, words
 from tests.fakes import make_fake_run
 from tests.study_app.conftest import ROOT
 

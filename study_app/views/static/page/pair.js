@@ -40,8 +40,8 @@ export class PairView {
       <main class="pair-page">
         <div class="progress"><progress></progress><span></span></div>
         <p class="practice" hidden></p>
-        <h1 class="question" tabindex="-1"></h1>
-        <p class="caption"><span class="spoken"></span> <q></q></p>
+        <h1 class="question" tabindex="-1" dir="auto"></h1>
+        <p class="caption"><span class="spoken"></span> <q dir="auto"></q></p>
         <div class="pair"></div>
         <div class="feedback" hidden><p tabindex="-1"></p><button type="button"></button></div>
         <div class="answers" role="group"></div>
