@@ -14,7 +14,7 @@ _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur
 
 def languages() -> list[str]:
     """Return the languages with a file of words: ISO 639 codes, sorted."""
-    folder = resources.files(__package__)
+    folder = resources.files("study_app.words")
     return sorted(
         entry.name.removesuffix(".toml")
         for entry in folder.iterdir()
@@ -29,7 +29,7 @@ def direction(language: str) -> str:
 
 def file_of(language: str) -> str:
     """Return the text of a language's file, for somebody who translates it; one of `languages`."""
-    return resources.files(__package__).joinpath(f"{language}.toml").read_text("utf-8")
+    return resources.files("study_app.words").joinpath(f"{language}.toml").read_text("utf-8")
 
 
 def words(language: str = "en", own: Words | None = None) -> Words:
