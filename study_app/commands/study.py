@@ -185,10 +185,13 @@ def _place(read: StudyFile, run: Path | None, db: str | None) -> tuple[URL, str 
 
 def _say_created(made: CreatedStudy, password: str | None, run: str | None, url: URL) -> None:
     width, height = made.image_size
+    from study_app.rules import estimate_text
+
     click.echo(
         f"Created a study of {made.pairs:,} pairs from {made.images:,} images ({width}×{height} "
         f"pixels); it wants {made.votes:,} votes."
     )
+    click.echo(estimate_text(made.estimate))
     if made.gold:
         click.echo(f"{made.gold:,} gold pairs, with a known answer, are beside them.")
     if made.resized:
@@ -308,12 +311,41 @@ def codes(run: Path | None, db: str | None, ids: Path | None) -> None:
     """
     with opened(run, db) as study:
         if ids is not None:
-            from study_app.owner import people_of, read_ids
+            from study_app.owner import people_of, read_list
 
-            click.echo(people_of(study, read_ids(ids)).to_csv(index=False), nl=False)
+            people = people_of(study, read_list(ids).people())
+            click.echo(people.to_csv(index=False), nl=False)
             return
         for rater, code in study.completion_codes().items():
             click.echo(f"{rater} {code}")
+
+
+@command.command()
+@run_argument
+@db_option
+@click.option(
+    "--ids",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="The CSV that Prolific or Mechanical Turk exports, or one id per line.",
+)
+@click.option("--out", type=RUN, default="pay", show_default=True, help="Folder of the lists.")
+def pay(run: Path | None, db: str | None, ids: Path, out: Path) -> None:
+    """Write lists for paying people: whom to approve, bonuses, and whom to look at first.
+
+    Prolific takes approve.csv and bonus.csv in its forms for bulk approval and bulk bonus payment,
+    Mechanical Turk takes reviewed.csv as reviewed results. people.csv says of each person what was
+    decided and why. Nobody is refused: who did not finish is listed for review.
+    """
+    from study_app.owner import payment_text, read_list, write_payments
+
+    with opened(run, db) as study:
+        made = write_payments(study, read_list(ids), out)
+        assert study.info.design.pay is not None
+        click.echo(payment_text(made, study.info.design.pay))
+    for file in made.files:
+        click.echo(f"Wrote {file}")
 
 
 @command.command()

@@ -17,6 +17,7 @@ from analysis.ballots import QUESTIONS, RATER_KINDS, Question
 from glide_eval.files import RunFolder, Sample
 from study_app.rating import Clock, utc_now
 from study_app.rules import (
+    Estimate,
     PlannedPair,
     QuestionTable,
     RatersTable,
@@ -24,6 +25,7 @@ from study_app.rules import (
     RunTable,
     StudyDesign,
     VotesTable,
+    estimated,
     plan_pairs,
 )
 from study_app.store import (
@@ -57,6 +59,7 @@ class CreatedStudy:
     Attributes:
         pairs: how many, over all questions, gold ones not counted.
         votes: how many it wants of people.
+        estimate: what that asks of people, and what they are paid.
         gold: pairs with a known answer.
         images: how many were made for raters.
         image_size: width and height in pixels.
@@ -66,6 +69,7 @@ class CreatedStudy:
 
     pairs: int
     votes: int
+    estimate: Estimate
     gold: int
     images: int
     image_size: tuple[int, int]
@@ -177,6 +181,7 @@ def create_from_design(
     return CreatedStudy(
         pairs=len(plan.pairs),
         votes=wanted,
+        estimate=estimated(design, wanted),
         gold=len(plan.gold),
         images=len(plan.pictures),
         image_size=size,

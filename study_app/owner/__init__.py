@@ -13,20 +13,24 @@ from .overview import (
     votes_by_question,
     votes_per_hour,
 )
-from .people import people_of, read_ids
+from .pay import Payment, payment_text, write_payments
+from .people import SiteList, people_of, read_list
 from .status import status_text
 
 __all__ = [
     "Format",
     "Look",
+    "Payment",
+    "SiteList",
     "TimeToFinish",
     "Watcher",
     "delete_rater",
     "live_elo",
     "look_at",
+    "payment_text",
     "people_of",
     "rater_table",
-    "read_ids",
+    "read_list",
     "status_text",
     "time_to_finish",
     "to_csv",
@@ -35,5 +39,6 @@ __all__ = [
     "votes_by_question",
     "votes_frame",
     "votes_per_hour",
+    "write_payments",
     "write_votes",
 ]

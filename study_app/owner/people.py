@@ -7,7 +7,10 @@ people up; nobody can list them from the study.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -16,12 +19,53 @@ from study_app.rating import Study
 
 from .export import votes_frame
 
-ID_COLUMNS = {"participant id": "prolific", "workerid": "mturk"}
+Site = Literal["prolific", "mturk"]
+ID_COLUMNS: dict[str, Site] = {"participant id": "prolific", "workerid": "mturk"}
 """Columns of the sites' exported CSV files, in lower case, and the site."""
 
+_STATUS = ("status", "assignmentstatus")
+_CODE = ("completion code", "answer.code", "answer.surveycode")
 
-def read_ids(path: Path) -> list[str]:
-    """Return the ids in a site's exported CSV, or in a text file with one id per line.
+
+@dataclass(frozen=True, slots=True)
+class SiteList:
+    """A list of people as a site exports it, or ids alone.
+
+    Attributes:
+        site: whose export it is; None for ids alone.
+        names: of the columns, as the file has them.
+        rows: one per submission.
+        ids: of the rows.
+    """
+
+    site: Site | None
+    names: list[str]
+    rows: list[list[str]]
+    ids: list[str]
+
+    def people(self) -> list[str]:
+        """Return the ids, each once."""
+        return list(dict.fromkeys(self.ids))
+
+    def statuses(self) -> list[str]:
+        """Return what the site says of each row, in lower case; empty where it says nothing."""
+        return [told.lower() for told in self.column(_STATUS)]
+
+    def codes(self) -> list[str]:
+        """Return the completion code that each row hands in; empty where there is none."""
+        return self.column(_CODE)
+
+    def column(self, known: Sequence[str]) -> list[str]:
+        """Return the column of one of these names (in lower case); empty texts without one."""
+        lower = [name.strip().lower() for name in self.names]
+        place = next((lower.index(name) for name in known if name in lower), None)
+        if place is None:
+            return [""] * len(self.rows)
+        return [row[place].strip() if len(row) > place else "" for row in self.rows]
+
+
+def read_list(path: Path) -> SiteList:
+    """Read a site's exported CSV, or a text file with one id per line.
 
     Raises:
         StudyUsageError: it can't be read as either.
@@ -33,18 +77,24 @@ def read_ids(path: Path) -> list[str]:
             f"{path} can't be read as a list of ids ({error}). Expected the CSV that Prolific or "
             "Mechanical Turk exports, or a text file with one id per line."
         ) from error
-    names = [name.strip().lower() for name in rows[0]] if rows else []
-    column = next((names.index(name) for name in ID_COLUMNS if name in names), None)
-    if column is not None:
-        found = [row[column].strip() for row in rows[1:] if len(row) > column]
-    elif any(len(row) > 1 for row in rows):
+    names = rows[0] if rows else []
+    known = [name for name in names if name.strip().lower() in ID_COLUMNS]
+    if known:
+        return _export(names, rows[1:], known[0])
+    if any(len(row) > 1 for row in rows):
         raise StudyUsageError(
-            f'{path} has the columns {", ".join(rows[0])}; expected "Participant id" (Prolific), '
+            f'{path} has the columns {", ".join(names)}; expected "Participant id" (Prolific), '
             '"WorkerId" (Mechanical Turk), or one id per line.'
         )
-    else:
-        found = [row[0].strip() for row in rows if row]
-    return list(dict.fromkeys(one for one in found if one))
+    found = [row[0].strip() for row in rows if row and row[0].strip()]
+    return SiteList(None, ["id"], [[one] for one in found], found)
+
+
+def _export(names: list[str], rows: list[list[str]], column: str) -> SiteList:
+    place = names.index(column)
+    told = [row for row in rows if len(row) > place and row[place].strip()]
+    ids = [row[place].strip() for row in told]
+    return SiteList(ID_COLUMNS[column.strip().lower()], names, told, ids)
 
 
 def people_of(study: Study, ids: list[str]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .design import (
     ExcludeTable,
     GoldTable,
+    PayTable,
     PracticeTable,
     PromptsTable,
     QuestionTable,
@@ -40,6 +41,7 @@ from .entry import MTURK_FRAMES, MTURK_SUBMIT, Claim, MTurkTask, forged, mturk_t
 from .exclusion import exclusions
 from .owner_questions import parse_questions
 from .pairing import PlannedPair, plan_pairs
+from .pay import Estimate, estimate_text, estimated, money
 from .quota import filling_quota, of_kind
 from .schedule import Slot, slots
 from .study_file import StudyFile, changed_keys, load_study_file
@@ -51,10 +53,12 @@ __all__ = [
     "Claim",
     "Completion",
     "Entry",
+    "Estimate",
     "ExcludeTable",
     "Feedback",
     "GoldTable",
     "MTurkTask",
+    "PayTable",
     "PlannedPair",
     "PracticeTable",
     "PromptsTable",
@@ -78,10 +82,13 @@ __all__ = [
     "a_on_left",
     "changed_keys",
     "check_answer",
+    "estimate_text",
+    "estimated",
     "exclusions",
     "filling_quota",
     "forged",
     "load_study_file",
+    "money",
     "mturk_task",
     "of_kind",
     "offered_answers",

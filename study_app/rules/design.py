@@ -6,6 +6,7 @@ lists every key.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from analysis.ballots import QUESTIONS, AnswerName, Question
 
 from .domain import Entry, Rules
-from .limits import LONGEST_TEXT, MOST_MIN_SECONDS
+from .limits import LONGEST_TEXT, MOST_MIN_SECONDS, PAIR_SECONDS
 from .owner_questions import KEY, completed
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
@@ -22,6 +23,7 @@ TWIN = r"^(blur|jpeg|downsample) \d+(\.\d+)?$"
 PRACTICE_TWIN = r"^((blur|jpeg|downsample) \d+(\.\d+)?|wrong caption)$"
 Twin = Annotated[str, Field(pattern=TWIN)]
 Origin = Annotated[str, Field(pattern=r"^https://[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$")]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=9, decimal_places=2)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -291,6 +293,29 @@ class CompletionTable(Table):
     redirect: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
 
 
+class PayTable(Table):
+    """`[pay]`: what people are paid, for `study create`'s estimate and the lists of `study pay`.
+
+    Attributes:
+        reward: for whoever finishes, in `currency`.
+        currency: ISO 4217 code, told beside amounts.
+        fee: the site's share on top, 0 to 1.
+        seconds_per_pair: what an answer takes, for the estimate.
+        bonus: on top of the reward, for those whom `bonus_gold_accuracy` admits.
+        bonus_gold_accuracy: least share of gold pairs answered rightly for the bonus; None: all
+            who finish get it.
+        approve_excluded: whoever an exclusion rule leaves out is paid without a further look.
+    """
+
+    reward: Amount
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    fee: Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)] = Decimal(0)
+    seconds_per_pair: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = PAIR_SECONDS
+    bonus: Amount = Decimal(0)
+    bonus_gold_accuracy: Share | None = None
+    approve_excluded: bool = True
+
+
 class ExcludeTable(Table):
     """`[exclude]`: rules, set before the first vote, by which raters are left out.
 
@@ -334,6 +359,7 @@ class StudyDesign(Table):
     entry: EntryTable = EntryTable()
     pages: PagesTable = PagesTable()
     completion: CompletionTable | None = None
+    pay: PayTable | None = None
     exclude: ExcludeTable = ExcludeTable()
 
     @model_validator(mode="after")
@@ -345,6 +371,8 @@ class StudyDesign(Table):
         for item in self.practice:
             if item.question not in keys:
                 raise ValueError(f"`practice.question` is `{item.question}`, which is not asked")
+        if self.pay and self.pay.bonus_gold_accuracy is not None and not self.gold.per_rater:
+            raise ValueError("`pay.bonus_gold_accuracy` needs gold pairs: set `gold.per_rater`")
         return self
 
     def rules(self) -> Rules:

@@ -22,6 +22,12 @@ FORGIVEN_SECONDS = 2.0
 MOST_MIN_SECONDS = 60
 """Seconds for which an owner may refuse early clicks."""
 
+PAIR_SECONDS = 5.0
+"""Seconds that a pair takes, for estimates where the owner names none: people take 4 to 6."""
+
+READING_SECONDS = 60.0
+"""Seconds for the pages before the first pair and after the last, for estimates."""
+
 LONGEST_TEXT = 20_000
 """Characters of a text in a study file."""
 

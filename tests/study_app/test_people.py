@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from study_app.commands.study import command
 from study_app.errors import StudyUsageError
 from study_app.making import create_from_design
-from study_app.owner import read_ids
+from study_app.owner import read_list
 from study_app.rating import Study
 from study_app.rules import StudyDesign
 
@@ -67,4 +67,4 @@ def test_a_file_that_is_no_list_of_ids_says_what_was_expected(tmp_path, content)
     path = tmp_path / "other.csv"
     path.write_bytes(content)
     with pytest.raises(StudyUsageError, match="one id per line"):
-        read_ids(path)
+        read_list(path)
