@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from glide_eval.files import RunFolder
 from study_app.errors import StudyUsageError
-from study_app.store import PASSWORD_VARIABLE
+from study_app.store import IMAGES_VARIABLE, PASSWORD_VARIABLE
 from study_app.words import file_of, languages
 
 from . import data as study_data
@@ -250,16 +251,33 @@ def words(language: str) -> None:
     help="Port to listen on; 0 for any free one.",
 )
 @click.option("--public-url", metavar="URL", help="Where raters reach it through a proxy.")
-def serve(run: Path | None, db: str | None, host: str, port: int, public_url: str | None) -> None:
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar=IMAGES_VARIABLE,
+    help="Folder of the images on this machine, if the study was created on another; also "
+    f"${IMAGES_VARIABLE}.",
+)
+def serve(
+    run: Path | None,
+    db: str | None,
+    host: str,
+    port: int,
+    public_url: str | None,
+    images: Path | None,
+) -> None:
     """Serve the rating page and the owner's page until Ctrl-C."""
-    from study_app.making import require_unedited
+    from study_app.making import require_images, require_unedited
     from study_app.serving import RaterPage
     from study_app.serving import serve as serve_study
     from study_app.views import rate
 
+    if images is not None:
+        os.environ[IMAGES_VARIABLE] = os.fspath(images.resolve())
     url = study_url(run, db)
     with opened(run, db) as study:
         require_unedited(study)
+        require_images(study)
     page = RaterPage(rate.shell, rate.respond)
     serve_study(url, page, host=host, port=port, public_url=public_url, announce=click.echo)
     click.echo("Stopped. Every accepted vote is stored.")

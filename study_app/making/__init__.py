@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .create import CreatedStudy, create_from_design, create_study
-from .fork import fork_study, require_unedited
+from .fork import fork_study, require_images, require_unedited
 from .importing import import_votes, parse_pairs
 from .simulate import read_scores, simulate
 
@@ -15,6 +15,7 @@ __all__ = [
     "import_votes",
     "parse_pairs",
     "read_scores",
+    "require_images",
     "require_unedited",
     "simulate",
 ]

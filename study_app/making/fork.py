@@ -32,6 +32,24 @@ def require_unedited(study: Study) -> None:
         )
 
 
+def require_images(study: Study) -> None:
+    """Make sure that a study's images are where it looks for them.
+
+    Single images that are missing are met later, and their pairs set aside; none at all is a study
+    that was created on another machine, or moved without them.
+
+    Raises:
+        StudyUsageError: it has images, and their folder isn't there.
+    """
+    folder = study.info.image_root
+    if study.has_images and not folder.is_dir():
+        raise StudyUsageError(
+            f"The images of this study are not in {folder}. Copy the folder `study_images` of the "
+            "machine on which it was created, and name it: `glide-eval study serve … --images "
+            "FOLDER`."
+        )
+
+
 def fork_study(
     study: Study, url: URL, study_file: Path | None, *, password: str | None = None
 ) -> tuple[CreatedStudy, list[str]]:

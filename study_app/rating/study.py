@@ -459,6 +459,11 @@ class Study:
         with self.database.reading() as session:
             return Repository(session).names_by_image()
 
+    @property
+    def has_images(self) -> bool:
+        """Whether the study shows images; one of imported votes has none."""
+        return bool(self._image_names)
+
     @cached_property
     def _known_names(self) -> frozenset[str]:
         return frozenset(self._image_names.values())

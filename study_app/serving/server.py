@@ -21,6 +21,8 @@ from .hosts import EVERYWHERE, allowed_hosts, reachable_host
 from .limits import LARGEST_MESSAGE, WAITING_CONNECTIONS
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from .web import RaterPage
 
 _OPEN_NETWORK = (
@@ -91,8 +93,7 @@ def _run(listener: socket.socket, page: RaterPage, hosts: list[str]) -> None:
 
     tune()
     app = build_app(current_study, page, hosts, login=bool(owner_emails()))
-    page.shell(current_study(), {})  # brings in what raters would wait for, as does the next
-    _ = current_study().longest_image
+    _warm(page)
     settle("rate")
     config = uvicorn.Config(
         app,
@@ -106,6 +107,30 @@ def _run(listener: socket.socket, page: RaterPage, hosts: list[str]) -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _warm(page: RaterPage) -> None:
+    """Bring in what the first rater would wait for."""
+    page.shell(current_study(), {})
+    _ = current_study().longest_image
+
+
+def guard(page: RaterPage, public_url: str) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what makes a study's pages of Streamlit's app, where others start the server.
+
+    For hosts that run `streamlit run` themselves: the middleware of a `streamlit.App` of `SCRIPT`.
+    The database is the one that the environment names.
+
+    Args:
+        page: what raters see.
+        public_url: where raters reach it.
+    """
+    from .web import wrapped
+
+    hosts = allowed_hosts("127.0.0.1", _public_host(public_url))
+    _warm(page)
+    login = bool(owner_emails())
+    return lambda app: wrapped(app, current_study, page, hosts, login=login)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -88,18 +88,30 @@ class RaterPage:
 def build_app(
     study: Callable[[], Study], page: RaterPage, hosts: list[str], *, login: bool = False
 ) -> ASGIApp:
-    """The ASGI app of a study's pages.
+    """The ASGI app of a study's pages; its arguments are those of `wrapped`."""
+    import streamlit
+
+    return wrapped(streamlit.App(SCRIPT), study, page, hosts, login=login)
+
+
+def wrapped(
+    app: ASGIApp,
+    study: Callable[[], Study],
+    page: RaterPage,
+    hosts: list[str],
+    *,
+    login: bool = False,
+) -> ASGIApp:
+    """Streamlit's app, answered for where a study answers by itself, and guarded.
 
     Args:
+        app: Streamlit's, of `SCRIPT`.
         study: gives the study that is served.
         page: what raters see.
         hosts: names this study answers to (see `hosts.allowed_hosts`).
         login: the owner signs in with OpenID Connect, so its routes are open.
     """
-    import streamlit
-
     # Each layer wraps the ones above it, so the last one sees a request first.
-    app: ASGIApp = streamlit.App(SCRIPT)
     app = _Discreet(app)
     app = _Rating(app, study, page)
     app = _Files(app, study)

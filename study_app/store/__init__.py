@@ -29,6 +29,7 @@ from .repository import AnyRow, Repository
 from .secret import keyed_hash, new_secret, secret_key
 from .settings import (
     DATABASE_VARIABLE,
+    IMAGES_VARIABLE,
     PASSWORD_VARIABLE,
     database_url,
     owner_emails,
@@ -38,6 +39,7 @@ from .vote_table import vote_table
 
 __all__ = [
     "DATABASE_VARIABLE",
+    "IMAGES_VARIABLE",
     "PASSWORD_VARIABLE",
     "REPORTED",
     "AnyRow",

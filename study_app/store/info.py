@@ -24,6 +24,7 @@ from study_app.rules import (
 from study_app.words import Words, words
 
 from .repository import Repository
+from .settings import images_from_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def read_info(repository: Repository, folder: Path) -> StudyInfo:
         questions=questions,
         arms=_told_apart({arm.name: arm.label for arm in repository.arms()}),
         image_size=(width, height),
-        image_root=folder / row.image_root,
+        image_root=images_from_environment() or folder / row.image_root,
         password_hash=row.password_hash,
         design=design,
         source=None if row.source is None else Path(row.source),

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from study_app.errors import StudyUsageError
 
 DATABASE_VARIABLE = "GLIDE_EVAL_STUDY_DB"
+IMAGES_VARIABLE = "GLIDE_EVAL_STUDY_IMAGES"
 PASSWORD_VARIABLE = "GLIDE_EVAL_OWNER_PASSWORD"
 EMAILS_VARIABLE = "GLIDE_EVAL_OWNER_EMAILS"
 
@@ -51,6 +52,12 @@ def url_from_environment() -> URL:
             "Start them with `glide-eval study serve RUN`."
         )
     return database_url(text)
+
+
+def images_from_environment() -> Path | None:
+    """Where the images are on this machine; None: where the study was created."""
+    text = os.environ.get(IMAGES_VARIABLE)
+    return Path(text) if text else None
 
 
 def owner_emails() -> frozenset[str]:
