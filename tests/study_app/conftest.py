@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -161,6 +162,19 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def wait_until_up(address: str) -> None:
+    """Wait until a study's server answers, under whatever name it is reached elsewhere."""
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return  # it knows itself by another name
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"{address} did not come up")
+
+
 class StudyServer:
     """`glide-eval study serve` as a process of its own; killed by its id alone."""
 
@@ -190,16 +204,7 @@ class StudyServer:
                 break
         else:
             raise RuntimeError("\n".join(self.said))
-        self._wait_until_healthy()
-
-    def _wait_until_healthy(self) -> None:
-        for _ in range(300):
-            try:
-                with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=5):
-                    return
-            except OSError:
-                time.sleep(0.1)
-        raise RuntimeError(f"{self.address} did not come up")
+        wait_until_up(self.address)
 
     def end(self, how: signal.Signals) -> int:
         """Send a signal to this process, wait for its end; its exit status."""

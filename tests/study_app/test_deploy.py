@@ -20,7 +20,7 @@ from study_app.errors import StudyUsageError
 from study_app.making import create_study
 from study_app.rating import Study
 from study_app.store import database_url
-from tests.study_app.conftest import ROOT, free_port
+from tests.study_app.conftest import ROOT, free_port, wait_until_up
 
 DEPLOY = ROOT / "deploy"
 WITHOUT = """
@@ -105,16 +105,6 @@ def ask(address: str, path: str, body: object = None, host: str = "study.example
     request = urllib.request.Request(address + path, data, headers)
     with urllib.request.urlopen(request, timeout=60) as response:
         return response.read()
-
-
-def wait_until_up(address: str) -> None:
-    for _ in range(600):
-        try:
-            ask(address, "/_stcore/health")
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"{address} did not come up")
 
 
 def test_streamlit_s_own_command_serves_a_study(hosted):
