@@ -39,6 +39,9 @@ Examples:
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from analysis.ballots import (
     Ballot,
     ballots,
@@ -48,49 +51,52 @@ from analysis.ballots import (
     strong_groups,
     win_matrix,
 )
-from analysis.claims import Sensitivity, sensitivity
-from analysis.metrics import (
-    Finding,
-    finding,
-    join_metrics,
-    metric_correlations,
-    rank_agreement,
-    vote_agreement,
-)
-from analysis.planning import StopDecision, always_valid, pair_gains, stop
-from analysis.raters import (
-    agreement,
-    gold_accuracy,
-    rater_screens,
-    repeat_consistency,
-    study_conduct,
-)
-from analysis.scores import (
-    Bootstrap,
-    CategoryScores,
-    Comparisons,
-    CrowdFit,
-    EloFit,
-    Interval,
-    OutcomeFit,
-    Sandwich,
-    ScaleCurves,
-    bootstrap,
-    by_category,
-    compare_arms,
-    crowd_bt,
-    elo_table,
-    fit_elo,
-    fit_outcomes,
-    sandwich,
-    scale_curves,
-    simultaneous,
-    win_probability,
-    win_table,
-    with_prior,
-)
 
 from .errors import AnalysisError, ReportError, VotesError
+
+if TYPE_CHECKING:
+    from analysis.claims import Sensitivity, sensitivity
+    from analysis.metrics import (
+        Finding,
+        finding,
+        join_metrics,
+        metric_correlations,
+        rank_agreement,
+        vote_agreement,
+    )
+    from analysis.planning import StopDecision, always_valid, pair_gains, stop
+    from analysis.raters import (
+        agreement,
+        gold_accuracy,
+        rater_screens,
+        repeat_consistency,
+        study_conduct,
+    )
+    from analysis.scores import (
+        Bootstrap,
+        CategoryScores,
+        Comparisons,
+        CrowdFit,
+        EloFit,
+        Interval,
+        OutcomeFit,
+        Sandwich,
+        ScaleCurves,
+        bootstrap,
+        by_category,
+        compare_arms,
+        crowd_bt,
+        elo_table,
+        fit_elo,
+        fit_outcomes,
+        sandwich,
+        scale_curves,
+        simultaneous,
+        win_probability,
+        win_table,
+        with_prior,
+    )
+
 
 __all__ = [
     "AnalysisError",
@@ -143,3 +149,19 @@ __all__ = [
     "win_table",
     "with_prior",
 ]
+
+_ROOMS = ("scores", "raters", "planning", "metrics", "claims")  # lowest first
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name from its room when it is first asked for (PEP 562).
+
+    Whoever imports one room does not wait for those above it: a study's server needs ballots alone.
+    """
+    if name in __all__:
+        for room in _ROOMS:
+            module = importlib.import_module(f"{__name__}.{room}")
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -51,7 +51,8 @@ def _run(module, **names):
     doctest's own finder.
     """
     loaded = importlib.import_module(module)
-    names = {**vars(loaded), **names}
+    public = {name: getattr(loaded, name) for name in getattr(loaded, "__all__", ())}
+    names = {**vars(loaded), **public, **names}
     runner = doctest.DocTestRunner(optionflags=FLAGS)
     for node in ast.walk(ast.parse(Path(loaded.__file__).read_text("utf-8"))):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):

@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import (  # pyright: ignore[reportMissingTypeStubs]
-    connected_components,  # pyright: ignore[reportUnknownVariableType]
-)
 
 from .votes import Ballot
 
@@ -71,6 +68,9 @@ def strong_groups(
         >>> strong_groups(np.array([[0.0, 1, 1], [1, 0, 1], [0, 0, 0]]))  # the third never won
         array([0, 0, 1])
     """
+    # imported where it is used: a study's server starts without it
+    from scipy.sparse.csgraph import connected_components  # pyright: ignore
+
     labels = np.asarray(connected_components(wins > 0, connection="strong")[1], np.int64)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)

@@ -93,8 +93,9 @@ def payments(study: Study, listed: SiteList, pay: PayTable) -> pd.DataFrame:
     """
     people = people_of(study, listed.people())
     table = people.set_index("id", drop=False).loc[listed.ids].reset_index(drop=True)
-    habits = rater_table(votes_frame(study)).set_index("rater")
-    table["gold"] = table["rater"].map(habits["gold_accuracy"])
+    votes = votes_frame(study)
+    known = pd.Series(dtype=float) if votes.empty else _gold_accuracy(votes)
+    table["gold"] = table["rater"].map(known)
     decided = [
         _decision(row, status, code, pay)
         for row, status, code in zip(
@@ -109,6 +110,10 @@ def payments(study: Study, listed: SiteList, pay: PayTable) -> pd.DataFrame:
         earns &= table["gold"] >= pay.bonus_gold_accuracy
     table["bonus"] = earns.map({True: f"{pay.bonus:.2f}", False: ""})
     return table
+
+
+def _gold_accuracy(votes: pd.DataFrame) -> pd.Series[float]:
+    return rater_table(votes).set_index("rater")["gold_accuracy"]
 
 
 def _decision(

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from analysis.ballots import ANSWERS, RaterKind, ballots, counted, read_votes
-from analysis.planning import pair_gains, stop
 from study_app.rules import StopTable, of_kind
 from study_app.store import OwnerRepository
 
@@ -40,6 +39,8 @@ class Advice:
             wins: (K, K) votes won by the row's arm against the column's, ties half each.
             arms: K names, in the order that numbers arm pairs.
         """
+        from analysis.planning import pair_gains  # what a study without advice starts without
+
         number, pairs = {name: index for index, name in enumerate(arms)}, _numbers(len(arms))
         table = pair_gains(wins, arms)
         found = [
@@ -149,6 +150,8 @@ def renewal_due(handed: int) -> int:
 
 def settled_questions(votes: pd.DataFrame, rule: StopTable) -> dict[str, str]:
     """Return the questions whose stopping rule holds for people's votes, each with the reason."""
+    from analysis.planning import stop
+
     mine = of_kind(votes, "person")
     mine = mine.loc[counted(mine)]
     if mine.empty:

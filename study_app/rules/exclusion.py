@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.ballots import counted, left_wins, read_votes
-from analysis.raters import gold_answers, repeats
 
 from .design import ExcludeTable
 from .limits import SIDES_NEEDED
@@ -38,6 +37,8 @@ def exclusions(votes: pd.DataFrame, rules: ExcludeTable) -> dict[str, str]:
 
 def _broken(votes: pd.DataFrame, rules: ExcludeTable) -> Iterator[tuple[str, str]]:
     """Yield each rater who breaks a rule, and how: all of the first rule, then of the next."""
+    from analysis.raters import gold_answers, repeats  # what most studies start without
+
     fewest = rules.min_answers
     if (limit := rules.gold_accuracy_below) is not None:
         asked, right = gold_answers(votes)

@@ -36,12 +36,14 @@ from .limits import (
 )
 from .padding import OVERHEAD, padded
 from .rate_limit import RateLimit
+from .when_asked import HEALTH, WhenAsked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from streamlit import App
 
 SCRIPT = Path(__file__).parents[1] / "views" / "app.py"
 PAGE_FILES = SCRIPT.with_name("static") / "page"
@@ -64,7 +66,7 @@ HEADERS = {
 
 OPEN_PATHS = frozenset({
     "/", "/rate", "/turn", "/owner", "/favicon.png", "/favicon.ico",
-    "/_stcore/health", "/_stcore/host-config", "/_stcore/stream",
+    HEALTH, "/_stcore/host-config", "/_stcore/stream",
 })  # fmt: skip
 OPEN_FOLDERS = ("/static/", "/media/", "/image/", "/page/")
 NEVER_KEPT = {"Cache-Control": "no-store"}
@@ -89,9 +91,13 @@ def build_app(
     study: Callable[[], Study], page: RaterPage, hosts: list[str], *, login: bool = False
 ) -> ASGIApp:
     """The ASGI app of a study's pages; its arguments are those of `wrapped`."""
-    import streamlit
 
-    return wrapped(streamlit.App(SCRIPT), study, page, hosts, login=login)
+    def streamlit_app() -> App:
+        import streamlit
+
+        return streamlit.App(SCRIPT)
+
+    return wrapped(WhenAsked(streamlit_app), study, page, hosts, login=login)
 
 
 def wrapped(

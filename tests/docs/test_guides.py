@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import shutil
@@ -64,6 +65,8 @@ class Reader:
         if name == "create":
             self._start_again(arguments)
         arguments = [self._database(word, name) for word in arguments]
+        if name == "invite":
+            arguments = [*without("runs/guidance", arguments), "--db", self._by_invitation()]
         if self._on_server and "--db" not in arguments and name != "import":
             arguments = self._with_db(name, arguments)
         if name == "serve":
@@ -78,9 +81,11 @@ class Reader:
 
     def _start_again(self, arguments: list[str]) -> None:
         """Move the study before this one away, as the guide says."""
+        if "--db" in arguments:
+            return
         for file in Path("runs/guidance").glob("study.db*"):
             file.unlink()
-        if self._on_server and "--db" not in arguments:
+        if self._on_server:
             self._study = self._new_database()
 
     def _database(self, word: str, name: str) -> str:
@@ -92,8 +97,18 @@ class Reader:
 
     def _with_db(self, name: str, arguments: list[str]) -> list[str]:
         keeps_run = name in ("create", "simulate")
-        kept = arguments if keeps_run else [one for one in arguments if one != "runs/guidance"]
+        kept = arguments if keeps_run else without("runs/guidance", arguments)
         return [*kept, "--db", self._study]
+
+    def _by_invitation(self) -> str:
+        """A study of the same file that is entered by invitation, as the guide says beforehand."""
+        text = Path("study.toml").read_text().replace('by = "prolific"', 'by = "invite"')
+        Path("invited.toml").write_text(text)
+        db = self._new_database() if self._on_server else str(Path("invited.db").absolute())
+        with pytest.raises(SystemExit) as ended:
+            main(["study", "create", "--study", "invited.toml", "--db", db])
+        assert ended.value.code == 0
+        return db
 
     def _come(self) -> None:
         """Let the people come whom later commands speak of."""
@@ -102,6 +117,10 @@ class Reader:
             for person in PEOPLE:
                 study.admit({"PROLIFIC_PID": person})
         study.close()
+
+
+def without(word: str, arguments: list[str]) -> list[str]:
+    return [one for one in arguments if one != word]
 
 
 def value_of(option: str, arguments: list[str]) -> str | None:
@@ -128,6 +147,7 @@ def serve(arguments: list[str]) -> None:
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guide_s_commands_work_in_their_order(guide, place, tmp_path, monkeypatch, postgres):  # noqa: F811
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))  # yes, delete this rater's votes
     shutil.copytree(ROOT / "examples", "examples")
     make_fake_run(tmp_path / "runs" / "guidance", prompts=24)
     for name in ("export.csv", "prolific_export.csv"):
