@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .devices import is_lost, ran_out_of_memory
 from .errors import GeneratorWarning, OptionError
 from .text_unet import TextCondition, TextUNet
 from .winograd import use_winograd
@@ -95,10 +96,13 @@ class GraphedForward:
         while self._forwards:
             try:
                 return self._replayed(x, t, text, images)
-            except torch.OutOfMemoryError:
-                self._graphs.clear()
-                raise
             except Exception as error:
+                if ran_out_of_memory(error):
+                    self._graphs.clear()
+                    # Once recording has ended in an error of its own, that error hides the class.
+                    raise torch.OutOfMemoryError(str(error)) from error
+                if is_lost(error):
+                    raise
                 self._step_down(error)
         return self._plain(x, t, text, **images)
 

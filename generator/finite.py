@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .errors import SamplingError
 from .sampling import Denoiser
+from .steps import beside
 
 _NEVER = -1
 
@@ -63,4 +64,4 @@ class Watch:
 
     def _note(self, values: Tensor, t: Tensor) -> None:
         new = ~values.isfinite().flatten(1).all(1) & (self._first == _NEVER)
-        self._first = torch.where(new, t, self._first)
+        self._first = torch.where(new, beside(t, values), self._first)

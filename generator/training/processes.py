@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
+from generator.devices import checked_device
+
 _BUCKET = 2**24  # gradient elements sent together
 
 
@@ -52,13 +54,17 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
 
     Without torchrun this process is alone on `device`. With it, `cuda` becomes the card of the
     process's local rank.
+
+    Raises:
+        OptionError: there are fewer cards than processes on this machine.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE, device
         return
     if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        # Refused here if there are more processes than cards: NCCL would hang or name ranks alone.
+        device = str(checked_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}"))
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")

@@ -1,4 +1,6 @@
-"""Batches drawn in background threads, so that decoding pictures overlaps with computing."""
+"""Values drawn in background threads, so that reading pictures or drawing noise overlaps with
+computing.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ B = TypeVar("B")
 def drawn_ahead(
     draw: Callable[[K], B], keys: Iterable[K], workers: int
 ) -> Generator[B, None, None]:
-    """Yield `draw(key)` of each key in order; each worker draws up to two batches in advance.
+    """Yield `draw(key)` of each key in order; each worker draws up to two values in advance.
 
-    An error in `draw` is raised where its batch would have come.
+    An error in `draw` is raised where its value would have come.
     """
     if workers == 0:
         yield from map(draw, keys)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="pictures")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="drawn-ahead")
     waiting: deque[Future[B]] = deque()
     try:
         for key in keys:
