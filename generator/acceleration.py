@@ -15,8 +15,10 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch._dynamo.config as dynamo
 from torch import Tensor
 
 from .devices import is_lost, ran_out_of_memory
@@ -27,18 +29,21 @@ from .winograd import use_winograd
 MODES = ("auto", "none", "graphs", "compile")
 _KEPT_GRAPHS = 4  # shapes: base guided and unguided, full and halved batches
 
+_COMPILED_SHAPES = 64  # of all UNets of a process together
+
 Forward = Callable[..., Tensor]
 Replay = Callable[[], Tensor]
 Capture = Callable[[Callable[[], Tensor]], Replay]
 
 
-def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
+def accelerate(unet: TextUNet, mode: str = "auto", capture: Capture | None = None) -> TextUNet:
     """Replace a UNet's forward by a faster one, in place.
 
     Args:
         unet: placed on its device, in its dtype and layout.
         mode: `none`; `graphs` or `compile`, which need CUDA and elsewhere do nothing; or `auto`:
             graphs on CUDA, Winograd convolutions on a CPU.
+        capture: records functions wherever the UNet is, in place of CUDA graphs; for tests.
 
     Raises:
         OptionError: an unknown mode.
@@ -48,14 +53,29 @@ def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
     device = next(unet.parameters()).device
     if mode == "auto" and device.type == "cpu":
         use_winograd(unet)
-    if mode == "none" or device.type != "cuda":
+    if mode == "none" or (device.type != "cuda" and capture is None):
         return unet
     plain = unet.forward
     forwards: list[Forward] = [plain]
     if mode == "compile":
-        forwards.insert(0, torch.compile(plain, dynamic=False))
-    unet.forward = GraphedForward(forwards, CudaCapture(device))
+        forwards.insert(0, _compiled(plain))
+    unet.forward = GraphedForward(forwards, capture or CudaCapture(device))
     return unet
+
+
+def _compiled(plain: Forward) -> Forward:
+    """Return a compiled forward that raises where torch.compile would give up and run it eagerly.
+
+    All UNets share one function, so their shapes share its list of compiled versions, which torch
+    ends at eight: two models, guided and unguided, at three batch sizes are twelve.
+    """
+    compiled = torch.compile(plain, dynamic=False)
+
+    def forward(*args: Any, **kwargs: Any) -> Tensor:
+        with dynamo.patch(recompile_limit=_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
+            return compiled(*args, **kwargs)
+
+    return forward
 
 
 class GraphedForward:
@@ -78,6 +98,11 @@ class GraphedForward:
         self._plain = forwards[-1]
         self._capture = capture
         self._graphs: OrderedDict[tuple[object, ...], _Graph] = OrderedDict()
+
+    @property
+    def recorded(self) -> int:
+        """How many graphs are kept: 0 where nothing was or could be recorded."""
+        return len(self._graphs)
 
     def __call__(
         self,
