@@ -136,6 +136,10 @@ class Pipeline:
         """Guides where the strategy is `classifier`; None if the model has no such network."""
         return cast(GuidingClassifier | None, self._optional("classifier"))
 
+    def unet(self, name: str) -> TextUNet:
+        """Return one of the UNets, loaded if it isn't (see `Networks.get`)."""
+        return cast(TextUNet, self.networks.get(name))
+
     @property
     def image_size(self) -> int:
         """Width and height of a finished picture."""
@@ -361,7 +365,14 @@ class Pipeline:
 
     def _condition(self, unet: TextUNet, captions: Sequence[str]) -> TextCondition:
         tokens, mask = padded(self.tokenizer, captions, unet.config.text_ctx)
-        return unet.condition(tokens.to(self.device), mask.to(self.device))
+        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        if not self.networks.low_memory:
+            return unet.condition(tokens, mask)
+        # Read once, the caption needs its transformer no more: a tenth of a full-size UNet.
+        unet.move_reader(self.device)
+        condition = unet.condition(tokens, mask)
+        unet.move_reader(torch.device("cpu"))
+        return condition
 
 
 def _told_beside(cond_fn: Gradient) -> Gradient:

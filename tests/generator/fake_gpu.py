@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,6 +155,22 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, mode: FakeTensorMode) -> Iterator[
         yield watching
 
 
+def fake_unet(config: UNetConfig, dtype: torch.dtype, device: str = "cuda") -> TextUNet:
+    """A UNet on the device as `loading` places it."""
+    with torch.device("meta"):
+        made = TextUNet(config).eval()
+    low = low_precision_entries(made)
+    state = {
+        name: torch.empty(
+            value.shape, dtype=dtype if name in low else torch.float32, device=device,
+            memory_format=torch.channels_last if value.dim() == 4 else torch.contiguous_format,
+        )
+        for name, value in made.state_dict().items()
+    }  # fmt: skip
+    made.load_state_dict(state, assign=True)
+    return made.requires_grad_(False)
+
+
 def fake_pipeline(
     base: UNetConfig, upsampler: UNetConfig, clip: ClipConfig, dtype: torch.dtype = torch.float32,
     device: str = "cuda", **options: Any,
@@ -161,17 +178,7 @@ def fake_pipeline(
     """All networks of a model, without numbers, on the device."""
 
     def unet(config: UNetConfig) -> TextUNet:
-        with torch.device(device):
-            made = TextUNet(config).eval()
-        low = low_precision_entries(made)
-        state = {
-            name: value.to(dtype if name in low else torch.float32).contiguous(
-                memory_format=torch.channels_last if value.dim() == 4 else torch.contiguous_format
-            )
-            for name, value in made.state_dict().items()
-        }
-        made.load_state_dict(state, assign=True)
-        return made.requires_grad_(False)
+        return fake_unet(config, dtype, device)
 
     with torch.device(device):
         guides = Clip(clip), SceneClassifier()
@@ -183,3 +190,39 @@ def fake_pipeline(
         upsample_inpaint=unet(dataclasses.replace(upsampler, inpaint=True)),
         classifier=guides[1], **options,
     )  # fmt: skip
+
+
+class DeviceBytes(TorchDispatchMode):
+    """Counts the bytes of living tensors on the fake device, and their highest sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._seen: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for value in torch.utils._pytree.tree_leaves(out):
+            if isinstance(value, Tensor) and value.is_cuda:
+                self._count(value.untyped_storage())
+        return out
+
+    def _count(self, storage: Any) -> None:
+        key = storage._cdata
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        size = storage.nbytes()
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.live -= size
