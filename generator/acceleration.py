@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 import torch._dynamo.config as dynamo
 from torch import Tensor
 
+from .clip import Clip
 from .devices import is_lost, ran_out_of_memory
 from .errors import GeneratorWarning, OptionError
 from .text_unet import TextCondition, TextUNet
@@ -30,6 +32,8 @@ MODES = ("auto", "none", "graphs", "compile")
 _KEPT_GRAPHS = 4  # shapes: base guided and unguided, full and halved batches
 
 _COMPILED_SHAPES = 64  # of all UNets of a process together
+
+_STAY = ("low_res", "inpaint_image", "inpaint_mask")
 
 Forward = Callable[..., Tensor]
 Replay = Callable[[], Tensor]
@@ -63,6 +67,15 @@ def accelerate(unet: TextUNet, mode: str = "auto", capture: Capture | None = Non
     return unet
 
 
+def accelerate_gradient(clip: Clip, mode: str = "auto", capture: Capture | None = None) -> Clip:
+    """Record a CLIP's guiding gradient, in place; `mode` and `capture` as `accelerate`'s."""
+    device = next(clip.parameters()).device
+    if mode != "none" and (device.type == "cuda" or capture is not None):
+        plain = clip.similarity_gradient
+        clip.similarity_gradient = GraphedGradient(plain, capture or CudaCapture(device))
+    return clip
+
+
 def _compiled(plain: Forward) -> Forward:
     """Return a compiled forward that raises where torch.compile would give up and run it eagerly.
 
@@ -70,9 +83,10 @@ def _compiled(plain: Forward) -> Forward:
     ends at eight: two models, guided and unguided, at three batch sizes are twelve.
     """
     compiled = torch.compile(plain, dynamic=False)
+    patch: Callable[..., AbstractContextManager[None]] = dynamo.patch  # pyright: ignore[reportUnknownMemberType]
 
     def forward(*args: Any, **kwargs: Any) -> Tensor:
-        with dynamo.patch(recompile_limit=_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
+        with patch(recompile_limit=_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
             return compiled(*args, **kwargs)
 
     return forward
@@ -160,12 +174,17 @@ class GraphedForward:
 
 @dataclass
 class _Graph:
-    """A recording and the tensors it reads."""
+    """A recording and the tensors it reads.
+
+    What stays the same over a picture's steps (the caption, what is enlarged, what is painted in)
+    is copied when another object comes. Comparing values instead would wait for the GPU.
+    """
 
     inputs: dict[str, Tensor]
     text: TextCondition
     loaded: TextCondition
     replay: Replay
+    images: dict[str, Tensor]
 
     @classmethod
     def record(
@@ -175,17 +194,84 @@ class _Graph:
         own_text = TextCondition(
             text.summary.contiguous().clone(), [kv.contiguous().clone() for kv in text.text_kv]
         )
-        return cls(own, own_text, text, capture(lambda: forward(text=own_text, **own)))
+        replay = capture(lambda: forward(text=own_text, **own))
+        return cls(own, own_text, text, replay, {n: v for n, v in inputs.items() if n in _STAY})
 
     def run(self, inputs: dict[str, Tensor], text: TextCondition) -> Tensor:
         for name, value in inputs.items():
-            self.inputs[name].copy_(value)
-        # By identity: comparing the tensors' values would wait for the GPU.
+            if self.images.get(name) is not value:
+                self.inputs[name].copy_(value)
+            if name in _STAY:
+                self.images[name] = value
         if text is not self.loaded:
             self.text.summary.copy_(text.summary)
             for own, new in zip(self.text.text_kv, text.text_kv, strict=True):
                 own.copy_(new)
             self.loaded = text
+        return self.replay().clone()
+
+
+class GraphedGradient:
+    """A function of (x, t, …) by way of recorded graphs, its gradient's kernels included.
+
+    After x and t come tensors that stay the same over a picture's steps. If recording fails, the
+    function runs unrecorded, and a warning says so.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], capture: Capture):
+        """Wrap a function of tensors; `capture` records one without arguments."""
+        self._function, self._capture = function, capture
+        self._graphs: OrderedDict[tuple[object, ...], _GradientGraph] = OrderedDict()
+        self._failed = False
+
+    @property
+    def recorded(self) -> int:
+        """How many graphs are kept."""
+        return len(self._graphs)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """As the function."""
+        if self._failed:
+            return self._function(*inputs)
+        key = tuple((tuple(value.shape), value.dtype) for value in inputs)
+        try:
+            if key not in self._graphs:
+                own = [value.clone() for value in inputs]
+                replay = self._capture(lambda: self._function(*own))
+                self._graphs[key] = _GradientGraph(own, list(inputs), replay)
+                if len(self._graphs) > _KEPT_GRAPHS:
+                    self._graphs.popitem(last=False)
+            self._graphs.move_to_end(key)
+            return self._graphs[key].run(inputs)
+        except Exception as error:
+            self._graphs.clear()
+            if ran_out_of_memory(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            if is_lost(error):
+                raise
+            self._failed = True
+            warnings.warn(
+                f"Recording guidance's gradient failed ({type(error).__name__}: {error}); going on "
+                "without. Images are right, but slower; accelerate = 'none' avoids the attempt.",
+                GeneratorWarning,
+                stacklevel=2,
+            )
+            return self._function(*inputs)
+
+
+@dataclass
+class _GradientGraph:
+    """A recording, the tensors it reads, and those last copied into them."""
+
+    own: list[Tensor]
+    loaded: list[Tensor]
+    replay: Replay
+
+    def run(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        for number, value in enumerate(inputs):
+            if number < 2 or value is not self.loaded[number]:
+                self.own[number].copy_(value)
+                self.loaded[number] = value
         return self.replay().clone()
 
 

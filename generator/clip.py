@@ -228,10 +228,14 @@ class Clip(nn.Module):
         weight = torch.as_tensor(scale, dtype=torch.float32).to(text.device).expand(len(text))
 
         def cond_fn(x: Tensor, t: Tensor) -> Tensor:
-            with torch.enable_grad():
-                x = x.detach().requires_grad_(True)
-                similarity = (self.image_embeddings(x, beside(t, x)) * text).sum(-1)
-                total = (self.logit_scale * weight * similarity).sum()
-                return torch.autograd.grad(total, x)[0]
+            return self.similarity_gradient(x, beside(t, x), text, weight)
 
         return cond_fn
+
+    def similarity_gradient(self, x: Tensor, t: Tensor, text: Tensor, weight: Tensor) -> Tensor:
+        """Return ∇_x Σ weight · logit_scale · f(x_t, t)·g(c); all arguments on one device."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            similarity = (self.image_embeddings(x, t) * text).sum(-1)
+            total = (self.logit_scale * weight * similarity).sum()
+            return torch.autograd.grad(total, x)[0]

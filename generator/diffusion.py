@@ -26,9 +26,13 @@ class Prediction:
     """What one network output says of p(x_{t-1} | x_t): tensors shaped like x."""
 
     mean: Tensor
-    variance: Tensor
     log_variance: Tensor
     x_start: Float[Tensor, "batch *rest"]
+
+    @property
+    def variance(self) -> Tensor:
+        """Σ; only guidance by a gradient needs it."""
+        return self.log_variance.exp()
 
 
 class Diffusion:
@@ -183,7 +187,7 @@ class Diffusion:
         elif denoised_fn is not None:
             x_start = denoised_fn(x_start)
         mean = self.q_posterior_mean(x_start, x_t, t)
-        return Prediction(mean, log_variance.exp(), log_variance, x_start)
+        return Prediction(mean, log_variance, x_start)
 
     def bounded(
         self,
@@ -224,7 +228,7 @@ class Diffusion:
             gradient: ∇ log p(y | x_t), shaped like x and already scaled.
         """
         mean = prediction.mean + prediction.variance * gradient
-        return Prediction(mean, prediction.variance, prediction.log_variance, prediction.x_start)
+        return Prediction(mean, prediction.log_variance, prediction.x_start)
 
     def condition_score(
         self,
@@ -242,7 +246,7 @@ class Diffusion:
         eps = eps - self.at("spread", t, x_t) * gradient
         x_start = self.x_start_from_eps(x_t, t, eps)
         mean = self.q_posterior_mean(x_start, x_t, t)
-        return Prediction(mean, prediction.variance, prediction.log_variance, x_start)
+        return Prediction(mean, prediction.log_variance, x_start)
 
     def ddpm_step(
         self, prediction: Prediction, t: Step, noise: Float[Tensor, "batch *rest"] | None

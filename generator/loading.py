@@ -16,6 +16,7 @@ from generator.tabletop.words import WordTokenizer
 
 from .acceleration import MODES as ACCELERATIONS
 from .acceleration import accelerate as accelerated
+from .acceleration import accelerate_gradient
 from .bpe import ClipTokenizer, Gpt2Tokenizer
 from .checkpoints import load_clip, load_released_clip, load_unet, read_config, read_notes
 from .clip import Clip
@@ -173,7 +174,7 @@ def _lazy(
     accelerate: str,
 ) -> LazyModel[Any]:
     if network == "clip":
-        load: Callable[[], Clip] = partial(_load_clip, paths, device)
+        load: Callable[[], Clip] = partial(_load_clip, paths, device, accelerate)
         return LazyModel(partial(read_config, paths[0]), load)
     if network == "classifier":
         return LazyModel(lambda: None, lambda: load_classifier(paths[0]).to(device))
@@ -183,11 +184,12 @@ def _lazy(
     )
 
 
-def _load_clip(paths: tuple[Path, ...], device: torch.device) -> Clip:
+def _load_clip(paths: tuple[Path, ...], device: torch.device, accelerate: str) -> Clip:
     if len(paths) == 1:
-        return load_clip(paths[0], device)
+        return accelerate_gradient(load_clip(paths[0], device), accelerate)
     image_encoder, text_encoder = paths
-    return load_released_clip(image_encoder, text_encoder, device)
+    clip = load_released_clip(image_encoder, text_encoder, device)
+    return accelerate_gradient(clip, accelerate)
 
 
 def _load_unet(

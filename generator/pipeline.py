@@ -273,7 +273,7 @@ class Pipeline:
             None if shared.threshold is None else shared.threshold / 100,
         )
         x, diffusion = stage.start(noise.initial(shape), diffusion)
-        watch = Watch("base model", len(captions), self.device)
+        watch = Watch("base model")
         steps = noisy_steps(shared.sampler, shared.eta, diffusion)
         with closing(stage), noise.ahead(steps, shape) as drawn_ahead:
             drawn = sampler_named(shared.sampler, shared.eta)(
@@ -348,7 +348,7 @@ class Pipeline:
         name = sampling.upsampler_sampler or (stage.upsampler if as_released else sampling.sampler)
         steps = "fast27" if as_released else respacing(name, sampling.upsampler_steps)
         diffusion = Diffusion(config.noise_schedule, steps)
-        watch = Watch("upsampler", len(captions), self.device)
+        watch = Watch("upsampler")
         with noise.ahead(noisy_steps(name, 0.0, diffusion), shape) as drawn_ahead:
             drawn = sampler_named(name)(
                 watch.looking(stage.looking(unguided(stage.network, text, low_res))),

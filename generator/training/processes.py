@@ -31,9 +31,11 @@ class Processes:
         """Replace each tensor by its mean over the processes, in place, in every process."""
         if self.count == 1:
             return
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            distributed.all_reduce(flat)
+        buckets = list(_buckets(tensors))
+        # Sent one behind the other while the next is put together and the last is taken apart.
+        sent = [_sent(bucket) for bucket in buckets]
+        for bucket, (flat, work) in zip(buckets, sent, strict=True):
+            work.wait()
             flat /= self.count
             parts = flat.split([tensor.numel() for tensor in bucket])
             for tensor, part in zip(bucket, parts, strict=True):
@@ -72,6 +74,14 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
         yield Processes(distributed.get_rank(), count), device
     finally:
         distributed.destroy_process_group()
+
+
+def _sent(bucket: list[Tensor]) -> tuple[Tensor, distributed.Work]:
+    """Begin to add up a bucket over the processes: where the sum will be, and what to wait for."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+    work = distributed.all_reduce(flat, async_op=True)
+    assert work is not None, "only processes outside the group get none"
+    return flat, work
 
 
 def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:

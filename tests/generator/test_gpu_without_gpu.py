@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from generator.acceleration import GraphedForward
+from generator.acceleration import GraphedForward, accelerate, accelerate_gradient
 from generator.config import ClipConfig, UNetConfig
 from generator.devices import fastest_dtype
 from generator.diffusion import Diffusion
 from generator.errors import GeneratorError, GeneratorWarning, OptionError, TrainingError
+from generator.layers import GroupNorm32
 from generator.loading import load_pipeline
 from generator.memory import Halving, free_bytes
 from generator.options import Sampling
@@ -24,8 +25,11 @@ from generator.sampling import ddpm
 from generator.seeds import BASE, KNOWN, SampleNoise
 from generator.stages import Inpainting, Sketched, Stage
 from generator.strategies import STRATEGIES
+from generator.training.kinds import Batch, unet_loss
 from generator.training.loop import Schedule, train
+from generator.training.precision import LossScale
 from generator.training.processes import joined
+from generator.training.state import State
 from tests.generator.fake_gpu import Watching, fake_gpu, fake_mode, fake_pipeline
 
 SMALL = UNetConfig(
@@ -332,3 +336,78 @@ def test_more_processes_than_cards_are_refused(monkeypatch):
     refused = pytest.raises(OptionError, match=r"'cuda:1' is not there: found 1 CUDA device,")
     with refused, joined("cuda"):
         pass
+
+
+# Kernels
+
+
+class OneLaunch:
+    """Stands in for CUDA graphs: what is recorded counts as one kernel."""
+
+    def __init__(self, gpu: Watching):
+        self.gpu = gpu
+
+    def __call__(self, function):
+        self.gpu.counting = False
+        output = function()
+        self.gpu.counting = True
+
+        def replay():
+            self.gpu.now.kernels += 1
+            return output
+
+        return replay
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sampler", "most"),
+    [
+        ("unguided", "ddpm", 21), ("unguided", "ddim", 23), ("classifier_free", "ddpm", 26),
+        ("classifier_free", "dpm++2m", 31), ("clip", "ddpm", 29),
+    ],
+)  # fmt: skip
+def test_few_kernels_are_launched_beside_the_graphs(gpu, strategy, sampler, most):
+    model = fake_pipeline(SMALL, LARGE, CLIP)
+    accelerate(model.base, "graphs", OneLaunch(gpu))
+    accelerate_gradient(model.clip, "graphs", OneLaunch(gpu))
+    steps_of(gpu, model, Sampling(strategy, SCALES[strategy], sampler, steps=5))
+    assert max(step.kernels for step in gpu.steps[1:]) <= most
+
+
+@torch.no_grad()
+def test_norms_convert_their_weights_once(gpu):
+    with torch.device("cuda"):
+        norm = GroupNorm32(8, 32).requires_grad_(False)
+    x = torch.empty(2, 32, 4, 4, dtype=torch.float16, device="cuda")
+    for _ in range(3):
+        gpu.mark()
+        norm(x)
+    gpu.mark()
+    assert [step.kernels for step in gpu.steps[1:]] == [3, 1, 1]  # two conversions, and norms
+
+
+def test_the_moving_average_is_one_operation(gpu):
+    with torch.device("cuda"):
+        model = torch.nn.Sequential(*[torch.nn.Linear(2, 2) for _ in range(20)])
+    state = State(model, [], LossScale(False), {})
+    gpu.mark()
+    state.average(0.9)
+    assert gpu.now.kernels == 1
+
+
+def test_a_loss_copies_nothing_but_its_batch(gpu, pipeline, monkeypatch):
+    # Random numbers of a device's own generator need a real device.
+    for name in ("randint", "randn", "rand"):
+        drawn = getattr(torch, name)
+        monkeypatch.setattr(torch, name, lambda *a, generator, drawn=drawn, **k: drawn(*a, **k))
+    process = Diffusion(SMALL.noise_schedule)
+    x = torch.empty(2, 3, 8, 8, device="cuda")
+    tokens = torch.zeros((2, 16), dtype=torch.int64, device="cuda")
+    batch = Batch(x, tokens, tokens > 0)
+    for _ in range(2):
+        gpu.mark()
+        unet_loss(
+            pipeline.base, process, batch, torch.Generator(), torch.float32, own=5, max_weight=4.0
+        )
+    gpu.mark()
+    assert (gpu.steps[-1].names, gpu.steps[-1].pinned) == ([], 0)

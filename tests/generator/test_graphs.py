@@ -12,7 +12,7 @@ import torch
 from torch._dynamo.testing import CompileCounter
 
 from generator import acceleration
-from generator.acceleration import GraphedForward, accelerate
+from generator.acceleration import GraphedForward, accelerate, accelerate_gradient
 from generator.clip import Clip
 from generator.diffusion import Diffusion
 from generator.editing import inpaint
@@ -47,9 +47,11 @@ def pipeline_on(device: str, graphs: bool, dtype: torch.dtype = torch.float32) -
         unet = unet.to(memory_format=torch.channels_last)
         capture = None if device == "cuda" else Recorder()
         unets[name] = accelerate(unet, "graphs" if graphs else "none", capture)
+    clip = with_recipe_weights(Clip(CLIP)).to(device)
+    capture = None if device == "cuda" else Recorder()
     return Pipeline(
-        clip=with_recipe_weights(Clip(CLIP)).to(device), tokenizer=WordTokenizer(), weights={},
-        device=torch.device(device), dtype=dtype, **unets,
+        clip=accelerate_gradient(clip, "graphs" if graphs else "none", capture),
+        tokenizer=WordTokenizer(), weights={}, device=torch.device(device), dtype=dtype, **unets,
     )  # fmt: skip
 
 
@@ -69,6 +71,8 @@ def test_pictures_through_graphs_have_the_bytes_of_pictures_without(device, dtyp
     for _ in range(2):  # recorded, then replayed
         np.testing.assert_array_equal(fast.sample(CAPTIONS, SEEDS, sampling), expected)
     assert recorded(fast) == {"base": 1, "upsampler": 1}
+    if strategy == "clip":
+        assert fast.clip.similarity_gradient.recorded == 1
 
 
 @pytest.mark.parametrize("device", DEVICES)
