@@ -83,7 +83,7 @@ def _compiled(plain: Forward) -> Forward:
     ends at eight: two models, guided and unguided, at three batch sizes are twelve.
     """
     compiled = torch.compile(plain, dynamic=False)
-    patch: Callable[..., AbstractContextManager[None]] = dynamo.patch  # pyright: ignore[reportUnknownMemberType]
+    patch: Callable[..., AbstractContextManager[None]] = getattr(dynamo, "patch")  # noqa: B009
 
     def forward(*args: Any, **kwargs: Any) -> Tensor:
         with patch(recompile_limit=_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
@@ -212,14 +212,14 @@ class _Graph:
 
 
 class GraphedGradient:
-    """A function of (x, t, …) by way of recorded graphs, its gradient's kernels included.
+    """`Clip.similarity_gradient` by way of recorded graphs, the backward pass included.
 
-    After x and t come tensors that stay the same over a picture's steps. If recording fails, the
-    function runs unrecorded, and a warning says so.
+    Text and weight stay the same over a picture's steps. If recording fails, the function runs
+    unrecorded, and a warning says so.
     """
 
     def __init__(self, function: Callable[..., Tensor], capture: Capture):
-        """Wrap a function of tensors; `capture` records one without arguments."""
+        """Wrap the function; `capture` records one without arguments."""
         self._function, self._capture = function, capture
         self._graphs: OrderedDict[tuple[object, ...], _GradientGraph] = OrderedDict()
         self._failed = False
@@ -229,8 +229,9 @@ class GraphedGradient:
         """How many graphs are kept."""
         return len(self._graphs)
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, t: Tensor, text: Tensor, weight: Tensor) -> Tensor:
         """As the function."""
+        inputs = (x, t, text, weight)
         if self._failed:
             return self._function(*inputs)
         key = tuple((tuple(value.shape), value.dtype) for value in inputs)

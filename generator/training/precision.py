@@ -26,7 +26,7 @@ class LossScale:
         """Divide the factor out of the gradients."""
         if self.active:
             gradients = [weight.grad for weight in weights if weight.grad is not None]
-            torch._foreach_div_(gradients, self.factor)
+            torch._foreach_div_(gradients, self.factor)  # pyright: ignore
 
     def accepts(self, norm: Tensor) -> bool:
         """Return whether a step may be taken, given the unscaled gradient's norm; adapt the factor.

@@ -48,7 +48,8 @@ class State:
         now = self.model.state_dict()
         moving = [name for name, value in now.items() if value.is_floating_point()]
         # All at once: one kernel on a GPU, not one for each of hundreds of weights.
-        torch._foreach_lerp_([self.ema[n] for n in moving], [now[n] for n in moving], 1 - decay)
+        averages, values = [self.ema[name] for name in moving], [now[name] for name in moving]
+        torch._foreach_lerp_(averages, values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         for name in now.keys() - set(moving):
             self.ema[name].copy_(now[name])
 

@@ -93,9 +93,11 @@ class Watching(TorchDispatchMode):
         results = [
             value for value in torch.utils._pytree.tree_leaves(out) if isinstance(value, Tensor)
         ]
+        name = func.__name__
         from_device = any(value.is_cuda for value in tensors)
-        # An operation on lists in place returns nothing.
-        on_device = any(value.is_cuda for value in results) or (from_device and not results)
+        on_device = any(value.is_cuda for value in results)
+        if name.startswith("_foreach"):  # on lists in place: returns nothing
+            on_device = from_device
         name = func.__name__
         if (func in _WAITS and from_device) or (from_device and results and not on_device):
             self.now.waits += 1
