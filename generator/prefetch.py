@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar, cast
 
 K = TypeVar("K")
 B = TypeVar("B")
@@ -16,20 +17,29 @@ B = TypeVar("B")
 def drawn_ahead(
     draw: Callable[[K], B], keys: Iterable[K], workers: int
 ) -> Generator[B, None, None]:
-    """Yield `draw(key)` of each key in order; each worker draws up to two values in advance.
+    """Return `draw(key)` of each key in order; each worker draws up to two values in advance.
 
     An error in `draw` is raised where its value would have come.
     """
     if workers == 0:
-        yield from map(draw, keys)
-        return
+        return (draw(key) for key in keys)
+    drawn = _from_pool(draw, keys, workers)
+    next(drawn)  # the first values are begun now, not when the first is asked for
+    return cast(Generator[B, None, None], drawn)
+
+
+def _from_pool(
+    draw: Callable[[K], B], keys: Iterable[K], workers: int
+) -> Generator[B | None, None, None]:
+    """Yield None once the first draws are under way, then their values and the others'."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="drawn-ahead")
-    waiting: deque[Future[B]] = deque()
+    left = iter(keys)
     try:
-        for key in keys:
+        waiting = deque(pool.submit(draw, key) for key in islice(left, 2 * workers))
+        yield None
+        for key in left:
             waiting.append(pool.submit(draw, key))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
+            yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:

@@ -36,7 +36,7 @@ part() { # seconds at most, then the command
   shift
   echo; echo "## $*"
   SECONDS=0
-  timeout "$limit" "$@" || { failed=1; echo "FAILED with status $? (124: longer than $limit s)"; }
+  timeout "$limit" "$@" || { echo "FAILED with status $? (124: longer than $limit s)"; failed=1; }
   echo "($SECONDS s)"
 }
 
