@@ -9,41 +9,39 @@ cpu        Full-size base, guided, one picture. The released code, our fp32 and 
            steps contain that). Outputs of one forward are compared.
 miniature  Whole pictures at 128 px, in a batch, with two threads: wall and CPU time. Samplers this
            version lacks are left out.
-gpu        Full-size base and upsampler, 100 + 27 steps, guided, random weights. Images per second
-           for each acceleration and batch size, wall time around a synchronised second run (the
-           first compiles and records); the best is set beside the released code's best in fp16. The
-           share of the matrix rate is the counted work of the pictures over time, over the best
-           rate of bf16 products of random 8192 x 8192 matrices, measured just before with device
-           events. Peak memory is the allocator's, of one picture in fp16, models one at a time.
+gpu        Full-size base and upsampler, 100 + 27 steps, guided, random weights, through `Pipeline`
+           with the product's own noise. Images per second (and joules per image, if the driver
+           tells) for each of `--modes` and `--batches`, wall time around a synchronised second run;
+           the first compiles and records. The best is set beside the released code's best in fp16.
+           The share of the matrix rate is the counted work over time, over the best rate of bf16
+           products, measured just before. Before these: peak memory of one picture in fp16 with one
+           network at a time, synchronisations per step, halving under a memory cap. About ten
+           minutes without `compile`. `--dry-run` runs all rows with tiny networks on a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import platform
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import generator_gpu
 from benchmarks.released import Released, our_unet
 from generator.allocator import keep_freed_memory
-from generator.config import GLIDE_BASE, GLIDE_UPSAMPLE
+from generator.config import GLIDE_BASE
 from generator.diffusion import Diffusion
 from generator.errors import OptionError
-from generator.guidance import classifier_free, unguided
+from generator.guidance import classifier_free
 from generator.loading import load_pipeline
-from generator.memory import activation_bytes
 from generator.options import Sampling
-from generator.sampling import ddim, ddpm
+from generator.sampling import ddpm
 from generator.text_unet import TextUNet
 
 STEPS = 100
@@ -56,10 +54,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--reference", type=Path, help="a clone of openai/glide-text2im")
-    parser.add_argument("--parts", default="cpu,miniature,gpu")
+    parser.add_argument("--parts", default="cpu,miniature")
     parser.add_argument("--threads", default="1,2", help="for the part cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=16, help="in the miniature's batch")
+    parser.add_argument("--modes", default="none,graphs", help="of the part gpu")
+    parser.add_argument("--batches", default="1,16,64", help="of the part gpu")
+    parser.add_argument("--dry-run", action="store_true", help="the part gpu, tiny, on a CPU")
     options = parser.parse_args()
     torch.set_grad_enabled(False)
     keep_freed_memory()
@@ -71,8 +72,11 @@ def main() -> None:
     if "miniature" in parts:
         row_all(miniature(options.images, options.rounds))
     if "gpu" in parts:
-        has_gpu = torch.cuda.is_available()
-        row_all(full_size_on_gpu(options.reference) if has_gpu else no_gpu())
+        if not (options.dry_run or torch.cuda.is_available()):
+            raise SystemExit("The part gpu needs a CUDA device; --dry-run shows its rows on a CPU.")
+        setup = generator_gpu.Setup.dry() if options.dry_run else generator_gpu.Setup()
+        batches = [int(batch) for batch in options.batches.split(",")]
+        row_all(generator_gpu.rows(setup, options.modes.split(","), batches, options.reference))
 
 
 def machine() -> str:
@@ -180,146 +184,6 @@ def miniature(images: int, rounds: int) -> Iterator[tuple[str, str, str]]:
                 f"{2 * images / taken.cpu:.2f} images/s with two cores to itself",
                 ">= 4",
             )
-
-
-def no_gpu() -> Iterator[tuple[str, str, str]]:
-    yield "base + upsampler, 100 + 27 steps, GPU", "not run: no GPU here", ">= 2.5x released"
-    yield "share of the measured bf16 matrix rate", "not run", ">= 35%"
-    yield "seconds an image at 256 px", "not run", "<= 0.35"
-    yield "peak GPU memory, one 256 px image, fp16", "not run", "<= 2.5 GB"
-
-
-def full_size_on_gpu(clone: Path | None) -> Iterator[tuple[str, str, str]]:
-    memory = peak_memory()
-    yield "peak GPU memory, one 256 px image, fp16", f"**{memory / 1e9:.2f} GB**", "<= 2.5 GB"
-    rate = matrix_rate()
-    yield "bf16 matrix rate, 8192 x 8192", f"{rate / 1e12:.0f} TFLOP/s", ""
-    work = picture_flop()
-    yield "work of a picture, 100 guided + 27 steps", f"{work / 1e12:.1f} TFLOP", ""
-    best = 0.0
-    for mode in ("none", "graphs", "compile"):
-        for batch, speed in speeds(lambda n, mode=mode: ours_on_gpu(mode, n)):
-            best = max(best, speed)
-            yield f"ours, bf16, {mode}, batch {batch}", f"{speed:.3f} images/s", ""
-    yield "seconds an image at 256 px, best batch", f"**{1 / best:.3f}**", "<= 0.35"
-    yield "share of the measured bf16 matrix rate", f"**{best * work / rate:.0%}**", ">= 35%"
-    if clone is None:
-        return
-    theirs = 0.0
-    for batch, speed in speeds(lambda n: released_on_gpu(clone, n)):
-        theirs = max(theirs, speed)
-        yield f"released code, fp16, batch {batch}", f"{speed:.3f} images/s", ""
-    yield "images/s, ours over released", f"**{best / theirs:.2f}x**", ">= 2.5x"
-
-
-def matrix_rate(size: int = 8192, repeats: int = 30) -> float:
-    """FLOP/s of the fastest of some bf16 products of random matrices."""
-    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    out = torch.empty_like(a)
-    fastest = float("inf")
-    for _ in range(repeats):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        torch.mm(a, b, out=out)
-        end.record()
-        end.synchronize()
-        fastest = min(fastest, start.elapsed_time(end) / 1e3)
-    return 2 * size**3 / fastest
-
-
-def picture_flop() -> float:
-    """Multiplications and additions of the torsos for one picture, counted on shapes alone."""
-    total = 0.0
-    for config, forwards in ((GLIDE_BASE, 2 * STEPS), (GLIDE_UPSAMPLE, 27)):
-        with torch.device("meta"):
-            unet = TextUNet(config).eval()
-            tokens = torch.empty(1, config.text_ctx, dtype=torch.int64)
-            text = unet.condition(tokens, torch.ones(1, config.text_ctx) > 0)
-            x = torch.empty(1, 3, config.image_size, config.image_size)
-            low = torch.empty(1, 3, 64, 64) if config.super_res else None
-            with FlopCounterMode(display=False) as counter:
-                unet(x, torch.empty(1), text, low_res=low)
-        total += forwards * counter.get_total_flops()
-    return total
-
-
-def speeds(prepare: Callable[[int], Callable[[], object]]) -> Iterator[tuple[int, float]]:
-    """Images per second for each batch size that fits; `prepare` gives the work of a batch."""
-    for batch in BATCHES:
-        gc.collect()
-        torch.cuda.empty_cache()
-        try:
-            work = prepare(batch)
-            work()
-            torch.cuda.synchronize()
-            yield batch, batch / timed(lambda work=work: (work(), torch.cuda.synchronize())).wall
-        except torch.OutOfMemoryError:
-            return
-
-
-def ours_on_gpu(mode: str, batch: int, dtype: torch.dtype = torch.bfloat16):
-    base, upsampler = (
-        our_unet(config, dtype, "cuda", mode) for config in (GLIDE_BASE, GLIDE_UPSAMPLE)
-    )
-
-    def work() -> Tensor:
-        return upsampled(upsampler, guided(base, batch))
-
-    return work
-
-
-def guided(base: TextUNet, batch: int) -> Tensor:
-    """Small pictures, 100 steps."""
-    text, empty = (fixed_text(base, n) for n in (batch, 1))
-    x = noise(batch, 64)
-    diffusion = Diffusion(GLIDE_BASE.noise_schedule, str(STEPS))
-    denoiser = classifier_free(base, text, empty.expanded(batch), 3.0)
-    return ddpm(denoiser, x, diffusion, lambda _: torch.randn_like(x)).clamp(-1, 1)
-
-
-def upsampled(upsampler: TextUNet, small: Tensor) -> Tensor:
-    """Their 256 px pictures, 27 steps."""
-    diffusion = Diffusion(GLIDE_UPSAMPLE.noise_schedule, "fast27")
-    denoiser = unguided(upsampler, fixed_text(upsampler, len(small)), small)
-    return ddim(denoiser, noise(len(small), 256), diffusion)
-
-
-def fixed_text(unet: TextUNet, batch: int):
-    """The condition of a caption of eight arbitrary tokens."""
-    tokens = torch.arange(unet.config.text_ctx, device="cuda").expand(batch, -1)
-    return unet.condition(tokens, tokens < 8)
-
-
-def noise(batch: int, size: int) -> Tensor:
-    x = torch.randn(batch, 3, size, size, device="cuda")
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def released_on_gpu(clone: Path, batch: int):
-    base = Released.build(clone, str(STEPS), fp16=True, device="cuda")
-    upsampler = Released.build(clone, "fast27", upsampler=True, fp16=True, device="cuda")
-
-    def work() -> Tensor:
-        small = base.guided(torch.randn(batch, 3, 64, 64, device="cuda"))
-        return upsampler.upsampled(torch.randn(batch, 3, 256, 256, device="cuda"), small)
-
-    return work
-
-
-def peak_memory() -> int:
-    """Of one picture in fp16: each model is loaded for its stage and let go of."""
-    torch.cuda.reset_peak_memory_stats()
-    base = our_unet(GLIDE_BASE, torch.float16, "cuda", "none")
-    small = guided(base, 1)
-    del base
-    gc.collect()
-    upsampled(our_unet(GLIDE_UPSAMPLE, torch.float16, "cuda", "none"), small)
-    torch.cuda.synchronize()
-    counted = activation_bytes(GLIDE_UPSAMPLE, torch.float16)
-    peak = torch.cuda.max_memory_allocated()
-    if counted > peak:
-        warnings.warn(f"the memory model says {counted}, above all that was held", stacklevel=2)
-    return peak
 
 
 if __name__ == "__main__":

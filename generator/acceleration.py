@@ -14,11 +14,16 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch._dynamo.config as dynamo
 from torch import Tensor
 
+from .clip import Clip
+from .devices import is_lost, ran_out_of_memory
 from .errors import GeneratorWarning, OptionError
 from .text_unet import TextCondition, TextUNet
 from .winograd import use_winograd
@@ -26,18 +31,23 @@ from .winograd import use_winograd
 MODES = ("auto", "none", "graphs", "compile")
 _KEPT_GRAPHS = 4  # shapes: base guided and unguided, full and halved batches
 
+_COMPILED_SHAPES = 64  # of all UNets of a process together
+
+_STAY = ("low_res", "inpaint_image", "inpaint_mask")
+
 Forward = Callable[..., Tensor]
 Replay = Callable[[], Tensor]
 Capture = Callable[[Callable[[], Tensor]], Replay]
 
 
-def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
+def accelerate(unet: TextUNet, mode: str = "auto", capture: Capture | None = None) -> TextUNet:
     """Replace a UNet's forward by a faster one, in place.
 
     Args:
         unet: placed on its device, in its dtype and layout.
         mode: `none`; `graphs` or `compile`, which need CUDA and elsewhere do nothing; or `auto`:
             graphs on CUDA, Winograd convolutions on a CPU.
+        capture: records functions wherever the UNet is, in place of CUDA graphs; for tests.
 
     Raises:
         OptionError: an unknown mode.
@@ -47,14 +57,39 @@ def accelerate(unet: TextUNet, mode: str = "auto") -> TextUNet:
     device = next(unet.parameters()).device
     if mode == "auto" and device.type == "cpu":
         use_winograd(unet)
-    if mode == "none" or device.type != "cuda":
+    if mode == "none" or (device.type != "cuda" and capture is None):
         return unet
     plain = unet.forward
     forwards: list[Forward] = [plain]
     if mode == "compile":
-        forwards.insert(0, torch.compile(plain, dynamic=False))
-    unet.forward = GraphedForward(forwards, CudaCapture(device))
+        forwards.insert(0, _compiled(plain))
+    unet.forward = GraphedForward(forwards, capture or CudaCapture(device))
     return unet
+
+
+def accelerate_gradient(clip: Clip, mode: str = "auto", capture: Capture | None = None) -> Clip:
+    """Record a CLIP's guiding gradient, in place; `mode` and `capture` as `accelerate`'s."""
+    device = next(clip.parameters()).device
+    if mode != "none" and (device.type == "cuda" or capture is not None):
+        plain = clip.similarity_gradient
+        clip.similarity_gradient = GraphedGradient(plain, capture or CudaCapture(device))
+    return clip
+
+
+def _compiled(plain: Forward) -> Forward:
+    """Return a compiled forward that raises where torch.compile would give up and run it eagerly.
+
+    All UNets share one function, so their shapes share its list of compiled versions, which torch
+    ends at eight: two models, guided and unguided, at three batch sizes are twelve.
+    """
+    compiled = torch.compile(plain, dynamic=False)
+    patch: Callable[..., AbstractContextManager[None]] = getattr(dynamo, "patch")  # noqa: B009
+
+    def forward(*args: Any, **kwargs: Any) -> Tensor:
+        with patch(recompile_limit=_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
+            return compiled(*args, **kwargs)
+
+    return forward
 
 
 class GraphedForward:
@@ -78,6 +113,11 @@ class GraphedForward:
         self._capture = capture
         self._graphs: OrderedDict[tuple[object, ...], _Graph] = OrderedDict()
 
+    @property
+    def recorded(self) -> int:
+        """How many graphs are kept: 0 where nothing was or could be recorded."""
+        return len(self._graphs)
+
     def __call__(
         self,
         x: Tensor,
@@ -95,10 +135,13 @@ class GraphedForward:
         while self._forwards:
             try:
                 return self._replayed(x, t, text, images)
-            except torch.OutOfMemoryError:
-                self._graphs.clear()
-                raise
             except Exception as error:
+                if ran_out_of_memory(error):
+                    self._graphs.clear()
+                    # Once recording has ended in an error of its own, that error hides the class.
+                    raise torch.OutOfMemoryError(str(error)) from error
+                if is_lost(error):
+                    raise
                 self._step_down(error)
         return self._plain(x, t, text, **images)
 
@@ -131,12 +174,17 @@ class GraphedForward:
 
 @dataclass
 class _Graph:
-    """A recording and the tensors it reads."""
+    """A recording and the tensors it reads.
+
+    What stays the same over a picture's steps (the caption, what is enlarged, what is painted in)
+    is copied when another object comes. Comparing values instead would wait for the GPU.
+    """
 
     inputs: dict[str, Tensor]
     text: TextCondition
     loaded: TextCondition
     replay: Replay
+    images: dict[str, Tensor]
 
     @classmethod
     def record(
@@ -146,17 +194,85 @@ class _Graph:
         own_text = TextCondition(
             text.summary.contiguous().clone(), [kv.contiguous().clone() for kv in text.text_kv]
         )
-        return cls(own, own_text, text, capture(lambda: forward(text=own_text, **own)))
+        replay = capture(lambda: forward(text=own_text, **own))
+        return cls(own, own_text, text, replay, {n: v for n, v in inputs.items() if n in _STAY})
 
     def run(self, inputs: dict[str, Tensor], text: TextCondition) -> Tensor:
         for name, value in inputs.items():
-            self.inputs[name].copy_(value)
-        # By identity: comparing the tensors' values would wait for the GPU.
+            if self.images.get(name) is not value:
+                self.inputs[name].copy_(value)
+            if name in _STAY:
+                self.images[name] = value
         if text is not self.loaded:
             self.text.summary.copy_(text.summary)
             for own, new in zip(self.text.text_kv, text.text_kv, strict=True):
                 own.copy_(new)
             self.loaded = text
+        return self.replay().clone()
+
+
+class GraphedGradient:
+    """`Clip.similarity_gradient` by way of recorded graphs, the backward pass included.
+
+    Text and weight stay the same over a picture's steps. If recording fails, the function runs
+    unrecorded, and a warning says so.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], capture: Capture):
+        """Wrap the function; `capture` records one without arguments."""
+        self._function, self._capture = function, capture
+        self._graphs: OrderedDict[tuple[object, ...], _GradientGraph] = OrderedDict()
+        self._failed = False
+
+    @property
+    def recorded(self) -> int:
+        """How many graphs are kept."""
+        return len(self._graphs)
+
+    def __call__(self, x: Tensor, t: Tensor, text: Tensor, weight: Tensor) -> Tensor:
+        """As the function."""
+        inputs = (x, t, text, weight)
+        if self._failed:
+            return self._function(*inputs)
+        key = tuple((tuple(value.shape), value.dtype) for value in inputs)
+        try:
+            if key not in self._graphs:
+                own = [value.clone() for value in inputs]
+                replay = self._capture(lambda: self._function(*own))
+                self._graphs[key] = _GradientGraph(own, list(inputs), replay)
+                if len(self._graphs) > _KEPT_GRAPHS:
+                    self._graphs.popitem(last=False)
+            self._graphs.move_to_end(key)
+            return self._graphs[key].run(inputs)
+        except Exception as error:
+            self._graphs.clear()
+            if ran_out_of_memory(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            if is_lost(error):
+                raise
+            self._failed = True
+            warnings.warn(
+                f"Recording guidance's gradient failed ({type(error).__name__}: {error}); going on "
+                "without. Images are right, but slower; accelerate = 'none' avoids the attempt.",
+                GeneratorWarning,
+                stacklevel=2,
+            )
+            return self._function(*inputs)
+
+
+@dataclass
+class _GradientGraph:
+    """A recording, the tensors it reads, and those last copied into them."""
+
+    own: list[Tensor]
+    loaded: list[Tensor]
+    replay: Replay
+
+    def run(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        for number, value in enumerate(inputs):
+            if number < 2 or value is not self.loaded[number]:
+                self.own[number].copy_(value)
+                self.loaded[number] = value
         return self.replay().clone()
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .config import ClipConfig
 from .layers import attend
+from .steps import beside
 
 # Of RGB in 0..255, as CLIP was trained with.
 CHANNEL_MEANS = (122.77093945, 116.74601272, 104.09373519)
@@ -101,10 +102,10 @@ class _ImageInput(nn.Module):
         self.patch_proj = nn.Parameter(torch.empty(width, 3, patch, patch).normal_(std=scale))
         self.w_pos = nn.Parameter(torch.empty(1 + patches, width).normal_(std=std))
         self.ln = _LayerNorm(width)
+        self._channels: Tensor | None = None
 
     def forward(self, image: Tensor, t: Tensor | None) -> Tensor:
-        means = image.new_tensor(CHANNEL_MEANS)[:, None, None]
-        stds = image.new_tensor(CHANNEL_STDS)[:, None, None]
+        means, stds = self._statistics(image)
         image = (image - means) / stds
         patches = F.conv2d(image, self.patch_proj, stride=self.patch_proj.shape[-1])
         patches = patches.flatten(2).transpose(1, 2)
@@ -113,6 +114,15 @@ class _ImageInput(nn.Module):
         else:
             first = F.embedding(t, self.w_t)[:, None]
         return self.ln(torch.cat([first, patches], dim=1) + self.w_pos)
+
+    def _statistics(self, image: Tensor) -> tuple[Tensor, "Tensor"]:
+        """Means and deviations of channels, (3, 1, 1) each; copied to the device once."""
+        kept = self._channels
+        if kept is None or (kept.device, kept.dtype) != (image.device, image.dtype):
+            kept = image.new_tensor((CHANNEL_MEANS, CHANNEL_STDS))[..., None, None]
+            # Not a buffer: the released files hold none.
+            self._channels = kept
+        return kept[0], kept[1]
 
 
 class _Output(nn.Module):
@@ -215,13 +225,17 @@ class Clip(nn.Module):
         Returns:
             `cond_fn(x, t)`: (batch, 3, size, size) and integer (batch,) to a gradient like x.
         """
-        weight = torch.as_tensor(scale, dtype=torch.float32).expand(len(text))
+        weight = torch.as_tensor(scale, dtype=torch.float32).to(text.device).expand(len(text))
 
         def cond_fn(x: Tensor, t: Tensor) -> Tensor:
-            with torch.enable_grad():
-                x = x.detach().requires_grad_(True)
-                similarity = (self.image_embeddings(x, t) * text).sum(-1)
-                total = (self.logit_scale * weight.to(x.device) * similarity).sum()
-                return torch.autograd.grad(total, x)[0]
+            return self.similarity_gradient(x, beside(t, x), text, weight)
 
         return cond_fn
+
+    def similarity_gradient(self, x: Tensor, t: Tensor, text: Tensor, weight: Tensor) -> Tensor:
+        """Return ∇_x Σ weight · logit_scale · f(x_t, t)·g(c); all arguments on one device."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            similarity = (self.image_embeddings(x, t) * text).sum(-1)
+            total = (self.logit_scale * weight * similarity).sum()
+            return torch.autograd.grad(total, x)[0]

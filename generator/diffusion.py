@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from .schedules import betas as schedule_betas
 from .schedules import kept_steps
+from .steps import Step, read
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,13 @@ class Prediction:
     """What one network output says of p(x_{t-1} | x_t): tensors shaped like x."""
 
     mean: Tensor
-    variance: Tensor
     log_variance: Tensor
     x_start: Float[Tensor, "batch *rest"]
+
+    @property
+    def variance(self) -> Tensor:
+        """Σ; only guidance by a gradient needs it."""
+        return self.log_variance.exp()
 
 
 class Diffusion:
@@ -36,8 +41,9 @@ class Diffusion:
     The forward process is q(x_t | x_{t−1}) = N(√(1 − β_t) x_{t−1}, β_t I) (Ho et al. 2020, eq. 2).
     Of kept steps, β = 1 − ᾱ/ᾱ_previous (Nichol & Dhariwal 2021, section 4).
 
-    Methods take `t` as indices into the kept steps, (batch,) int64; `timesteps[t]` is the step of
-    the 1000-step process that networks are told.
+    Methods take `t` as an index into the kept steps: an int for all rows, as in sampling, or
+    (batch,) int64. `timesteps[t]` is the step of the 1000-step process that networks are told. An
+    int costs a device nothing; the tables that (batch,) reads are copied to a device once.
 
     Args:
         schedule: a name in `schedules.betas`.
@@ -73,6 +79,11 @@ class Diffusion:
         )
         self.posterior_mean_coef1 = self.betas * np.sqrt(previous) / (1 - alpha_bar)
         self.posterior_mean_coef2 = (1 - previous) * np.sqrt(1 - self.betas) / (1 - alpha_bar)
+        self.log_betas = np.log(self.betas)
+        self.signal, self.spread = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
+        self.inverse_signal = np.sqrt(1 / alpha_bar)
+        self.inverse_ratio = np.sqrt(1 / alpha_bar - 1)
+        self._placed: dict[tuple[str, torch.device, torch.dtype], Tensor] = {}
 
     def __len__(self) -> int:
         """Number of kept steps."""
@@ -84,61 +95,75 @@ class Diffusion:
         for name, table in vars(self).items():
             if isinstance(table, np.ndarray):
                 setattr(cut, name, table[:count])
+        cut._placed = {}
         return cut
+
+    def at(self, table: str, t: Step, like: Tensor) -> Tensor:
+        """Return a table's entries at t in `like`'s dtype (see `steps.read`).
+
+        Args:
+            table: the name of an attribute, such as `alpha_bar`.
+            t: an index for all rows, or (batch,).
+            like: (batch, …).
+        """
+        values: np.ndarray = getattr(self, table)
+        if isinstance(t, int):
+            return read(values, t, like)
+        key = (table, like.device, like.dtype)
+        if key not in self._placed:
+            self._placed[key] = torch.from_numpy(values).to(like.dtype).to(like.device)
+        return read(self._placed[key], t, like)
 
     def q_sample(
         self,
         x_start: Float[Tensor, "batch *rest"],
-        t: Int[Tensor, " batch"],
+        t: Step,
         noise: Float[Tensor, "batch *rest"],
     ) -> Float[Tensor, "batch *rest"]:
         """Return x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) · noise, a draw of q(x_t | x_0) (DDPM eq. 4)."""
-        root = np.sqrt(self.alpha_bar)
-        return _at(root, t, noise) * x_start + _at(np.sqrt(1 - self.alpha_bar), t, noise) * noise
+        signal, spread = self.at("signal", t, noise), self.at("spread", t, noise)
+        return signal * x_start + spread * noise
 
     def q_posterior_mean(
         self,
         x_start: Float[Tensor, "batch *rest"],
         x_t: Float[Tensor, "batch *rest"],
-        t: Int[Tensor, " batch"],
+        t: Step,
     ) -> Float[Tensor, "batch *rest"]:
         """Return the mean of q(x_{t-1} | x_t, x_0) (DDPM eq. 7).
 
         It is √ᾱ_{t−1} β_t / (1 − ᾱ_t) · x_0 + √α_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t) · x_t.
         """
         return (
-            _at(self.posterior_mean_coef1, t, x_t) * x_start
-            + _at(self.posterior_mean_coef2, t, x_t) * x_t
+            self.at("posterior_mean_coef1", t, x_t) * x_start
+            + self.at("posterior_mean_coef2", t, x_t) * x_t
         )
 
     def x_start_from_eps(
         self,
         x_t: Float[Tensor, "batch *rest"],
-        t: Int[Tensor, " batch"],
+        t: Step,
         eps: Float[Tensor, "batch *rest"],
     ) -> Float[Tensor, "batch *rest"]:
         """Return x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, the inverse of `q_sample`."""
-        return (
-            _at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t
-            - _at(np.sqrt(1 / self.alpha_bar - 1), t, x_t) * eps
-        )
+        inverse, ratio = self.at("inverse_signal", t, x_t), self.at("inverse_ratio", t, x_t)
+        return inverse * x_t - ratio * eps
 
     def eps_from_x_start(
         self,
         x_t: Float[Tensor, "batch *rest"],
-        t: Int[Tensor, " batch"],
+        t: Step,
         x_start: Float[Tensor, "batch *rest"],
     ) -> Float[Tensor, "batch *rest"]:
         """Return ε = (x_t − √ᾱ_t x_0) / √(1 − ᾱ_t)."""
-        return (_at(np.sqrt(1 / self.alpha_bar), t, x_t) * x_t - x_start) / _at(
-            np.sqrt(1 / self.alpha_bar - 1), t, x_t
-        )
+        inverse, ratio = self.at("inverse_signal", t, x_t), self.at("inverse_ratio", t, x_t)
+        return (inverse * x_t - x_start) / ratio
 
     def predict(
         self,
         output: Float[Tensor, "batch twice *size"],
         x_t: Float[Tensor, "batch *rest"],
-        t: Int[Tensor, " batch"],
+        t: Step,
         clip: bool = True,
         denoised_fn: Callable[[Tensor], Tensor] | None = None,
     ) -> Prediction:
@@ -153,8 +178,8 @@ class Diffusion:
             denoised_fn: see `bounded`.
         """
         eps, v = output.chunk(2, dim=1)
-        low = _at(self.posterior_log_variance_clipped, t, x_t)
-        high = _at(np.log(self.betas), t, x_t)
+        low = self.at("posterior_log_variance_clipped", t, x_t)
+        high = self.at("log_betas", t, x_t)
         log_variance = low + (v + 1) / 2 * (high - low)
         x_start = self.x_start_from_eps(x_t, t, eps)
         if clip:
@@ -162,7 +187,7 @@ class Diffusion:
         elif denoised_fn is not None:
             x_start = denoised_fn(x_start)
         mean = self.q_posterior_mean(x_start, x_t, t)
-        return Prediction(mean, log_variance.exp(), log_variance, x_start)
+        return Prediction(mean, log_variance, x_start)
 
     def bounded(
         self,
@@ -203,13 +228,13 @@ class Diffusion:
             gradient: ∇ log p(y | x_t), shaped like x and already scaled.
         """
         mean = prediction.mean + prediction.variance * gradient
-        return Prediction(mean, prediction.variance, prediction.log_variance, prediction.x_start)
+        return Prediction(mean, prediction.log_variance, prediction.x_start)
 
     def condition_score(
         self,
         prediction: Prediction,
         x_t: Float[Tensor, "batch *rest"],
-        t: Int[Tensor, " batch"],
+        t: Step,
         gradient: Float[Tensor, "batch *rest"],
     ) -> Prediction:
         """Return the prediction of ε̂ = ε − √(1 − ᾱ_t) ∇ log p(y | x_t).
@@ -218,23 +243,28 @@ class Diffusion:
         released code, this does not clip x_0 again.
         """
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
-        eps = eps - _at(np.sqrt(1 - self.alpha_bar), t, x_t) * gradient
+        eps = eps - self.at("spread", t, x_t) * gradient
         x_start = self.x_start_from_eps(x_t, t, eps)
         mean = self.q_posterior_mean(x_start, x_t, t)
-        return Prediction(mean, prediction.variance, prediction.log_variance, x_start)
+        return Prediction(mean, prediction.log_variance, x_start)
 
     def ddpm_step(
-        self, prediction: Prediction, t: Int[Tensor, " batch"], noise: Float[Tensor, "batch *rest"]
+        self, prediction: Prediction, t: Step, noise: Float[Tensor, "batch *rest"] | None
     ) -> Float[Tensor, "batch *rest"]:
-        """Return x_{t-1} = μ + Σ^½ · noise (DDPM, algorithm 2); no noise at the last step."""
-        keep = (t != 0).to(noise.dtype).view(-1, *[1] * (noise.dim() - 1))
-        return prediction.mean + keep * (0.5 * prediction.log_variance).exp() * noise
+        """Return x_{t-1} = μ + Σ^½ · noise (DDPM, algorithm 2).
+
+        The last step (t = 0) has no noise, so there `noise` may be None.
+        """
+        if noise is None:
+            return prediction.mean
+        drawn = (0.5 * prediction.log_variance).exp() * noise
+        return prediction.mean + _but_last(t, drawn)
 
     def ddim_step(
         self,
         prediction: Prediction,
         x_t: Float[Tensor, "batch *rest"],
-        t: Int[Tensor, " batch"],
+        t: Step,
         noise: Float[Tensor, "batch *rest"] | None,
         eta: float = 0.0,
     ) -> Float[Tensor, "batch *rest"]:
@@ -253,26 +283,26 @@ class Diffusion:
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
         # Computed in x's precision, roots included, like the released code: near t = 0 the
         # difference is visible.
-        before, now = _at(self.alpha_bar_previous, t, x_t), _at(self.alpha_bar, t, x_t)
+        before, now = self.at("alpha_bar_previous", t, x_t), self.at("alpha_bar", t, x_t)
         sigma = eta * ((1 - before) / (1 - now)).sqrt() * (1 - now / before).sqrt()
         # Where ᾱ is nearly 0 and η is 1, rounding can make this slightly negative.
         left = (1 - before - sigma**2).clamp(min=0)
         mean = before.sqrt() * prediction.x_start + left.sqrt() * eps
         if noise is None or eta == 0:
             return mean
-        keep = (t != 0).to(x_t.dtype).view(-1, *[1] * (x_t.dim() - 1))
-        return mean + keep * sigma * noise
+        return mean + _but_last(t, sigma * noise)
 
     def ddim_reverse_step(
-        self, prediction: Prediction, x_t: Float[Tensor, "batch *rest"], t: Int[Tensor, " batch"]
+        self, prediction: Prediction, x_t: Float[Tensor, "batch *rest"], t: Step
     ) -> Float[Tensor, "batch *rest"]:
         """Return x_{t+1} = √ᾱ_{t+1} x_0 + √(1 − ᾱ_{t+1}) ε: DDIM run backwards, η = 0."""
         eps = self.eps_from_x_start(x_t, t, prediction.x_start)
-        following = _at(self.alpha_bar_next, t, x_t)
+        following = self.at("alpha_bar_next", t, x_t)
         return following.sqrt() * prediction.x_start + (1 - following).sqrt() * eps
 
 
-def _at(table: np.ndarray, t: Int[Tensor, " batch"], like: Tensor) -> Tensor:
-    """table[t] as (batch, 1, 1, …) in `like`'s dtype and device."""
-    values = torch.from_numpy(table).to(like.device)[t].to(like.dtype)
-    return values.view(-1, *[1] * (like.dim() - 1))
+def _but_last(t: Step, noise: Tensor) -> Tensor:
+    """The noise of a step, which the last one has none of."""
+    if isinstance(t, int):
+        return noise if t else torch.zeros_like(noise)
+    return noise * (t != 0).to(noise.dtype).view(-1, *[1] * (noise.dim() - 1))

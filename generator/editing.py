@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,13 +17,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .config import UNetConfig
 from .errors import OptionError
 from .options import Sampling
 from .pipeline import Pipeline, to_pictures
 from .sampling import OnStep
 from .seeds import KNOWN, SampleNoise
 from .stages import Inpainting, Sketched
-from .text_unet import TextUNet
 
 Pictures = NDArray[np.uint8]
 Known = NDArray[np.bool_]
@@ -69,21 +70,26 @@ def inpaint(
     _check_pictures(pipeline, sources, len(captions), "sources")
     _check_known(known, sources)
     base = base_for(pipeline, context)
+    large = "upsample_inpaint" if "upsample_inpaint" in pipeline.networks else "upsampler"
+    size = cast(UNetConfig, pipeline.networks.config(base)).image_size
 
+    # Networks are named and not held: in low memory the base model must go before the upsampler
+    # comes. For the same reason a stage is an argument and no variable.
     def make(part: slice) -> Pictures:
         source, mask = _to_tensors(pipeline, sources[part], known[part])
-        small_mask = shrink_known(mask, base.config.image_size)
-        small_source = shrink(source, base.config.image_size)
         noise = SampleNoise(seeds[part], KNOWN, pipeline.device)
         small = pipeline.sample_base(
             captions[part], seeds[part], sampling, on_step=on_step,
-            stage=Inpainting(base, small_source, small_mask, noise),
+            stage=Inpainting(
+                pipeline.unet(base), shrink(source, size), shrink_known(mask, size), noise
+            ),
         )  # fmt: skip
-        large = pipeline.upsample_inpaint or pipeline.upsampler
-        stage = Inpainting(large, source, mask)
         return to_pictures(
-            pipeline.upsample(small, captions[part], seeds[part], sampling, stage, on_step)
-        )
+            pipeline.upsample(
+                small, captions[part], seeds[part], sampling, on_step=on_step,
+                stage=Inpainting(pipeline.unet(large), source, mask),
+            )
+        )  # fmt: skip
 
     finished = pipeline.halving.run(make, 0, len(captions))
     # Samplers that steer x_0 after it was corrected move known pixels a little: put them back.
@@ -123,13 +129,15 @@ def from_sketch(
     pipeline.check(captions, seeds, sampling)
     check_strength(strength)
     _check_pictures(pipeline, sketches, len(captions), "sketches")
-    size = pipeline.base.config.image_size
+    size = cast(UNetConfig, pipeline.networks.config("base")).image_size
 
     def make(part: slice) -> Pictures:
         texts, noises = captions[part], seeds[part]
         sketch = shrink(_to_tensor(pipeline, sketches[part]), size)
-        stage = Sketched(pipeline.base, sketch, strength)
-        small = pipeline.sample_base(texts, noises, sampling, stage=stage, on_step=on_step)
+        small = pipeline.sample_base(
+            texts, noises, sampling, on_step=on_step,
+            stage=Sketched(pipeline.base, sketch, strength),
+        )  # fmt: skip
         return to_pictures(pipeline.upsample(small, texts, noises, sampling, on_step=on_step))
 
     return pipeline.halving.run(make, 0, len(captions))
@@ -231,22 +239,25 @@ def shrink_known(
     return 1 - F.adaptive_max_pool2d(1 - known, size)
 
 
-def base_for(pipeline: Pipeline, context: str) -> TextUNet:
-    """Return the base model that paints in this context (see `inpaint`).
+def base_for(pipeline: Pipeline, context: str) -> str:
+    """Return the name of the base model that paints in this context (see `inpaint`).
 
     Raises:
         OptionError: an unknown context, or a model it needs is not there.
+        CheckpointError: its file is missing, corrupt or of another model.
     """
     if context not in CONTEXTS:
         raise OptionError(f"Unknown context {context!r}: use one of {', '.join(CONTEXTS)}.")
-    if context == "model" and pipeline.base_inpaint is None:
+    tuned = "base_inpaint" in pipeline.networks
+    if context == "model" and not tuned:
         raise OptionError(
             'context "model" needs a base model fine-tuned for inpainting, and this model has '
             'none. Use "implicit", which works with any model, or name a model that has one.'
         )
-    if context == "implicit" or pipeline.base_inpaint is None:
-        return pipeline.base
-    return pipeline.base_inpaint
+    if context == "implicit" or not tuned:
+        return "base"
+    pipeline.networks.config("base_inpaint")  # reads the head of its file
+    return "base_inpaint"
 
 
 def _check_pictures(pipeline: Pipeline, pictures: Pictures, count: int, name: str) -> None:

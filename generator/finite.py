@@ -17,21 +17,21 @@ class Watch:
     """Notes for each picture of a batch the first step at which a prediction is not finite.
 
     A clamped prediction hides an infinity, and a NaN becomes a grey or black pixel, so a finished
-    picture does not show what happened. A note costs one look at the prediction and makes no
-    transfer; the only one is at the end.
+    picture does not show what happened. A note is one sum of the prediction and makes no transfer;
+    the only one is at the end.
     """
 
-    def __init__(self, network: str, count: int, device: torch.device) -> None:
-        """Watch `count` pictures that the network of this name draws."""
+    def __init__(self, network: str) -> None:
+        """Watch the pictures that the network of this name draws."""
         self._network = network
-        self._first = torch.full((count,), _NEVER, dtype=torch.int64, device=device)
+        self._notes: list[tuple[int, Tensor]] = []  # t, and a sum per picture
 
     def looking(self, denoiser: Denoiser) -> Denoiser:
         """Return the denoiser, its predictions watched."""
 
         def watched(x: Tensor, t: Tensor) -> Tensor:
             prediction = denoiser(x, t)
-            self._note(prediction, t)
+            self._note(prediction, int(t[0]))
             return prediction
 
         return watched
@@ -47,8 +47,8 @@ class Watch:
         Raises:
             SamplingError: names the first picture that was not, and the step.
         """
-        self._note(x, torch.zeros_like(self._first))
-        first: list[int] = self._first.tolist()
+        self._note(x, 0)
+        first = self._first()
         bad = [number for number, step in enumerate(first) if step != _NEVER]
         if bad:
             one = bad[0]
@@ -61,6 +61,12 @@ class Watch:
             )
         return x
 
-    def _note(self, values: Tensor, t: Tensor) -> None:
-        new = ~values.isfinite().flatten(1).all(1) & (self._first == _NEVER)
-        self._first = torch.where(new, t, self._first)
+    def _note(self, values: Tensor, t: int) -> None:
+        # A sum is finite only if all its terms are, and one kernel computes it.
+        self._notes.append((t, values.sum(tuple(range(1, values.dim())), dtype=torch.float32)))
+
+    def _first(self) -> list[int]:
+        """Each picture's first step that was not finite, or `_NEVER`; waits for the device."""
+        finite = torch.stack([sums for _, sums in self._notes]).isfinite().cpu().numpy()
+        steps = [t for t, _ in self._notes]
+        return [_NEVER if column.all() else steps[int(column.argmin())] for column in finite.T]

@@ -17,6 +17,7 @@ from torch import Tensor
 from .config import UNetConfig
 from .sampling import Denoiser, Gradient
 from .schedules import STEPS, betas
+from .steps import beside, common, read
 from .text_unet import TextCondition
 
 Interval = tuple[float, float]
@@ -52,7 +53,7 @@ def unguided(unet: Network, text: TextCondition, low_res: Tensor | None = None) 
     """
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
-        return unet(x, t, text, low_res=low_res)
+        return unet(x, beside(t, x), text, low_res=low_res)
 
     return denoise
 
@@ -93,28 +94,28 @@ def classifier_free(
     plain = unguided(unet, text)
     if isinstance(scale, float | int) and scale == 1:
         return plain
-    s = torch.as_tensor(scale, dtype=torch.float32).view(-1, 1, 1, 1)
+    place = text.summary.device
+    s = torch.as_tensor(scale, dtype=torch.float32).to(place).view(-1, 1, 1, 1)
     both = TextCondition(
         torch.cat([text.summary, empty.summary]),
         [torch.cat(pair) for pair in zip(text.text_kv, empty.text_kv, strict=True)],
     )
-    alpha_bar = torch.from_numpy(np.cumprod(1 - betas(unet.config.noise_schedule)))
+    alpha_bar = np.cumprod(1 - betas(unet.config.noise_schedule))
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
-        inside = within(t, interval)
-        if interval != ALWAYS and not bool(inside.any()):
+        inside = _inside(t, interval)
+        if inside is False:
             return plain(x, t)
         # One batch of both halves: two passes of half the size would use a GPU worse.
-        output = unet(torch.cat([x, x]), torch.cat([t, t]), both)
+        output = unet(torch.cat([x, x]), beside(torch.cat([t, t]), x), both)
         conditional, unconditional = output.chunk(2)
         eps, v = conditional.chunk(2, dim=1)
         eps_empty = unconditional[:, :3]
         guided = eps_empty + s.to(eps) * (eps - eps_empty)
         if rescale:
-            a = alpha_bar.to(x.device)[t].to(x.dtype).view(-1, 1, 1, 1)
-            guided = rescaled(guided, eps, x, a, rescale)
-        if interval != ALWAYS:
-            guided = torch.where(inside.view(-1, 1, 1, 1), guided, eps)
+            guided = rescaled(guided, eps, x, read(alpha_bar, common(t), x), rescale)
+        if inside is not True:
+            guided = torch.where(inside.to(x.device).view(-1, 1, 1, 1), guided, eps)
         return torch.cat([guided, v], dim=1)
 
     return denoise
@@ -124,7 +125,7 @@ def rescaled(
     guided: Float[Tensor, "batch channels height width"],
     conditional: Float[Tensor, "batch channels height width"],
     x: Float[Tensor, "batch channels height width"],
-    alpha_bar: Float[Tensor, "batch 1 1 1"],
+    alpha_bar: Float[Tensor, "batch 1 1 1"] | Float[Tensor, ""],
     phi: float,
 ) -> Float[Tensor, "batch channels height width"]:
     """Return ε̂ whose x_0 prediction is rescaled (Lin et al. 2023, arXiv 2305.08891, eq. 15, 16).
@@ -141,7 +142,7 @@ def rescaled(
         guided: ε̂, (batch, 3, size, size).
         conditional: ε(x|c), same shape.
         x: x_t.
-        alpha_bar: ᾱ_t, (batch, 1, 1, 1).
+        alpha_bar: ᾱ_t, (batch, 1, 1, 1), or a scalar for all rows.
         phi: φ in 0..1; 0 changes nothing.
 
     Returns:
@@ -171,6 +172,19 @@ def within(t: Int[Tensor, " batch"], interval: Interval) -> Bool[Tensor, " batch
     return (fraction >= interval[0]) & (fraction <= interval[1])
 
 
+def _inside(t: Int[Tensor, " batch"], interval: Interval) -> bool | Tensor:
+    """Return whether all rows are within the interval, or none is; else `within`'s answer.
+
+    Nothing waits for a device where t is on the CPU, as samplers keep it.
+    """
+    if interval == ALWAYS:
+        return True
+    found = within(t, interval)
+    if bool(found.all()):
+        return True
+    return found if bool(found.any()) else False
+
+
 def combined(gradients: Sequence[Gradient], interval: Interval = ALWAYS) -> Gradient | None:
     """Return the sum of gradients, computed only inside the interval; None without gradients.
 
@@ -189,13 +203,15 @@ def combined(gradients: Sequence[Gradient], interval: Interval = ALWAYS) -> Grad
         return None
 
     def gradient(x: Tensor, t: Tensor) -> Tensor | None:
-        inside = within(t, interval)
-        if interval != ALWAYS and not bool(inside.any()):
+        inside = _inside(t, interval)
+        if inside is False:
             return None
         found = [slope for slope in (each(x, t) for each in gradients) if slope is not None]
         if not found:
             return None
         total = sum(found[1:], found[0])
-        return total if interval == ALWAYS else torch.where(inside.view(-1, 1, 1, 1), total, 0.0)
+        if inside is True:
+            return total
+        return torch.where(inside.to(x.device).view(-1, 1, 1, 1), total, 0.0)
 
     return gradient

@@ -15,6 +15,8 @@ _SHARED_OUT = 1024  # pixels from which torch's GroupNorm on a CPU adds partial 
 class GroupNorm32(nn.GroupNorm):
     """GroupNorm with fp32 parameters and statistics, whatever the dtype of what it normalises."""
 
+    _converted: tuple[tuple[object, ...], Tensor, Tensor] | None = None
+
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (batch, channels, …)."""
         shared = input.is_cpu and len(input) > 1 and math.prod(input.shape[2:]) >= _SHARED_OUT
@@ -26,10 +28,15 @@ class GroupNorm32(nn.GroupNorm):
             return super().forward(input.float()).to(input.dtype)
         # Torch's kernels sum half-precision input in fp32 by themselves, three to five times
         # faster than by way of an fp32 copy. CUDA's wants parameters of the input's dtype.
-        weight, bias = self.weight, self.bias
-        if not input.is_cpu:
-            weight, bias = weight.to(input.dtype), bias.to(input.dtype)
+        weight, bias = (self.weight, self.bias) if input.is_cpu else self._in(input.dtype)
         return F.group_norm(input, self.num_groups, weight, bias, self.eps)
+
+    def _in(self, dtype: torch.dtype) -> tuple[Tensor, "Tensor"]:
+        """Return weight and bias in a dtype, converted once: not two kernels per norm and step."""
+        state = (dtype, self.weight.device, self.weight._version, self.bias._version)
+        if self._converted is None or self._converted[0] != state:
+            self._converted = (state, self.weight.to(dtype), self.bias.to(dtype))
+        return self._converted[1:]
 
     def _row_by_row(self, input: Tensor) -> Tensor:
         """Normalise pictures one by one, so that their place in the batch changes nothing.

@@ -16,10 +16,12 @@ from generator.tabletop.words import WordTokenizer
 
 from .acceleration import MODES as ACCELERATIONS
 from .acceleration import accelerate as accelerated
+from .acceleration import accelerate_gradient
 from .bpe import ClipTokenizer, Gpt2Tokenizer
 from .checkpoints import load_clip, load_released_clip, load_unet, read_config, read_notes
 from .clip import Clip
 from .config import UNetConfig
+from .devices import DTYPES, checked_device
 from .errors import CheckpointError, GeneratorWarning, OptionError
 from .networks import NETWORKS, LazyModel
 from .pipeline import Pipeline
@@ -29,7 +31,6 @@ from .tokenizer import Tokenizer
 from .weight_files import WEIGHTS, checked_sha256
 
 MODELS = ("tabletop", "glide")  # names; anything else is a folder
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # network -> the name of our file, and of the released ones that hold the same
 _FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "base": ("base.safetensors", ("base.pt",)),
@@ -58,8 +59,8 @@ def load_pipeline(
         model: `tabletop`, the bundled miniature; `glide`, OpenAI's released files, once fetched; or
             a folder with `base`, `upsample`, `noised-clip`, `base-inpaint` and `upsample-inpaint`
             as .safetensors of ours, or the released .pt files under their published names.
-        device: a torch device.
-        dtype: `float32`, `bfloat16` or `float16`.
+        device: a torch device, or `auto` (see `devices.checked_device`).
+        dtype: `float32`, `bfloat16` or `float16`; or `tf32`, float32 whose products CUDA may round.
         networks: which must be there; they are loaded now, and `weights` holds their digests.
             Others load if they are used. See `networks.NETWORKS`.
         optional: networks that count among these if their files are there.
@@ -74,16 +75,13 @@ def load_pipeline(
     Warns:
         GeneratorWarning: the folder holds weights of an older miniature than the bundled one.
     """
-    if dtype not in _DTYPES:
-        raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}.")
+    if dtype not in DTYPES:
+        raise OptionError(f"Unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
     if accelerate not in ACCELERATIONS:
         raise OptionError(
             f"Unknown acceleration {accelerate!r}: use one of {', '.join(ACCELERATIONS)}."
         )
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise OptionError(
-            f"Device {device!r} is not there: no CUDA device found. Use device = 'cpu'."
-        )
+    place = checked_device(device)
     if unknown := [name for name in (*networks, *optional) if name not in NETWORKS]:
         raise OptionError(f"Unknown network {unknown[0]!r}: use some of {', '.join(NETWORKS)}.")
     folder = model_folder(model)
@@ -94,7 +92,7 @@ def load_pipeline(
     weights = {path.name: checked_sha256(path) for path in needed}
     _name_older(folder, needed)
     lazy = {
-        network: _lazy(network, paths, torch.device(device), _DTYPES[dtype], accelerate)
+        network: _lazy(network, paths, place, DTYPES[dtype], accelerate)
         for network, paths in files.items()
         if network in _NEEDED
         or (model == "glide" and network != "classifier")
@@ -107,7 +105,7 @@ def load_pipeline(
     clip_tokenizer = _clip_tokenizer(lazy["clip"]) if clip_there else tokenizer
     pipeline = Pipeline(
         tokenizer=tokenizer, clip_tokenizer=clip_tokenizer, weights=weights,
-        device=torch.device(device), dtype=_DTYPES[dtype], low_memory=low_memory, **lazy,
+        device=place, dtype=DTYPES[dtype], low_memory=low_memory, tf32=dtype == "tf32", **lazy,
     )  # fmt: skip
     for network in () if low_memory else networks:
         pipeline.networks.get(network)
@@ -176,7 +174,7 @@ def _lazy(
     accelerate: str,
 ) -> LazyModel[Any]:
     if network == "clip":
-        load: Callable[[], Clip] = partial(_load_clip, paths, device)
+        load: Callable[[], Clip] = partial(_load_clip, paths, device, accelerate)
         return LazyModel(partial(read_config, paths[0]), load)
     if network == "classifier":
         return LazyModel(lambda: None, lambda: load_classifier(paths[0]).to(device))
@@ -186,11 +184,12 @@ def _lazy(
     )
 
 
-def _load_clip(paths: tuple[Path, ...], device: torch.device) -> Clip:
+def _load_clip(paths: tuple[Path, ...], device: torch.device, accelerate: str) -> Clip:
     if len(paths) == 1:
-        return load_clip(paths[0], device)
+        return accelerate_gradient(load_clip(paths[0], device), accelerate)
     image_encoder, text_encoder = paths
-    return load_released_clip(image_encoder, text_encoder, device)
+    clip = load_released_clip(image_encoder, text_encoder, device)
+    return accelerate_gradient(clip, accelerate)
 
 
 def _load_unet(

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from .config import UNetConfig
+from .devices import ran_out_of_memory
 from .errors import GeneratorWarning
 
 _USABLE = 0.85  # of free memory: the rest is fragmentation and other processes
-_LARGEST = {"cuda": 64, "cpu": 16}  # more rows no longer raise images per second
+_LARGEST = {"cuda": 64, "mps": 16, "cpu": 16}  # more rows no longer raise images per second
 
 Make = Callable[[slice], np.ndarray]
 
@@ -46,13 +47,22 @@ def activation_bytes(config: UNetConfig, dtype: torch.dtype, rows: int = 1) -> i
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that could be allocated now on a CUDA device, or on this machine."""
+    """Return the bytes that could be allocated now on a CUDA device, an Apple GPU or the CPU."""
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         # Torch keeps blocks that it freed: CUDA counts them as used, the next batch can have them.
         return free + unused
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return _free_of_machine()
+
+
+def _free_of_machine() -> int:
+    """Return free bytes of main memory; half of all where a system (macOS) counts no free pages."""
+    if "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def batch_that_fits(
@@ -107,9 +117,11 @@ class Halving:
             try:
                 firsts = range(start, stop, at_once)
                 return np.concatenate([make(slice(i, min(i + at_once, stop))) for i in firsts])
-            except torch.OutOfMemoryError:
-                if at_once == 1:
+            except RuntimeError as error:
+                if not ran_out_of_memory(error):
                     raise
+                if at_once == 1:
+                    raise torch.OutOfMemoryError(str(error)) from error
             # Out here the error is gone, and with it the frames that held the batch's tensors.
             self._halve(at_once)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from .clip import Clip
 from .config import ClipConfig, UNetConfig
+from .devices import naming_a_lost, tf32_allowed
 from .diffusion import Diffusion
 from .errors import OptionError
 from .finite import Watch
@@ -19,12 +22,15 @@ from .guidance import classifier_free, combined, unguided
 from .memory import Halving, batch_that_fits
 from .networks import LazyModel, Networks
 from .options import Sampling, in_one_batch
-from .sampling import Denoiser, Gradient, OnStep, respacing, sampler_named
+from .sampling import Denoiser, Gradient, OnStep, noisy_steps, respacing, sampler_named
 from .seeds import BASE, UPSAMPLER, SampleNoise
 from .stages import Stage
+from .steps import beside
 from .text_unet import TextCondition, TextUNet
 from .tokenizer import Tokenizer, cut_off, ended, padded
 
+P = ParamSpec("P")
+R = TypeVar("R")
 UPSAMPLER_TEMPERATURE = 0.997  # on the upsampler's initial noise, as in the released notebooks
 
 
@@ -37,6 +43,21 @@ class GuidingClassifier(Protocol):
         ...
 
 
+def _computing(
+    method: Callable[Concatenate[Pipeline, P], R],
+) -> Callable[Concatenate[Pipeline, P], R]:
+    """Run a method in the pipeline's own precision, and name a device that it loses."""
+
+    @wraps(method)
+    def run(self: Pipeline, *args: P.args, **kwargs: P.kwargs) -> R:
+        # Half precision multiplies in half precision anyway; "float32" must not be TF32 unasked.
+        exact = self.dtype == torch.float32 and not self.tf32
+        with naming_a_lost(self.device), tf32_allowed(not exact):
+            return method(self, *args, **kwargs)
+
+    return run
+
+
 class Pipeline:
     """The networks of a model on one device.
 
@@ -46,6 +67,7 @@ class Pipeline:
         weights: file name to sha256, for provenance.
         device: where it computes.
         dtype: what the UNets' torsos compute in (see `UNet.cast_torso`); all else is fp32.
+        tf32: whether CUDA may round the factors of fp32 products to TF32's ten bits.
         halving: makes smaller batches once memory has run out.
     """
 
@@ -64,6 +86,7 @@ class Pipeline:
         classifier: nn.Module | LazyModel[nn.Module] | None = None,
         clip_tokenizer: Tokenizer | None = None,
         low_memory: bool = False,
+        tf32: bool = False,
     ):
         models = {
             "base": base,
@@ -80,6 +103,7 @@ class Pipeline:
         self.weights = weights
         self.device = device
         self.dtype = dtype
+        self.tf32 = tf32
         self.halving = Halving()
 
     @property
@@ -111,6 +135,10 @@ class Pipeline:
     def classifier(self) -> GuidingClassifier | None:
         """Guides where the strategy is `classifier`; None if the model has no such network."""
         return cast(GuidingClassifier | None, self._optional("classifier"))
+
+    def unet(self, name: str) -> TextUNet:
+        """Return one of the UNets, loaded if it isn't (see `Networks.get`)."""
+        return cast(TextUNet, self.networks.get(name))
 
     @property
     def image_size(self) -> int:
@@ -209,6 +237,7 @@ class Pipeline:
         return in_one_batch(Sampling() if sampling is None else sampling, len(captions))
 
     @torch.no_grad()
+    @_computing
     def sample_base(
         self,
         captions: Sequence[str],
@@ -235,7 +264,7 @@ class Pipeline:
         shared, config = rows[0], stage.unet.config
         noise = SampleNoise(seeds, BASE, self.device)
         shape = (3, config.image_size, config.image_size)
-        gradients = [cond_fn] if cond_fn is not None else []
+        gradients = [] if cond_fn is None else [_told_beside(cond_fn)]
         gradients += self._strategy_gradient(captions, rows)
         gradients = [stage.looking(gradient) for gradient in gradients]
         diffusion = Diffusion(
@@ -244,16 +273,18 @@ class Pipeline:
             None if shared.threshold is None else shared.threshold / 100,
         )
         x, diffusion = stage.start(noise.initial(shape), diffusion)
-        watch = Watch("base model", len(captions), self.device)
-        drawn = sampler_named(shared.sampler, shared.eta)(
-            watch.looking(stage.looking(self._base_denoiser(stage, captions, rows))),
-            _channels_last(x),
-            diffusion,
-            lambda number: noise.step(number, shape),
-            gradient=combined(gradients, shared.interval),
-            denoised_fn=stage.denoised_fn,
-            on_step=on_step,
-        )
+        watch = Watch("base model")
+        steps = noisy_steps(shared.sampler, shared.eta, diffusion)
+        with closing(stage), noise.ahead(steps, shape) as drawn_ahead:
+            drawn = sampler_named(shared.sampler, shared.eta)(
+                watch.looking(stage.looking(self._base_denoiser(stage, captions, rows))),
+                _channels_last(x),
+                diffusion,
+                drawn_ahead,
+                gradient=combined(gradients, shared.interval),
+                denoised_fn=stage.denoised_fn,
+                on_step=on_step,
+            )
         return watch.require_finite(drawn, captions, seeds).clamp(-1, 1)
 
     def _base_denoiser(
@@ -291,6 +322,7 @@ class Pipeline:
         return torch.tensor([row.scale or 0.0 for row in rows], device=self.device)
 
     @torch.no_grad()
+    @_computing
     def upsample(
         self,
         small: Float[Tensor, "n 3 small small"],
@@ -315,15 +347,17 @@ class Pipeline:
         as_released = sampling.upsampler_steps in (27, "fast27")
         name = sampling.upsampler_sampler or (stage.upsampler if as_released else sampling.sampler)
         steps = "fast27" if as_released else respacing(name, sampling.upsampler_steps)
-        watch = Watch("upsampler", len(captions), self.device)
-        drawn = sampler_named(name)(
-            watch.looking(stage.looking(unguided(stage.network, text, low_res))),
-            _channels_last(noise.initial(shape) * UPSAMPLER_TEMPERATURE),
-            Diffusion(config.noise_schedule, steps),
-            lambda number: noise.step(number, shape),
-            denoised_fn=stage.denoised_fn,
-            on_step=on_step,
-        )
+        diffusion = Diffusion(config.noise_schedule, steps)
+        watch = Watch("upsampler")
+        with noise.ahead(noisy_steps(name, 0.0, diffusion), shape) as drawn_ahead:
+            drawn = sampler_named(name)(
+                watch.looking(stage.looking(unguided(stage.network, text, low_res))),
+                _channels_last(noise.initial(shape) * UPSAMPLER_TEMPERATURE),
+                diffusion,
+                drawn_ahead,
+                denoised_fn=stage.denoised_fn,
+                on_step=on_step,
+            )
         return watch.require_finite(drawn, captions, seeds).clamp(-1, 1)
 
     def _optional(self, name: str) -> nn.Module | None:
@@ -331,7 +365,19 @@ class Pipeline:
 
     def _condition(self, unet: TextUNet, captions: Sequence[str]) -> TextCondition:
         tokens, mask = padded(self.tokenizer, captions, unet.config.text_ctx)
-        return unet.condition(tokens.to(self.device), mask.to(self.device))
+        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        if not self.networks.low_memory:
+            return unet.condition(tokens, mask)
+        # Read once, the caption needs its transformer no more: a tenth of a full-size UNet.
+        unet.move_reader(self.device)
+        condition = unet.condition(tokens, mask)
+        unet.move_reader(torch.device("cpu"))
+        return condition
+
+
+def _told_beside(cond_fn: Gradient) -> Gradient:
+    """A user's gradient, told t on x's device."""
+    return lambda x, t: cond_fn(x, beside(t, x))
 
 
 def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:

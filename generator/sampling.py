@@ -1,7 +1,8 @@
 """Samplers: plain functions of one signature, from noise to a picture.
 
 A *denoiser* maps (x_t, t of 0..999) to (ε, v); guidance wraps it (`generator.guidance`). A
-*gradient*, where given, steers the mean (DDPM) or the score (the deterministic ones).
+*gradient*, where given, steers the mean (DDPM) or the score (the deterministic ones). Both are told
+t as (batch,) int64 on the CPU, wherever x is: `steps.beside` puts it there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from . import samplers
 from .diffusion import Diffusion, Prediction
 from .schedules import half_log_snr
+from .steps import shared
 
 Denoiser = Callable[[Tensor, "Tensor"], Tensor]
 Gradient = Callable[[Tensor, "Tensor"], Tensor | None]  # None: nothing to steer at this step
@@ -60,10 +62,11 @@ def ddpm(
     Σ by Nichol & Dhariwal 2021, eq. 15); guidance by a gradient adds Σ ∇ log p(y | x_t) to μ.
 
     Args:
-        denoiser: (x_t, t) to (batch, 6, …); t is (batch,) int64 in 0..999.
+        denoiser: (x_t, t) to (batch, 6, …); t is (batch,) int64 in 0..999, on the CPU.
         x: x_T, (batch, 3, size, size).
         diffusion: the respaced process.
-        noise: called with the step's number 0, 1, …; returns standard normal noise shaped like x.
+        noise: called with the step's number 0, 1, …, except the last, which has no noise; returns
+            standard normal noise shaped like x.
         gradient: (x_t, t) to ∇ log p(y | x_t), already scaled; None at steps that are not steered.
         denoised_fn: see `Diffusion.bounded`.
         on_step: called with the step's number and x after it.
@@ -78,12 +81,12 @@ def ddpm(
         tensor(True)
     """
     for number, i in enumerate(reversed(range(len(diffusion)))):
-        t, step = _steps(diffusion, i, x)
-        prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
-        slope = gradient(x, step) if gradient is not None else None
+        t = shared(int(diffusion.timesteps[i]), x)
+        prediction = diffusion.predict(denoiser(x, t), x, i, denoised_fn=denoised_fn)
+        slope = gradient(x, t) if gradient is not None else None
         if slope is not None:
             prediction = diffusion.condition_mean(prediction, slope)
-        x = diffusion.ddpm_step(prediction, t, noise(number))
+        x = diffusion.ddpm_step(prediction, i, noise(number) if i else None)
         if on_step is not None:
             on_step(number, x)
     return x
@@ -113,13 +116,13 @@ def ddim(
         True
     """
     for number, i in enumerate(reversed(range(len(diffusion)))):
-        t, step = _steps(diffusion, i, x)
-        prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
-        slope = gradient(x, step) if gradient is not None else None
+        t = shared(int(diffusion.timesteps[i]), x)
+        prediction = diffusion.predict(denoiser(x, t), x, i, denoised_fn=denoised_fn)
+        slope = gradient(x, t) if gradient is not None else None
         if slope is not None:
-            prediction = diffusion.condition_score(prediction, x, t, slope)
-        drawn = noise(number) if noise is not None and eta > 0 else None
-        x = diffusion.ddim_step(prediction, x, t, drawn, eta)
+            prediction = diffusion.condition_score(prediction, x, i, slope)
+        drawn = noise(number) if noise is not None and eta > 0 and i else None
+        x = diffusion.ddim_step(prediction, x, i, drawn, eta)
         if on_step is not None:
             on_step(number, x)
     return x
@@ -154,7 +157,6 @@ def dpm_solver_pp_2m(
     lam = half_log_snr(diffusion.alpha_bar)
     before: Tensor | None = None
     for number, i in enumerate(reversed(range(len(diffusion)))):
-        t, _ = _steps(diffusion, i, x)
         prediction = _look(denoiser, x, diffusion, i, gradient, denoised_fn)
         x_start = prediction.x_start
         if before is not None and i > (1 if len(diffusion) < 15 else 0):
@@ -162,7 +164,7 @@ def dpm_solver_pp_2m(
             extrapolated = x_start + (x_start - before) / (2 * r)
             prediction = dataclasses.replace(prediction, x_start=extrapolated)
         before = x_start
-        x = diffusion.ddim_step(prediction, x, t, None)
+        x = diffusion.ddim_step(prediction, x, i, None)
         if on_step is not None:
             on_step(number, x)
     return x
@@ -207,21 +209,20 @@ def plms(
     """
     history: list[Tensor] = []
     for number, i in enumerate(reversed(range(len(diffusion)))):
-        t, _ = _steps(diffusion, i, x)
         prediction = _look(denoiser, x, diffusion, i, gradient, denoised_fn)
         if i > 0 and diffusion.alpha_bar[i] >= _LEAST_ALPHA_BAR:
-            eps = diffusion.eps_from_x_start(x, t, prediction.x_start)
+            eps = diffusion.eps_from_x_start(x, i, prediction.x_start)
             history = [eps, *history][:4]
             if len(history) == 1:
-                ahead = diffusion.ddim_step(prediction, x, t, None)
+                ahead = diffusion.ddim_step(prediction, x, i, None)
                 seen = _look(denoiser, ahead, diffusion, i - 1, gradient, denoised_fn)
-                mixed = (eps + diffusion.eps_from_x_start(ahead, t - 1, seen.x_start)) / 2
+                mixed = (eps + diffusion.eps_from_x_start(ahead, i - 1, seen.x_start)) / 2
             else:
                 weights = _ADAMS_BASHFORTH[len(history)]
                 mixed = sum((w * e for w, e in zip(weights, history, strict=True)), 0 * eps)
-            x_start = diffusion.x_start_from_eps(x, t, mixed)
+            x_start = diffusion.x_start_from_eps(x, i, mixed)
             prediction = dataclasses.replace(prediction, x_start=x_start)
-        x = diffusion.ddim_step(prediction, x, t, None)
+        x = diffusion.ddim_step(prediction, x, i, None)
         if on_step is not None:
             on_step(number, x)
     return x
@@ -243,6 +244,18 @@ def sampler_named(name: str, eta: float = 0.0) -> Sampler:
         True
     """
     return partial(ddim, eta=eta) if name == "ddim" else SAMPLERS[name]
+
+
+def noisy_steps(name: str, eta: float, diffusion: Diffusion) -> range:
+    """Return the steps for which a sampler asks for noise: all but the last, or none.
+
+    Examples:
+        >>> process = Diffusion("linear", "5")
+        >>> noisy_steps("ddpm", 0.0, process), noisy_steps("ddim", 0.0, process)
+        (range(0, 4), range(0, 0))
+    """
+    noisy = samplers.SAMPLERS[name].stochastic or eta > 0
+    return range(len(diffusion) - 1 if noisy else 0)
 
 
 def respacing(sampler: str, steps: int | str) -> str:
@@ -282,17 +295,11 @@ def _look(
     Unlike DDIM, this bounds x_0 again after steering. Where ᾱ is nearly 0 a gradient moves x_0 by
     thousands, and a multistep sampler would carry the error into later steps.
     """
-    t, step = _steps(diffusion, i, x)
-    prediction = diffusion.predict(denoiser(x, step), x, t, denoised_fn=denoised_fn)
-    slope = gradient(x, step) if gradient is not None else None
+    t = shared(int(diffusion.timesteps[i]), x)
+    prediction = diffusion.predict(denoiser(x, t), x, i, denoised_fn=denoised_fn)
+    slope = gradient(x, t) if gradient is not None else None
     if slope is None:
         return prediction
-    steered = diffusion.condition_score(prediction, x, t, slope)
+    steered = diffusion.condition_score(prediction, x, i, slope)
     bounded = diffusion.bounded(steered.x_start, denoised_fn)
     return dataclasses.replace(steered, x_start=bounded)
-
-
-def _steps(diffusion: Diffusion, i: int, x: Tensor) -> tuple[Tensor, "Tensor"]:
-    """Index i and its step of the 1000-step process, (batch,) each."""
-    t = torch.full((len(x),), i, dtype=torch.int64, device=x.device)
-    return t, torch.full_like(t, int(diffusion.timesteps[i]))

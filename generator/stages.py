@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .diffusion import Diffusion
 from .guidance import Network
-from .seeds import SampleNoise
+from .seeds import NoiseAhead, SampleNoise
 from .text_unet import TextCondition, TextUNet
 
 R = TypeVar("R", Tensor, Tensor | None)
@@ -47,6 +47,9 @@ class Stage:
         """Return the starting sample and the schedule to run, from x_T ~ N(0, I) and all steps."""
         return noise, diffusion
 
+    def close(self) -> None:
+        """Let go of what `start` began, once sampling has ended."""
+
 
 class Inpainting(Stage):
     """Complete a picture whose known part is kept.
@@ -74,6 +77,8 @@ class Inpainting(Stage):
         super().__init__(unet)
         self.source, self.known = source, known.to(source)
         self._noise = None if unet.config.inpaint else noise
+        self._ahead: NoiseAhead | None = None
+        self._noised: tuple[int, Tensor] | None = None
         self._process = Diffusion(unet.config.noise_schedule)
         self.denoised_fn = self._restored
         if unet.config.inpaint:
@@ -87,11 +92,31 @@ class Inpainting(Stage):
             return function
 
         def look(x: Tensor, t: Tensor) -> R:
-            drawn = noise.step(int(t[0]), tuple(x.shape[1:]))
-            noised = self._process.q_sample(self.source, t, drawn)
-            return function(torch.where(self.known > 0, noised, x), t)
+            return function(torch.where(self.known > 0, self._noised_source(noise, t), x), t)
 
         return look
+
+    def start(self, noise: Tensor, diffusion: Diffusion) -> tuple[Tensor, Diffusion]:
+        """See `Stage.start`: all is painted, and the known part's noise is drawn ahead."""
+        if self._noise is not None:
+            steps = [int(t) for t in reversed(diffusion.timesteps)]
+            self._ahead = self._noise.ahead(steps, tuple(noise.shape[1:]))
+        return noise, diffusion
+
+    def close(self) -> None:
+        """See `Stage.close`."""
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead = self._noised = None
+
+    def _noised_source(self, noise: SampleNoise, t: Tensor) -> Tensor:
+        """Return a draw of q(x_t | source); a step's denoiser and gradients see the same."""
+        number = int(t[0])
+        if self._noised is None or self._noised[0] != number:
+            shape = tuple(self.source.shape[1:])
+            drawn = self._ahead(number) if self._ahead else noise.step(number, shape)
+            self._noised = (number, self._process.q_sample(self.source, number, drawn))
+        return self._noised[1]
 
     def _restored(self, x_start: Tensor) -> Tensor:
         return torch.where(self.known > 0, self.source, x_start)
@@ -102,14 +127,18 @@ class _Told:
 
     def __init__(self, unet: TextUNet, source: Tensor, known: Tensor):
         self.config = unet.config
-        self._unet, self._source, self._known = unet, source, known
+        self._unet = unet
+        self._told = {1: (source, known)}
 
     def __call__(
         self, x: Tensor, t: Tensor, text: TextCondition, low_res: Tensor | None = None
     ) -> Tensor:
         # Guidance may double the batch: one half with the caption, one without.
-        copies = len(x) // len(self._source)
-        image, mask = (part.repeat(copies, 1, 1, 1) for part in (self._source, self._known))
+        source, known = self._told[1]
+        copies = len(x) // len(source)
+        if copies not in self._told:
+            self._told[copies] = (source.repeat(copies, 1, 1, 1), known.repeat(copies, 1, 1, 1))
+        image, mask = self._told[copies]
         return self._unet(x, t, text, low_res, inpaint_image=image, inpaint_mask=mask)
 
 
@@ -134,5 +163,4 @@ class Sketched(Stage):
     def start(self, noise: Tensor, diffusion: Diffusion) -> tuple[Tensor, Diffusion]:
         """See `Stage.start`: a draw of q(x_t | sketch) at the noisiest step that is run."""
         walked = diffusion.first(max(1, round(self._strength * len(diffusion))))
-        t = torch.full((len(noise),), len(walked) - 1, dtype=torch.int64, device=noise.device)
-        return walked.q_sample(self._sketch, t, noise), walked
+        return walked.q_sample(self._sketch, len(walked) - 1, noise), walked

@@ -78,6 +78,12 @@ class TextUNet(UNet):
         sequence = self.final_ln(self.transformer(embedded.to(self.transformer_proj.weight.dtype)))
         return self.transformer_proj(sequence[:, -1]), sequence
 
+    def move_reader(self, device: torch.device) -> None:
+        """Move what only reading captions needs: token embedding and transformer."""
+        for part in (self.token_embedding, self.transformer, self.final_ln):
+            moved = {name: value.to(device) for name, value in part.state_dict().items()}
+            part.load_state_dict(moved, assign=True)
+
     def condition(
         self, tokens: Int[Tensor, "batch text_ctx"], mask: Bool[Tensor, "batch text_ctx"]
     ) -> TextCondition:

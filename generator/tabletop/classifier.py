@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from generator.checkpoints import WEIGHTS, fill, read
 from generator.errors import CheckpointError, OptionError
 from generator.layers import GroupNorm32, timestep_embedding, zeroed
+from generator.steps import beside
 
 from .captions import parse
 from .evaluator import CLASSES
@@ -101,14 +102,15 @@ class SceneClassifier(nn.Module):
         Raises:
             OptionError: a caption that is not of the grammar names no class.
         """
-        named = torch.stack([_named(caption) for caption in captions])
-        weight = torch.as_tensor(scale, dtype=torch.float32).expand(len(named))
+        place = self.stem.weight.device
+        named = torch.stack([_named(caption) for caption in captions]).to(place)
+        weight = torch.as_tensor(scale, dtype=torch.float32).to(place).expand(len(named))
 
         def cond_fn(x: Tensor, t: Tensor) -> Tensor:
             with torch.enable_grad():
                 x = x.detach().requires_grad_(True)
-                log_p = (F.logsigmoid(self(x, t)) * named.to(x.device)).sum(-1)
-                return torch.autograd.grad((weight.to(x.device) * log_p).sum(), x)[0]
+                log_p = (F.logsigmoid(self(x, beside(t, x))) * named).sum(-1)
+                return torch.autograd.grad((weight * log_p).sum(), x)[0]
 
         return cond_fn
 

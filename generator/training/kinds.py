@@ -180,9 +180,7 @@ def _walked(
     """
     step = torch.randint(1, own + 1, t.shape, generator=rng, device=t.device)
     later = (t + step).clamp(max=999)
-    kept, kept_later = (
-        torch.from_numpy(diffusion.alpha_bar).to(x)[s].view(-1, 1, 1, 1) for s in (t, later)
-    )
+    kept, kept_later = (diffusion.at("alpha_bar", s, x) for s in (t, later))
     start = kept_later.sqrt() * x + (1 - kept_later).sqrt() * noise
     eps = predicted(start, later, text).float()[:, :3]
     x_start = ((start - (1 - kept_later).sqrt() * eps) / kept_later.sqrt()).clamp(-1, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generator.devices import naming_a_lost, ran_out_of_memory
 from generator.errors import OptionError, TrainingError
+from generator.prefetch import drawn_ahead
 
 from .optimiser import optimisers
 from .precision import LossScale
-from .prefetch import drawn_ahead
 from .processes import ALONE, Processes
 from .state import State
 
@@ -117,7 +119,8 @@ def train(
 
     Raises:
         TrainingError: the loss or the gradient is not finite (the last checkpoint stays), or the
-            checkpoint is damaged or of another identity.
+            checkpoint is damaged or of another identity, or the device's memory is full.
+        GeneratorError: the device no longer answers.
         OptionError: the parts of a step can't be shared out among the processes.
     """
     _check_shares(schedule, processes)
@@ -132,10 +135,12 @@ def train(
         _keys(state.step, schedule, processes),
         drawn.workers,
     )
+    device = next(model.parameters()).device
     first, saved, started = state.step, time.monotonic(), time.monotonic()
     try:
         while state.step < schedule.steps:
-            _step(state, batches, drawn.loss, schedule, processes)
+            with _named_failures(state, device):
+                _step(state, batches, drawn.loss, schedule, processes)
             on_step(state)
             if state.history and state.history[-1][0] == state.step:
                 speed = (state.step - first) / (time.monotonic() - started)
@@ -199,6 +204,22 @@ def _gradient(
     gradients = [w.grad for w in state.model.parameters() if w.grad is not None]
     processes.average([total, *gradients])
     return float(total)
+
+
+@contextmanager
+def _named_failures(state: State, device: torch.device) -> Iterator[None]:
+    """Tell in one paragraph that a device's memory is full, or that it no longer answers."""
+    try:
+        with naming_a_lost(device):
+            yield
+    except RuntimeError as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"{device} ran out of memory at step {state.step + 1}. The state saved last is kept. "
+            "Lower the micro-batch (a batch then has more parts and the same gradient), compute in "
+            "bfloat16, or free memory that other processes hold there; then run the same command."
+        ) from error
 
 
 def _check_shares(schedule: Schedule, processes: Processes) -> None:

@@ -52,13 +52,11 @@ def diffusion_loss(
         A scalar.
     """
     eps, v = output.float().chunk(2, dim=1)
-    alpha_bar = torch.from_numpy(diffusion.alpha_bar).to(x_t)[t].view(-1, 1, 1, 1)
-    weight = (1 / alpha_bar - 1).clamp(1.0, max_weight)
+    weight = (1 / diffusion.at("alpha_bar", t, x_t) - 1).clamp(1.0, max_weight)
     simple = (weight * (eps - noise).square()).mean()
     prediction = diffusion.predict(torch.cat([eps.detach(), v], 1), x_t, t, clip=False)
     true_mean = diffusion.q_posterior_mean(x_start, x_t, t)
-    table = torch.from_numpy(diffusion.posterior_log_variance_clipped).to(x_t)
-    true_log_variance = table[t].view(-1, 1, 1, 1)
+    true_log_variance = diffusion.at("posterior_log_variance_clipped", t, x_t)
     difference = true_log_variance - prediction.log_variance
     kl = 0.5 * (
         difference.exp() - difference - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -24,9 +25,8 @@ class LossScale:
     def unscale(self, weights: Iterable[nn.Parameter]) -> None:
         """Divide the factor out of the gradients."""
         if self.active:
-            for weight in weights:
-                if weight.grad is not None:
-                    weight.grad /= self.factor
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            torch._foreach_div_(gradients, self.factor)  # pyright: ignore
 
     def accepts(self, norm: Tensor) -> bool:
         """Return whether a step may be taken, given the unscaled gradient's norm; adapt the factor.

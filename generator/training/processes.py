@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
+from generator.devices import checked_device
+
 _BUCKET = 2**24  # gradient elements sent together
 
 
@@ -29,9 +31,11 @@ class Processes:
         """Replace each tensor by its mean over the processes, in place, in every process."""
         if self.count == 1:
             return
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            distributed.all_reduce(flat)
+        buckets = list(_buckets(tensors))
+        # Sent one behind the other while the next is put together and the last is taken apart.
+        sent = [_sent(bucket) for bucket in buckets]
+        for bucket, (flat, work) in zip(buckets, sent, strict=True):
+            work.wait()
             flat /= self.count
             parts = flat.split([tensor.numel() for tensor in bucket])
             for tensor, part in zip(bucket, parts, strict=True):
@@ -52,13 +56,17 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
 
     Without torchrun this process is alone on `device`. With it, `cuda` becomes the card of the
     process's local rank.
+
+    Raises:
+        OptionError: there are fewer cards than processes on this machine.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE, device
         return
     if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        # Refused here if there are more processes than cards: NCCL would hang or name ranks alone.
+        device = str(checked_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}"))
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
@@ -66,6 +74,14 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
         yield Processes(distributed.get_rank(), count), device
     finally:
         distributed.destroy_process_group()
+
+
+def _sent(bucket: list[Tensor]) -> tuple[Tensor, distributed.Work]:
+    """Begin to add up a bucket over the processes: where the sum will be, and what to wait for."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+    work = distributed.all_reduce(flat, async_op=True)
+    assert work is not None, "only processes outside the group get none"
+    return flat, work
 
 
 def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -45,11 +45,13 @@ class State:
     @torch.no_grad()
     def average(self, decay: float) -> None:
         """Move the average one step towards the model's weights."""
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.ema[name].lerp_(value, 1 - decay)
-            else:
-                self.ema[name].copy_(value)
+        now = self.model.state_dict()
+        moving = [name for name, value in now.items() if value.is_floating_point()]
+        # All at once: one kernel on a GPU, not one for each of hundreds of weights.
+        averages, values = [self.ema[name] for name in moving], [now[name] for name in moving]
+        torch._foreach_lerp_(averages, values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        for name in now.keys() - set(moving):
+            self.ema[name].copy_(now[name])
 
     def save(self, path: Path) -> None:
         """Write the state; a kill leaves the old one or the new one."""

@@ -32,6 +32,7 @@ from generator.atomic import replacing
 from generator.checkpoints import load_unet, read, save
 from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
+from generator.devices import fastest_dtype
 from generator.diffusion import Diffusion
 from generator.errors import TrainingError
 from generator.tabletop.classifier import SceneClassifier
@@ -198,7 +199,9 @@ def train_unet(name: str, data: Corpus, model: TextUNet, work: Path, device: str
     tokenizer, config, recipe = WordTokenizer(), model.config, RECIPES[name]
     diffusion = Diffusion(config.noise_schedule)
     # On a CPU without matrix units, convolutions this narrow are slower under autocast.
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    # (Losses here are not scaled, so cards without bfloat16 units train in float32 too.)
+    fast = fastest_dtype(torch.device(device)) == "bfloat16"
+    dtype = torch.bfloat16 if fast else torch.float32
 
     def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
         x, captions = data.batch(rng, recipe.batch, recipe.pairs, noise=not config.super_res)

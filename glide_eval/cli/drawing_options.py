@@ -189,7 +189,7 @@ _OPTIONS = (
     click.option("--overwrite", is_flag=True, help="Replace pictures of the same name."),
     click.option("--device", default="auto", show_default=True,
                  help="cpu, cuda, cuda:1, mps; auto takes CUDA if there is one."),
-    click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    click.option("--dtype", type=click.Choice(["auto", "float32", "tf32", "bfloat16", "float16"]),
                  default="auto", show_default=True,
-                 help="auto is float32 on CPU, else bfloat16."),
+                 help="auto is float32 on CPU, else bfloat16, or float16 before Ampere."),
 )  # fmt: skip

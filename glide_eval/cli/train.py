@@ -33,6 +33,7 @@ def command(config: Path, device: str, out: Path | None) -> None:
     """
     if not DEVICES.fullmatch(device):
         raise UsageError(f"--device is {device!r}, expected auto, cpu, mps, cuda or cuda:1.")
+    from generator.devices import checked_device
     from generator.training.processes import joined
     from generator.training.run import CURVE, train_model
     from glide_eval.sweep import commit
@@ -40,7 +41,7 @@ def command(config: Path, device: str, out: Path | None) -> None:
 
     training = load_training(config)
     folder = out or Path(training.output.folder)
-    with joined(_device(device)) as (processes, place):
+    with joined(str(checked_device(device))) as (processes, place):
         first = processes.rank == 0
         pictures = training.pictures(config.parent)
         recipe = training.recipe(config.parent)
@@ -95,14 +96,3 @@ class _Progress:
         self._bar.update(state.step - self._bar.n)
         if state.history:
             self._bar.set_postfix_str(f"loss {state.history[-1][1]:.4f}", refresh=False)
-
-
-def _device(device: str) -> str:
-    import torch
-
-    there = torch.cuda.is_available()
-    if device == "auto":
-        return "cuda" if there else "cpu"
-    if device.startswith("cuda") and not there:
-        raise UsageError(f"--device {device}: no CUDA device found. Use --device cpu.")
-    return device

@@ -143,7 +143,7 @@ class GlideSource:
         Args:
             model: `tabletop`, `glide`, or a folder of checkpoints.
             device: a torch device, or `auto`: CUDA if there is one.
-            dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32 on CPU, else bfloat16.
+            dtype: `float32`, `tf32`, `bfloat16`, `float16`, or `auto` (`devices.fastest_dtype`).
             networks: the networks its arms need; their files are checked now.
             optional: those they use if the model has them.
             low_memory: one network in memory at a time.
@@ -153,16 +153,15 @@ class GlideSource:
             generator.errors.GeneratorError: the weights are missing, corrupt or of another model,
                 or the device is not there.
         """
-        import torch
-
         from generator.allocator import keep_freed_memory
+        from generator.devices import checked_device, fastest_dtype
         from generator.loading import load_pipeline
 
         keep_freed_memory()
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        place = checked_device(device)
+        device = str(place)
         if dtype == "auto":
-            dtype = "float32" if device == "cpu" else "bfloat16"
+            dtype = fastest_dtype(place)
         pipeline = load_pipeline(
             model, device, dtype, networks=networks, optional=optional, low_memory=low_memory,
             accelerate=accelerate,

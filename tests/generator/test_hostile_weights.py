@@ -60,7 +60,7 @@ def test_one_weight_that_is_no_number_ends_sampling_with_a_sentence(pipeline, pa
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_the_picture_and_the_step_that_overflowed_are_named(value):
-    watch = Watch("base model", 3, torch.device("cpu"))
+    watch = Watch("base model")
 
     def denoiser(x, t):
         prediction = x.clone()
@@ -76,7 +76,7 @@ def test_the_picture_and_the_step_that_overflowed_are_named(value):
 
 
 def test_finite_pictures_pass():
-    watch = Watch("base model", 1, torch.device("cpu"))
+    watch = Watch("base model")
     x = torch.ones(1, 3, 4, 4)
     assert watch.require_finite(watch.looking(lambda x, t: x)(x, torch.zeros(1)), ["a"], [1]) is x
 

@@ -212,7 +212,9 @@ def test_accelerated_forwards_on_cuda_equal_plain_ones(base, mode):
     accelerate(base, mode)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the compiler's advice
+        warnings.simplefilter("error", GeneratorWarning)  # nothing was recorded
         fast = [base(x, t, text), base(2 * x, t, text)]
+    assert base.forward.recorded == 1
     for ours, expected in zip(fast, plain, strict=True):
         torch.testing.assert_close(ours, expected, rtol=0, atol=0 if mode == "graphs" else 1e-2)
 

@@ -68,7 +68,7 @@ class GeneratorTable(Table):
         micro_batch: images made together. It is part of a run's identity, since kernels round
             differently at other batch sizes.
         device: `auto` takes CUDA if there is one.
-        dtype: `auto` is float32 on CPU, bfloat16 on CUDA.
+        dtype: `auto` is float32 on CPU, bfloat16 on CUDA from Ampere on, float16 elsewhere.
         low_memory: load one network at a time, for GPUs too small for all; the images are the same.
         accelerate: see `generator.acceleration`; rounds differently, so part of the identity too.
         fake: settings of the fake model; refused with any other.
@@ -77,7 +77,7 @@ class GeneratorTable(Table):
     model: Text = "tabletop"
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 8
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Literal["auto", "float32", "tf32", "bfloat16", "float16"] = "auto"
     low_memory: bool = False
     accelerate: Literal["auto", "none", "graphs", "compile"] = "auto"
     fake: FakeTable | None = None
