@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.planning import NextVotes, next_votes
-from analysis.scores import BallotResult, Comparisons, ScaleCurves, compare_arms, scale_curves
+from analysis.scores import (
+    BallotResult,
+    Comparisons,
+    Goodness,
+    ScaleCurves,
+    compare_arms,
+    goodness_of_fit,
+    scale_curves,
+)
 
 from .robustness import Robustness, robustness_of
 
@@ -22,12 +30,14 @@ class Claims:
         curves: Elo along each series' scale.
         robustness: the ranking under other exclusions and models.
         next_votes: what more votes would buy; None without intervals.
+        goodness: whether one score per arm describes the votes.
     """
 
     comparisons: Comparisons
     curves: ScaleCurves
     robustness: Robustness
     next_votes: NextVotes | None
+    goodness: Goodness
 
 
 def claims_of(
@@ -37,7 +47,7 @@ def claims_of(
     categories: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Claims:
-    """Return one ballot's comparisons, curves, robustness and what more votes would buy.
+    """Return one ballot's comparisons, curves, robustness, fit and what more votes would buy.
 
     Args:
         result: its fit and intervals.
@@ -56,4 +66,5 @@ def claims_of(
         ),
         robustness_of(result, votes, categories),
         next_votes(result),
+        goodness_of_fit(result.fit, result.ballot, seed=seed),
     )  # fmt: skip

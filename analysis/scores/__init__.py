@@ -10,6 +10,7 @@ from .crowd import CrowdFit, crowd_bt
 from .curves import ScaleCurves, draw_scores, scale_curves
 from .davidson import OutcomeFit, fit_outcomes
 from .elo import ELO_PER_NAT, EloFit, fit_elo, win_probability, with_prior
+from .goodness import Goodness, goodness_of_fit
 from .interval import Interval
 from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
 from .leaderboard import elo_table, win_table
@@ -26,6 +27,7 @@ __all__ = [
     "Comparisons",
     "CrowdFit",
     "EloFit",
+    "Goodness",
     "Interval",
     "OutcomeFit",
     "Sandwich",
@@ -42,6 +44,7 @@ __all__ = [
     "elo_table",
     "fit_elo",
     "fit_outcomes",
+    "goodness_of_fit",
     "has_curve",
     "sandwich",
     "scale_curves",

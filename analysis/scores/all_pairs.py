@@ -25,7 +25,13 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
-from .intervals import Sandwich, difference_contrast, inverse_information
+from .intervals import (
+    Contrasts,
+    RobustCovariance,
+    Sandwich,
+    difference_contrast,
+    inverse_information,
+)
 
 _BLOCK = 4_000_000  # simulated values held at once
 
@@ -136,19 +142,48 @@ def simultaneous(
         >>> bool(together.low[0] < alone.low and alone.high < together.high[0])
         True
     """
-    Q = len(contrasts)
-    nothing = np.full(Q, np.nan)
-    if intervals.reason or not Q:
+    if intervals.reason:
+        nothing = np.full(len(contrasts), np.nan)
         return Simultaneous(nothing, nothing, nothing, nothing, np.nan)
     scores = np.where(np.isfinite(intervals.fit.scores), intervals.fit.scores, 0.0)
-    values = contrasts @ scores
-    errors = np.sqrt([intervals.covariance.variance(c) for c in contrasts])
+    alone = inverse_information(intervals.fit)
+    values, level = contrasts @ scores, intervals.level
+    return hold_together(values, intervals.covariance, contrasts, alone, level, draws, seed)
+
+
+def hold_together(
+    values: Float64[NDArray[np.float64], "contrasts"],
+    covariance: RobustCovariance,
+    contrasts: Contrasts,
+    alone: Float64[NDArray[np.float64], "parameters parameters"],
+    level: float,
+    draws: int = 20_000,
+    seed: int = 0,
+) -> Simultaneous:
+    """Return intervals of several contrasts of any parameters that hold together.
+
+    Each is value ± t_q(df) · SE as in `compare_arms`.
+
+    Args:
+        values: (Q,) estimates of the contrasts.
+        covariance: of the parameters.
+        contrasts: (Q, P) weights.
+        alone: (P, P) covariance of the parameters were votes independent, up to a factor.
+        level: confidence level.
+        draws: of the smallest p.
+        seed: of the draws.
+    """
+    Q = contrasts.shape[0]
+    if covariance.reason or not Q:
+        nothing = np.full(Q, np.nan)
+        return Simultaneous(nothing, nothing, nothing, nothing, np.nan)
+    errors = np.sqrt(covariance.variances(contrasts))
     # Below half a degree of freedom `RobustCovariance.interval` gives no interval either.
-    df = np.maximum([intervals.covariance.df(c) for c in contrasts], 0.5)
+    df = np.maximum(covariance.dfs(contrasts), 0.5)
     # A zero error makes the t infinite and p zero, rather than NaN.
     p = 2 * stdtr(df, -np.abs(values) / np.maximum(errors, 1e-300))
-    largest = np.sort(_largest_normal(_correlating(intervals), contrasts, draws, seed))
-    quantiles = stdtrit(df, ndtr(np.quantile(largest, intervals.level)))
+    largest = np.sort(_largest_normal(_correlating(covariance, alone), contrasts, draws, seed))
+    quantiles = stdtrit(df, ndtr(np.quantile(largest, level)))
     larger = np.asarray(np.searchsorted(largest, -ndtri(p / 2), side="left"), np.int64)
     beyond = draws - larger
     return Simultaneous(
@@ -161,21 +196,21 @@ def simultaneous(
     )
 
 
-def _correlating(intervals: Sandwich) -> NDArray[np.float64]:
-    """(K, K) covariance of scores to take correlations from.
+def _correlating(covariance: RobustCovariance, alone: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P, P) covariance of parameters to take correlations from.
 
     What few raters show of it has few dimensions and would claim that differences go together, so
-    it is mixed with that of independent votes, as if of K raters more.
+    it is mixed with that of independent votes, as if of P raters more.
     """
-    K = len(intervals.fit.arms)
-    shown, alone = intervals.covariance.matrix(np.eye(K)), inverse_information(intervals.fit)
-    df = min(c.effective_clusters(np.ones(K)) for c in intervals.covariance.concentrations) - 1
+    P = len(alone)
+    shown = covariance.matrix()
+    df = min(c.effective_clusters(np.ones(P)) for c in covariance.concentrations) - 1
     scale = np.trace(shown) / max(np.trace(alone), 1e-300)
-    return (df * shown + K * scale * alone) / (df + K)
+    return (df * shown + P * scale * alone) / (df + P)
 
 
 def _largest_normal(
-    covariance: NDArray[np.float64], contrasts: NDArray[np.float64], draws: int, seed: int
+    covariance: NDArray[np.float64], contrasts: Contrasts, draws: int, seed: int
 ) -> NDArray[np.float64]:
     """(draws,) largest |z| among standardised contrasts of scores of that covariance."""
     rng = np.random.default_rng(seed)
@@ -184,7 +219,7 @@ def _largest_normal(
     spread = contrasts @ (vectors * np.sqrt(np.maximum(values, 0.0)))
     spread /= np.maximum(np.linalg.norm(spread, axis=1, keepdims=True), 1e-300)
     largest = np.empty(draws)
-    block = max(1, _BLOCK // len(contrasts))
+    block = max(1, _BLOCK // contrasts.shape[0])
     for start in range(0, draws, block):
         size = min(block, draws - start)
         normal = rng.standard_normal((size, len(covariance))) @ spread.T

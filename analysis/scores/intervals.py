@@ -15,7 +15,7 @@ simulations of both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -29,6 +29,11 @@ from .elo import ELO_PER_NAT, EloFit, win_probability
 from .interval import Interval
 
 Clustering = Literal["auto", "two-way", "rater", "vote"]
+
+Contrasts = Any  # an array, or a csr_array, whose methods are typed as unknown
+"""(Q, P) weights of parameters."""
+
+_ROWS = 1024  # sparse contrasts multiplied at a time
 
 ROUNDING = 1e-9
 """A half-width below this is nothing but rounding errors."""
@@ -89,18 +94,45 @@ class RobustCovariance:
         """Of Σ_p contrast_p · parameter_p."""
         return float(self.matrix(contrast[None])[0, 0])
 
-    def matrix(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean."""
-        each = contrasts @ self.covariances @ contrasts.T
+    def matrix(self, contrasts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean.
+
+        Without contrasts it is that of the parameters.
+        """
+        each = self.covariances
+        if contrasts is not None:
+            each = contrasts @ each @ contrasts.T
         if len(each) == 1:
             return each[0]
         mean = (each[0] + each[1]) / 2
         excess = mean - each[2]  # rater + prompt − both, over the mean of rater and prompt
-        if len(contrasts) == 1:
+        if len(mean) == 1:
             return mean + np.maximum(excess, 0.0)
         # A difference of covariances may have negative eigenvalues; a variance cannot.
         values, vectors = np.linalg.eigh((excess + excess.T) / 2)
         return mean + (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+    def variances(self, contrasts: Contrasts) -> NDArray[np.float64]:
+        """(Q,) variance of each of (Q, P) contrasts; sparse ones take one product for all."""
+        if isinstance(contrasts, np.ndarray):
+            return np.array([self.variance(c) for c in contrasts])
+        each = np.stack([_quadratic(contrasts, covariance) for covariance in self.covariances])
+        if len(each) == 1:
+            return each[0]
+        mean = (each[0] + each[1]) / 2
+        return mean + np.maximum(mean - each[2], 0.0)
+
+    def dfs(self, contrasts: Contrasts) -> NDArray[np.float64]:
+        """(Q,) degrees of freedom of each of (Q, P) contrasts."""
+        if isinstance(contrasts, np.ndarray):
+            return np.array([self.df(c) for c in contrasts])
+        squares = contrasts.multiply(contrasts).tocsr()
+        effective = [
+            (squares @ (1 / np.where(c.votes, c.votes, 1))) ** 2
+            / np.maximum(_quadratic(squares, c.overlap), 1e-300)
+            for c in self.concentrations
+        ]
+        return np.min(np.array(effective, np.float64), axis=0) - 1
 
     def df(self, contrast: NDArray[np.float64]) -> float:
         """Degrees of freedom of the contrast's t: G* − 1, the smaller where there are two."""
@@ -117,6 +149,15 @@ class RobustCovariance:
         if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
             return Interval.undefined(NO_VARIATION, level)
         return Interval(value - half, value + half, level)
+
+
+def _quadratic(rows: Any, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(Q,) r M rᵀ of each sparse row r."""
+    found = np.empty(rows.shape[0])
+    for start in range(0, len(found), _ROWS):
+        block = rows[start : start + _ROWS]
+        found[start : start + _ROWS] = block.multiply(block @ matrix).sum(axis=1)
+    return found
 
 
 def robust_covariance(
@@ -275,7 +316,7 @@ def sandwich(
         Interval(low=-103.0..., high=432.1..., level=0.95, reason='')
     """
     gaps = fit.differences()
-    kept = _within_groups(fit, ballot)
+    kept = within_groups(fit, ballot)
     chosen = slice(None) if kept is None else kept
     left, right = ballot.left[chosen], ballot.right[chosen]
     p = win_probability(np.where(np.isfinite(gaps), gaps, 0.0))
@@ -290,8 +331,8 @@ def sandwich(
     return Sandwich(fit, robust_covariance(at, ballot, clustering, kept), level)
 
 
-def _within_groups(fit: EloFit, ballot: Ballot) -> NDArray[np.int64] | None:
-    """Votes between arms of one group, None for all; others don't move finite scores."""
+def within_groups(fit: EloFit, ballot: Ballot) -> NDArray[np.int64] | None:
+    """Return the votes between arms of one group, None for all; others move no finite score."""
     if (fit.groups == fit.groups[:1]).all():
         return None
     return np.flatnonzero(fit.groups[ballot.left] == fit.groups[ballot.right])

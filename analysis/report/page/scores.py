@@ -11,6 +11,7 @@ from analysis.ballots import rows_of
 from analysis.report.contents import BallotPart
 from analysis.report.figures.elo import elo_axis
 from analysis.report.words.claims import distinct_words, rank_sets
+from analysis.report.words.goodness import misfitting
 from analysis.report.words.wording import bounds, percent, question_words, signed
 
 
@@ -72,6 +73,7 @@ def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, A
     """Return who beats whom, arms in the order of their scores."""
     order = list(ballot.result.relative()["arm"])
     cells = {(row.arm, row.against): row for row in rows_of(ballot.result.win_table())}
+    odd = misfitting(ballot.claims.goodness)
     return {
         "question": question_words(ballot.question),
         "simulated": ballot.simulated,
@@ -79,7 +81,10 @@ def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, A
         "rows": [
             {
                 "label": labels[arm],
-                "cells": [_heat_cell(cells.get((arm, other)), labels) for other in order],
+                "cells": [
+                    _heat_cell(cells.get((arm, other)), labels, (arm, other) in odd)
+                    for other in order
+                ],
             }
             for arm in order
         ],
@@ -87,9 +92,9 @@ def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, A
     }
 
 
-def _heat_cell(row: Any, labels: dict[str, str]) -> dict[str, Any]:
+def _heat_cell(row: Any, labels: dict[str, str], odd: bool) -> dict[str, Any]:
     if row is None:
-        return {"text": "", "title": "", "style": "", "far": False}
+        return {"text": "", "observed": "", "title": "", "style": "", "odd": False}
     title = f"{labels[row.arm]} against {labels[row.against]}: "
     if np.isfinite(row.low):
         title += f"{percent(row.low)} to {percent(row.high)}% at 95%; "
@@ -97,9 +102,9 @@ def _heat_cell(row: Any, labels: dict[str, str]) -> dict[str, Any]:
         title += f"{row.reason}; "
     title += f"won {row.wins:g} of {row.n} votes (ties half)"
     if np.isnan(row.probability):
-        return {"text": "–", "title": title, "style": "", "far": False}
+        return {"text": "–", "observed": "", "title": title, "style": "", "odd": False}
     side = "--wins" if row.probability > 0.5 else "--loses"
     strength = round(200 * abs(row.probability - 0.5))
     style = f"background:color-mix(in oklab, var({side}) {strength}%, var(--even))"
-    return {"text": percent(row.probability), "title": title, "style": style,
-            "far": strength > 60}  # fmt: skip
+    return {"text": percent(row.probability), "observed": percent(row.observed) if row.n else "",
+            "title": title, "style": style, "odd": odd}  # fmt: skip

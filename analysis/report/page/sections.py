@@ -18,6 +18,7 @@ from analysis.report.strategies import strategy_looks
 from analysis.report.tables.printed import grid
 from analysis.report.words.claims import curve_sentences, printed_best_scales
 from analysis.report.words.findings import ballot_findings, metric_findings
+from analysis.report.words.goodness import misfit
 from analysis.report.words.methods import methods_notes, methods_paragraph, nothing_counts
 from analysis.report.words.metric_claims import finding_words, printed_metric_claims
 from analysis.report.words.robustness import unsettled
@@ -179,6 +180,7 @@ def findings_view(inputs: ReportInputs, ballots: list[BallotPart]) -> list[dict[
             "text": " ".join(
                 [
                     *ballot_findings(ballot.result, arms),
+                    *misfit(ballot.claims.goodness, labels),
                     *unsettled(ballot.claims.robustness, labels),
                 ]
             ),

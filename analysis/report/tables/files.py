@@ -11,6 +11,7 @@ from analysis.report.contents import BallotPart, Comparison, Conduct, Part, labe
 from analysis.report.inputs import ReportInputs, metrics_of
 from analysis.report.strategies import strategy_words
 from analysis.report.words.claims import printed_best_scales, printed_comparisons
+from analysis.report.words.goodness import printed_circles, printed_fit
 from analysis.report.words.methods import methods_paragraph
 from analysis.report.words.metric_claims import printed_metric_claims
 from analysis.report.words.raters import printed_screens
@@ -83,6 +84,7 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
             f"Best guidance scale of each strategy, {about}",
         )  # fmt: skip
         files[f"{prefix}curves-{name}.csv"] = csv_of(claims.curves.table).encode()
+    files |= _fit_files(ballot, labels, prefix)
     found = claims.robustness
     if len(found.others):
         files |= tables.table_files(
@@ -94,6 +96,23 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
             f"{prefix}categories-{name}", found.categories.table,
             printed_categories(found, labels),
             f"Elo by category of prompt, {about}; mean zero within each, 95% intervals",
+        )  # fmt: skip
+    return files
+
+
+def _fit_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, bytes]:
+    """Observed beside fitted shares of every pair, and arms that beat each other in a circle."""
+    found, about, files = ballot.claims.goodness, ballot.words, {}
+    if len(found.pairs):
+        files |= tables.table_files(
+            f"{prefix}fit-{ballot.slug}", found.pairs, printed_fit(found, labels),
+            f"Observed and fitted shares, {about}; 95% intervals and p-values of all pairs "
+            "together",
+        )  # fmt: skip
+    if len(found.circles):
+        files |= tables.table_files(
+            f"{prefix}circles-{ballot.slug}", found.circles, printed_circles(found, labels),
+            f"Arms of which each won most votes against the next, {about}",
         )  # fmt: skip
     return files
 
