@@ -16,7 +16,11 @@ from analysis.report.page.side_by_side import incomparable
 from analysis.report.page.trust import conduct_view, more_words
 from analysis.report.tables import printed as tables
 from analysis.report.tables.chosen import disputed_tables, elo_questions, prompt_tables
-from analysis.report.words.claims import curve_sentences, printed_best_scales
+from analysis.report.words.claims import (
+    best_scale_notes,
+    curve_sentences,
+    printed_best_scales,
+)
 from analysis.report.words.goodness import fit_words
 from analysis.report.words.methods import methods_notes, methods_paragraph
 from analysis.report.words.metric_claims import finding_words, printed_metric_claims
@@ -106,7 +110,7 @@ def _preference(part: Part) -> list[str]:
         blocks.append(f"### {about}\n\n{_table(tables.printed_elo(scores))}")
         if len(claims.curves.best):
             blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
-            blocks += map(_text, curve_sentences(claims))
+            blocks += map(_text, [*curve_sentences(claims), *best_scale_notes(claims)])
     return blocks
 
 

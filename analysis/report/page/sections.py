@@ -16,7 +16,11 @@ from analysis.report.figures.theme import MARKERS, series_dashes, series_marker
 from analysis.report.inputs import ReportInputs
 from analysis.report.strategies import strategy_looks
 from analysis.report.tables.printed import grid
-from analysis.report.words.claims import curve_sentences, printed_best_scales
+from analysis.report.words.claims import (
+    best_scale_notes,
+    curve_sentences,
+    printed_best_scales,
+)
 from analysis.report.words.findings import ballot_findings, metric_findings
 from analysis.report.words.goodness import misfit
 from analysis.report.words.methods import methods_notes, methods_paragraph, nothing_counts
@@ -214,7 +218,7 @@ def _scales(ballots: list[BallotPart], prefix: str) -> list[dict[str, Any]]:
             "question": question_words(ballot.question),
             "simulated": ballot.simulated,
             "table": grid(printed_best_scales(ballot.claims)),
-            "sentences": curve_sentences(ballot.claims),
+            "sentences": [*curve_sentences(ballot.claims), *best_scale_notes(ballot.claims)],
             "file": f"{prefix}scales-{ballot.slug}",
         }
         for ballot in ballots
