@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.planning import NextVotes, next_votes
@@ -60,7 +61,7 @@ def claims_of(
     # Curves run along log(scale), so an arm at scale 0 is no point of one.
     usable = described["scale"].where(described["scale"] > 0)
     return Claims(
-        compare_arms(result.intervals, seed=seed),
+        compare_arms(result.intervals, seed=seed, baseline=_baseline(result)),
         scale_curves(
             result.intervals, described.assign(scale=usable), result.anchor, seed=seed
         ),
@@ -68,3 +69,11 @@ def claims_of(
         next_votes(result),
         goodness_of_fit(result.fit, result.ballot, seed=seed),
     )  # fmt: skip
+
+
+def _baseline(result: BallotResult) -> str | None:
+    """Return the arm that many others are compared with: the anchor, or the one on top."""
+    scores = result.fit.scores
+    if result.anchor is not None or not np.isfinite(scores).any():
+        return result.anchor
+    return result.fit.arms[int(np.nanargmax(np.where(np.isfinite(scores), scores, np.nan)))]

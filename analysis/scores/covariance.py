@@ -21,6 +21,7 @@ from scipy.sparse import coo_array  # pyright: ignore[reportMissingTypeStubs]
 _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
+_LARGE = 1000  # parameters from which sums over clusters are sparse too
 _SPARSE = 100  # parameters from which sums over cells are held sparse
 _BLOCK = 1 << 16  # votes at a time, so that what is made of them stays in the cache
 _ALIKE = 4  # votes in a sum that make summing them worth it
@@ -77,6 +78,8 @@ class Linearised:
 
         With another `leverage` it is CR2 or CR1.
         """
+        if len(self.bread) > _LARGE:
+            return self._of_many(clusters, count)
         merged, clusters = self._merged(clusters, count)
         met = merged._met(clusters, count)
         votes = met.sum(axis=0)
@@ -86,6 +89,46 @@ class Linearised:
         # The factors of CV3 (MacKinnon, Nielsen & Webb 2023), of CR2 (none) and of CR1.
         factor = ((count - 1) / count) ** (2 * self.leverage - 1)
         return self._carried(pull.T @ pull * factor), Concentration(votes, share.T @ share)
+
+    def _of_many(
+        self, clusters: NDArray[np.int64], count: int
+    ) -> tuple[NDArray[np.float64], Concentration]:
+        """The same for so many parameters that a cluster meets few of them.
+
+        Of the correction for a cluster's own share only the diagonal of B A_g is taken.
+        """
+        shape, ones = (count, len(self.bread)), np.ones(self.residual.shape[1])
+        met = self._gathered(clusters, shape, [ones for _ in self.columns])
+        votes = np.asarray(met.sum(axis=0), np.float64)
+        own = self._gathered(
+            clusters, shape, [self.weight[c.component, c.component] for c in self.columns]
+        )
+        own.data *= np.diagonal(self.bread)[own.indices]
+        own.data = 1 / np.maximum(1 - own.data, 0.05) ** self.leverage
+        pull = self._sparse_sums(clusters, count)
+        pull.sort_indices()
+        own.sort_indices()
+        pull.data *= own.data  # both meet the same parameters
+        factor = ((count - 1) / count) ** (2 * self.leverage - 1)
+        share = met.multiply(1 / np.where(votes, votes, 1) ** 2).tocsr()
+        dense = count < len(self.bread)
+        if dense:
+            share = share.toarray()
+        overlap = share.T @ share
+        spread = Concentration(votes, overlap if dense else overlap.toarray())
+        if dense:
+            moved = pull.toarray() @ self.bread
+            scale = np.multiply.outer(self.unit, self.unit) * factor
+            return (moved.T @ moved) * scale, spread
+        return self._carried((pull.T @ pull).toarray() * factor), spread
+
+    def _gathered(
+        self, clusters: NDArray[np.int64], shape: tuple[int, int], values: list[NDArray[np.float64]]
+    ) -> Any:
+        """(G, P) csr_array of the sums of votes' values by cluster and parameter."""
+        rows = np.tile(clusters, len(self.columns))
+        index = np.concatenate([c.index for c in self.columns])
+        return coo_array((np.concatenate(values), (rows, index)), shape).tocsr()
 
     def crossed(
         self, first: NDArray[np.int64], second: NDArray[np.int64], counts: tuple[int, int]
@@ -198,10 +241,8 @@ class Linearised:
 
     def _sparse_sums(self, clusters: NDArray[np.int64], count: int) -> Any:
         """(G, P) sums of residuals over each cluster, for clusters that meet few parameters."""
-        values = np.concatenate([c.sign * self.residual[c.component] for c in self.columns])
-        index = np.concatenate([c.index for c in self.columns])
-        rows = np.tile(clusters, len(self.columns))
-        return coo_array((values, (rows, index)), (count, len(self.bread))).tocsr()
+        values = [c.sign * self.residual[c.component] for c in self.columns]
+        return self._gathered(clusters, (count, len(self.bread)), values)
 
     def _jackknife(
         self, clusters: NDArray[np.int64], count: int, share: float

@@ -13,6 +13,7 @@ from analysis.scores import curves, has_curve
 from . import theme
 from .figure import Figure, Panel, base_of, dashed, sized, with_words
 
+RANKED = 60  # arms drawn, at most
 RANKING_WIDTH = 290  # beside the arms' names: small enough to be read on a phone
 CLAIMED = (
     " Smooth curves with bands are estimates between the scales, if curves are smooth; straight "
@@ -71,6 +72,10 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     drawn = with_words(elo[np.isfinite(elo["elo"])])
     if drawn.empty:
         return None
+    ballots = drawn.groupby(["question", "rater_kind"], sort=False, observed=True)
+    left_out = len(drawn)
+    drawn = drawn[ballots["elo"].rank(ascending=False, method="first") <= RANKED]
+    left_out -= len(drawn)
     panels = []
     for (question, kind), points in drawn.groupby(
         ["question", "rater_kind"], sort=False, observed=True
@@ -89,7 +94,8 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     return Figure(
         "elo-ranking",
         "Arms ranked by preference",
-        "Elo with mean zero over the arms; bars are 95% intervals.",
+        "Elo with mean zero over the arms; bars are 95% intervals."
+        + (f" Of each question the best {RANKED} arms are drawn." if left_out else ""),
         tuple(panels),
         drawn.drop(columns=["words", "said"]),
         bool((drawn["rater_kind"] == "simulated").any()),

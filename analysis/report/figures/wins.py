@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.words.wording import ballot_words, percent, question_words, rater_words, slug
+from analysis.scores import READABLE
 
 from . import theme
 from .figure import Figure, Panel
@@ -14,7 +15,12 @@ from .figure import Figure, Panel
 
 def win_heatmap(wins: pd.DataFrame, labels: dict[str, str], order: list[str], question: str,
                 kind: str) -> Figure:  # fmt: skip
-    """P(row beats column) by the fit, arms in `order`, for one ballot's `win_table`."""
+    """P(row beats column) by the fit, the first `READABLE` arms of `order`, for one ballot's
+    `win_table`.
+    """
+    left_out = len(order) - READABLE
+    order = order[:READABLE]
+    wins = wins[wins["arm"].isin(order) & wins["against"].isin(order)].reset_index(drop=True)
     drawn = wins.assign(
         row=wins["arm"].map(labels),
         column=wins["against"].map(labels),
@@ -49,7 +55,8 @@ def win_heatmap(wins: pd.DataFrame, labels: dict[str, str], order: list[str], qu
         f"win-probability-{slug(question, kind)}",
         f"Who beats whom: {label}",
         "The fit's probability, in percent, that the row's arm is preferred to the column's; small "
-        "below it, the share of votes that it won.",
+        "below it, the share of votes that it won."
+        + (f" The {left_out:,} arms with lower scores are left out." if left_out > 0 else ""),
         (Panel(question_words(question), rater_words(kind),
                chart.properties(width=side, height=side * 0.75)),),
         wins,

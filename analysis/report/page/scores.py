@@ -13,6 +13,7 @@ from analysis.report.figures.elo import elo_axis
 from analysis.report.words.claims import distinct_words, rank_sets
 from analysis.report.words.goodness import misfitting
 from analysis.report.words.wording import bounds, percent, question_words, signed
+from analysis.scores import READABLE
 
 
 def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
         "rows": table,
         "note": " ".join(notes),
         "distinct": distinct_words(ballot.claims),
+        "compared": "All pairs" if ballot.claims.comparisons.every_pair else "Pairs compared",
         "comparisons": f"{prefix}comparisons-{ballot.slug}",
         "table": f"{prefix}elo-{ballot.slug}",
     }
@@ -72,6 +74,8 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
 def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, Any]:
     """Return who beats whom, arms in the order of their scores."""
     order = list(ballot.result.relative()["arm"])
+    left_out = len(order) - READABLE
+    order = order[:READABLE]
     cells = {(row.arm, row.against): row for row in rows_of(ballot.result.win_table())}
     odd = misfitting(ballot.claims.goodness)
     return {
@@ -88,6 +92,7 @@ def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, A
             }
             for arm in order
         ],
+        "left_out": left_out,
         "table": f"{prefix}win-probability-{ballot.slug}",
     }
 

@@ -76,7 +76,9 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
     files = tables.table_files(
         f"{prefix}comparisons-{name}", claims.comparisons.table,
         printed_comparisons(claims, labels),
-        f"All pairs of arms, {about}; simultaneous 95% intervals and p-values",
+        ("All pairs of arms" if claims.comparisons.every_pair else
+         "Neighbours in rank, and the baseline with each arm")
+        + f", {about}; simultaneous 95% intervals and p-values",
     )  # fmt: skip
     if len(claims.curves.best):
         files |= tables.table_files(

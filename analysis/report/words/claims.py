@@ -101,7 +101,10 @@ def distinct_words(claims: Claims) -> str:
         return ""
     pairs = f"{known:,} pairs" if known > 1 else "1 pair"
     found = f"{apart:,} {'is' if apart == 1 else 'are'}" if apart else "none is"
+    which, together = "of arms", "all pairs"
+    if not claims.comparisons.every_pair:
+        which, together = "of neighbours in rank and of the baseline with each arm", "these pairs"
     return (
-        f"Of {pairs} of arms, {found} apart with 95% confidence over all pairs together; a "
+        f"Of {pairs} {which}, {found} apart with 95% confidence over {together} together; a "
         "rank set holds every rank an arm may then have."
     )
