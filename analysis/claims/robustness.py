@@ -20,7 +20,7 @@ from analysis.scores import (
     fit_outcomes,
 )
 
-from .sensitivity import order_change, sensitivity
+from .sensitivity import first_alone, order_change, sensitivity
 
 REPORTED = "as reported"
 _FEWEST_RATERS = 3  # before it means something to weigh them
@@ -86,7 +86,7 @@ def robustness_of(
         if both.sum() < 2:
             continue
         tau, change, reason = order_change(before, scores, both[:, None] & both)
-        best = ballot.arms[int(np.argmax(np.where(both, scores, -np.inf)))]
+        best = first_alone(ballot.arms, np.where(both, scores, np.nan))
         rows.append((name, ballot.votes, ballot.raters, tau, best, change, reason or note))
     columns = ["analysis", "votes", "raters", "kendall_tau", "best", "largest_change", "note"]
     return Robustness(pd.DataFrame(rows, columns=columns), fitted, of_categories)

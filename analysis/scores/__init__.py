@@ -9,7 +9,7 @@ from .categories import CategoryScores, by_category
 from .crowd import CrowdFit, crowd_bt
 from .curves import ScaleCurves, draw_scores, scale_curves
 from .davidson import OutcomeFit, fit_outcomes
-from .elo import ELO_PER_NAT, MANY, EloFit, fit_elo, win_probability, with_prior
+from .elo import ELO_PER_NAT, MANY, TIED_ELO, EloFit, fit_elo, ranks_of, win_probability, with_prior
 from .goodness import Goodness, goodness_of_fit
 from .interval import Interval
 from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
@@ -23,6 +23,7 @@ __all__ = [
     "MANY",
     "NO_VARIATION",
     "READABLE",
+    "TIED_ELO",
     "BallotResult",
     "Bootstrap",
     "CategoryScores",
@@ -48,6 +49,7 @@ __all__ = [
     "fit_outcomes",
     "goodness_of_fit",
     "has_curve",
+    "ranks_of",
     "sandwich",
     "scale_curves",
     "simultaneous",

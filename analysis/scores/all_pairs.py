@@ -30,7 +30,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
-from .elo import MANY, EloFit
+from .elo import MANY, EloFit, ranks_of
 from .intervals import (
     Contrasts,
     RobustCovariance,
@@ -331,12 +331,14 @@ def _order(fit: EloFit) -> NDArray[np.int64]:
 
 def _ranks(fit: EloFit, above: NDArray[np.int64], below: NDArray[np.int64]) -> pd.DataFrame:
     finite = np.isfinite(fit.scores)
+    ranks, sizes = np.zeros(len(fit.arms), np.int64), np.zeros(len(fit.arms), np.int64)
+    for group in np.unique(fit.groups[finite]):
+        own = np.flatnonzero(finite & (fit.groups == group))
+        ranks[own], sizes[own] = ranks_of(fit.scores[own]), len(own)
     rows: list[tuple[Any, ...]] = []
     for i in map(int, _order(fit)):
         rank = best = worst = 0
         if finite[i]:
-            others = finite & (fit.groups == fit.groups[i])
-            rank = int((fit.scores[others] > fit.scores[i]).sum()) + 1
-            best, worst = int(above[i]) + 1, int(others.sum() - below[i])
+            rank, best, worst = int(ranks[i]), int(above[i]) + 1, int(sizes[i] - below[i])
         rows.append((fit.arms[i], rank, best, worst, fit.reasons[i]))
     return pd.DataFrame(rows, columns=["arm", "rank", "best", "worst", "reason"])

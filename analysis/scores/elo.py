@@ -39,6 +39,9 @@ MANY = 70
 LARGE = 300
 """Arms above which fits and covariances use sparse or triangular solvers."""
 
+TIED_ELO = 1e-6
+"""Scores that differ by less are tied: a fit settles to about this many Elo points."""
+
 _CACHED = 1 << 16  # counts fitted together, so that what is made of them stays in the cache
 
 
@@ -84,6 +87,27 @@ class EloFit:
     def win_probabilities(self) -> NDArray[np.float64]:
         """(K, K) P(i beats j) on a vote without ties; NaN where the two can't be compared."""
         return win_probability(self.differences())
+
+
+def ranks_of(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return (K,) ranks of scores, 1 for the highest; tied scores share the smaller rank.
+
+    Scores closer than `TIED_ELO` to a neighbour are tied with it: what is left between them is
+    rounding.
+
+    Args:
+        scores: (K,) finite.
+
+    Examples:
+        >>> ranks_of(np.array([0.0, 50, 1e-9, -20]))
+        array([2, 1, 2, 4])
+    """
+    order = np.argsort(-scores, kind="stable")
+    apart = np.diff(scores[order]) < -TIED_ELO
+    first = np.r_[True, apart][: len(scores)]
+    ranks = np.empty(len(scores), np.int64)
+    ranks[order] = np.maximum.accumulate(np.where(first, np.arange(len(scores)), 0)) + 1
+    return ranks
 
 
 @overload

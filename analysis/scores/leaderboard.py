@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .elo import MANY, EloFit
+from .elo import MANY, EloFit, ranks_of
 from .interval import Interval
 from .intervals import EloIntervals, Sandwich, no_difference, probability_interval
 
@@ -60,8 +60,11 @@ def elo_table(fit: EloFit, intervals: EloIntervals, anchor: str | None = None) -
     finite = np.isfinite(table["elo"])
     group = table["group"].where(finite, -1)
     order = np.lexsort([-table["elo"].fillna(-np.inf), group, ~finite])
-    ranks = table["elo"].where(finite).groupby(group).rank(ascending=False, method="min")
-    table.insert(0, "rank", ranks.fillna(0).astype(int))
+    ranks = np.zeros(len(table), np.int64)
+    for each in np.unique(group[finite]):
+        own = np.flatnonzero(finite & (group == each))
+        ranks[own] = ranks_of(table["elo"].to_numpy(np.float64)[own])
+    table.insert(0, "rank", ranks)
     return table.iloc[order].reset_index(drop=True)
 
 
