@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.ballots import ANSWERS, counted
 from analysis.planning import NextVotes, next_votes
 from analysis.scores import (
     BallotResult,
@@ -19,6 +20,7 @@ from analysis.scores import (
     scale_curves,
 )
 
+from .answers import answer_rates
 from .robustness import Robustness, robustness_of
 
 
@@ -32,6 +34,7 @@ class Claims:
         robustness: the ranking under other exclusions and models.
         next_votes: what more votes would buy; None without intervals.
         goodness: whether one score per arm describes the votes.
+        answers: `answer_rates`, where raters said "both bad"; else empty.
     """
 
     comparisons: Comparisons
@@ -39,6 +42,7 @@ class Claims:
     robustness: Robustness
     next_votes: NextVotes | None
     goodness: Goodness
+    answers: pd.DataFrame
 
 
 def claims_of(
@@ -68,7 +72,17 @@ def claims_of(
         robustness_of(result, votes, categories),
         next_votes(result),
         goodness_of_fit(result.fit, result.ballot, seed=seed),
+        _answers(result, votes),
     )  # fmt: skip
+
+
+def _answers(result: BallotResult, votes: pd.DataFrame) -> pd.DataFrame:
+    """Return the rates of answers without a winner, where ties are not the only ones."""
+    ballot = result.ballot
+    mine = (votes["question"] == ballot.question) & (votes["rater_kind"] == ballot.rater_kind)
+    own = votes[mine.to_numpy() & counted(votes)]
+    unusual = [answer.name for answer in ANSWERS.values() if not answer.usual]
+    return answer_rates(own if own["answer"].isin(unusual).any() else own.iloc[:0])
 
 
 def _baseline(result: BallotResult) -> str | None:

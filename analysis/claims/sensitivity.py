@@ -48,8 +48,9 @@ def sensitivity(
     """Fit one ballot under the study's own rule and under others.
 
     Without `rules`, the others are: with excluded votes counted; without votes faster than a
-    second; without raters that `rater_screens` flags; decided votes only; and without the one rater
-    who moves the scores most. A rule that changes nothing is left out.
+    second; without raters that `rater_screens` flags; decided votes only; without “both bad”
+    votes; and without the one rater who moves the scores most. A rule that changes nothing is left
+    out.
 
     Args:
         votes: what `read_votes` returned.
@@ -129,11 +130,16 @@ def _decided_only(votes: pd.DataFrame) -> NDArray[np.bool_]:
     return counted(votes) & ~tied(votes)
 
 
+def _without_both_bad(votes: pd.DataFrame) -> NDArray[np.bool_]:
+    return counted(votes) & (votes["answer"] != "both_bad").to_numpy()
+
+
 _RULES: dict[str, Rule] = {
     "with excluded votes": _with_excluded,
     f"without votes under {TOO_FAST:g} s": _without_fast_votes,
     "without flagged raters": _without_flagged_raters,
     "decided votes only": _decided_only,
+    "without “both bad” votes": _without_both_bad,
 }
 
 

@@ -39,6 +39,8 @@ MANY = 70
 LARGE = 300
 """Arms above which fits and covariances use sparse or triangular solvers."""
 
+_MOST_NAMED = 6  # groups in a sentence
+
 TIED_ELO = 1e-6
 """Scores that differ by less are tied: a fit settles to about this many Elo points."""
 
@@ -55,7 +57,8 @@ class EloFit:
             an arm that only won, −inf for one that only lost, NaN where not even that is known.
         groups: (K,) int64; only arms of one group have finite differences.
         reasons: K sentences, empty where the score is finite.
-        notes: how the groups relate, one sentence each; empty when all arms share one group.
+        notes: how the groups relate, one sentence each, and what a prior alone links; empty when
+            votes link all arms.
         wins: (K, K) float64, the counts fitted.
     """
 
@@ -190,6 +193,7 @@ def fit_elo(wins: ArrayLike, arms: Sequence[str] | None = None, prior: float = 0
     _check_counts(wins, len(names))
     if not 0 <= prior < np.inf:
         raise AnalysisError(f"prior: expected a number of votes ≥ 0, found {prior}.")
+    linked = strong_groups(wins)
     if prior:
         wins = with_prior(wins, prior)
     groups = strong_groups(wins)
@@ -202,7 +206,8 @@ def fit_elo(wins: ArrayLike, arms: Sequence[str] | None = None, prior: float = 0
         else:
             (i,) = members
             scores[i], reasons[i] = _unbounded(wins[i].sum(), wins[:, i].sum())
-    return EloFit(names, scores, groups, tuple(reasons), _group_notes(wins, groups, names), wins)
+    notes = _group_notes(wins, groups, names) + _prior_notes(linked, groups, names, prior)
+    return EloFit(names, scores, groups, tuple(reasons), notes, wins)
 
 
 def fit_batch(
@@ -381,3 +386,22 @@ def _group_notes(
                     "their scores can't be compared."
                 )
     return tuple(notes)
+
+
+def _prior_notes(
+    linked: NDArray[np.int64], groups: NDArray[np.int64], arms: tuple[str, ...], prior: float
+) -> tuple[str, ...]:
+    """Return which groups of arms are linked by the prior alone."""
+    if not prior or len(np.unique(linked)) == len(np.unique(groups)):
+        return ()
+    names = [", ".join(arms[i] for i in np.flatnonzero(linked == g)) for g in np.unique(linked)]
+    return (
+        f"The prior of {prior:g} tied vote{'' if prior == 1 else 's'} per arm alone links "
+        f"{_told(names)}: differences between these groups rest on it and not "
+        "on votes.",
+    )
+
+
+def _told(groups: list[str]) -> str:
+    more = len(groups) - _MOST_NAMED
+    return "; ".join(groups[:_MOST_NAMED]) + (f"; and {more:,} more" if more > 0 else "")

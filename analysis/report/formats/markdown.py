@@ -16,6 +16,7 @@ from analysis.report.page.side_by_side import incomparable
 from analysis.report.page.trust import conduct_view, more_words
 from analysis.report.tables import printed as tables
 from analysis.report.tables.chosen import disputed_tables, elo_questions, prompt_tables
+from analysis.report.words.answers import NOTE, printed_answers
 from analysis.report.words.claims import (
     best_scale_notes,
     curve_sentences,
@@ -111,6 +112,9 @@ def _preference(part: Part) -> list[str]:
         if len(claims.curves.best):
             blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
             blocks += map(_text, [*curve_sentences(claims), *best_scale_notes(claims)])
+        if len(claims.answers):
+            printed = printed_answers(claims.answers, labels)
+            blocks += [f"### Votes without a winner, {about}", _table(printed), _text(NOTE)]
     return blocks
 
 

@@ -16,6 +16,7 @@ from analysis.report.figures.theme import MARKERS, series_dashes, series_marker
 from analysis.report.inputs import ReportInputs
 from analysis.report.strategies import strategy_looks
 from analysis.report.tables.printed import grid
+from analysis.report.words.answers import NOTE, printed_answers
 from analysis.report.words.claims import (
     best_scale_notes,
     curve_sentences,
@@ -33,6 +34,8 @@ from .highlights import disputed_views, prompt_views
 from .metrics import metric_view
 from .scores import board, heat
 from .trust import conduct_view, holds_view
+
+MOST_ANSWERS = 60  # arms with their rates of answers; the table has every arm
 
 SECTIONS = {
     "preference": "Preference",
@@ -72,6 +75,7 @@ def part_view(part: Part) -> dict[str, Any]:
         "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
         "boards": [board(ballot, part.elo, prefix) for ballot in ballots],
         "scales": _scales(ballots, prefix),
+        "answers": _answers(ballots, labels, prefix),
         "holds": holds_view(ballots, inputs, prefix),
         "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
         "metrics": metric_view(inputs.metrics, arms),
@@ -223,6 +227,23 @@ def _scales(ballots: list[BallotPart], prefix: str) -> list[dict[str, Any]]:
         }
         for ballot in ballots
         if len(ballot.claims.curves.best)
+    ]
+
+
+def _answers(
+    ballots: list[BallotPart], labels: dict[str, str], prefix: str
+) -> list[dict[str, Any]]:
+    """Return how often each arm's votes named no winner, of ballots with unusual answers."""
+    return [
+        {
+            "question": question_words(ballot.question),
+            "simulated": ballot.simulated,
+            "table": grid(printed_answers(ballot.claims.answers, labels).head(MOST_ANSWERS)),
+            "note": NOTE,
+            "file": f"{prefix}answers-{ballot.slug}",
+        }
+        for ballot in ballots
+        if len(ballot.claims.answers)
     ]
 
 

@@ -10,6 +10,7 @@ from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.contents import BallotPart, Comparison, Conduct, Part, labelled
 from analysis.report.inputs import ReportInputs, metrics_of
 from analysis.report.strategies import strategy_words
+from analysis.report.words.answers import printed_answers
 from analysis.report.words.claims import printed_best_scales, printed_comparisons
 from analysis.report.words.goodness import printed_circles, printed_fit
 from analysis.report.words.methods import methods_paragraph
@@ -103,8 +104,16 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
 
 
 def _fit_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, bytes]:
-    """Observed beside fitted shares of every pair, and arms that beat each other in a circle."""
-    found, about, files = ballot.claims.goodness, ballot.words, {}
+    """Votes without a winner, observed beside fitted shares, and arms that beat each other in a
+    circle.
+    """
+    found, about = ballot.claims.goodness, ballot.words
+    files: dict[str, bytes] = {}
+    if len(rates := ballot.claims.answers):
+        files |= tables.table_files(
+            f"{prefix}answers-{ballot.slug}", rates, printed_answers(rates, labels),
+            f"Shares of votes without a winner, {about}; 95% intervals by rater",
+        )  # fmt: skip
     if len(found.pairs):
         files |= tables.table_files(
             f"{prefix}fit-{ballot.slug}", found.pairs, printed_fit(found, labels),
