@@ -270,11 +270,23 @@ def _check_labels(
         arms = sorted({arm for name in sides for arm in _occurring(labels[name], ~set_aside)})
     for name in sides:
         labels[name] = _known(labels[name], arms, name, where, set_aside)
+    labels["answer"] = _plain_answers(labels["answer"])
     for name, values in (("answer", tuple(ANSWERS)), ("rater_kind", RATER_KINDS)):
         labels[name] = _known(labels[name], values, name, where)
     labels["question"] = _by_appearance(labels["question"])
     twice = (labels["arm_left"].codes == labels["arm_right"].codes) & ~set_aside
     _refuse(where, twice, "an arm compared with itself", "two different arms in a vote")
+
+
+def _plain_answers(column: Any) -> Any:
+    """Return answers without capitals and spaces around them: `Both bad` is `both_bad`."""
+    given = list(column.categories)
+    plain = ["_".join(name.lower().split()) for name in given]
+    told = [own if own in ANSWERS else name for own, name in zip(plain, given, strict=True)]
+    if told == given:
+        return column
+    names = list(dict.fromkeys(told))
+    return _placed(column.codes, np.array([names.index(name) for name in told]), names)
 
 
 def _occurring(column: Any, rows: NDArray[np.bool_]) -> list[str]:

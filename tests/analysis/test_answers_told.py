@@ -10,6 +10,7 @@ import pytest
 
 from analysis.ballots import ballots, counted, read_votes
 from analysis.claims import answer_rates, sensitivity
+from analysis.errors import VotesError
 from analysis.report.inputs import ReportInputs
 from analysis.report.words.methods import methods_notes
 from analysis.report.write import build
@@ -109,3 +110,16 @@ def test_a_prior_says_what_it_alone_links():
     assert "alone links a, b; c, d" in note
     wins[1, 2] = wins[2, 1] = 1
     assert fit_elo(wins, list("abcd"), prior=1).notes == ()
+
+
+def test_answers_with_capitals_and_spaces_and_excels_own_line_are_read(tmp_path):
+    file = tmp_path / "votes.csv"
+    file.write_text(
+        "sep=;\nquestion;arm_left;arm_right;answer;rater\n"
+        "q;a;b; Left ;r\nq;a;b;Both bad;r\nq;a;b;TIE;s\nq;b;a;left;s\n"
+    )
+    votes = read_votes(file)
+    assert votes["answer"].tolist() == ["left", "both_bad", "tie", "left"]
+    file.write_text(file.read_text().replace("TIE", "Draw"))
+    with pytest.raises(VotesError, match=r"row 3.*unknown answer 'Draw'"):
+        read_votes(file)
