@@ -102,8 +102,7 @@ def part_view(part: Part) -> dict[str, Any]:
         **{name: view[name] for name in same},
         "samples": view["gallery"],
     }
-    sections = [(prefix + name, words) for name, words in SECTIONS.items() if shown[name]]
-    return {**view, "sections": sections}
+    return {**view, "sections": [(prefix + n, words) for n, words in SECTIONS.items() if shown[n]]}
 
 
 def figure_view(figure: Figure) -> dict[str, Any]:
