@@ -72,6 +72,11 @@ COLUMNS = (
     Column("revised", "truth", "`true` if the answer was taken back and no longer counts",
            aside=3),
     Column(
+        "neutral", "truth",
+        "`true` where neither image stood on a side, for example one after the other: no side term",
+        exported=False,
+    ),
+    Column(
         "practice", "truth", "`true` for a practice pair, which a study never exports",
         aside=2, exported=False,
     ),

@@ -30,7 +30,7 @@ ASIDE = tuple(
 WINS_OF_LEFT = np.array([answer.left_wins for answer in ANSWERS.values()])
 """The share of a win that each answer's code gives the arm on the left."""
 
-_NO = ("", "false", "0", "0.0", "nan", "none")
+_NO = ("", "false", "0", "0.0", "nan", "none", "no", "n", "f", "<na>")
 
 
 def counted(votes: pd.DataFrame) -> NDArray[np.bool_]:
@@ -38,7 +38,7 @@ def counted(votes: pd.DataFrame) -> NDArray[np.bool_]:
 
     A vote counts unless a column of `ASIDE` sets it aside: gold and practice pairs have a known
     answer, revised votes were answered anew, and excluded ones fell under a rule of the study. A
-    column sets a vote aside by any value but an empty one, 0 or false.
+    column sets a vote aside by any value but an empty one, 0, false or no.
 
     Examples:
         >>> counted(pd.DataFrame({"gold": ["", "left"], "revised": [False, False]}))

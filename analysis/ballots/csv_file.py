@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _FEW_VALUES = tuple(c.name for c in COLUMNS if c.kind in ("label", "text", "whol
 _IDS = tuple(c.name for c in COLUMNS if c.kind == "id")
 _NEEDED = tuple(c.name for c in COLUMNS if c.kind != "time")
 _LARGE = 1 << 30  # bytes of a file of which only what is needed is kept, ids as hashes
+_TOLD = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe", "utf-16"),
@@ -44,8 +46,11 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         encoding = _encoding(path)
         with path.open(encoding=encoding, newline="") as file:
-            separator = _separator(path, file.readline())
-        return _in_chunks(path, encoding, separator)
+            header, told = file.readline(), 0
+            if _TOLD.fullmatch(header.strip()):  # Excel's own line on how fields are parted
+                header, told = file.readline(), 1
+            separator = _separator(path, header)
+        return _in_chunks(path, encoding, separator, told)
     except FileNotFoundError as error:
         raise NoVotesError(
             f"{path}: no such file. Export a study's votes with `glide-eval study export`, "
@@ -114,10 +119,11 @@ def _separator(path: Path, header: str) -> str:
     return mark
 
 
-def _in_chunks(path: Path, encoding: str, separator: str) -> pd.DataFrame:
+def _in_chunks(path: Path, encoding: str, separator: str, skipped: int) -> pd.DataFrame:
     # Any: the stubs of read_csv match no call with options by name in a dictionary.
     options: dict[str, Any] = {
         "sep": separator, "encoding": encoding, "keep_default_na": False, "na_values": [""],
+        "skiprows": skipped,
     }  # fmt: skip
     empty = pd.DataFrame(pd.read_csv(path, nrows=0, **options))  # pyright: ignore[reportUnknownArgumentType]
     names = [str(name) for name in empty.columns]

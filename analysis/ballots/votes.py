@@ -49,6 +49,7 @@ class Ballot:
             (`Answer.left_wins`; the paper's protocol, A.1).
         rater: (N,) int64 in 0 … raters − 1.
         prompt: (N,) int64 in 0 … prompts − 1, or None when votes carry no prompt ids.
+        neutral: (N,) whether a vote has no side term; None where every vote has one.
     """
 
     question: str
@@ -59,6 +60,7 @@ class Ballot:
     left_wins: NDArray[np.float64]
     rater: NDArray[np.int64]
     prompt: NDArray[np.int64] | None = None
+    neutral: NDArray[np.bool_] | None = None
 
     @property
     def votes(self) -> int:
@@ -89,7 +91,8 @@ def read_votes(
     Needed columns: question, arm_left, arm_right, answer (one of `ANSWERS`), rater.
     Used when present: study, prompt_id, replica, rater_kind (person | simulated; without it raters
     are taken to be people), seconds (≥ 0), created_at, assignment (unique but for revised
-    answers), and the columns that set a vote aside (`counted`): gold, practice, revised, excluded.
+    answers), neutral (votes without sides, `fit_outcomes`), and the columns that set a vote aside
+    (`counted`): gold, practice, revised, excluded.
     Others are kept as they are. No votes at all is a legal answer.
 
     Args:
@@ -170,6 +173,7 @@ def _ballot(
         left_wins=WINS_OF_LEFT.take(_codes(votes["answer"])[rows]),
         rater=_dense(_codes(votes["rater"])[rows]),
         prompt=_dense(_codes(votes["prompt_id"])[rows]) if has_prompts else None,
+        neutral=set_aside(votes, len(votes), ("neutral",))[rows] if "neutral" in votes else None,
     )
 
 
@@ -266,11 +270,23 @@ def _check_labels(
         arms = sorted({arm for name in sides for arm in _occurring(labels[name], ~set_aside)})
     for name in sides:
         labels[name] = _known(labels[name], arms, name, where, set_aside)
+    labels["answer"] = _plain_answers(labels["answer"])
     for name, values in (("answer", tuple(ANSWERS)), ("rater_kind", RATER_KINDS)):
         labels[name] = _known(labels[name], values, name, where)
     labels["question"] = _by_appearance(labels["question"])
     twice = (labels["arm_left"].codes == labels["arm_right"].codes) & ~set_aside
     _refuse(where, twice, "an arm compared with itself", "two different arms in a vote")
+
+
+def _plain_answers(column: Any) -> Any:
+    """Return answers without capitals and spaces around them: `Both bad` is `both_bad`."""
+    given = list(column.categories)
+    plain = ["_".join(name.lower().split()) for name in given]
+    told = [own if own in ANSWERS else name for own, name in zip(plain, given, strict=True)]
+    if told == given:
+        return column
+    names = list(dict.fromkeys(told))
+    return _placed(column.codes, np.array([names.index(name) for name in told]), names)
 
 
 def _occurring(column: Any, rows: NDArray[np.bool_]) -> list[str]:

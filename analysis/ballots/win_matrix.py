@@ -85,11 +85,19 @@ def reachable(
         >>> reachable(np.array([[0.0, 1, 0], [0, 0, 1], [0, 0, 0]]))[0]
         array([ True,  True,  True])
     """
-    reach = (wins > 0) | np.eye(len(wins), dtype=bool)
-    # Squaring doubles the length of the chains that are found, so log₂ K times are enough.
-    for _ in range(max(1, int(np.ceil(np.log2(max(len(wins), 2)))))):
-        reach = (reach.astype(np.float64) @ reach) > 0
-    return reach
+    groups = strong_groups(wins)
+    if (groups == 0).all():
+        return np.ones(wins.shape, bool)
+    # Arms of one group reach the same arms, so the groups' own graph is enough.
+    count = int(groups.max()) + 1
+    member = np.zeros((count, len(wins)), bool)
+    member[groups, np.arange(len(wins))] = True
+    between = member.astype(np.float32) @ (wins > 0).astype(np.float32) @ member.T > 0
+    reach = between | np.eye(count, dtype=bool)
+    # Squaring doubles the length of the chains that are found, so log₂ of their number is enough.
+    for _ in range(max(1, int(np.ceil(np.log2(max(count, 2)))))):
+        reach = (reach.astype(np.float32) @ reach.astype(np.float32)) > 0
+    return reach[groups][:, groups]
 
 
 def one_group(

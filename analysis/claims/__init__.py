@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .answers import answer_rates
 from .highlights import best_and_worst, disputed_pairs, prompt_scores, prompt_shares
 from .of_ballot import Claims, claims_of
 from .of_metrics import MetricClaims, metric_claims_of
@@ -14,6 +15,7 @@ __all__ = [
     "MetricClaims",
     "Robustness",
     "Sensitivity",
+    "answer_rates",
     "best_and_worst",
     "claims_of",
     "disputed_pairs",

@@ -74,14 +74,18 @@ def best_and_worst(table: pd.DataFrame, each: int = 2) -> pd.DataFrame:
     Returns:
         The table's rows, with `place`: best or worst, the best first and the worst last.
     """
-    parts: list[pd.DataFrame] = []
-    for _, rows in table.groupby("arm", sort=False):
-        ordered = rows.sort_values(["rank_by", "prompt_id"], ascending=[False, True])
-        count = min(each, len(ordered) // 2)
-        parts.append(ordered.head(count).assign(place="best"))
-        parts.append(ordered.tail(count).assign(place="worst"))
-    kept = [part for part in parts if len(part)]
-    return pd.concat(kept, ignore_index=True) if kept else table.head(0).assign(place="")
+    if table.empty:
+        return table.assign(place="")
+    arm = pd.Series(pd.factorize(table["arm"])[0], table.index)
+    ordered = table.assign(order=arm).sort_values(
+        ["order", "rank_by", "prompt_id"], ascending=[True, False, True]
+    )
+    groups = ordered.groupby("order")
+    place, size = groups.cumcount(), groups["order"].transform("size")
+    count = (size // 2).clip(upper=each)
+    ordered["place"] = np.where(place < count, "best", "worst")
+    chosen = ordered[(place < count) | (place >= size - count)]
+    return chosen.drop(columns="order").reset_index(drop=True)
 
 
 def disputed_pairs(votes: pd.DataFrame, most: int = 6) -> pd.DataFrame:

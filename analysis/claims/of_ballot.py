@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from analysis.ballots import ANSWERS, counted
 from analysis.planning import NextVotes, next_votes
-from analysis.scores import BallotResult, Comparisons, ScaleCurves, compare_arms, scale_curves
+from analysis.scores import (
+    BallotResult,
+    Comparisons,
+    Goodness,
+    ScaleCurves,
+    compare_arms,
+    goodness_of_fit,
+    scale_curves,
+)
 
+from .answers import answer_rates
 from .robustness import Robustness, robustness_of
 
 
@@ -22,12 +33,16 @@ class Claims:
         curves: Elo along each series' scale.
         robustness: the ranking under other exclusions and models.
         next_votes: what more votes would buy; None without intervals.
+        goodness: whether one score per arm describes the votes.
+        answers: `answer_rates`, where raters said "both bad"; else empty.
     """
 
     comparisons: Comparisons
     curves: ScaleCurves
     robustness: Robustness
     next_votes: NextVotes | None
+    goodness: Goodness
+    answers: pd.DataFrame
 
 
 def claims_of(
@@ -37,7 +52,7 @@ def claims_of(
     categories: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Claims:
-    """Return one ballot's comparisons, curves, robustness and what more votes would buy.
+    """Return one ballot's comparisons, curves, robustness, fit and what more votes would buy.
 
     Args:
         result: its fit and intervals.
@@ -50,10 +65,29 @@ def claims_of(
     # Curves run along log(scale), so an arm at scale 0 is no point of one.
     usable = described["scale"].where(described["scale"] > 0)
     return Claims(
-        compare_arms(result.intervals, seed=seed),
+        compare_arms(result.intervals, seed=seed, baseline=_baseline(result)),
         scale_curves(
             result.intervals, described.assign(scale=usable), result.anchor, seed=seed
         ),
         robustness_of(result, votes, categories),
         next_votes(result),
+        goodness_of_fit(result.fit, result.ballot, seed=seed),
+        _answers(result, votes),
     )  # fmt: skip
+
+
+def _answers(result: BallotResult, votes: pd.DataFrame) -> pd.DataFrame:
+    """Return the rates of answers without a winner, where ties are not the only ones."""
+    ballot = result.ballot
+    mine = (votes["question"] == ballot.question) & (votes["rater_kind"] == ballot.rater_kind)
+    own = votes[mine.to_numpy() & counted(votes)]
+    unusual = [answer.name for answer in ANSWERS.values() if not answer.usual]
+    return answer_rates(own if own["answer"].isin(unusual).any() else own.iloc[:0])
+
+
+def _baseline(result: BallotResult) -> str | None:
+    """Return the arm that many others are compared with: the anchor, or the one on top."""
+    scores = result.fit.scores
+    if result.anchor is not None or not np.isfinite(scores).any():
+        return result.anchor
+    return result.fit.arms[int(np.nanargmax(np.where(np.isfinite(scores), scores, np.nan)))]

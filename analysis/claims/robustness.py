@@ -20,12 +20,13 @@ from analysis.scores import (
     fit_outcomes,
 )
 
-from .sensitivity import order_change, sensitivity
+from .sensitivity import first_alone, order_change, sensitivity
 
 REPORTED = "as reported"
 _FEWEST_RATERS = 3  # before it means something to weigh them
 _MOST_VOTES = 1_000_000  # beyond which weighing raters takes minutes
 _MOST_CATEGORIES = 12
+_MOST_ARMS = 200  # beyond which other models than scores alone take minutes
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def robustness_of(
         if both.sum() < 2:
             continue
         tau, change, reason = order_change(before, scores, both[:, None] & both)
-        best = ballot.arms[int(np.argmax(np.where(both, scores, -np.inf)))]
+        best = first_alone(ballot.arms, np.where(both, scores, np.nan))
         rows.append((name, ballot.votes, ballot.raters, tau, best, change, reason or note))
     columns = ["analysis", "votes", "raters", "kendall_tau", "best", "largest_change", "note"]
     return Robustness(pd.DataFrame(rows, columns=columns), fitted, of_categories)
@@ -104,7 +105,8 @@ def _models(
             yield "with ties as an outcome (Davidson) and a side term", fitted.scores, note
         else:
             yield "with a side term", fitted.scores, ""
-    if ballot.raters >= _FEWEST_RATERS and ballot.votes <= _MOST_VOTES:
+    few = len(ballot.arms) <= _MOST_ARMS
+    if few and ballot.raters >= _FEWEST_RATERS and ballot.votes <= _MOST_VOTES:
         # Crowd-BT's prior links all arms; those that the votes don't link stay without a score.
         weighed = crowd_bt(ballot).table["elo"].to_numpy(np.float64)
         apart = np.isnan(_of_largest_group(result))
@@ -117,6 +119,8 @@ def _models(
 
 
 def _outcomes(result: BallotResult) -> OutcomeFit | None:
+    if len(result.ballot.arms) > _MOST_ARMS:
+        return None
     try:
         return fit_outcomes(result.ballot)
     except AnalysisError:
@@ -127,7 +131,7 @@ def _by_category(
     result: BallotResult, votes: pd.DataFrame, categories: Mapping[str, str]
 ) -> CategoryScores | None:
     """Return scores by category, where votes that count are of two at least."""
-    if not categories or "prompt_id" not in votes:
+    if not categories or "prompt_id" not in votes or len(result.ballot.arms) > _MOST_ARMS:
         return None
     ballot = result.ballot
     mine = (votes["question"] == ballot.question) & (votes["rater_kind"] == ballot.rater_kind)

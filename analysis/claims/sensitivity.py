@@ -6,7 +6,7 @@ claim rests on the exclusion and not on the votes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.ballots import ASIDE, Ballot, ballots, cluster_wins, counted, tied, win_matrix
 from analysis.raters import TOO_FAST, rater_screens
-from analysis.scores import EloFit, fit_elo
+from analysis.scores import TIED_ELO, EloFit, fit_elo, ranks_of
 
 Rule = Callable[[pd.DataFrame], NDArray[np.bool_]]
 """From the votes (`read_votes`) to (N,): which to count."""
@@ -29,7 +29,8 @@ class Sensitivity:
     Attributes:
         table: one row per rule, the study's own first: rule, votes, raters, kendall_tau (with the
             study's own ranking, over two arms each that votes link in both; NaN where there are
-            none), best (the arm on top; empty where votes don't link all that have a score),
+            none), best (the arm on top; empty where several share it, or where votes don't link all
+            that have a score),
             largest_change (Elo points, of any difference between two such arms), reason.
         scores: rule, arm, elo, rank.
     """
@@ -47,8 +48,9 @@ def sensitivity(
     """Fit one ballot under the study's own rule and under others.
 
     Without `rules`, the others are: with excluded votes counted; without votes faster than a
-    second; without raters that `rater_screens` flags; decided votes only; and without the one rater
-    who moves the scores most. A rule that changes nothing is left out.
+    second; without raters that `rater_screens` flags; decided votes only; without “both bad”
+    votes; and without the one rater who moves the scores most. A rule that changes nothing is left
+    out.
 
     Args:
         votes: what `read_votes` returned.
@@ -72,7 +74,8 @@ def sensitivity(
         raters = mine["rater"][kept].nunique()
         tau, change, reason = order_change(base.scores, fit.scores, _linked(base) & _linked(fit))
         rows.append((name, int(kept.sum()), raters, tau, _best(fit), change, reason))
-        ranks = pd.Series(fit.scores).where(np.isfinite(fit.scores)).rank(ascending=False)
+        finite, ranks = np.isfinite(fit.scores), np.full(len(fit.arms), np.nan)
+        ranks[finite] = ranks_of(fit.scores[finite])
         scores += [(name, arm, fit.scores[i], ranks[i]) for i, arm in enumerate(fit.arms)]
     columns = ["rule", "votes", "raters", "kendall_tau", "best", "largest_change", "reason"]
     return Sensitivity(
@@ -93,14 +96,18 @@ def order_change(
 
     Returns:
         Kendall's τ over linked pairs (NaN where there is none), the largest change of a
-        difference, and why they are missing.
+        difference, and why they are missing. Arms tied in both orders agree, as in the τ_x of
+        Emond & Mason 2002 (doi:10.1002/mcda.313); without ties that is Kendall's τ.
     """
     i, j = np.triu_indices(len(before), 1)
     i, j = i[linked[i, j]], j[linked[i, j]]
     if not len(i):
         return np.nan, np.nan, "no two arms are linked by votes in both"
     old, new = before[i] - before[j], after[i] - after[j]
-    return float((np.sign(old) * np.sign(new)).mean()), float(np.abs(new - old).max()), ""
+    ahead = [np.where(gap > -TIED_ELO, 1.0, -1.0) for gap in (old, new)]
+    behind = [np.where(gap < TIED_ELO, 1.0, -1.0) for gap in (old, new)]
+    tau = (ahead[0] * ahead[1] + behind[0] * behind[1]).mean() / 2
+    return float(tau), float(np.abs(new - old).max()), ""
 
 
 def _with_excluded(votes: pd.DataFrame) -> NDArray[np.bool_]:
@@ -123,11 +130,16 @@ def _decided_only(votes: pd.DataFrame) -> NDArray[np.bool_]:
     return counted(votes) & ~tied(votes)
 
 
+def _without_both_bad(votes: pd.DataFrame) -> NDArray[np.bool_]:
+    return counted(votes) & (votes["answer"] != "both_bad").to_numpy()
+
+
 _RULES: dict[str, Rule] = {
     "with excluded votes": _with_excluded,
     f"without votes under {TOO_FAST:g} s": _without_fast_votes,
     "without flagged raters": _without_flagged_raters,
     "decided votes only": _decided_only,
+    "without “both bad” votes": _without_both_bad,
 }
 
 
@@ -161,11 +173,18 @@ def _ballot(votes: pd.DataFrame, kept: NDArray[np.bool_]) -> Ballot | None:
 
 
 def _best(fit: EloFit) -> str:
-    """Return the arm on top; empty where scores are of groups that the votes don't link."""
+    """Return the arm on top; empty where several share it, or votes don't link all with a score."""
     finite = np.flatnonzero(np.isfinite(fit.scores))
     if not len(finite) or (fit.groups[finite] != fit.groups[finite[0]]).any():
         return ""
-    return fit.arms[int(finite[np.argmax(fit.scores[finite])])]
+    return first_alone(fit.arms, fit.scores)
+
+
+def first_alone(arms: Sequence[str], scores: NDArray[np.float64]) -> str:
+    """Return the arm with the highest finite score; empty where it shares the first rank."""
+    finite = np.flatnonzero(np.isfinite(scores))
+    first = finite[ranks_of(scores[finite]) == 1]
+    return arms[int(first[0])] if len(first) == 1 else ""
 
 
 def _linked(fit: EloFit) -> NDArray[np.bool_]:

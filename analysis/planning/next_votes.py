@@ -7,12 +7,13 @@ two-way variance less the rater's. No model is fitted for it, so with few cluste
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri  # pyright: ignore[reportMissingTypeStubs]
 
-from analysis.scores import BallotResult, difference_contrast
+from analysis.scores import MANY, BallotResult, difference_contrast
 
 _POWER = 0.8
 _FEWEST = 9  # degrees of freedom, below which an error is too rough to plan by
@@ -65,7 +66,10 @@ def next_votes(result: BallotResult) -> NextVotes | None:
     interval, leading = intervals.difference(first, second), difference_contrast(K, first, second)
     if interval.reason or intervals.covariance.df(leading) < _FEWEST:
         return None
-    pairs = [difference_contrast(K, int(i), int(j)) for i in together for j in together if i < j]
+    every = itertools.combinations(map(int, sorted(together)), 2)
+    if len(together) > MANY:  # neighbours in rank stand for all
+        every = itertools.pairwise(map(int, together))
+    pairs = [difference_contrast(K, i, j) for i, j in every]
     parts = np.mean([_parts(result, pair) for pair in pairs], axis=0)
     lead = _parts(result, leading)
     gap = float(fit.scores[first] - fit.scores[second])

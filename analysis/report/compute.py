@@ -93,7 +93,18 @@ def _elo_figures(part: Part) -> list[Figure | None]:
         return []
     arms = part.inputs.arms
     mean_zero = pd.concat([labelled(result, result.scores(), arms) for result in part.results])
-    return [elo_by_scale(part.elo), elo_ranking(mean_zero)]
+    return [elo_by_scale(part.elo, _claimed_curves(part)), elo_ranking(mean_zero)]
+
+
+def _claimed_curves(part: Part) -> pd.DataFrame:
+    """Return the curves that best scales between those tried are read from, of every ballot."""
+    found = [
+        ballot.claims.curves.smooth().assign(
+            question=ballot.question, rater_kind=ballot.rater_kind
+        )
+        for ballot in part.ballots
+    ]  # fmt: skip
+    return pd.concat(found, ignore_index=True)
 
 
 def _metric_figures(part: Part) -> list[Figure | None]:

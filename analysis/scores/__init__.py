@@ -9,23 +9,28 @@ from .categories import CategoryScores, by_category
 from .crowd import CrowdFit, crowd_bt
 from .curves import ScaleCurves, draw_scores, scale_curves
 from .davidson import OutcomeFit, fit_outcomes
-from .elo import ELO_PER_NAT, EloFit, fit_elo, win_probability, with_prior
+from .elo import ELO_PER_NAT, MANY, TIED_ELO, EloFit, fit_elo, ranks_of, win_probability, with_prior
+from .goodness import Goodness, goodness_of_fit
 from .interval import Interval
 from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
-from .leaderboard import elo_table, win_table
+from .leaderboard import READABLE, elo_table, win_table
 from .series import COLUMNS, curves, has_curve, variant_in, variant_of, with_series
 from .shares import clustered_share, wilson
 
 __all__ = [
     "COLUMNS",
     "ELO_PER_NAT",
+    "MANY",
     "NO_VARIATION",
+    "READABLE",
+    "TIED_ELO",
     "BallotResult",
     "Bootstrap",
     "CategoryScores",
     "Comparisons",
     "CrowdFit",
     "EloFit",
+    "Goodness",
     "Interval",
     "OutcomeFit",
     "Sandwich",
@@ -42,7 +47,9 @@ __all__ = [
     "elo_table",
     "fit_elo",
     "fit_outcomes",
+    "goodness_of_fit",
     "has_curve",
+    "ranks_of",
     "sandwich",
     "scale_curves",
     "simultaneous",

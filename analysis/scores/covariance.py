@@ -12,13 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array  # pyright: ignore[reportMissingTypeStubs]
 
 _TOLERANCE = 1e-4  # of the jackknife's series, relative to the largest pull
 _TERMS = 60
 _NEGLIGIBLE = 5e-5  # a cluster's part of the correction below which no interval shows it
+_LARGE = 1000  # parameters from which sums over clusters are sparse too
+_SPARSE = 100  # parameters from which sums over cells are held sparse
 _BLOCK = 1 << 16  # votes at a time, so that what is made of them stays in the cache
 _ALIKE = 4  # votes in a sum that make summing them worth it
 _SUMS = 1 << 24  # sums held at a time, 128 MB
@@ -54,6 +58,9 @@ class Linearised:
         bread: (P, P) inverse of the information, Σ over votes of that.
         unit: (P,) or one number, what one unit of each parameter is reported as.
         repeats: (N,) of how many votes each is the sum; None for one each.
+        leverage: the power of (I − B A_g)⁻¹ that corrects a cluster's pull for its own share of
+            the information: 1 for CV3, ½ for CR2 (Bell & McCaffrey 2002, Surv. Methodol. 28),
+            0 for CR1.
     """
 
     columns: Sequence[Column]
@@ -62,20 +69,66 @@ class Linearised:
     bread: NDArray[np.float64]
     unit: NDArray[np.float64] | float = 1.0
     repeats: NDArray[np.float64] | None = None
+    leverage: float = 1.0
 
     def covariance(
         self, clusters: NDArray[np.int64], count: int
     ) -> tuple[NDArray[np.float64], Concentration]:
-        """(P, P) CV3 covariance for (N,) cluster codes in 0 … G − 1, and how votes spread."""
+        """(P, P) CV3 covariance for (N,) cluster codes in 0 … G − 1, and how votes spread.
+
+        With another `leverage` it is CR2 or CR1.
+        """
+        if len(self.bread) > _LARGE:
+            return self._of_many(clusters, count)
         merged, clusters = self._merged(clusters, count)
         met = merged._met(clusters, count)
         votes = met.sum(axis=0)
         share = met / np.where(votes, votes, 1)
         pull = merged._jackknife(clusters, count, float(share.max(initial=0)))
         share /= np.where(votes, votes, 1)
-        # The jackknife's factor (MacKinnon, Nielsen & Webb 2023, CV3).
-        factor = (count - 1) / count
+        # The factors of CV3 (MacKinnon, Nielsen & Webb 2023), of CR2 (none) and of CR1.
+        factor = ((count - 1) / count) ** (2 * self.leverage - 1)
         return self._carried(pull.T @ pull * factor), Concentration(votes, share.T @ share)
+
+    def _of_many(
+        self, clusters: NDArray[np.int64], count: int
+    ) -> tuple[NDArray[np.float64], Concentration]:
+        """The same for so many parameters that a cluster meets few of them.
+
+        Of the correction for a cluster's own share only the diagonal of B A_g is taken.
+        """
+        shape, ones = (count, len(self.bread)), np.ones(self.residual.shape[1])
+        met = self._gathered(clusters, shape, [ones for _ in self.columns])
+        votes = np.asarray(met.sum(axis=0), np.float64)
+        own = self._gathered(
+            clusters, shape, [self.weight[c.component, c.component] for c in self.columns]
+        )
+        own.data *= np.diagonal(self.bread)[own.indices]
+        own.data = 1 / np.maximum(1 - own.data, 0.05) ** self.leverage
+        pull = self._sparse_sums(clusters, count)
+        pull.sort_indices()
+        own.sort_indices()
+        pull.data *= own.data  # both meet the same parameters
+        factor = ((count - 1) / count) ** (2 * self.leverage - 1)
+        share = met.multiply(1 / np.where(votes, votes, 1) ** 2).tocsr()
+        dense = count < len(self.bread)
+        if dense:
+            share = share.toarray()
+        overlap = share.T @ share
+        spread = Concentration(votes, overlap if dense else overlap.toarray())
+        if dense:
+            moved = pull.toarray() @ self.bread
+            scale = np.multiply.outer(self.unit, self.unit) * factor
+            return (moved.T @ moved) * scale, spread
+        return self._carried((pull.T @ pull).toarray() * factor), spread
+
+    def _gathered(
+        self, clusters: NDArray[np.int64], shape: tuple[int, int], values: list[NDArray[np.float64]]
+    ) -> Any:
+        """(G, P) csr_array of the sums of votes' values by cluster and parameter."""
+        rows = np.tile(clusters, len(self.columns))
+        index = np.concatenate([c.index for c in self.columns])
+        return coo_array((np.concatenate(values), (rows, index)), shape).tocsr()
 
     def crossed(
         self, first: NDArray[np.int64], second: NDArray[np.int64], counts: tuple[int, int]
@@ -88,6 +141,10 @@ class Linearised:
             counts: how many clusters each has.
         """
         cells, count = _cells(first, second, counts)
+        if len(self.bread) > _SPARSE:
+            pull: Any = self._sparse_sums(cells, count)
+            used = np.count_nonzero(np.bincount(cells, minlength=1))
+            return self._carried((pull.T @ pull).toarray() * (used / max(used - 1, 1)))
         held = max(1, _SUMS // len(self.bread))
         meat = np.zeros_like(self.bread)
         for start in range(0, count, held):
@@ -182,20 +239,27 @@ class Linearised:
                 gather.at(total, base + column.index[votes], of_block[column.component])
         return total.reshape(count, P)
 
+    def _sparse_sums(self, clusters: NDArray[np.int64], count: int) -> Any:
+        """(G, P) sums of residuals over each cluster, for clusters that meet few parameters."""
+        values = [c.sign * self.residual[c.component] for c in self.columns]
+        return self._gathered(clusters, (count, len(self.bread)), values)
+
     def _jackknife(
         self, clusters: NDArray[np.int64], count: int, share: float
     ) -> NDArray[np.float64]:
-        """(G, P) scores s_g (I − B A_g)⁻¹, A_g the cluster's own information, B the bread.
+        """(G, P) scores s_g (I − B A_g)⁻ᵃ, A_g the cluster's own information, B the bread.
 
-        By the series s + sBA + s(BA)² + …, which never builds A_g: each term costs one pass over
-        the votes. Its ratio is the cluster's share of the information, about its share of votes.
+        By the binomial series, s + sBA + s(BA)² + … for a = 1, which never builds A_g: each term
+        costs one pass over the votes. Its ratio is the cluster's share of the information, about
+        its share of votes.
         """
         total = term = self._sums(self._residual, clusters, count)
         for order in range(1, _TERMS):
-            if share**order < _NEGLIGIBLE:
+            if share**order < _NEGLIGIBLE or not self.leverage:
                 break
             moved = term @ self.bread
             term = self._sums(self._weighted(moved, clusters), clusters, count)
+            term *= (self.leverage + order - 1) / order
             total = total + term
             if np.abs(term).max(initial=0) <= _TOLERANCE * np.abs(total).max(initial=0):
                 break

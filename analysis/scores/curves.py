@@ -1,16 +1,20 @@
-"""Elo against guidance scale as a smooth curve: its best scale, and whether two curves differ.
+"""Elo against guidance scale: the best scale, the curve, and whether two curves differ.
 
-Each series (a strategy's arms, or a variant's where it was swept in several) has a natural cubic
-spline in log(scale) with as many knots as its scales can bear (two for two scales, three up to
-five, then four), fitted to the arms' scores by generalised least squares with the votes'
-information as weights. That is one Newton step from fitting the curve to the votes directly, and
-everything about a curve is then a contrast of arms' scores, whose clustered intervals are
-`sandwich`'s.
+The best scale is one of those tried, with every tried scale that may be the best. With five scales
+or more the curve between them is claimed too, with the error of interpolating (`smooth`).
+
+For tests whether two curves differ, each series (a strategy's arms, or a variant's where it was
+swept in several) has a natural cubic spline in log(scale) with as many knots as its scales can
+bear (two for two scales, three up to five, then four), fitted to the arms' scores by generalised
+least squares with the votes' information as weights. That is one Newton step from fitting the curve
+to the votes directly, and everything about a curve is then a contrast of arms' scores, whose
+clustered intervals are `sandwich`'s.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +25,14 @@ from scipy.special import fdtrc  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.errors import AnalysisError
 
+from .all_pairs import simultaneous
 from .interval import Interval
 from .intervals import NO_VARIATION, ROUNDING, Sandwich
 from .series import with_series
+from .smooth import FEWEST, draw_curve
 
 GRID = 61  # scales at which curves are tabled
+_FINE = 5  # times as many, at which their peaks are looked for
 NO_TEST = "raters or prompts are too few, or too alike, for a test"
 
 
@@ -35,18 +42,26 @@ class ScaleCurves:
 
     Attributes:
         table: strategy, scale, elo, low, high (pointwise intervals), reason; a grid of scales,
-            even in log(scale), for each series.
-        best: one row per series: strategy, scale (where its curve is highest), low, high (interval
-            of that scale), elo (there), elo_low, elo_high, reason (also says when the best scale
-            is the first or last tried, so that the true one may lie beyond).
+            even in log(scale), for each series. With five scales or more it is the curve of
+            `peak_low` and `peak_high`, else the spline of the tests.
+        best: one row per series: strategy, scale (of its arm with the highest score), low, high
+            (the tried scales that may be the best lie from `low` to `high`), elo (there), elo_low,
+            elo_high, peak_low, peak_high (interval of the curve's highest point between scales;
+            NaN for fewer than five scales), reason (also says when the best scale is the first or
+            last tried, so that the true one may lie beyond).
         tests: one row per pair of series: strategy, against, f, df1, df2, p (of equal curves on
-            the scales that both cover), best_difference (Elo at its own best scale minus the
-            other's at its), low, high, reason.
+            the scales that both cover), best_difference (Elo of its best arm minus that of the
+            other's), low, high, reason.
     """
 
     table: pd.DataFrame
     best: pd.DataFrame
     tests: pd.DataFrame
+
+    def smooth(self) -> pd.DataFrame:
+        """Return the rows of `table` of curves that are claimed between scales."""
+        claimed = self.best.loc[self.best["peak_low"].notna(), "strategy"]
+        return self.table[self.table["strategy"].isin(claimed)]
 
 
 @dataclass(frozen=True)
@@ -54,12 +69,13 @@ class _Curve:
     """One series: scales tried, knots, and the (m, K) map from arms' scores to coefficients."""
 
     strategy: str
+    arms: NDArray[np.int64]
     scales: NDArray[np.float64]
     knots: NDArray[np.float64]
     coefficients: NDArray[np.float64]
 
-    def grid(self) -> NDArray[np.float64]:
-        return np.asarray(np.geomspace(self.scales.min(), self.scales.max(), GRID), np.float64)
+    def grid(self, size: int = GRID) -> NDArray[np.float64]:
+        return np.asarray(np.geomspace(self.scales.min(), self.scales.max(), size), np.float64)
 
     def contrasts(self, scales: NDArray[np.float64]) -> NDArray[np.float64]:
         """(S, K) weights of arms' scores that give the curve at each scale."""
@@ -75,9 +91,15 @@ def scale_curves(
 ) -> ScaleCurves:
     """Fit each series' Elo against its guidance scale.
 
-    With B the natural cubic spline basis in x = log(scale) at the arms of a series (Hastie,
-    Tibshirani & Friedman 2009, eq. 5.4) and W the information of the votes on their scores σ, the
-    curve is
+    The best scale is that of the arm with the highest score. A tried scale may be the best unless
+    another one's score is certainly higher, all pairs of the series compared together (Hsu 1984,
+    doi:10.1214/aos/1176346711). With five scales or more, the interval of the curve's highest
+    point between scales holds the error of interpolating, if the curve's third derivative in
+    log(scale) is white noise (Wahba 1978; see `smooth`).
+
+    For tests, with B the natural cubic spline basis in x = log(scale) at the arms of a series
+    (Hastie, Tibshirani & Friedman 2009, eq. 5.4) and W the information of the votes on their
+    scores σ, the curve is
 
         elo(x) = b(x)ᵀ (BᵀWB)⁻¹ BᵀW σ,
 
@@ -111,21 +133,25 @@ def scale_curves(
             zero[intervals.fit.arms.index(anchor)] = 1.0
     scores = np.where(np.isfinite(intervals.fit.scores), intervals.fit.scores, 0.0)
     drawn = draw_scores(intervals, scores, draws, seed)
+    smooth = [_smooth(intervals, curve, zero, scores, drawn, seed) for curve in curves]
     table = [
-        (curve.strategy, scale, float(contrast @ scores), bounds.low, bounds.high, bounds.reason)
-        for curve in curves
-        for scale, contrast in zip(curve.grid(), curve.contrasts(curve.grid()) - zero, strict=True)
-        for bounds in [_from_anchor(intervals, contrast)]
+        row
+        for curve, found in zip(curves, smooth, strict=True)
+        for row in (_spline_rows if found is None else found.rows)(intervals, curve, zero, scores)
     ]
     tests = [
-        _test(intervals, first, second, scores, drawn)
+        _test(intervals, first, second, scores)
         for first, second in itertools.combinations(curves, 2)
     ]
     return ScaleCurves(
         pd.DataFrame(table, columns=["strategy", "scale", "elo", "low", "high", "reason"]),
         pd.DataFrame(
-            [_best(intervals, curve, zero, scores, drawn) for curve in curves],
-            columns=["strategy", "scale", "low", "high", "elo", "elo_low", "elo_high", "reason"],
+            [
+                _best(intervals, curve, zero, scores, drawn, found)
+                for curve, found in zip(curves, smooth, strict=True)
+            ],
+            columns=["strategy", "scale", "low", "high", "elo", "elo_low", "elo_high", "peak_low",
+                     "peak_high", "reason"],
         ),
         pd.DataFrame(
             tests,
@@ -188,7 +214,7 @@ def _fit_curve(
     information += np.eye(len(index)) * 1e-6 * np.trace(information)  # arms that only met here
     coefficients = np.zeros((count, len(fit.arms)))
     coefficients[:, index] = np.linalg.solve(basis.T @ information @ basis, basis.T @ information)
-    return _Curve(strategy, scale, knots, coefficients)
+    return _Curve(strategy, index, scale, knots, coefficients)
 
 
 def _natural_spline(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -238,47 +264,105 @@ def draw_scores(
     return scores + normal / np.sqrt(rng.chisquare(df, (draws, 1)) / df)
 
 
+@dataclass(frozen=True)
+class _SmoothCurve:
+    """A curve between scales: (R, S) draws of it from the anchor, on a fine grid."""
+
+    grid: NDArray[np.float64]
+    draws: NDArray[np.float64]
+
+    def peak(self, level: float, best: float) -> tuple[float, float]:
+        """Interval of the highest point; never without the best scale tried."""
+        tail = (1 - level) / 2
+        tops = self.grid[np.argmax(self.draws, axis=1)]
+        low, high = np.quantile(tops, [tail, 1 - tail], method="inverted_cdf")
+        return min(float(low), best), max(float(high), best)
+
+    def rows(
+        self, intervals: Sandwich, curve: _Curve, _zero: object, _scores: object
+    ) -> Iterator[tuple[object, ...]]:
+        """Yield the curve's mean and pointwise intervals, as `_spline_rows` does."""
+        tail, every = (1 - intervals.level) / 2, self.draws[:, ::_FINE]
+        low, high = np.quantile(every, [tail, 1 - tail], axis=0)
+        for row in zip(self.grid[::_FINE], every.mean(axis=0), low, high, strict=True):
+            yield (curve.strategy, *map(float, row), "")
+
+
+def _spline_rows(
+    intervals: Sandwich, curve: _Curve, zero: NDArray[np.float64], scores: NDArray[np.float64]
+) -> Iterator[tuple[object, ...]]:
+    for scale, contrast in zip(curve.grid(), curve.contrasts(curve.grid()) - zero, strict=True):
+        bounds = _from_anchor(intervals, contrast)
+        value = float(contrast @ scores)
+        yield (curve.strategy, scale, value, bounds.low, bounds.high, bounds.reason)
+
+
+def _smooth(
+    intervals: Sandwich,
+    curve: _Curve,
+    zero: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    seed: int,
+) -> _SmoothCurve | None:
+    """Return the curve between scales; None where too few tell how smooth it is."""
+    if len(curve.arms) < FEWEST or not len(drawn):
+        return None
+    own = np.eye(len(scores))[curve.arms] - zero
+    grid = curve.grid((GRID - 1) * _FINE + 1)
+    draws = draw_curve(
+        np.log(curve.scales), own @ scores, drawn @ own.T, intervals.covariance.matrix(own),
+        np.log(grid), np.random.default_rng(seed),
+    )  # fmt: skip
+    return _SmoothCurve(grid, draws)
+
+
 def _best(
     intervals: Sandwich,
     curve: _Curve,
     zero: NDArray[np.float64],
     scores: NDArray[np.float64],
     drawn: NDArray[np.float64],
+    smooth: _SmoothCurve | None,
 ) -> tuple[object, ...]:
-    grid = curve.grid()
-    contrasts = curve.contrasts(grid)
-    top = int(np.argmax(contrasts @ scores))
-    elo = intervals.contrast(contrasts[top] - zero)
+    own = scores[curve.arms]
+    top = int(np.argmax(own))
+    best = float(curve.scales[top])
+    contrast = np.eye(len(scores))[curve.arms[top]] - zero
+    elo = _from_anchor(intervals, contrast)
     reason = intervals.reason or ("" if len(drawn) else NO_VARIATION)
     low = high = np.nan
     if len(drawn):
-        tail = (1 - intervals.level) / 2
-        tops = grid[np.argmax(drawn @ contrasts.T, axis=1)]
-        # `inverted_cdf` returns a scale of the grid, where interpolation would invent others.
-        low, high = np.quantile(tops, [tail, 1 - tail], method="inverted_cdf")
-    if top in (0, GRID - 1):
-        which = "smallest" if top == 0 else "largest"
+        may = curve.scales[_may_be_best(intervals, curve.arms)]
+        low, high = float(may.min()), float(may.max())
+    if best in (curve.scales.min(), curve.scales.max()):
+        which = "smallest" if best == curve.scales.min() else "largest"
         reason = reason or f"the {which} scale tried: the best one may lie beyond"
-    value = float((contrasts[top] - zero) @ scores)
-    return (curve.strategy, grid[top], low, high, value, elo.low, elo.high, reason)
+    peak = (np.nan, np.nan) if smooth is None else smooth.peak(intervals.level, best)
+    value = float(contrast @ scores)
+    return (curve.strategy, best, low, high, value, elo.low, elo.high, *peak, reason)
+
+
+def _may_be_best(intervals: Sandwich, arms: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(m,) whether no other of these arms is certainly above each, all pairs together."""
+    m = len(arms)
+    i, j = np.triu_indices(m, 1)
+    units = np.eye(len(intervals.fit.arms))[arms]
+    contrasts = units[i] - units[j]
+    found = simultaneous(intervals, contrasts, draws=5000)
+    beaten = np.zeros(m, bool)
+    beaten[j[found.low > 0]] = True
+    beaten[i[found.high < 0]] = True
+    return ~beaten
 
 
 def _test(
-    intervals: Sandwich,
-    first: _Curve,
-    second: _Curve,
-    scores: NDArray[np.float64],
-    drawn: NDArray[np.float64],
+    intervals: Sandwich, first: _Curve, second: _Curve, scores: NDArray[np.float64]
 ) -> tuple[object, ...]:
     names = (first.strategy, second.strategy)
-    peaks = [_peaks(curve, drawn) for curve in (first, second)]
-    tops = [float(_peaks(curve, scores[None])[0]) for curve in (first, second)]
-    gap = tops[0] - tops[1]
-    bounds = Interval.undefined(intervals.reason)
-    if len(drawn):
-        tail = (1 - intervals.level) / 2
-        low, high = np.quantile(peaks[0] - peaks[1], [tail, 1 - tail])
-        bounds = Interval(float(low), float(high), intervals.level)
+    tops = [int(curve.arms[np.argmax(scores[curve.arms])]) for curve in (first, second)]
+    bounds = intervals.difference(tops[0], tops[1])
+    gap = float(scores[tops[0]] - scores[tops[1]])
     low = max(first.scales.min(), second.scales.min())
     high = min(first.scales.max(), second.scales.max())
     nothing = (np.nan, 0, np.nan, np.nan)
@@ -292,13 +376,6 @@ def _test(
     if np.isnan(f):
         return (*names, *nothing, *tail, intervals.reason or NO_TEST)
     return (*names, f, q, df2, float(fdtrc(q, df2, f)), *tail, "")
-
-
-def _peaks(curve: _Curve, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R,) the highest value of the curve for each of (R, K) scores."""
-    if not len(scores):
-        return np.empty(0)
-    return (scores @ curve.contrasts(curve.grid()).T).max(axis=1)
 
 
 def wald(

@@ -13,7 +13,8 @@ The side term is what keeps scores right when an arm stood on one side more ofte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from analysis.ballots import TIED, Ballot, win_matrix
 from analysis.errors import AnalysisError
 
-from .covariance import Column, Linearised
+from .covariance import Column, Concentration, Linearised
 from .elo import ELO_PER_NAT, EloFit, fit_elo
 from .interval import Interval
 from .intervals import Clustering, RobustCovariance, robust_covariance
@@ -128,7 +129,8 @@ def fit_outcomes(
 
         P(left) : P(tie) : P(right) = e^{η/2} : ν : e^{−η/2}
 
-    (Davidson 1970; the order effect of Davidson & Beaver 1977). With `ties="half"` it maximises
+    (Davidson 1970; the order effect of Davidson & Beaver 1977). Votes marked `neutral` have no side
+    in their η. With `ties="half"` it maximises
     the paper's objective, as `fit_elo` does, with the side term in the exponent.
 
     Arms that the votes don't link with the largest group of arms have no score.
@@ -164,7 +166,11 @@ def fit_outcomes(
     K = len(ballot.arms)
     fitted = np.zeros(K + 2, bool)  # which of (scores, side, log ν) there are
     fitted[members], fitted[K], fitted[K + 1] = True, side, with_ties
-    cells = _Cells(left, right, won, K)
+    sided = np.ones(len(chosen), bool) if ballot.neutral is None else ~ballot.neutral[chosen]
+    cells = [
+        _Cells(left[rows], right[rows], won[rows], K, side)
+        for rows, side in ((sided, 1.0), (~sided, 0.0)) if side or rows.any()
+    ]  # fmt: skip
     theta, bread = _newton(cells, fitted)
     scores = np.full(K, np.nan)
     scores[members] = theta[members] * ELO_PER_NAT
@@ -175,8 +181,14 @@ def fit_outcomes(
         tuple("" if fitted[i] else plain.reasons[i] or apart for i in range(K)),
         float(theta[K] * ELO_PER_NAT) if side else np.nan,
         float(theta[K + 1]) if with_ties else np.nan,
-        robust_covariance(
-            _linearised(theta, fitted, bread, left, right, won), ballot, clustering, chosen
+        _of_parameters(
+            robust_covariance(
+                _linearised(theta, fitted, bread, left, right, won, sided),
+                ballot,
+                clustering,
+                chosen,
+            ),
+            K + 2,
         ),
         level,
     )
@@ -196,8 +208,23 @@ def _largest_group(fit: EloFit) -> NDArray[np.int64]:
     return np.flatnonzero(fit.groups == np.argmax(sizes)).astype(np.int64)
 
 
+def _of_parameters(covariance: RobustCovariance, count: int) -> RobustCovariance:
+    """Return the covariance without the parameter that stands in for the side of neutral votes."""
+    return replace(
+        covariance,
+        covariances=covariance.covariances[:, :count, :count],
+        concentrations=tuple(
+            Concentration(c.votes[:count], c.overlap[:count, :count])
+            for c in covariance.concentrations
+        ),
+    )
+
+
 class _Cells:
-    """Votes as counts of each outcome by (arm on the left, arm on the right)."""
+    """Votes as counts of each outcome by (arm on the left, arm on the right).
+
+    `side` is 1 for votes with a side term, and 0 for those without.
+    """
 
     def __init__(
         self,
@@ -205,7 +232,9 @@ class _Cells:
         right: NDArray[np.int64],
         won: NDArray[np.float64],
         arms: int,
+        side: float = 1.0,
     ) -> None:
+        self.side = side
         cell = left * arms + right
         shape, size = (arms, arms), arms * arms
         self.votes = np.bincount(cell, minlength=size).reshape(shape).astype(np.float64)
@@ -226,18 +255,26 @@ def _outcome(
 
 
 def _newton(
-    cells: _Cells, fitted: NDArray[np.bool_]
+    cells: Sequence[_Cells], fitted: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(P,) maximiser in log-odds and nats, and the (P, P) inverse information there."""
-    P, K = len(fitted), len(cells.votes)
+    P, K = len(fitted), len(cells[0].votes)
     theta = np.zeros(P)
     theta[K + 1] = 0.0 if fitted[K + 1] else -np.inf
     flat = np.where(fitted[:K], 1.0, 0.0) / max(fitted[:K].sum(), 1)
     for _ in range(200):
-        eta = theta[:K, None] - theta[None, :K] + theta[K]
-        mean, tied, (vv, vt, tt) = _outcome(eta, theta[K + 1])
-        gradient = _carry(cells.won - cells.votes * (mean + 0.5), cells.tied - cells.votes * tied)
-        information = _information(*(cells.votes * v for v in (vv, vt, tt)))
+        gradient, information = np.zeros(P), np.zeros((P, P))
+        for part in cells:
+            eta = theta[:K, None] - theta[None, :K] + theta[K] * part.side
+            mean, tied, (vv, vt, tt) = _outcome(eta, theta[K + 1])
+            wins, ties = part.won - part.votes * (mean + 0.5), part.tied - part.votes * tied
+            moved = _carry(wins, ties)
+            known = _information(*(part.votes * v for v in (vv, vt, tt)))
+            moved[K] *= part.side
+            known[K, :] *= part.side
+            known[:, K] *= part.side
+            gradient += moved
+            information += known
         # The likelihood is flat along (1, …, 1): raised there, so that the step can be solved for.
         information[:K, :K] += np.outer(flat, flat) * np.trace(information)
         used = information[np.ix_(fitted, fitted)]
@@ -293,15 +330,18 @@ def _linearised(
     left: NDArray[np.int64],
     right: NDArray[np.int64],
     won: NDArray[np.float64],
+    sided: NDArray[np.bool_],
 ) -> Linearised:
     K = len(theta) - 2
-    eta = theta[left] - theta[right] + theta[K]
+    eta = theta[left] - theta[right] + theta[K] * sided
+    if not sided.all():  # a neutral vote's side is a parameter that moves nothing
+        bread = np.pad(bread, (0, 1))
     mean, tied, (vv, vt, tt) = _outcome(eta, theta[K + 1])
-    columns = [Column(left), Column(right, -1.0), Column(np.full_like(left, K))]
+    columns = [Column(left), Column(right, -1.0), Column(np.where(sided, K, K + 2))]
     residual, weight = [won - 0.5 - mean], [[vv]]
     if fitted[K + 1]:
         columns.append(Column(np.full_like(left, K + 1), component=1))
         residual.append((won == TIED) - tied)
         weight = [[vv, vt], [vt, tt]]
-    unit = np.r_[np.full(K + 1, ELO_PER_NAT), 1.0]
+    unit = np.r_[np.full(K + 1, ELO_PER_NAT), np.ones(len(bread) - K - 1)]
     return Linearised(columns, np.array(residual), np.array(weight), bread, unit)

@@ -18,6 +18,13 @@ from typing import Any, overload
 import numpy as np
 from jaxtyping import Float64, Num
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import (  # pyright: ignore[reportMissingTypeStubs]
+    coo_array,
+    diags_array,  # pyright: ignore[reportUnknownVariableType]
+)
+from scipy.sparse.linalg import (  # pyright: ignore[reportMissingTypeStubs]
+    cg,  # pyright: ignore[reportUnknownVariableType]
+)
 from scipy.special import expit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import one_group, reachable, strong_groups
@@ -25,6 +32,17 @@ from analysis.errors import AnalysisError
 
 ELO_PER_NAT = 400 / np.log(10)
 """Elo points in one unit of log-odds: 173.7."""
+
+MANY = 70
+"""Arms above which not every two are compared: 2,415 pairs are as many as anyone reads."""
+
+LARGE = 300
+"""Arms above which fits and covariances use sparse or triangular solvers."""
+
+_MOST_NAMED = 6  # groups in a sentence
+
+TIED_ELO = 1e-6
+"""Scores that differ by less are tied: a fit settles to about this many Elo points."""
 
 _CACHED = 1 << 16  # counts fitted together, so that what is made of them stays in the cache
 
@@ -39,7 +57,8 @@ class EloFit:
             an arm that only won, −inf for one that only lost, NaN where not even that is known.
         groups: (K,) int64; only arms of one group have finite differences.
         reasons: K sentences, empty where the score is finite.
-        notes: how the groups relate, one sentence each; empty when all arms share one group.
+        notes: how the groups relate, one sentence each, and what a prior alone links; empty when
+            votes link all arms.
         wins: (K, K) float64, the counts fitted.
     """
 
@@ -59,6 +78,8 @@ class EloFit:
         """(K, K) σ_i − σ_j: ±inf where wins lead one way only, NaN where no chain links the two."""
         finite = np.where(np.isfinite(self.scores), self.scores, 0.0)
         gaps = finite[:, None] - finite[None, :]
+        if (self.groups == self.groups[:1]).all():
+            return gaps
         apart = self.groups[:, None] != self.groups[None, :]
         down = reachable(self.wins)
         gaps[apart] = np.nan
@@ -69,6 +90,27 @@ class EloFit:
     def win_probabilities(self) -> NDArray[np.float64]:
         """(K, K) P(i beats j) on a vote without ties; NaN where the two can't be compared."""
         return win_probability(self.differences())
+
+
+def ranks_of(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return (K,) ranks of scores, 1 for the highest; tied scores share the smaller rank.
+
+    Scores closer than `TIED_ELO` to a neighbour are tied with it: what is left between them is
+    rounding.
+
+    Args:
+        scores: (K,) finite.
+
+    Examples:
+        >>> ranks_of(np.array([0.0, 50, 1e-9, -20]))
+        array([2, 1, 2, 4])
+    """
+    order = np.argsort(-scores, kind="stable")
+    apart = np.diff(scores[order]) < -TIED_ELO
+    first = np.r_[True, apart][: len(scores)]
+    ranks = np.empty(len(scores), np.int64)
+    ranks[order] = np.maximum.accumulate(np.where(first, np.arange(len(scores)), 0)) + 1
+    return ranks
 
 
 @overload
@@ -151,6 +193,7 @@ def fit_elo(wins: ArrayLike, arms: Sequence[str] | None = None, prior: float = 0
     _check_counts(wins, len(names))
     if not 0 <= prior < np.inf:
         raise AnalysisError(f"prior: expected a number of votes ≥ 0, found {prior}.")
+    linked = strong_groups(wins)
     if prior:
         wins = with_prior(wins, prior)
     groups = strong_groups(wins)
@@ -163,7 +206,8 @@ def fit_elo(wins: ArrayLike, arms: Sequence[str] | None = None, prior: float = 0
         else:
             (i,) = members
             scores[i], reasons[i] = _unbounded(wins[i].sum(), wins[:, i].sum())
-    return EloFit(names, scores, groups, tuple(reasons), _group_notes(wins, groups, names), wins)
+    notes = _group_notes(wins, groups, names) + _prior_notes(linked, groups, names, prior)
+    return EloFit(names, scores, groups, tuple(reasons), notes, wins)
 
 
 def fit_batch(
@@ -194,6 +238,10 @@ def fit_batch(
     R, K, _ = wins.shape
     scores = np.full((R, K), np.nan)
     begin = np.zeros(K) if start is None else start / ELO_PER_NAT
+    if K > LARGE:
+        for row in wins_of_one_group(wins):
+            scores[row] = _sparse_newton(wins[row], begin) * ELO_PER_NAT
+        return scores
     finite = np.flatnonzero(one_group(wins))
     together = max(1, _CACHED // (K * K))
     for first in range(0, len(finite), together):
@@ -231,6 +279,59 @@ def _newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np
     )
 
 
+def wins_of_one_group(wins: NDArray[np.float64]) -> list[int]:
+    """Return the rounds, of (R, K, K) wins of many arms, that link all arms in both directions."""
+    return [row for row, counts in enumerate(wins) if not strong_groups(counts).any()]
+
+
+def _sparse_newton(wins: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) minimiser in log-odds for (K, K) counts known to have one, pair by pair.
+
+    The steps are those of `_newton`. Each solves its Laplacian by conjugate gradients
+    (Hestenes & Stiefel 1952), whose cost is linear in the pairs that votes compare.
+    """
+    K = len(wins)
+    i, j = np.nonzero(np.triu(wins + wins.T))
+    counts = wins[i, j] + wins[j, i]
+    won, theta = wins.sum(axis=1), np.array(start, np.float64)
+    for _ in range(200):
+        p = expit(theta[i] - theta[j])
+        expected = np.bincount(i, counts * p, K) + np.bincount(j, counts * (1 - p), K)
+        weight = counts * p * (1 - p)
+        both = np.bincount(i, weight, K) + np.bincount(j, weight, K)
+        curvature = np.asarray(both, np.float64)
+        graph: Any = coo_array((weight, (i, j)), (K, K)).tocsr()
+        laplacian: Any = diags_array(curvature) - graph - graph.T
+        step = _solve_laplacian(laplacian, won - expected, curvature)
+        largest = float(np.ptp(step))
+        theta += step * np.log1p(largest) / max(largest, 1e-300)
+        if largest < 1e-9:
+            return theta - theta.mean()
+    raise AnalysisError(  # as in `_newton`
+        "The Elo fit did not settle in 200 steps: the counts are too lopsided for float64. "
+        "Leave out arms that win or lose nearly every vote."
+    )
+
+
+def _solve_laplacian(
+    laplacian: Any, values: NDArray[np.float64], diagonal: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Solution of mean zero, by conjugate gradients with the diagonal as preconditioner."""
+    scale = float(np.abs(values).max(initial=0.0))
+    if not scale > 1e-12:
+        return np.zeros(len(values))
+    inverse: Any = diags_array(1 / diagonal)
+    solver: Any = cg  # pyright: ignore[reportUnknownVariableType]
+    found, left = solver(laplacian, values - values.mean(), rtol=1e-10, atol=1e-13, M=inverse,
+                         maxiter=20_000)  # fmt: skip
+    if left:
+        raise AnalysisError(
+            "The Elo fit did not settle: chains of comparisons between arms are too long. Compare "
+            "arms of different parts of the chain."
+        )
+    return np.asarray(found - found.mean(), np.float64)
+
+
 def _check_counts(wins: NDArray[np.float64], arms: int) -> None:
     if wins.ndim != 2 or wins.shape != (arms, arms):
         raise AnalysisError(
@@ -265,6 +366,8 @@ def _group_notes(
 ) -> tuple[str, ...]:
     """Return how each two groups with several arms relate; single arms have their own reasons."""
     several = [g for g in range(groups.max(initial=-1) + 1) if (groups == g).sum() > 1]
+    if len(several) < 2:
+        return ()
     reach = reachable(wins)
     named = {g: ", ".join(arms[i] for i in np.flatnonzero(groups == g)) for g in several}
     notes: list[str] = []
@@ -283,3 +386,22 @@ def _group_notes(
                     "their scores can't be compared."
                 )
     return tuple(notes)
+
+
+def _prior_notes(
+    linked: NDArray[np.int64], groups: NDArray[np.int64], arms: tuple[str, ...], prior: float
+) -> tuple[str, ...]:
+    """Return which groups of arms are linked by the prior alone."""
+    if not prior or len(np.unique(linked)) == len(np.unique(groups)):
+        return ()
+    names = [", ".join(arms[i] for i in np.flatnonzero(linked == g)) for g in np.unique(linked)]
+    return (
+        f"The prior of {prior:g} tied vote{'' if prior == 1 else 's'} per arm alone links "
+        f"{_told(names)}: differences between these groups rest on it and not "
+        "on votes.",
+    )
+
+
+def _told(groups: list[str]) -> str:
+    more = len(groups) - _MOST_NAMED
+    return "; ".join(groups[:_MOST_NAMED]) + (f"; and {more:,} more" if more > 0 else "")

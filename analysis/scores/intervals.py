@@ -14,21 +14,29 @@ simulations of both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
+from scipy.linalg import lapack  # pyright: ignore[reportMissingTypeStubs]
+from scipy.sparse import csr_array  # pyright: ignore[reportMissingTypeStubs]
 from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import Ballot
 
 from .covariance import Column, Concentration, Linearised
-from .elo import ELO_PER_NAT, EloFit, win_probability
+from .elo import ELO_PER_NAT, LARGE, MANY, EloFit, win_probability
 from .interval import Interval
 
 Clustering = Literal["auto", "two-way", "rater", "vote"]
+
+Contrasts = Any  # an array, or a csr_array, whose methods are typed as unknown
+"""(Q, P) weights of parameters."""
+
+_ROWS = 1024  # sparse contrasts multiplied at a time
 
 ROUNDING = 1e-9
 """A half-width below this is nothing but rounding errors."""
@@ -89,18 +97,45 @@ class RobustCovariance:
         """Of Σ_p contrast_p · parameter_p."""
         return float(self.matrix(contrast[None])[0, 0])
 
-    def matrix(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean."""
-        each = contrasts @ self.covariances @ contrasts.T
+    def matrix(self, contrasts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean.
+
+        Without contrasts it is that of the parameters.
+        """
+        each = self.covariances
+        if contrasts is not None:
+            each = contrasts @ each @ contrasts.T
         if len(each) == 1:
             return each[0]
         mean = (each[0] + each[1]) / 2
         excess = mean - each[2]  # rater + prompt − both, over the mean of rater and prompt
-        if len(contrasts) == 1:
+        if len(mean) == 1:
             return mean + np.maximum(excess, 0.0)
         # A difference of covariances may have negative eigenvalues; a variance cannot.
         values, vectors = np.linalg.eigh((excess + excess.T) / 2)
         return mean + (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+    def variances(self, contrasts: Contrasts) -> NDArray[np.float64]:
+        """(Q,) variance of each of (Q, P) contrasts; sparse ones take one product for all."""
+        if isinstance(contrasts, np.ndarray):
+            return np.array([self.variance(c) for c in contrasts])
+        each = np.stack([_quadratic(contrasts, covariance) for covariance in self.covariances])
+        if len(each) == 1:
+            return each[0]
+        mean = (each[0] + each[1]) / 2
+        return mean + np.maximum(mean - each[2], 0.0)
+
+    def dfs(self, contrasts: Contrasts) -> NDArray[np.float64]:
+        """(Q,) degrees of freedom of each of (Q, P) contrasts."""
+        if isinstance(contrasts, np.ndarray):
+            return np.array([self.df(c) for c in contrasts])
+        squares = contrasts.multiply(contrasts).tocsr()
+        effective = [
+            (squares @ (1 / np.where(c.votes, c.votes, 1))) ** 2
+            / np.maximum(_quadratic(squares, c.overlap), 1e-300)
+            for c in self.concentrations
+        ]
+        return np.min(np.array(effective, np.float64), axis=0) - 1
 
     def df(self, contrast: NDArray[np.float64]) -> float:
         """Degrees of freedom of the contrast's t: G* − 1, the smaller where there are two."""
@@ -110,13 +145,28 @@ class RobustCovariance:
         """Of a contrast whose estimate is `value`."""
         if self.reason:
             return Interval.undefined(self.reason, level)
-        df = self.df(contrast)
-        if df < 0.5:  # t's 97.5% quantile is above 160 there: a number, but no information
-            return Interval.undefined(CONCENTRATED, level)
-        half = float(stdtrit(df, (1 + level) / 2) * np.sqrt(self.variance(contrast)))
-        if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
-            return Interval.undefined(NO_VARIATION, level)
-        return Interval(value - half, value + half, level)
+        return _student(value, float(np.sqrt(self.variance(contrast))), self.df(contrast), level)
+
+
+def _student(value: float, error: float, df: float, level: float) -> Interval:
+    """Student's interval, or why there is none."""
+    if df < 0.5:  # t's 97.5% quantile is above 160 there: a number, but no information
+        return Interval.undefined(CONCENTRATED, level)
+    half = float(stdtrit(df, (1 + level) / 2) * error)
+    if not half > ROUNDING:  # every cluster fits perfectly: nothing shows how they differ
+        return Interval.undefined(NO_VARIATION, level)
+    return Interval(value - half, value + half, level)
+
+
+def _quadratic(rows: Any, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(Q,) r M rᵀ of each sparse row r."""
+    found = np.empty(rows.shape[0])
+    for start in range(0, len(found), _ROWS):
+        block = rows[start : start + _ROWS]
+        cells, product = block.tocoo(), block @ matrix
+        values = cells.data * product[cells.row, cells.col]
+        found[start : start + _ROWS] = np.bincount(cells.row, values, block.shape[0])
+    return found
 
 
 def robust_covariance(
@@ -195,8 +245,33 @@ class Sandwich:
         if self.reason:
             return 0
         scored = np.flatnonzero(np.isfinite(self.fit.scores))
-        each = [self.covariance.df(np.eye(len(self.fit.arms))[arm]) for arm in scored]
-        return int(min(each, default=0.0))
+        units = np.eye(len(self.fit.arms))[scored] if len(scored) <= MANY else self.units(scored)
+        return int(min(self.covariance.dfs(units), default=0.0))
+
+    def units(self, arms: NDArray[np.int64]) -> Any:
+        """(Q, K) sparse contrasts: the scores of these arms."""
+        rows = np.arange(len(arms))
+        return csr_array((np.ones(len(arms)), (rows, arms)), (len(arms), len(self.fit.arms)))
+
+    def contrasts(self, weights: Any, reasons: Sequence[str] | None = None) -> list[Interval]:
+        """Of each of (Q, K) sparse contrasts of scores, all at once.
+
+        Args:
+            weights: zero for arms without a finite score.
+            reasons: Q, why a contrast has no interval; empty for those that have one.
+        """
+        told = list(reasons) if reasons is not None else [""] * weights.shape[0]
+        if self.reason:
+            return [Interval.undefined(reason or self.reason, self.level) for reason in told]
+        values = weights @ np.where(np.isfinite(self.fit.scores), self.fit.scores, 0.0)
+        df = self.covariance.dfs(weights)
+        errors = np.sqrt(self.covariance.variances(weights))
+        return [
+            Interval.undefined(reason, self.level)
+            if reason
+            else _student(float(value), float(error), float(own), self.level)
+            for value, error, own, reason in zip(values, errors, df, told, strict=True)
+        ]
 
     def score(self, arm: int) -> Interval:
         """Of the arm's score, on its group's mean-zero scale."""
@@ -275,7 +350,7 @@ def sandwich(
         Interval(low=-103.0..., high=432.1..., level=0.95, reason='')
     """
     gaps = fit.differences()
-    kept = _within_groups(fit, ballot)
+    kept = within_groups(fit, ballot)
     chosen = slice(None) if kept is None else kept
     left, right = ballot.left[chosen], ballot.right[chosen]
     p = win_probability(np.where(np.isfinite(gaps), gaps, 0.0))
@@ -290,8 +365,8 @@ def sandwich(
     return Sandwich(fit, robust_covariance(at, ballot, clustering, kept), level)
 
 
-def _within_groups(fit: EloFit, ballot: Ballot) -> NDArray[np.int64] | None:
-    """Votes between arms of one group, None for all; others don't move finite scores."""
+def within_groups(fit: EloFit, ballot: Ballot) -> NDArray[np.int64] | None:
+    """Return the votes between arms of one group, None for all; others move no finite score."""
     if (fit.groups == fit.groups[:1]).all():
         return None
     return np.flatnonzero(fit.groups[ballot.left] == fit.groups[ballot.right])
@@ -319,5 +394,18 @@ def inverse_information(fit: EloFit) -> Float64[NDArray[np.float64], "arms arms"
             # Flat along (1, …, 1): raised there for the inverse, and lowered again.
             own, flat = np.ix_(members, members), np.full((len(members),) * 2, 1 / len(members))
             height = np.trace(laplacian[own]) / len(members)
-            inverse[own] = np.linalg.inv(laplacian[own] + height * flat) - flat / height
+            inverse[own] = _inverted(laplacian[own] + height * flat) - flat / height
     return inverse
+
+
+def _inverted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of a positive definite matrix; of a large one by Cholesky's root, twice as fast."""
+    if len(matrix) <= LARGE:
+        return np.asarray(np.linalg.inv(matrix), np.float64)
+    routines: Any = lapack
+    root, failed = routines.dpotrf(matrix, lower=1)
+    found, wrong = (root, failed) if failed else routines.dpotri(root, lower=1, overwrite_c=1)
+    if wrong:  # lopsided beyond what rounding leaves of a positive definite matrix
+        return np.asarray(np.linalg.inv(matrix), np.float64)
+    lower = np.tril(found)
+    return np.asarray(lower + np.tril(found, -1).T, np.float64)

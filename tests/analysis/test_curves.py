@@ -63,6 +63,41 @@ def test_the_best_scales_interval_holds_it():
     assert 0.90 <= np.mean(held) <= 1
 
 
+def test_the_interval_between_scales_holds_a_best_scale_that_nobody_tried():
+    scales, held = np.array([1.0, 2, 3, 4, 6]), []
+    arms = arms_of(("a", scales))
+    for seed in range(60):
+        scores = -60 * np.log2(scales / 2.2) ** 2
+        best = scale_curves(study(scores, seed, 40, 50, taste=60), arms, draws=500).best.iloc[0]
+        assert best["peak_low"] <= best["scale"] <= best["peak_high"]
+        held.append(best["peak_low"] <= 2.2 <= best["peak_high"] and best["low"] <= 2)
+    assert np.mean(held) >= 0.93  # the spline's own intervals held it in 70%
+
+
+def test_many_votes_do_not_hide_the_error_of_interpolating():
+    scales = np.array([1.0, 2, 3, 4, 6])
+    skewed = 200 * (np.log(scales / 2.2) - scales / 2.2)
+    best = scale_curves(study(skewed, 0, 40, 4000), arms_of(("a", scales))).best.iloc[0]
+    assert best["peak_low"] < 2.2 < best["peak_high"]
+    assert best["peak_high"] - best["peak_low"] > 0.2
+    assert (best["scale"], best["low"], best["high"]) == (2, 2, 2)
+
+
+def test_fewer_than_five_scales_claim_nothing_between_them():
+    found = scale_curves(study(np.array([0.0, 60, 40, 0]), 0), arms_of(("a", SCALES[:4])))
+    assert found.best["peak_low"].isna().all()
+    assert found.smooth().empty
+
+
+def test_curves_compare_the_arms_that_lead():
+    intervals = study(np.r_[hill(SCALES, 4), hill(SCALES, 4, 0)], 0)
+    found = scale_curves(intervals, arms_of(("a", SCALES), ("b", SCALES)))
+    tops = [int(np.argmax(intervals.fit.scores[:5])), 5 + int(np.argmax(intervals.fit.scores[5:]))]
+    bounds = intervals.difference(*tops)
+    row = found.tests.iloc[0]
+    assert (row["low"], row["high"]) == (bounds.low, bounds.high)
+
+
 def test_a_best_scale_at_the_edge_says_so():
     intervals = study(np.array([0.0, 40, 80, 120, 160]), 2)
     best = scale_curves(intervals, arms_of(("a", SCALES))).best.iloc[0]

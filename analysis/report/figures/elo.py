@@ -13,7 +13,12 @@ from analysis.scores import curves, has_curve
 from . import theme
 from .figure import Figure, Panel, base_of, dashed, sized, with_words
 
+RANKED = 60  # arms drawn, at most
 RANKING_WIDTH = 290  # beside the arms' names: small enough to be read on a phone
+CLAIMED = (
+    " Smooth curves with bands are estimates between the scales, if curves are smooth; straight "
+    "lines only join the arms."
+)
 VARIANTS_APART = " Where a strategy repeats a scale, each variant (in brackets) has its own line."
 
 
@@ -22,10 +27,12 @@ def elo_axis(anchor: str) -> str:
     return f"Elo above {lower_first(anchor)}" if anchor else "Elo (mean zero)"
 
 
-def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
+def elo_by_scale(elo: pd.DataFrame, claimed: pd.DataFrame | None = None) -> Figure | None:
     """Elo against guidance scale, strategies overlaid, one panel per question and kind of rater.
 
     Args:
+        claimed: question, rater_kind, strategy (the series), scale, elo, low, high: curves that
+            are claimed between scales, drawn with their intervals; other arms are joined by lines.
         elo: question, rater_kind, arm, label, strategy, scale, series, variant, anchor (label of
             the arm Elo is measured from, or empty), elo, low, high.
 
@@ -37,7 +44,7 @@ def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
         Panel(
             question_words(str(question)),
             rater_words(str(kind)),
-            _scale_panel(points, elo_axis(points["anchor"].iloc[0])),
+            _scale_panel(points, elo_axis(points["anchor"].iloc[0]), _own(claimed, question, kind)),
         )
         for (question, kind), points in drawn.groupby(
             ["question", "rater_kind"], sort=False, observed=True
@@ -51,6 +58,7 @@ def elo_by_scale(elo: pd.DataFrame) -> Figure | None:
         "Preference against guidance scale",
         "Elo at each guidance scale, strategies overlaid on the arm they start from; bars are 95% "
         "intervals. The strategies' scales are different quantities: only heights compare."
+        + (CLAIMED if claimed is not None and len(claimed) else "")
         + (VARIANTS_APART if drawn["variant"].any() else ""),
         tuple(panels),
         drawn.drop(columns=["words", "said"]),
@@ -64,6 +72,10 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     drawn = with_words(elo[np.isfinite(elo["elo"])])
     if drawn.empty:
         return None
+    ballots = drawn.groupby(["question", "rater_kind"], sort=False, observed=True)
+    left_out = len(drawn)
+    drawn = drawn[ballots["elo"].rank(ascending=False, method="first") <= RANKED]
+    left_out -= len(drawn)
     panels = []
     for (question, kind), points in drawn.groupby(
         ["question", "rater_kind"], sort=False, observed=True
@@ -82,7 +94,8 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     return Figure(
         "elo-ranking",
         "Arms ranked by preference",
-        "Elo with mean zero over the arms; bars are 95% intervals.",
+        "Elo with mean zero over the arms; bars are 95% intervals."
+        + (f" Of each question the best {RANKED} arms are drawn." if left_out else ""),
         tuple(panels),
         drawn.drop(columns=["words", "said"]),
         bool((drawn["rater_kind"] == "simulated").any()),
@@ -90,7 +103,36 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     )
 
 
-def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
+def _own(claimed: pd.DataFrame | None, question: object, kind: object) -> pd.DataFrame:
+    if claimed is None:
+        return pd.DataFrame(columns=["strategy", "scale", "elo", "low", "high"])
+    return claimed[(claimed["question"] == question) & (claimed["rater_kind"] == kind)]
+
+
+def _claimed_layers(
+    claimed: pd.DataFrame, swept: pd.DataFrame, x: alt.X, axis: str
+) -> list[alt.Chart]:
+    """Each curve and its pointwise interval, in the colour of its series."""
+    of_series = swept.drop_duplicates("series").set_index("series")
+    _, colour, _ = base_of(swept)
+    layers: list[alt.Chart] = []
+    for series, rows in claimed.groupby("strategy", sort=False):
+        own = of_series.loc[series]
+        drawn = rows.assign(at=rows["scale"], words=own["words"])[["at", "elo", "low", "high",
+                                                                   "words"]]  # fmt: skip
+        dashes = dashed(swept, int(own["variant"]))
+        layers += [
+            alt.Chart(drawn).mark_area(opacity=0.13, strokeWidth=0).encode(
+                x=x, y=alt.Y("low:Q", title=axis), y2="high:Q", color=colour
+            ),
+            alt.Chart(drawn).mark_line(strokeWidth=2, **dashes).encode(
+                x=x, y=alt.Y("elo:Q", title=axis), color=colour
+            ),
+        ]  # fmt: skip
+    return layers
+
+
+def _scale_panel(points: pd.DataFrame, axis: str, claimed: pd.DataFrame) -> alt.LayerChart:
     """Elo over scale: swept strategies as lines, arms without a scale as level rules."""
     swept, level = points[points["scale"].notna()], points[points["scale"].isna()]
     _, colour, shape = base_of(points)
@@ -103,6 +145,8 @@ def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
     x = alt.X("at:Q", title="guidance scale", scale=scale)
     y = alt.Y("elo:Q", title=axis)
     swept = swept.assign(at=_side_by_side(swept, high - low, wide))
+    joined = curves(swept)
+    joined = joined[~joined["series"].isin(claimed["strategy"])]
     layers = [
         alt.Chart(level).mark_rule(strokeWidth=1.5, strokeDash=[5, 4]).encode(y=y, color=colour),
         alt.Chart(level).mark_text(align="right", dx=-2, dy=-7, fontSize=11).encode(
@@ -111,11 +155,12 @@ def _scale_panel(points: pd.DataFrame, axis: str) -> alt.LayerChart:
         alt.Chart(swept).mark_rule(strokeWidth=1.5, opacity=0.75).encode(
             x=x, y=alt.Y("low:Q", title=axis), y2="high:Q", color=colour
         ),
+        *_claimed_layers(claimed, swept, x, axis),
         *(
             alt.Chart(line)
             .mark_line(strokeWidth=2, **dashed(points, line["variant"].iloc[0]))
             .encode(x=x, y=y, color=colour)
-            for _, line in curves(swept).groupby("variant")
+            for _, line in joined.groupby("variant")
         ),
         alt.Chart(swept).mark_point(filled=True, size=75, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, description="said:N"

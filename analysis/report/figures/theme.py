@@ -39,7 +39,7 @@ MARKERS = {  # as paths within 34 by 12, for the page's legend
     "triangle-left": "M12.5 6L21.5 11V1Z",
 }
 LINES = (("solid", [1, 0]), ("dashed", [6, 4]), ("dotted", [2, 3]), ("dash-dotted", [9, 3, 2, 3]))
-LOSES, EVEN, WINS = "#d9700f", "#f4f3f1", "#1f74c4"
+LOSES, EVEN, WINS = "#e58f3c", "#f4f3f1", "#4a95dc"  # dark text is legible on each
 # Colours that follow the page's light or dark scheme where a figure stands inside it.
 CSS_VARIABLES = {
     INK: "--ink",

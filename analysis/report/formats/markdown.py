@@ -16,7 +16,13 @@ from analysis.report.page.side_by_side import incomparable
 from analysis.report.page.trust import conduct_view, more_words
 from analysis.report.tables import printed as tables
 from analysis.report.tables.chosen import disputed_tables, elo_questions, prompt_tables
-from analysis.report.words.claims import curve_sentences, printed_best_scales
+from analysis.report.words.answers import NOTE, printed_answers
+from analysis.report.words.claims import (
+    best_scale_notes,
+    curve_sentences,
+    printed_best_scales,
+)
+from analysis.report.words.goodness import fit_words
 from analysis.report.words.methods import methods_notes, methods_paragraph
 from analysis.report.words.metric_claims import finding_words, printed_metric_claims
 from analysis.report.words.raters import printed_screens
@@ -105,7 +111,10 @@ def _preference(part: Part) -> list[str]:
         blocks.append(f"### {about}\n\n{_table(tables.printed_elo(scores))}")
         if len(claims.curves.best):
             blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
-            blocks += map(_text, curve_sentences(claims))
+            blocks += map(_text, [*curve_sentences(claims), *best_scale_notes(claims)])
+        if len(claims.answers):
+            printed = printed_answers(claims.answers, labels)
+            blocks += [f"### Votes without a winner, {about}", _table(printed), _text(NOTE)]
     return blocks
 
 
@@ -114,7 +123,8 @@ def _holds(ballots: list[BallotPart], labels: dict[str, str]) -> list[str]:
     blocks = []
     for ballot in ballots:
         found = ballot.claims.robustness
-        sentences = [verdict(found, labels), more_words(ballot, labels)]
+        fit = fit_words(ballot.claims.goodness, labels)
+        sentences = [fit, verdict(found, labels), more_words(ballot, labels)]
         printed = [printed_robustness(found, labels)] if len(found.others) else []
         told = [*map(_text, filter(None, sentences)), *map(_table, printed)]
         told += [_text(side_and_ties(found))] if printed else []

@@ -27,8 +27,8 @@ def prompt_views(
     views = []
     for question, kind, table in prompt_tables(inputs, ballots):
         chosen = best_and_worst(table)
-        order = [arm for arm in labels if arm in set(chosen["arm"])]
         by_arm = dict(list(chosen.groupby("arm")))
+        order = [arm for arm in labels if arm in by_arm]
         cards = [
             {
                 "label": labels[arm],

@@ -11,7 +11,9 @@ from analysis.ballots import rows_of
 from analysis.report.contents import BallotPart
 from analysis.report.figures.elo import elo_axis
 from analysis.report.words.claims import distinct_words, rank_sets
+from analysis.report.words.goodness import misfitting
 from analysis.report.words.wording import bounds, percent, question_words, signed
+from analysis.scores import READABLE
 
 
 def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
@@ -63,6 +65,7 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
         "rows": table,
         "note": " ".join(notes),
         "distinct": distinct_words(ballot.claims),
+        "compared": "All pairs" if ballot.claims.comparisons.every_pair else "Pairs compared",
         "comparisons": f"{prefix}comparisons-{ballot.slug}",
         "table": f"{prefix}elo-{ballot.slug}",
     }
@@ -71,7 +74,10 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
 def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, Any]:
     """Return who beats whom, arms in the order of their scores."""
     order = list(ballot.result.relative()["arm"])
+    left_out = len(order) - READABLE
+    order = order[:READABLE]
     cells = {(row.arm, row.against): row for row in rows_of(ballot.result.win_table())}
+    odd = misfitting(ballot.claims.goodness)
     return {
         "question": question_words(ballot.question),
         "simulated": ballot.simulated,
@@ -79,17 +85,21 @@ def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, A
         "rows": [
             {
                 "label": labels[arm],
-                "cells": [_heat_cell(cells.get((arm, other)), labels) for other in order],
+                "cells": [
+                    _heat_cell(cells.get((arm, other)), labels, (arm, other) in odd)
+                    for other in order
+                ],
             }
             for arm in order
         ],
+        "left_out": left_out,
         "table": f"{prefix}win-probability-{ballot.slug}",
     }
 
 
-def _heat_cell(row: Any, labels: dict[str, str]) -> dict[str, Any]:
+def _heat_cell(row: Any, labels: dict[str, str], odd: bool) -> dict[str, Any]:
     if row is None:
-        return {"text": "", "title": "", "style": "", "far": False}
+        return {"text": "", "observed": "", "title": "", "style": "", "odd": False}
     title = f"{labels[row.arm]} against {labels[row.against]}: "
     if np.isfinite(row.low):
         title += f"{percent(row.low)} to {percent(row.high)}% at 95%; "
@@ -97,9 +107,9 @@ def _heat_cell(row: Any, labels: dict[str, str]) -> dict[str, Any]:
         title += f"{row.reason}; "
     title += f"won {row.wins:g} of {row.n} votes (ties half)"
     if np.isnan(row.probability):
-        return {"text": "–", "title": title, "style": "", "far": False}
+        return {"text": "–", "observed": "", "title": title, "style": "", "odd": False}
     side = "--wins" if row.probability > 0.5 else "--loses"
     strength = round(200 * abs(row.probability - 0.5))
     style = f"background:color-mix(in oklab, var({side}) {strength}%, var(--even))"
-    return {"text": percent(row.probability), "title": title, "style": style,
-            "far": strength > 60}  # fmt: skip
+    return {"text": percent(row.probability), "observed": percent(row.observed) if row.n else "",
+            "title": title, "style": style, "odd": odd}  # fmt: skip

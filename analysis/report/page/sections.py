@@ -16,8 +16,14 @@ from analysis.report.figures.theme import MARKERS, series_dashes, series_marker
 from analysis.report.inputs import ReportInputs
 from analysis.report.strategies import strategy_looks
 from analysis.report.tables.printed import grid
-from analysis.report.words.claims import curve_sentences, printed_best_scales
+from analysis.report.words.answers import NOTE, printed_answers
+from analysis.report.words.claims import (
+    best_scale_notes,
+    curve_sentences,
+    printed_best_scales,
+)
 from analysis.report.words.findings import ballot_findings, metric_findings
+from analysis.report.words.goodness import misfit
 from analysis.report.words.methods import methods_notes, methods_paragraph, nothing_counts
 from analysis.report.words.metric_claims import finding_words, printed_metric_claims
 from analysis.report.words.robustness import unsettled
@@ -28,6 +34,8 @@ from .highlights import disputed_views, prompt_views
 from .metrics import metric_view
 from .scores import board, heat
 from .trust import conduct_view, holds_view
+
+MOST_ANSWERS = 60  # arms with their rates of answers; the table has every arm
 
 SECTIONS = {
     "preference": "Preference",
@@ -67,6 +75,7 @@ def part_view(part: Part) -> dict[str, Any]:
         "elo_figure": drawn.get("elo-vs-scale", drawn.get("elo-ranking")),
         "boards": [board(ballot, part.elo, prefix) for ballot in ballots],
         "scales": _scales(ballots, prefix),
+        "answers": _answers(ballots, labels, prefix),
         "holds": holds_view(ballots, inputs, prefix),
         "tradeoffs": [drawn[name] for name, *_ in TRADEOFFS if name in drawn],
         "metrics": metric_view(inputs.metrics, arms),
@@ -93,8 +102,7 @@ def part_view(part: Part) -> dict[str, Any]:
         **{name: view[name] for name in same},
         "samples": view["gallery"],
     }
-    sections = [(prefix + name, words) for name, words in SECTIONS.items() if shown[name]]
-    return {**view, "sections": sections}
+    return {**view, "sections": [(prefix + n, words) for n, words in SECTIONS.items() if shown[n]]}
 
 
 def figure_view(figure: Figure) -> dict[str, Any]:
@@ -179,6 +187,7 @@ def findings_view(inputs: ReportInputs, ballots: list[BallotPart]) -> list[dict[
             "text": " ".join(
                 [
                     *ballot_findings(ballot.result, arms),
+                    *misfit(ballot.claims.goodness, labels),
                     *unsettled(ballot.claims.robustness, labels),
                 ]
             ),
@@ -212,11 +221,28 @@ def _scales(ballots: list[BallotPart], prefix: str) -> list[dict[str, Any]]:
             "question": question_words(ballot.question),
             "simulated": ballot.simulated,
             "table": grid(printed_best_scales(ballot.claims)),
-            "sentences": curve_sentences(ballot.claims),
+            "sentences": [*curve_sentences(ballot.claims), *best_scale_notes(ballot.claims)],
             "file": f"{prefix}scales-{ballot.slug}",
         }
         for ballot in ballots
         if len(ballot.claims.curves.best)
+    ]
+
+
+def _answers(
+    ballots: list[BallotPart], labels: dict[str, str], prefix: str
+) -> list[dict[str, Any]]:
+    """Return how often each arm's votes named no winner, of ballots with unusual answers."""
+    return [
+        {
+            "question": question_words(ballot.question),
+            "simulated": ballot.simulated,
+            "table": grid(printed_answers(ballot.claims.answers, labels).head(MOST_ANSWERS)),
+            "note": NOTE,
+            "file": f"{prefix}answers-{ballot.slug}",
+        }
+        for ballot in ballots
+        if len(ballot.claims.answers)
     ]
 
 

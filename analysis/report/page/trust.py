@@ -11,6 +11,7 @@ from analysis.claims import REPORTED
 from analysis.report.contents import BallotPart, Conduct
 from analysis.report.inputs import ReportInputs
 from analysis.report.tables.printed import conduct_cell, grid
+from analysis.report.words.goodness import fit_words
 from analysis.report.words.next_votes import next_votes_words
 from analysis.report.words.raters import MOST, conduct_words, printed_screens, screens_words
 from analysis.report.words.robustness import (
@@ -42,12 +43,14 @@ def holds_view(
     labels, told, categories = inputs.labels, [], []
     for ballot in ballots:
         found, heading = ballot.claims.robustness, _heading(ballot.question, ballot.rater_kind)
-        sentences = [verdict(found, labels), more_words(ballot, labels)]
+        fit = ballot.claims.goodness
+        sentences = [fit_words(fit, labels), verdict(found, labels), more_words(ballot, labels)]
         if any(sentences):
             told.append(
                 {**heading, "sentences": list(filter(None, sentences)),
                  "side": side_and_ties(found) if len(found.others) else "",
-                 "file": f"{prefix}robustness-{ballot.slug}" if len(found.others) else ""}
+                 "file": f"{prefix}robustness-{ballot.slug}" if len(found.others) else "",
+                 "fit": f"{prefix}fit-{ballot.slug}" if len(fit.pairs) else ""}
             )  # fmt: skip
         if found.categories is not None:
             categories.append(

@@ -10,7 +10,9 @@ from analysis.metrics import SOURCE, beside_paper, metric_info, published_tables
 from analysis.report.contents import BallotPart, Comparison, Conduct, Part, labelled
 from analysis.report.inputs import ReportInputs, metrics_of
 from analysis.report.strategies import strategy_words
+from analysis.report.words.answers import printed_answers
 from analysis.report.words.claims import printed_best_scales, printed_comparisons
+from analysis.report.words.goodness import printed_circles, printed_fit
 from analysis.report.words.methods import methods_paragraph
 from analysis.report.words.metric_claims import printed_metric_claims
 from analysis.report.words.raters import printed_screens
@@ -75,7 +77,9 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
     files = tables.table_files(
         f"{prefix}comparisons-{name}", claims.comparisons.table,
         printed_comparisons(claims, labels),
-        f"All pairs of arms, {about}; simultaneous 95% intervals and p-values",
+        ("All pairs of arms" if claims.comparisons.every_pair else
+         "Neighbours in rank, and the baseline with each arm")
+        + f", {about}; simultaneous 95% intervals and p-values",
     )  # fmt: skip
     if len(claims.curves.best):
         files |= tables.table_files(
@@ -83,6 +87,7 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
             f"Best guidance scale of each strategy, {about}",
         )  # fmt: skip
         files[f"{prefix}curves-{name}.csv"] = csv_of(claims.curves.table).encode()
+    files |= _fit_files(ballot, labels, prefix)
     found = claims.robustness
     if len(found.others):
         files |= tables.table_files(
@@ -94,6 +99,31 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
             f"{prefix}categories-{name}", found.categories.table,
             printed_categories(found, labels),
             f"Elo by category of prompt, {about}; mean zero within each, 95% intervals",
+        )  # fmt: skip
+    return files
+
+
+def _fit_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, bytes]:
+    """Votes without a winner, observed beside fitted shares, and arms that beat each other in a
+    circle.
+    """
+    found, about = ballot.claims.goodness, ballot.words
+    files: dict[str, bytes] = {}
+    if len(rates := ballot.claims.answers):
+        files |= tables.table_files(
+            f"{prefix}answers-{ballot.slug}", rates, printed_answers(rates, labels),
+            f"Shares of votes without a winner, {about}; 95% intervals by rater",
+        )  # fmt: skip
+    if len(found.pairs):
+        files |= tables.table_files(
+            f"{prefix}fit-{ballot.slug}", found.pairs, printed_fit(found, labels),
+            f"Observed and fitted shares, {about}; 95% intervals and p-values of all pairs "
+            "together",
+        )  # fmt: skip
+    if len(found.circles):
+        files |= tables.table_files(
+            f"{prefix}circles-{ballot.slug}", found.circles, printed_circles(found, labels),
+            f"Arms of which each won most votes against the next, {about}",
         )  # fmt: skip
     return files
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,19 +28,44 @@ def printed_comparisons(claims: Claims, labels: dict[str, str]) -> pd.DataFrame:
 
 
 def printed_best_scales(claims: Claims) -> pd.DataFrame:
-    """Return each series' best scale as printed: `6 or more` where it is the largest one tried."""
+    """Return each series' best tried scale as printed, the others that may be the best, and where
+    the curve between scales is highest; `6 or more` where it is the largest one tried.
+    """
     rows = []
     for row in rows_of(claims.curves.best):
         reach = "–" if np.isnan(row.low) else f"{row.low:.3g} to {row.high:.3g}"
         reach = f"{row.low:.3g}" if row.low == row.high else reach
         edge = next((words for start, words in _EDGES.items() if row.reason.startswith(start)), "")
         rows.append(
-            (series_words(row.strategy), f"{row.scale:.3g}{edge}", reach, signed(row.elo),
-             bounds(row.elo_low, row.elo_high), "" if edge else row.reason)
+            (series_words(row.strategy), f"{row.scale:.3g}{edge}", reach, _between(row),
+             signed(row.elo), bounds(row.elo_low, row.elo_high), "" if edge else row.reason)
         )  # fmt: skip
-    heads = ["Strategy", "Best scale", "95% interval", "Elo there", "95% interval of it", "Note"]
+    heads = ["Strategy", "Best scale tried", "May be the best",
+             "Between scales", "Elo there", "95% interval of it", "Note"]  # fmt: skip
     table = pd.DataFrame(rows, columns=heads)
-    return table if (table["Note"] != "").any() else table.drop(columns="Note")
+    empty = [
+        head for head, nothing in (("Note", ""), ("Between scales", "–"))
+        if (table[head] == nothing).all()
+    ]  # fmt: skip
+    return table.drop(columns=empty)
+
+
+def _between(row: Any) -> str:
+    return "–" if np.isnan(row.peak_low) else f"{row.peak_low:.3g} to {row.peak_high:.3g}"
+
+
+def best_scale_notes(claims: Claims) -> list[str]:
+    """Return how to read the columns of best scales."""
+    best = claims.curves.best
+    if best["low"].isna().all():
+        return []
+    told = "A tried scale may be the best unless another one is certainly above it (95%)."
+    if best["peak_low"].notna().any():
+        told += (
+            " Between scales: a 95% interval of the highest point of a smooth curve, with the "
+            "error of interpolating; it means nothing if the curve has a spike between scales."
+        )
+    return [told]
 
 
 def curve_sentences(claims: Claims) -> list[str]:
@@ -74,7 +101,10 @@ def distinct_words(claims: Claims) -> str:
         return ""
     pairs = f"{known:,} pairs" if known > 1 else "1 pair"
     found = f"{apart:,} {'is' if apart == 1 else 'are'}" if apart else "none is"
+    which, together = "of arms", "all pairs"
+    if not claims.comparisons.every_pair:
+        which, together = "of neighbours in rank and of the baseline with each arm", "these pairs"
     return (
-        f"Of {pairs} of arms, {found} apart with 95% confidence over all pairs together; a "
+        f"Of {pairs} {which}, {found} apart with 95% confidence over {together} together; a "
         "rank set holds every rank an arm may then have."
     )

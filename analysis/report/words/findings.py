@@ -9,9 +9,10 @@ from analysis.metrics import metric_info
 from analysis.report.strategies import strategy_words
 from analysis.scores import BallotResult, Interval, win_probability
 
-from .wording import bounds, lower_first, percent, question_words, signed
+from .wording import bounds, listed, lower_first, percent, question_words, signed
 
 _EQUAL = 0.05  # Elo points: printed as 0
+MOST_SHARED = 5  # arms named that share the first rank
 
 
 def ballot_findings(result: BallotResult, arms: pd.DataFrame) -> list[str]:
@@ -39,8 +40,9 @@ def ballot_findings(result: BallotResult, arms: pd.DataFrame) -> list[str]:
                 f"preferred to it in an expected {chance}% of votes"
             )
         gap = _gap_words(result, i, j)
-        if abs(fit.differences()[i, j]) < _EQUAL:
-            found.append(f"{labels[first]} and {labels[second]} share the first rank.")
+        level = ranked[ranked["elo"].iloc[0] - ranked["elo"] < _EQUAL]
+        if len(level) > 1 and fit.groups[i] == fit.groups[j]:
+            found.append(_shared([labels[arm] for arm in level["arm"]], len(ranked)))
         else:
             found.append(f"{leads}. Its lead over the next, {labels[second]}, is {gap}.")
         if apart := _apart(result, ranked, labels):
@@ -82,6 +84,15 @@ def metric_findings(metrics: pd.DataFrame, arms: pd.DataFrame, results: list[Bal
         for label, arm, value, extractor in best
     ]
     return f"Best {'; best '.join(parts)}.{_disagreement(usable, labels, results)}"
+
+
+def _shared(first: list[str], of: int) -> str:
+    """Return who share the first rank."""
+    if len(first) == of > 2:
+        return f"All {of:,} arms share the first rank."
+    if len(first) > MOST_SHARED:
+        return f"{len(first):,} arms share the first rank, {first[0]} among them."
+    return f"{listed(first)} share the first rank."
 
 
 def _best_of_strategies(result: BallotResult, arms: pd.DataFrame, ranked: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import ANSWERS, QUESTIONS, counted, exclusions, left_out
+from analysis.ballots import ANSWERS, COLUMNS, QUESTIONS, counted, exclusions, left_out
 from analysis.metrics import metric_info
 from analysis.report.inputs import ReportInputs, defined
 from analysis.report.strategies import series_words
@@ -49,6 +49,11 @@ def methods_notes(
             "random). The tables hold a percentile bootstrap of raters beside them "
             f"({len(resampled.draws):,} rounds, seed {resampled.seed})."
         )
+    if unused := unused_columns(inputs.votes):
+        notes.append(
+            f"Columns of the votes that no number uses: {listed(unused)}."
+            + (" Every vote counts once, whatever its weight." if "weight" in unused else "")
+        )
     if len(correlations):
         notes.append(
             "Rank correlations between a metric and Elo are over arms, with Bonett and Wright's "
@@ -60,6 +65,12 @@ def methods_notes(
             "Values of different extractors, versions or references are never compared."
         )
     return notes
+
+
+def unused_columns(votes: pd.DataFrame | None) -> list[str]:
+    """Return the columns of the votes that readers do not know, in their order."""
+    known = {*(column.name for column in COLUMNS), "category"}
+    return [] if votes is None else [str(name) for name in votes if name not in known]
 
 
 def nothing_counts(votes: pd.DataFrame | None) -> str:
