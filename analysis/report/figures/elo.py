@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -120,7 +122,7 @@ def _claimed_layers(
         own = of_series.loc[series]
         drawn = rows.assign(at=rows["scale"], words=own["words"])[["at", "elo", "low", "high",
                                                                    "words"]]  # fmt: skip
-        dashes = dashed(swept, int(own["variant"]))
+        dashes = dashed(swept, cast("int", own["variant"]))
         layers += [
             alt.Chart(drawn).mark_area(opacity=0.13, strokeWidth=0).encode(
                 x=x, y=alt.Y("low:Q", title=axis), y2="high:Q", color=colour

@@ -41,9 +41,9 @@ def win_heatmap(wins: pd.DataFrame, labels: dict[str, str], order: list[str], qu
         ),
     )
     cells = alt.Chart(drawn).mark_rect(cornerRadius=3, stroke=theme.PAPER, strokeWidth=2)
-    ink = {"color": "#1c202a"}  # and not the page's, which is light in the dark
-    numbers = alt.Chart(drawn).mark_text(fontSize=11, dy=-5, **ink)
-    votes = alt.Chart(drawn).mark_text(fontSize=8, dy=7, **ink)
+    ink = "#1c202a"  # and not the page's, which is light in the dark
+    numbers = alt.Chart(drawn).mark_text(fontSize=11, dy=-5, color=ink)
+    votes = alt.Chart(drawn).mark_text(fontSize=8, dy=7, color=ink)
     side = 46 * len(names)
     chart = alt.layer(
         cells.encode(x=x, y=y, color=colour),
