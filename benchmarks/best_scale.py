@@ -45,6 +45,21 @@ def tent(rng: np.random.Generator) -> tuple[Curve, float]:
     return lambda s: -100 * np.abs(np.log2(s / 2.2)), 2.2
 
 
+def bell(rng: np.random.Generator) -> tuple[Curve, float]:
+    """A bell in log(scale) that is highest at 2.6; not looked at when the prior was chosen."""
+    return lambda s: 120 * np.exp(-0.5 * (np.log(s / 2.6) / 0.6) ** 2), 2.6
+
+
+def saturating(rng: np.random.Generator) -> tuple[Curve, float]:
+    """A steep rise that levels off and falls slowly; not looked at either."""
+    grid = np.geomspace(1, 8, 20_001)
+
+    def value(s: np.ndarray) -> np.ndarray:
+        return 150 / (1 + np.exp(-6 * np.log(s / 1.6))) - 25 * np.log2(s)
+
+    return value, float(grid[np.argmax(value(grid))])
+
+
 def drawn(rng: np.random.Generator) -> tuple[Curve, float]:
     """Another curve in each study, as rough as assumed: a parabola and a Wiener process."""
     grid = np.geomspace(1, 6, 2001)
@@ -80,6 +95,9 @@ SETTINGS = (
     Setting("scales 1, 2, 3, 4, 6; skewed, best at 2.2; 600,000 votes", FIVE, skewed, 15000,
             taste=0),
     Setting("scales 1, 1.5, 2, 3, 5, 8; kink at 2.2; 2,000 votes", SIX, tent),
+    Setting("scales 1, 2, 3, 4, 6; bell, best at 2.6; 2,000 votes", FIVE, bell),
+    Setting("scales 1, 2, 3, 4, 6; bell, best at 2.6; 600,000 votes", FIVE, bell, 15000, taste=0),
+    Setting("scales 1, 1.5, 2, 3, 5, 8; a rise that levels off; 2,000 votes", SIX, saturating),
 )  # fmt: skip
 
 
