@@ -33,6 +33,12 @@ class DatabaseError(StudyError):
     """The study's database is missing, locked, foreign or out of reach."""
 
 
+class NoStudyError(DatabaseError):
+    """What was named holds no study: another name is needed, as for any missing file."""
+
+    exit_status = 2
+
+
 class UnknownRater(StudyError):  # noqa: N818 - reads as what it is
     """A rater token that this study never gave out."""
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from study_app.errors import DatabaseError
+from study_app.errors import DatabaseError, NoStudyError
 
 from .limits import BUSY_SECONDS
 from .orm import APPLICATION, SCHEMA_VERSION, SchemaInfo
@@ -194,7 +194,7 @@ def open_database(
         DatabaseError: missing, locked, foreign, of another version, or out of reach.
     """
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
-        raise DatabaseError(
+        raise NoStudyError(
             f"There is no study at {url.database}. Create one with `glide-eval study create RUN`, "
             "or name its database with --db."
         )
@@ -211,7 +211,8 @@ def open_database(
             if found == "study":
                 database.note_log(had_log=had_log, writable=writable)
         if found != "study":
-            raise DatabaseError(_foreign(database, found))
+            kind = NoStudyError if found == "empty" else DatabaseError
+            raise kind(_foreign(database, found))
     except DatabaseError:
         database.close()
         raise

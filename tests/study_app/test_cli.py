@@ -102,7 +102,9 @@ def test_a_password_given_is_not_printed(cli, run, monkeypatch):
     assert "sesame" not in text
 
 
-def test_failures_end_with_one_paragraph_and_status_1(cli, run, tmp_path):
+def test_a_study_that_is_not_there_is_told_in_one_paragraph_with_status_2_as_any_file(
+    cli, run, tmp_path
+):
     for arguments in (
         ("status", run.root),  # no study yet
         ("export", "--db", tmp_path / "none.db"),
@@ -110,9 +112,16 @@ def test_failures_end_with_one_paragraph_and_status_1(cli, run, tmp_path):
         ("serve", run.root),
     ):
         status, text = cli(*arguments)
-        assert status == 1, arguments
+        assert status == 2, arguments
         assert text.startswith("glide-eval: ")
         assert text.count("\n") == 1
+
+
+def test_failures_end_with_one_paragraph_and_status_1(cli, run):
+    assert cli("create", run.root)[0] == 0
+    status, text = cli("create", run.root)
+    assert (status, text.count("\n")) == (1, 1)
+    assert text.startswith("glide-eval: ")
 
 
 def test_wrong_usage_ends_with_status_2(cli, run):
