@@ -181,7 +181,7 @@ def create_from_design(
     return CreatedStudy(
         pairs=len(plan.pairs),
         votes=wanted,
-        estimate=estimated(design, wanted),
+        estimate=estimated(design, wanted, len(plan.pairs)),
         gold=len(plan.gold),
         images=len(plan.pictures),
         image_size=size,

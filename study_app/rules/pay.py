@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from glide_eval.files import count
+
 from .design import PayTable, StudyDesign
 from .limits import PAIR_SECONDS, READING_SECONDS
 
@@ -34,29 +36,36 @@ class Estimate:
         return self.people * self.seconds / 3600
 
 
-def estimated(design: StudyDesign, votes: int) -> Estimate:
-    """Return what `votes` votes of people ask of them.
+def estimated(design: StudyDesign, votes: int, pairs: int) -> Estimate:
+    """Return what `votes` votes of people on `pairs` pairs ask of them.
+
+    Nobody answers a pair twice, but for repeats: few pairs need more people.
 
     Examples:
-        >>> made = estimated(StudyDesign(), 4800)
+        >>> made = estimated(StudyDesign(), 4800, 2400)
         >>> made.people, made.pairs, made.seconds, round(made.hours, 1)
         (120, 40, 260.0, 8.7)
+        >>> estimated(StudyDesign(), 24, 8).people
+        3
     """
     rules = design.rules()
-    pairs = rules.share + len(design.practice)
+    own = min(rules.pairs_per_rater, pairs)
+    shown = own + rules.gold_per_rater + rules.repeats_per_rater + len(design.practice)
     each = PAIR_SECONDS if design.pay is None else design.pay.seconds_per_pair
-    seconds = READING_SECONDS + pairs * each
-    return Estimate(math.ceil(votes / rules.pairs_per_rater), pairs, seconds, design.pay)
+    return Estimate(math.ceil(votes / own), shown, READING_SECONDS + shown * each, design.pay)
 
 
 def estimate_text(made: Estimate) -> str:
     """Return the estimate as a sentence or two."""
-    minutes = f"{made.seconds / 60:.0f}"
     told = (
-        f"About {made.people:,} people, {made.pairs} pairs and {minutes} minutes each: "
-        f"{made.hours:,.1f} hours of work."
+        f"About {_people(made.people)}, {count(made.pairs, 'pair')} and "
+        f"{made.seconds / 60:.1f} minutes each: {made.hours:,.1f} hours of work."
     )
     return told if made.pay is None else f"{told} {_cost(made, made.pay)}"
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
 
 
 def _cost(made: Estimate, pay: PayTable) -> str:

@@ -80,15 +80,20 @@ def test_a_path_that_is_not_there_is_wrong_usage_in_every_command(capsys, comman
     assert status == 2, err
 
 
+def heed_signals() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_a_sweep_with_a_sentence_and_it_resumes(capsys, here, number):
     slow = GENERATOR.replace("size = 32", "size = 32, seconds = 0.05")
     write_sweep(here, generator=slow)
     command = [sys.executable, "-m", "glide_eval", "sweep", "sweep.toml", "--out", "run"]
-    # A shell's background jobs ignore Ctrl-C, and children inherit that.
+    # A shell's background jobs ignore Ctrl-C, and those of nohup its end; children inherit that.
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed_signals,
         env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
     )  # fmt: skip
     while process.poll() is None and not list(here.glob("run/samples/*/*.png")):

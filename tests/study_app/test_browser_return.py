@@ -189,16 +189,19 @@ def require_each_vote_once(study: Study, votes: int, way: Way) -> None:
     assert stored["rater"].nunique() == 1
 
 
-def test_a_vote_after_a_restart_counts_once_however_the_rater_comes_back(rater):
+def test_votes_before_and_after_a_restart_count_once_however_the_rater_comes_back(rater):
     study, window, server = rater
     seen = window.begin()
-    for votes, way in enumerate(ways_for(study), 1):
+    for pairs, way in enumerate(ways_for(study)):
+        window.vote()
+        seen = window.follows(seen)
         restart(server)
         come(window, way)
         assert window.wait(window.seen) == seen, way.__name__
+        require_each_vote_once(study, 2 * pairs + 1, way)
         window.vote()
         seen = window.follows(seen)
-        require_each_vote_once(study, votes, way)
+        require_each_vote_once(study, 2 * pairs + 2, way)
 
 
 def test_a_vote_given_while_the_server_is_away_counts_once_however_the_rater_comes_back(rater):
@@ -210,16 +213,4 @@ def test_a_vote_given_while_the_server_is_away_counts_once_however_the_rater_com
         come(window, way)
         server.start()
         seen = window.follows(seen)
-        require_each_vote_once(study, votes, way)
-
-
-def test_a_vote_before_a_restart_counts_once_however_the_rater_comes_back(rater):
-    study, window, server = rater
-    seen = window.begin()
-    for votes, way in enumerate(ways_for(study), 1):
-        window.vote()
-        seen = window.follows(seen)
-        restart(server)
-        come(window, way)
-        assert window.wait(window.seen) == seen, way.__name__
         require_each_vote_once(study, votes, way)

@@ -167,11 +167,11 @@ def test_create_says_beforehand_how_many_people_hours_and_how_much_money():
     design = StudyDesign.model_validate(
         {"raters": {"pairs": 30}, "gold": {"per_rater": 3}, "repeats": {"per_rater": 2}, "pay": PAY}
     )
-    told = estimate_text(estimated(design, 4800))
+    told = estimate_text(estimated(design, 4800, 2400))
     # 4,800 / 30 people; 35 pairs of 5 s and a minute; 160 x 1.50 and 160 x 0.25 at most, x 1.3333
     assert told == (
-        "About 160 people, 35 pairs and 4 minutes each: 10.4 hours of work. Pay: 240.00 GBP and at "
-        "most 40.00 of bonuses; with the site's fee of 33%, 373.32 GBP. That is 22.98 GBP an hour."
+        "About 160 people, 35 pairs and 3.9 minutes each: 10.4 hours of work. Pay: 240.00 GBP and "
+        "at most 40.00 of bonuses; with the site's fee of 33%, 373.32 GBP. That is 22.98 GBP an hour."
     )
 
 
