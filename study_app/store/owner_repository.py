@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, select, true
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Select, and_, case, func, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from .limits import REPORTED
 from .orm import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _left, _right = aliased(ImageRow), aliased(ImageRow)
 _left_arm, _right_arm = aliased(ArmRow), aliased(ArmRow)
+_ARMS = (_left_arm.name.label("arm_left"), _right_arm.name.label("arm_right"))
 _repeated = aliased(AssignmentRow)
 _asked = aliased(ImageRow)
 _taken_back = select(UndoRow.id).where(UndoRow.assignment_id == VoteRow.assignment_id).exists()
@@ -68,22 +69,15 @@ class OwnerRepository:
     def reported(self) -> Sequence[AnyRow]:
         """Return `arm_left, arm_right, prompt_id, caption, reports` of reported pairs."""
         reports = func.count(SetAsideRow.id).label("reports")
-        return self._session.execute(
-            select(
-                _left_arm.name.label("arm_left"),
-                _right_arm.name.label("arm_right"),
-                _asked.prompt_id,
-                _asked.caption,
-                reports,
-            )
+        found = (
+            select(*_ARMS, _asked.prompt_id, _asked.caption, reports)
             .select_from(SetAsideRow)
             .join(AssignmentRow, AssignmentRow.id == SetAsideRow.assignment_id)
             .join(PairRow, PairRow.id == AssignmentRow.pair_id)
             .join(_asked, _asked.id == PairRow.image_a_id)
-            .join(_left, _left.id == PairRow.image_a_id)
-            .join(_right, _right.id == PairRow.image_b_id)
-            .join(_left_arm, _left_arm.id == _left.arm_id)
-            .join(_right_arm, _right_arm.id == _right.arm_id)
+        )
+        return self._session.execute(
+            _with_arms(found, PairRow.image_a_id, PairRow.image_b_id)
             .where(SetAsideRow.reason == REPORTED)
             .group_by(_left_arm.name, _right_arm.name, _asked.prompt_id, _asked.caption)
             .order_by(reports.desc(), _asked.prompt_id)
@@ -110,21 +104,15 @@ class OwnerRepository:
         stands = and_(
             VoteRow.assignment_id == AssignmentRow.id, VoteRow.revision == AssignmentRow.revision
         )
-        return self._session.execute(
-            select(
-                PairRow.question_id,
-                _left_arm.name.label("arm_left"),
-                _right_arm.name.label("arm_right"),
-                VoteRow.answer,
-                func.count(AssignmentRow.id).label("votes"),
-            )
+        votes = func.count(AssignmentRow.id).label("votes")
+        found = (
+            select(PairRow.question_id, *_ARMS, VoteRow.answer, votes)
             .select_from(AssignmentRow)
             .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
             .join(PairRow, PairRow.id == AssignmentRow.pair_id)
-            .join(_left, _left.id == AssignmentRow.left_image_id)
-            .join(_right, _right.id == AssignmentRow.right_image_id)
-            .join(_left_arm, _left_arm.id == _left.arm_id)
-            .join(_right_arm, _right_arm.id == _right.arm_id)
+        )
+        return self._session.execute(
+            _with_arms(found, AssignmentRow.left_image_id, AssignmentRow.right_image_id)
             .outerjoin(VoteRow, stands)
             .where(
                 RaterRow.kind == kind,
@@ -148,13 +136,12 @@ class OwnerRepository:
         right_side = case(
             (AssignmentRow.left_image_id == PairRow.image_a_id, "left"), else_="right"
         )
-        found = self._session.execute(
+        given = (
             select(
                 QuestionRow.key.label("question"),
                 _asked.prompt_id,
                 _asked.replica,
-                _left_arm.name.label("arm_left"),
-                _right_arm.name.label("arm_right"),
+                *_ARMS,
                 VoteRow.answer,
                 RaterRow.public_id.label("rater"),
                 RaterRow.kind.label("rater_kind"),
@@ -170,12 +157,25 @@ class OwnerRepository:
             .join(PairRow, PairRow.id == AssignmentRow.pair_id)
             .join(QuestionRow, QuestionRow.id == PairRow.question_id)
             .join(_asked, _asked.id == PairRow.image_a_id)
-            .join(_left, _left.id == AssignmentRow.left_image_id)
-            .join(_right, _right.id == AssignmentRow.right_image_id)
-            .join(_left_arm, _left_arm.id == _left.arm_id)
-            .join(_right_arm, _right_arm.id == _right.arm_id)
+        )
+        found = self._session.execute(
+            _with_arms(given, AssignmentRow.left_image_id, AssignmentRow.right_image_id)
             .outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
             .where(true() if rater is None else RaterRow.id == rater)
             .order_by(VoteRow.id)
         )
         return list(found.keys()), found.all()
+
+
+def _with_arms(
+    query: Select[*tuple[Any, ...]],
+    left: InstrumentedAttribute[int],
+    right: InstrumentedAttribute[int],
+) -> Select[*tuple[Any, ...]]:
+    """Join the arms that `_ARMS` names: those of the images shown left and right."""
+    return (
+        query.join(_left, _left.id == left)
+        .join(_right, _right.id == right)
+        .join(_left_arm, _left_arm.id == _left.arm_id)
+        .join(_right_arm, _right_arm.id == _right.arm_id)
+    )
