@@ -64,6 +64,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_grad_enabled(False)
     keep_freed_memory()
+    if options.dry_run:
+        print("A dry run: tiny networks on a CPU. The rows are there; their figures mean nothing.")
     print(f"{machine()}\n\n| what | figure | to reach |\n| --- | --- | --- |", flush=True)
     parts = options.parts.split(",")
     if "cpu" in parts and options.reference:
