@@ -162,16 +162,23 @@ def _fitted(
     return sandwich(fit, ballot, clustering)
 
 
+def drawn_pairs(
+    K: int, raters: int, votes_each: int, uneven: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rater, left and right arm of each vote: int (N,); pairs of K arms at random."""
+    sizes = np.full(raters, votes_each)
+    if uneven:
+        sizes = np.maximum(1, np.round(votes_each * rng.lognormal(-0.5, 1, raters))).astype(int)
+    rater = np.repeat(np.arange(raters), sizes)
+    left = rng.integers(0, K, len(rater))
+    return rater, left, (left + rng.integers(1, K, len(rater))) % K
+
+
 def draw(setting: Setting, rng: np.random.Generator) -> Ballot:
     """One study's votes."""
     K, G = len(setting.scores), setting.raters
-    sizes = np.full(G, setting.votes_each)
-    if setting.uneven:
-        sizes = np.maximum(1, np.round(setting.votes_each * rng.lognormal(-0.5, 1, G))).astype(int)
-    rater = np.repeat(np.arange(G), sizes)
+    rater, left, right = drawn_pairs(K, G, setting.votes_each, setting.uneven, rng)
     N = len(rater)
-    left = rng.integers(0, K, N)
-    right = (left + rng.integers(1, K, N)) % K
     if setting.side:
         turn = (right == 0) & (rng.random(N) < 0.6)
         left, right = np.where(turn, right, left), np.where(turn, left, right)
@@ -180,7 +187,7 @@ def draw(setting: Setting, rng: np.random.Generator) -> Ballot:
     gaps = own[rater, left] - own[rater, right] + setting.side
     prompt = None
     if setting.prompts:
-        first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        first = np.searchsorted(rater, rater)  # votes come rater by rater
         start = rng.integers(0, setting.prompts, G)[rater]
         prompt = (start + np.arange(N) - first) % setting.prompts
         effects = setting.prompt_effect * rng.standard_normal((setting.prompts, K))

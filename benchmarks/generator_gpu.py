@@ -106,7 +106,7 @@ def rows(
             best = max(best, speed)
             yield f"ours, bf16, {mode}, batch {batch}", f"{speed:.3g} images/s{joules}", ""
     if best:
-        yield "seconds an image, best", f"**{1 / best:.3f}**", "<= 0.25"
+        yield "seconds per image, best", f"**{1 / best:.3f}**", "<= 0.25"
         yield "share of the bf16 matrix rate", f"**{best * work / rate:.0%}**", ">= 45%"
     if clone is not None and setup.real:
         theirs = 0.0

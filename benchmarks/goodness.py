@@ -15,6 +15,7 @@ import numpy as np
 
 from analysis.ballots import Ballot, win_matrix
 from analysis.scores import fit_elo, goodness_of_fit, win_probability
+from benchmarks.coverage import drawn_pairs
 
 FOUR_ARMS = (-120.0, -20.0, 30.0, 110.0)
 
@@ -74,13 +75,8 @@ SETTINGS = (
 def draw(setting: Setting, rng: np.random.Generator) -> Ballot:
     """One study's votes."""
     K, G = len(setting.scores), setting.raters
-    sizes = np.full(G, setting.votes_each)
-    if setting.uneven:
-        sizes = np.maximum(1, np.round(setting.votes_each * rng.lognormal(-0.5, 1, G))).astype(int)
-    rater = np.repeat(np.arange(G), sizes)
+    rater, left, right = drawn_pairs(K, G, setting.votes_each, setting.uneven, rng)
     N = len(rater)
-    left = rng.integers(0, K, N)
-    right = (left + rng.integers(1, K, N)) % K
     own = np.array(setting.scores) + setting.taste * rng.standard_normal((G, K))
     gaps = own[rater, left] - own[rater, right]
     push = 400 * np.log10(setting.circle / (1 - setting.circle))

@@ -76,7 +76,7 @@ def _cost(made: Estimate, pay: PayTable) -> str:
     return (
         f"Pay: {money(reward)} {pay.currency}{bonus}; with the site's fee of {pay.fee:.0%}, "
         f"{money((reward + most) * (1 + pay.fee))} {pay.currency}. That is {money(hourly)} "
-        f"{pay.currency} an hour."
+        f"{pay.currency} per hour."
     )
 
 

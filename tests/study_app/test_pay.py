@@ -171,7 +171,7 @@ def test_create_says_beforehand_how_many_people_hours_and_how_much_money():
     # 4,800 / 30 people; 35 pairs of 5 s and a minute; 160 x 1.50 and 160 x 0.25 at most, x 1.3333
     assert told == (
         "About 160 people, 35 pairs and 3.9 minutes each: 10.4 hours of work. Pay: 240.00 GBP and "
-        "at most 40.00 of bonuses; with the site's fee of 33%, 373.32 GBP. That is 22.98 GBP an "
+        "at most 40.00 of bonuses; with the site's fee of 33%, 373.32 GBP. That is 22.98 GBP per "
         "hour."
     )
 
