@@ -360,8 +360,7 @@ def pay(run: Path | None, db: str | None, ids: Path, out: Path) -> None:
 
     with opened(run, db) as study:
         made = write_payments(study, read_list(ids), out)
-        assert study.info.design.pay is not None
-        click.echo(payment_text(made, study.info.design.pay))
+    click.echo(payment_text(made))
     for file in made.files:
         click.echo(f"Wrote {file}")
 

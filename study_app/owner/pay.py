@@ -34,12 +34,14 @@ class Payment:
     """What was written for paying people.
 
     Attributes:
+        pay: what the study file says of pay.
         decisions: how many people there are of each decision.
         bonuses: how many people get one.
         owed: rewards and bonuses of those to approve, without the site's fee.
         files: that were written.
     """
 
+    pay: PayTable
     decisions: Counter[str]
     bonuses: int
     owed: Decimal
@@ -82,7 +84,7 @@ def write_payments(study: Study, listed: SiteList, folder: Path) -> Payment:
             temporary.write_text(text, "utf-8")
     owed = len(approved) * pay.reward + len(bonused) * pay.bonus
     files = [folder / name for name in texts]
-    return Payment(Counter(table["decision"]), len(bonused), owed, files)
+    return Payment(pay, Counter(table["decision"]), len(bonused), owed, files)
 
 
 def payments(study: Study, listed: SiteList, pay: PayTable) -> pd.DataFrame:
@@ -154,8 +156,9 @@ def _mturk_bonuses(listed: SiteList, table: pd.DataFrame) -> pd.DataFrame:
     return told[bonused]
 
 
-def payment_text(made: Payment, pay: PayTable) -> str:
+def payment_text(made: Payment) -> str:
     """Return what was decided, in two sentences."""
+    pay = made.pay
     approve, review, none = (made.decisions[name] for name in ("approve", "review", "none"))
     settled = f", {none:,} settled by the site" if none else ""
     full = money(made.owed * (1 + pay.fee))
