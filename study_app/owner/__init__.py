@@ -5,7 +5,7 @@ from __future__ import annotations
 from .deletion import delete_rater
 from .export import Format, to_csv, to_jsonl, to_parquet, votes_frame, write_votes
 from .live_elo import live_elo
-from .look import Look, Watcher, look_at
+from .look import Look, Observer, Watcher, look_at
 from .overview import (
     TimeToFinish,
     rater_table,
@@ -20,6 +20,7 @@ from .status import status_text
 __all__ = [
     "Format",
     "Look",
+    "Observer",
     "Payment",
     "SiteList",
     "TimeToFinish",

@@ -1,8 +1,9 @@
 """All that the owner's page shows of a study at one moment.
 
-Looking reads every vote and takes seconds with a hundred thousand of them. So a process of its own
-looks, with the lowest priority, and raters do not wait for it; the page shows the latest look. A
-look that took long is followed by a long pause.
+What a look needs of the votes is computed anew when there are new ones, which takes a second where
+there are hundreds of thousands. So a process of its own looks, with the lowest priority, and raters
+do not wait for it; the page shows the latest look. A look that took long is followed by a long
+pause.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from study_app.rating import Progress, Study
 from study_app.rules import of_kind
 from study_app.store import OwnerRepository
 
-from .export import votes_frame
 from .limits import LOOK_EVERY, LOOKING_SHARE, PATIENCE, SHOWN_RATERS
 from .live_elo import live_elo
 from .overview import (
@@ -83,36 +83,88 @@ def look_at(study: Study) -> Look:
     Raises:
         StudyError: the database can't answer, or holds votes that can't be analysed.
     """
-    votes, progress, now = votes_frame(study), study.progress(), study.now()
-    of: dict[RaterKind, pd.DataFrame] = {kind: of_kind(votes, kind) for kind in RATER_KINDS}
-    people = of["person"]
-    table = rater_table(people) if len(people) else pd.DataFrame({"excluded": []})
-    with_progress = study.rater_progress()
-    raters = table.head(SHOWN_RATERS)
-    if len(raters):
-        raters = raters.assign(
-            asked=[with_progress.get(rater, (0, 0))[1] for rater in raters["rater"]],
-            answered=[with_progress.get(rater, (0, 0))[0] for rater in raters["rater"]],
+    return Observer(study).look()
+
+
+class Observer:
+    """Looks at a study again and again; what no new vote has changed is not computed anew.
+
+    Args:
+        study: which.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._votes: pd.DataFrame | None = None
+        self._of: dict[RaterKind, _OfVotes] = {}
+
+    def look(self) -> Look:
+        """Return what there is to see now.
+
+        Raises:
+            StudyError: the database can't answer, or holds votes that can't be analysed.
+        """
+        study = self._study
+        votes, progress, now = study.votes_so_far(), study.progress(), study.now()
+        if votes is not self._votes:
+            questions = [question.key for question in study.info.questions.values()]
+            self._of = {kind: _of_votes(votes, kind, questions) for kind in RATER_KINDS}
+            self._votes = votes
+        people = self._of["person"]
+        return Look(
+            at=now,
+            votes={kind: len(some.votes) for kind, some in self._of.items()},
+            progress=progress,
+            done={kind: some.done for kind, some in self._of.items()},
+            left=time_to_finish(people.votes, progress.wanted, now),
+            median_seconds=people.median_seconds,
+            hours=people.hours,
+            elo={
+                (kind, question): table
+                for kind, some in self._of.items()
+                for question, table in some.elo.items()
+            },
+            conduct={kind: some.conduct for kind, some in self._of.items() if len(some.votes)},
+            raters=_with_progress(people.raters.head(SHOWN_RATERS), study),
+            people=len(people.raters),
+            excluded=int((people.raters["excluded"] != "").sum()),
+            reported=_reported(study),
         )
-    return Look(
-        at=now,
-        votes={kind: len(some) for kind, some in of.items()},
-        progress=progress,
-        done={kind: votes_by_question(some) for kind, some in of.items()},
-        left=time_to_finish(people, progress.wanted, now),
-        median_seconds=response_times(read_votes(people)).p50,
-        hours=votes_per_hour(people, "person"),
-        elo={
-            (kind, question.key): live_elo(votes, question.key, kind)
-            for kind in RATER_KINDS
-            for question in study.info.questions.values()
-        },
-        conduct={kind: study_conduct(read_votes(some)) for kind, some in of.items() if len(some)},
-        raters=raters,
-        people=len(table),
-        excluded=int((table["excluded"] != "").sum()),
-        reported=_reported(study),
+
+
+@dataclass(frozen=True, slots=True)
+class _OfVotes:
+    """What votes of one kind of rater say alone; see `Look`."""
+
+    votes: pd.DataFrame
+    done: Counter[str]
+    median_seconds: float
+    hours: pd.DataFrame
+    elo: dict[str, pd.DataFrame]
+    conduct: pd.DataFrame
+    raters: pd.DataFrame
+
+
+def _of_votes(stored: pd.DataFrame, kind: RaterKind, questions: list[str]) -> _OfVotes:
+    votes = read_votes(of_kind(stored, kind))  # once: labels are coded, which all below needs
+    return _OfVotes(
+        votes=votes,
+        done=votes_by_question(votes),
+        median_seconds=response_times(votes).p50,
+        hours=votes_per_hour(votes, kind),
+        elo={question: live_elo(votes, question, kind) for question in questions},
+        conduct=study_conduct(votes),
+        raters=rater_table(votes) if len(votes) else pd.DataFrame({"excluded": []}),
     )
+
+
+def _with_progress(raters: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return the rows with how many pairs each rater was asked about, and has answered."""
+    if raters.empty:
+        return raters
+    known = study.rater_progress()
+    answered, asked = zip(*(known.get(rater, (0, 0)) for rater in raters["rater"]), strict=True)
+    return raters.assign(asked=asked, answered=answered)
 
 
 def _reported(study: Study) -> list[dict[str, Any]]:
@@ -201,14 +253,14 @@ def _keep_looking(pipe: Connection, url: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which closes the pipe
     with contextlib.suppress(OSError, AttributeError):  # where there are no priorities
         os.nice(15)
-    study = None
+    observer = None
     while True:
         try:
             pipe.recv()
             begun = time.process_time()
             try:
-                study = study or Study.open(make_url(url))
-                found: Look | StudyError = look_at(study)
+                observer = observer or Observer(Study.open(make_url(url)))
+                found: Look | StudyError = observer.look()
             except StudyError as error:
                 found = DatabaseError(str(error))
             pipe.send((found, time.process_time() - begun))

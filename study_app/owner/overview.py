@@ -23,7 +23,8 @@ from .limits import PACE_HOURS, SHORTEST_PACE
 
 def votes_by_question(votes: pd.DataFrame) -> Counter[str]:
     """Return how many of the votes wanted each question has."""
-    return Counter(filling_quota(votes)["question"])
+    counts = filling_quota(votes)["question"].value_counts()
+    return Counter({str(question): int(n) for question, n in counts.items()})
 
 
 def votes_per_hour(votes: pd.DataFrame, rater_kind: RaterKind) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def time_to_finish(
     by the silence before it.
     """
     people = filling_quota(of_kind(votes, "person"))
-    done = Counter(people["question"])
+    done = votes_by_question(people)
     left = sum(max(0, goal - done[question]) for question, goal in wanted.items())
     if not left:
         return TimeToFinish(0, math.nan, timedelta(0))

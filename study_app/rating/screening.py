@@ -7,10 +7,11 @@ done; whoever left early is looked at when somebody new finds no pair left.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from study_app.rules import ExcludeTable, exclusions
-from study_app.store import Database, OwnerRepository, Repository, StudyInfo
+from study_app.store import Database, OwnerRepository, Repository, StudyInfo, vote_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,11 +24,15 @@ class Screening:
     Args:
         database: of the study.
         info: of the study.
+        votes: returns every vote so far.
     """
 
-    def __init__(self, database: Database, info: StudyInfo) -> None:
+    def __init__(
+        self, database: Database, info: StudyInfo, votes: Callable[[], pd.DataFrame]
+    ) -> None:
         self._database = database
         self._info = info
+        self._votes = votes
         self._rules = info.exclude != ExcludeTable(min_answers=info.exclude.min_answers)
         self._seen = -1  # votes there were when everybody was looked at
         self._looking = threading.Lock()
@@ -35,7 +40,7 @@ class Screening:
     def one(self, rater: int) -> None:
         """Look at a rater who is done."""
         if self._rules:
-            self._exclude(self._votes(rater))
+            self._exclude(vote_table(self._database, self._info, rater))
 
     def all(self) -> bool:
         """Look at everybody, unless nobody voted since; return whether pairs were given back."""
@@ -47,12 +52,7 @@ class Screening:
             if count == self._seen:
                 return False
             self._seen = count
-            return self._exclude(self._votes(None))
-
-    def _votes(self, rater: int | None) -> pd.DataFrame:
-        from study_app.store import vote_table
-
-        return vote_table(self._database, self._info, rater)
+            return self._exclude(self._votes())
 
     def _exclude(self, votes: pd.DataFrame) -> bool:
         reasons = exclusions(votes, self._info.exclude)

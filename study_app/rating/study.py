@@ -27,6 +27,7 @@ from study_app.rules import (
 from study_app.store import (
     REPORTED,
     Database,
+    GrowingVotes,
     OwnerRepository,
     Repository,
     StudyInfo,
@@ -178,7 +179,7 @@ class Study:
 
     @cached_property
     def _screening(self) -> Screening:
-        return Screening(self.database, self.info)
+        return Screening(self.database, self.info, self.votes_so_far)
 
     @cached_property
     def _key(self) -> bytes:
@@ -413,7 +414,7 @@ class Study:
         votes = self.info.design.votes
         if votes.scheduling == "balanced":
             return None
-        return Adviser(list(self.info.arms), self._read, self.settle, votes.stop, self._all_votes)
+        return Adviser(list(self.info.arms), self._read, self.settle, votes.stop, self.votes_so_far)
 
     def _read(self, work: Callable[[Session], T]) -> T:
         with self.database.reading() as session:
@@ -423,10 +424,17 @@ class Study:
         """Ask these questions no more, each for its reason; what was answered stays."""
         self.write(lambda session: Repository(session).settle(reasons))
 
-    def _all_votes(self) -> pd.DataFrame:
-        from study_app.store import vote_table
+    def votes_so_far(self) -> pd.DataFrame:
+        """Return every vote, as votes.csv has them; what was returned before is not read anew.
 
-        return vote_table(self.database, self.info)
+        Raises:
+            DatabaseError: the database can't answer.
+        """
+        return self._votes_so_far.table()
+
+    @cached_property
+    def _votes_so_far(self) -> GrowingVotes:
+        return GrowingVotes(self.database, self.info)
 
     def _rater(self, repository: Repository, token: str) -> AnyRow:
         rater = repository.rater(hash_token(token)) if is_token(token) else None

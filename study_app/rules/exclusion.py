@@ -7,7 +7,9 @@ flagged with the reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -42,37 +44,47 @@ def _broken(votes: pd.DataFrame, rules: ExcludeTable) -> Iterator[tuple[str, str
     fewest = rules.min_answers
     if (limit := rules.gold_accuracy_below) is not None:
         asked, right = gold_answers(votes)
-        for rater, own in _by_rater(asked["rater"], right, fewest):
-            if own.mean() < limit:
-                yield rater, f"gold accuracy {own.mean():.2f} < {limit:g} (n = {len(own)})"
+        for rater, share, n in _by_rater(asked["rater"], right, "mean", fewest, limit):
+            yield rater, f"gold accuracy {share:.2f} < {limit:g} (n = {n})"
     if (limit := rules.repeat_agreement_below) is not None:
         again = repeats(votes)
-        for rater, own in _by_rater(again["rater"], again["alike"], fewest):
-            if own.mean() < limit:
-                yield rater, f"repeat agreement {own.mean():.2f} < {limit:g} (n = {len(own)})"
+        for rater, share, n in _by_rater(again["rater"], again["alike"], "mean", fewest, limit):
+            yield rater, f"repeat agreement {share:.2f} < {limit:g} (n = {n})"
     if (limit := rules.median_seconds_below) is not None:
         # gold pairs are looked at like any other, so their times tell as much of haste
         timed = votes.loc[~votes["revised"].astype(bool) & votes["seconds"].notna()]
-        for rater, own in _by_rater(timed["rater"], timed["seconds"], fewest):
-            if own.median() < limit:
-                yield rater, f"median time {own.median():.2f} s < {limit:g} s (n = {len(own)})"
+        for rater, seconds, n in _by_rater(
+            timed["rater"], timed["seconds"], "median", fewest, limit
+        ):
+            yield rater, f"median time {seconds:.2f} s < {limit:g} s (n = {n})"
     if (limit := rules.one_side_above) is not None:
         plain = votes.loc[counted(votes)]
         left = left_wins(plain)
         decided = left != 0.5
-        for rater, own in _by_rater(
-            plain["rater"][decided], left[decided], max(fewest, SIDES_NEEDED)
+        fewest = max(fewest, SIDES_NEEDED)
+        # 1 for left and −1 for right, so that the size of the mean says how far to one side
+        for rater, balance, n in _by_rater(
+            plain["rater"][decided], 2 * left[decided] - 1, "mean", fewest
         ):
-            share = max(own.sum(), len(own) - own.sum()) / len(own)
+            share = (1 + abs(balance)) / 2
             if share > limit:
-                yield rater, f"one side {share:.2f} > {limit:g} (n = {len(own)})"
+                yield rater, f"one side {share:.2f} > {limit:g} (n = {n})"
 
 
 def _by_rater(
-    raters: pd.Series, values: pd.Series | np.ndarray, fewest: int
-) -> Iterator[tuple[str, pd.Series]]:
-    """Yield each rater with that many values, and the values."""
-    table = pd.Series(np.asarray(values, np.float64), index=raters.astype(str))
-    for rater, own in table.groupby(level=0, sort=False):
-        if len(own) >= fewest:
-            yield str(rater), own
+    raters: pd.Series,
+    values: pd.Series | np.ndarray,
+    statistic: Literal["mean", "median"],
+    fewest: int,
+    below: float = math.inf,
+) -> list[tuple[str, float, int]]:
+    """Return the raters with that many values whose statistic is below a limit.
+
+    Returns:
+        Rater, statistic and number of values, in the order in which raters first appear.
+    """
+    table = pd.DataFrame({"rater": raters.to_numpy(), "value": np.asarray(values, np.float64)})
+    of_rater = table.groupby("rater", sort=False, observed=True)["value"]
+    told = of_rater.agg([statistic, "size"])
+    found = told[(told["size"] >= fewest) & (told[statistic] < below)]
+    return [(str(rater), float(value), int(n)) for rater, value, n in found.itertuples(name=None)]

@@ -35,7 +35,7 @@ from .settings import (
     owner_emails,
     url_from_environment,
 )
-from .vote_table import vote_table
+from .vote_table import GrowingVotes, vote_table
 
 __all__ = [
     "DATABASE_VARIABLE",
@@ -47,6 +47,7 @@ __all__ = [
     "AssignmentRow",
     "Database",
     "DeletionRow",
+    "GrowingVotes",
     "ImageRow",
     "OwnerRepository",
     "PairRow",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Select, and_, case, func, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
@@ -12,6 +12,7 @@ from .limits import REPORTED
 from .orm import (
     ArmRow,
     AssignmentRow,
+    DeletionRow,
     ImageRow,
     PairRow,
     QuestionRow,
@@ -31,6 +32,24 @@ _ARMS = (_left_arm.name.label("arm_left"), _right_arm.name.label("arm_right"))
 _repeated = aliased(AssignmentRow)
 _asked = aliased(ImageRow)
 _taken_back = select(UndoRow.id).where(UndoRow.assignment_id == VoteRow.assignment_id).exists()
+
+
+class Extent(NamedTuple):
+    """How far somebody has read the votes, and how much there was up to there.
+
+    Attributes:
+        vote: row id of the last vote read.
+        votes: up to that one.
+        undo: row id of the last undo read.
+        undone: answers taken back, up to that one.
+        deletions: of raters' data, ever.
+    """
+
+    vote: int = 0
+    votes: int = 0
+    undo: int = 0
+    undone: int = 0
+    deletions: int = 0
 
 
 class OwnerRepository:
@@ -127,11 +146,34 @@ class OwnerRepository:
         """Return how many votes there are, of every kind."""
         return self._session.scalar(select(func.count(VoteRow.id))) or 0
 
-    def votes(self, rater: int | None = None) -> tuple[list[str], Sequence[AnyRow]]:
+    def extent(self, vote: int, undo: int) -> Extent:
+        """Return how much there is up to a vote's and an undo's row id."""
+
+        def up_to(table: type[VoteRow | UndoRow], last: int) -> int:
+            counted = select(func.count(table.id)).where(table.id <= last)
+            return self._session.scalar(counted) or 0
+
+        deletions = self._session.scalar(select(func.count(DeletionRow.id))) or 0
+        return Extent(vote, up_to(VoteRow, vote), undo, up_to(UndoRow, undo), deletions)
+
+    def undone(self, after: int) -> Sequence[AnyRow]:
+        """Return `id, assignment` of answers taken back since the undo of that row id."""
+        return self._session.execute(
+            select(UndoRow.id, AssignmentRow.uid.label("assignment"))
+            .join(AssignmentRow, AssignmentRow.id == UndoRow.assignment_id)
+            .where(UndoRow.id > after)
+            .order_by(UndoRow.id)
+        ).all()
+
+    def votes(self, rater: int | None = None, after: int = 0) -> tuple[list[str], Sequence[AnyRow]]:
         """Return the names of the columns of votes.csv that are stored, and one row per vote.
 
-        Rows come in the order in which votes were stored. What each column means is written in
-        `analysis.ballots.COLUMNS`.
+        Rows come in the order in which votes were stored, each with its row `id` as the last
+        column. What the other columns mean is written in `analysis.ballots.COLUMNS`.
+
+        Args:
+            rater: row id of the one rater whose votes are wanted; None for all raters.
+            after: row id of a vote; those stored up to it are left out.
         """
         right_side = case(
             (AssignmentRow.left_image_id == PairRow.image_a_id, "left"), else_="right"
@@ -151,6 +193,7 @@ class OwnerRepository:
                 case((PairRow.gold, right_side), else_="").label("gold"),
                 func.coalesce(_repeated.uid, "").label("repeat_of"),
                 case((VoteRow.revision == 0, _taken_back), else_=False).label("revised"),
+                VoteRow.id,
             )
             .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
             .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
@@ -161,7 +204,7 @@ class OwnerRepository:
         found = self._session.execute(
             _with_arms(given, AssignmentRow.left_image_id, AssignmentRow.right_image_id)
             .outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
-            .where(true() if rater is None else RaterRow.id == rater)
+            .where(true() if rater is None else RaterRow.id == rater, VoteRow.id > after)
             .order_by(VoteRow.id)
         )
         return list(found.keys()), found.all()

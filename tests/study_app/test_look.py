@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pandas as pd
 import pytest
 
 from study_app.errors import StudyError
-from study_app.owner import Watcher, look_at
+from study_app.owner import Observer, Watcher, live_elo, look_at, votes_frame
 from study_app.rating import Study
 
 
@@ -77,3 +78,24 @@ def test_a_look_has_what_the_owner_is_shown_of_each_rater(study):
     vote(study, 3)
     (row,) = look_at(study).raters.to_dict("records")
     assert (row["answered"], row["asked"], row["votes"]) == (3, 8, 3)
+
+
+def test_looks_follow_the_votes_and_hold_the_scores_of_each_question(study):
+    observer = Observer(study)
+    empty = observer.look()
+    assert {kind for kind, _ in empty.elo} == {"person", "simulated"}
+    assert all(table.empty for table in empty.elo.values())
+    vote(study, 8)
+    vote(study, 8)  # the next rater is asked the other question
+    for look in (observer.look(), observer.look()):  # the second computes nothing anew
+        assert look.votes == {"person": 16, "simulated": 0}
+        of_people = {question: table for (kind, question), table in look.elo.items()
+                     if kind == "person"}  # fmt: skip
+        for question in study.progress().wanted:
+            expected = live_elo(votes_frame(study), question, "person")
+            pd.testing.assert_frame_equal(of_people.pop(question), expected)
+            assert len(expected) >= 2, question
+        assert of_people == {}
+        assert look.progress.raters["person"] == 2
+    study.join()
+    assert observer.look().progress.raters["person"] == 3, "who came is told before they vote"
