@@ -18,11 +18,14 @@ class Question:
         shows_caption: whether the caption stands above the images. GLIDE's raters saw it for
             caption similarity only (Nichol et al. 2021, appendix A.1): a caption shown invites
             raters to judge the match.
+        graded: whether it is answered in five grades (`Answer.grade`), from "left by far" to
+            "right by far".
     """
 
     key: str
     text: str
     shows_caption: bool = True
+    graded: bool = False
 
 
 QUESTIONS: dict[str, Question] = {

@@ -2,7 +2,7 @@
 
 A unit is one pair of samples: question, kind of rater, prompt, replica and two arms, whichever
 side they stood on. Answers are about arms: "the arm that comes first in the arms' order", "the
-other", "tie", "both bad".
+other", "tie", "both bad". Grades of an answer ("slightly", "strongly") count as that answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from analysis.scores import Interval
 from .measure import Measure, share_of
 
 _OUTCOMES = len(ANSWERS)
-_MIRRORED = np.array([list(ANSWERS).index(answer.mirrored) for answer in ANSWERS.values()])
+_PLAIN = np.array([list(ANSWERS).index(answer.plain) for answer in ANSWERS.values()])
+_MIRRORED = np.array([_PLAIN[list(ANSWERS).index(answer.mirrored)] for answer in ANSWERS.values()])
 _BLOCK = 4_000_000  # resampled units held at once
 _FEWEST_UNITS = 10  # before resampling them says anything
 _LOST = 0.01  # share of resamples without a value that an interval bears
@@ -149,8 +150,8 @@ def gold_answers(votes: pd.DataFrame) -> tuple[pd.DataFrame, Bool[NDArray[np.boo
     asked = votes[on_gold(votes)]
     if asked.empty:
         return asked, np.zeros(0, bool)
-    same = asked["gold"].astype(str) == asked["answer"].astype(str)
-    return asked, same.to_numpy(bool)
+    given = np.array(list(ANSWERS), object)[_PLAIN[_codes(asked["answer"])]]
+    return asked, asked["gold"].astype(str).to_numpy(object) == given
 
 
 def _named_repeats(votes: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -200,7 +201,7 @@ def _turned(votes: pd.DataFrame) -> NDArray[np.int64]:
     """(N,) answers as if the arm first in order stood on the left."""
     answer = _codes(votes["answer"])
     turned = _codes(votes["arm_left"]) > _codes(votes["arm_right"])
-    return np.where(turned, _MIRRORED[answer], answer)
+    return np.where(turned, _MIRRORED[answer], _PLAIN[answer])
 
 
 def _unit_parts(counts: NDArray[np.float64]) -> NDArray[np.float64]:

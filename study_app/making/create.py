@@ -114,6 +114,7 @@ def create_study(
             text=question.text,
             shows_caption=question.shows_caption,
             pairs=pairs_per_question,
+            graded=question.graded,
         )
         for question in questions
     ]

@@ -7,7 +7,7 @@ command adds what is missing and nothing twice.
 The model: a rater r sees the utility u of a sample as its score plus r's own taste for its arm,
 and prefers left by Δ = κ_r (u_left − u_right) + b_r + ε, with sensitivity κ_r, side bias b_r and
 logistic noise ε; |Δ| below r's threshold is a tie. Without taste, bias and ties that is the
-Bradley–Terry model.
+Bradley–Terry model. Where a question has grades, |Δ| far beyond the threshold is a strong answer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from study_app.errors import StudyError, StudyUsageError
 from study_app.rating import Assigned, Recipient, Study
 from study_app.store import Repository
 
-from .limits import RATERS_AT_ONCE
+from .limits import RATERS_AT_ONCE, STRONG
 
 SIMULATED: RaterKind = "simulated"
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # nobody takes these times for a person's
@@ -86,15 +86,26 @@ def simulated_answer(
     left: tuple[float, str],
     right: tuple[float, str],
     rng: np.random.Generator,
+    *,
+    graded: bool = False,
 ) -> tuple[AnswerName, float]:
-    """Draw a rater's answer to a pair of (utility, arm), and the seconds that it took."""
+    """Draw a rater's answer to a pair of (utility, arm), and the seconds that it took.
+
+    Graded answers fall into five steps of what decides the plain ones, at the threshold of a tie
+    and at `STRONG` beyond it, so a study with grades has the same winners as one without.
+    """
     utility = [value + rater.taste[arm] for value, arm in (left, right)]
     noise = float(rng.logistic())
     seconds = float(rater.pace * rng.lognormal(0, 0.35))
     delta = rater.sensitivity * (utility[0] - utility[1]) + rater.side_bias + noise
     if abs(delta) < rater.tie_threshold:
         return "tie", seconds
-    return ("left" if delta > 0 else "right"), seconds
+    if not graded:
+        return ("left" if delta > 0 else "right"), seconds
+    strong = abs(delta) > rater.tie_threshold + STRONG
+    if delta > 0:
+        return ("left_strongly" if strong else "left_slightly"), seconds
+    return ("right_strongly" if strong else "right_slightly"), seconds
 
 
 def read_scores(path: Path) -> Scores:
@@ -222,7 +233,8 @@ def _vote(
             _utility(given, image, utilities)
             for image in (given.left_image_id, given.right_image_id)
         )
-        answer, seconds = simulated_answer(rater, left, right, rng)
+        graded = study.info.questions[given.question_id].graded
+        answer, seconds = simulated_answer(rater, left, right, rng, graded=graded)
         seconds = round(max(seconds, study.info.rules.min_seconds), 3)
         stored = repository.assignment(uid, _public_id(seed, rater.number))
         assert stored is not None, "it was handed out above"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from analysis.ballots import ANSWERS
 from study_app.errors import EntryRefused, StudyUsageError, UnknownRater
 from study_app.rules import (
     Ballot,
@@ -226,13 +227,13 @@ class Study:
             UnknownRater: the token or the pair is not this study's.
             StudyUsageError: not an answer.
         """
-        checked = check_answer(answer, self.info.rules.answers)
         items = self.info.practice
         number = next((n for n, item in enumerate(items) if item.shown.assignment == pair), None)
         if number is None:
             raise UnknownRater("This practice pair is not of this study. Reload the page to go on.")
         item = items[number]
-        right = checked in item.expected
+        checked = check_answer(answer, item.shown.answers)
+        right = checked in item.expected or ANSWERS[checked].plain in item.expected
 
         def work(session: Session) -> None:
             repository = Repository(session)
@@ -296,7 +297,7 @@ class Study:
 
         The turn is of the vote's own transaction, which knows it without asking again.
         """
-        checked = check_answer(answer, self.info.rules.answers)
+        checked = check_answer(answer, ANSWERS)
         return self._take(token, Ballot(assignment, checked, seconds), trusted=True)
 
     def cast(self, token: str, ballot: Ballot) -> tuple[VoteOutcome, Turn | None]:
@@ -304,7 +305,6 @@ class Study:
 
         The time it claims is bounded by what the server saw (see `rules.watched`).
         """
-        check_answer(ballot.answer, self.info.rules.answers)
         return self._take(token, ballot, trusted=False)
 
     def _take(

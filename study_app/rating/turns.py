@@ -18,6 +18,7 @@ from study_app.rules import (
     Turn,
     VoteOutcome,
     Watch,
+    check_answer,
     slots,
     stage_of,
     too_early,
@@ -100,7 +101,12 @@ class Turns:
             waiting: all of their open and lapsed assignments.
             ballot: the answer.
             trusted: its seconds were measured by the caller, not claimed by a browser.
+
+        Raises:
+            StudyUsageError: the question does not offer the answer.
         """
+        question_id, _ = self._pairs[row.pair_id]
+        check_answer(ballot.answer, self._info.rules.answers_to(self._info.questions[question_id]))
         now = self._clock()
         since: float | None = None if trusted else rater.since
         elapsed = None if since is None else now.timestamp() - since
@@ -198,7 +204,7 @@ class Turns:
             caption=caption if question.shows_caption else "",
             left=self._names[row.left_image_id],
             right=self._names[row.right_image_id],
-            answers=self._info.rules.answers,
+            answers=self._info.rules.answers_to(question),
             again=row.revision > 0,
         )
 

@@ -11,7 +11,8 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analysis.ballots import QUESTIONS, AnswerName, Question
+from analysis.ballots import ANSWERS, QUESTIONS, AnswerName, Question
+from glide_eval.files import some
 
 from .domain import Entry, Rules
 from .limits import LONGEST_TEXT, MOST_MIN_SECONDS, PAIR_SECONDS
@@ -67,11 +68,13 @@ class QuestionTable(Table):
         text: what raters read; may be left out for the paper's two questions.
         shows_caption: the caption stands above the images.
         pairs: how many pairs; all there are when None.
+        graded: raters say by how much one image is better, in five grades.
     """
 
     key: Key
     text: str = ""
     shows_caption: bool | None = None
+    graded: bool = False
     pairs: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -82,7 +85,7 @@ class QuestionTable(Table):
 
     def question(self) -> Question:
         """Return the question, completed by the usual one of its key."""
-        return completed(self.key, self.text, self.shows_caption)
+        return completed(self.key, self.text, self.shows_caption, graded=self.graded)
 
 
 class OverlapTable(Table):
@@ -150,6 +153,16 @@ class VotesTable(Table):
         if offered and "extra_answers" in values:
             raise ValueError("`both_bad` stands beside `extra_answers`; name it there alone")
         return values | {"extra_answers": ["both_bad"]} if offered else values
+
+    @model_validator(mode="after")
+    def _extras_are_no_grades(self) -> VotesTable:
+        grades = [f"'{name}'" for name in self.extra_answers if ANSWERS[name].grade]
+        if grades:
+            raise ValueError(
+                f"`extra_answers` has {some(grades)}, expected answers beside the usual ones, such "
+                "as 'both_bad'. For answers in five grades, write `graded = true` under a question"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rules_fit(self) -> VotesTable:

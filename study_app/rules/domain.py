@@ -62,10 +62,9 @@ class Rules:
                 "Give another --min-seconds."
             )
 
-    @property
-    def answers(self) -> tuple[AnswerName, ...]:
-        """The answers that raters are offered, in the catalogue's order."""
-        return offered_answers(self.extra_answers)
+    def answers_to(self, question: Question) -> tuple[AnswerName, ...]:
+        """Return the answers that a question offers, in the catalogue's order."""
+        return offered_answers(self.extra_answers, graded=question.graded)
 
     @property
     def share(self) -> int:
@@ -265,9 +264,15 @@ def stage_of(rater: RaterState, stages: Stages, state: StudyState) -> Stage:
     return "pairs"
 
 
-def offered_answers(extra: Collection[AnswerName] = ()) -> tuple[AnswerName, ...]:
-    """Return the usual answers and these extra ones, in the catalogue's order."""
-    return tuple(name for name, answer in ANSWERS.items() if answer.usual or name in extra)
+def offered_answers(
+    extra: Collection[AnswerName] = (), *, graded: bool = False
+) -> tuple[AnswerName, ...]:
+    """Return the usual answers, or the five grades, and these extra ones, in catalogue order."""
+    return tuple(
+        name
+        for name, answer in ANSWERS.items()
+        if (answer.grade is not None if graded else answer.usual) or name in extra
+    )
 
 
 def check_answer(answer: str, offered: Collection[AnswerName]) -> AnswerName:

@@ -13,11 +13,13 @@ KEY = rf"^[a-z][a-z0-9_]{{0,{LONGEST_KEY - 1}}}$"
 """A question's key."""
 
 
-def completed(key: str, text: str = "", shows_caption: bool | None = None) -> Question:
+def completed(
+    key: str, text: str = "", shows_caption: bool | None = None, *, graded: bool = False
+) -> Question:
     """Return the question, with what is not said taken from the usual question of that key."""
     usual = QUESTIONS.get(key, Question(key, ""))
     shown = usual.shows_caption if shows_caption is None else shows_caption
-    return Question(key, text.strip() or usual.text, shown)
+    return Question(key, text.strip() or usual.text, shown, graded)
 
 
 def parse_questions(specs: tuple[str, ...]) -> tuple[Question, ...]:

@@ -113,8 +113,11 @@ def read_info(repository: Repository, folder: Path) -> StudyInfo:
     design = StudyDesign.model_validate_json(row.design)
     rules = design.rules()
     names = repository.names_by_image()
+    graded = {question.key for question in design.questions if question.graded}
     questions = {
-        question.id: Question(question.key, question.text, question.shows_caption)
+        question.id: Question(
+            question.key, question.text, question.shows_caption, question.key in graded
+        )
         for question in repository.questions()
     }
     practice = tuple(
@@ -126,7 +129,7 @@ def read_info(repository: Repository, folder: Path) -> StudyInfo:
                 caption=item.caption if questions[item.question_id].shows_caption else "",
                 left=names[item.left_image_id],
                 right=names[item.right_image_id],
-                answers=rules.answers,
+                answers=rules.answers_to(questions[item.question_id]),
                 practice=True,
             ),
             expected=tuple(check_answer(one, ANSWERS) for one in item.expected.split(",")),

@@ -19,6 +19,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, cast
 
+from analysis.ballots import ANSWERS
 from study_app.errors import DatabaseError, EntryRefused, StudyError, UnknownRater
 from study_app.rating import Study
 from study_app.rules import Ballot, Feedback, ShownPair, Turn, check_answer, mturk_task
@@ -240,7 +241,7 @@ def _answer(study: Study, request: Request) -> None:
         if item.shown.assignment == assignment:
             request.practised = item.shown, study.practise(token, assignment, answer)
             return
-    checked = check_answer(answer, study.info.rules.answers)
+    checked = check_answer(answer, ANSWERS)
     again = event.get("again") is True
     ballot = Ballot(assignment, checked, _seconds(event.get("seconds")), again)
     outcome, request.turn = study.cast(token, ballot)

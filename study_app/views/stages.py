@@ -19,11 +19,21 @@ from study_app.words import Words
 def offered(answers: Iterable[AnswerName], text: Words) -> list[dict[str, str]]:
     """Return each answer's `name`, the `key` that gives it and its `sign`, left to right.
 
-    Left to right as the images stand: an answer for the left image, those that name no winner,
-    one for the right image. A key that types a space has a word for its sign.
+    Left to right as the images stand: answers for the left image, those that name no winner,
+    answers for the right image. The five grades have the keys 1 to 5. A key that types a space has
+    a word for its sign.
     """
     records = sorted((ANSWERS[name] for name in answers), key=lambda answer: -answer.left_wins)
-    return [{"name": one.name, "key": one.key, "sign": _sign(one, text)} for one in records]
+    grades = [one.name for one in records if one.grade is not None]
+    digits = {name: str(n) for n, name in enumerate(grades, 1)} if len(grades) > 1 else {}
+    return [
+        {
+            "name": one.name,
+            "key": digits.get(one.name, one.key),
+            "sign": digits.get(one.name) or _sign(one, text),
+        }
+        for one in records
+    ]
 
 
 def _sign(answer: Answer, text: Words) -> str:
@@ -88,18 +98,14 @@ def instructions(study: Study, text: Words) -> str:
     """What is asked and how to answer, with the keys."""
     words, info = text["instructions"], study.info
     questions = "".join(f"<li>{_text(asked(q, text))}</li>" for q in info.questions.values())
-    keys = "".join(
-        f"<div><dt><kbd>{_text(_sign(ANSWERS[answer], text))}</kbd></dt>"
-        f"<dd>{_text(words[f'how_{answer}'])}</dd></div>"
-        for answer in info.rules.answers
-    )
+    ways = dict.fromkeys(info.rules.answers_to(question) for question in info.questions.values())
     body = (
         _paragraphs(info.instructions or words["about"])
         + _heading(words["asked"])
         + f"<ul>{questions}</ul>"
         + _heading(words["how"])
         + _paragraphs(words["pace"].format(total=info.rules.share))
-        + f"<dl class='keys'>{keys}</dl>"
+        + "".join(_keys(answers, text) for answers in ways)
         + _paragraphs(words["tools"])
         + (_paragraphs(words["practice"].format(count=len(info.practice))) if info.practice else "")
         + f"<p class='small'>{_text(words['keep'])}</p>"
@@ -108,6 +114,17 @@ def instructions(study: Study, text: Words) -> str:
         body += f"<details><summary>{_text(text['consent']['privacy_title'])}</summary>"
         body += f"{_paragraphs(text['consent']['privacy'])}</details>"
     return _page("instructions", words["title"], body, _button(text, "instructions", "begin"))
+
+
+def _keys(answers: Iterable[AnswerName], text: Words) -> str:
+    """The keys that give these answers."""
+    words = text["instructions"]
+    rows = "".join(
+        f"<div><dt><kbd>{_text(one['sign'])}</kbd></dt>"
+        f"<dd>{_text(words['how_' + one['name']])}</dd></div>"
+        for one in offered(answers, text)
+    )
+    return f"<dl class='keys'>{rows}</dl>"
 
 
 def done(turn: Turn, text: Words, task: MTurkTask | None = None) -> str:

@@ -173,6 +173,7 @@ return ready ? [...images.map(image => /([0-9a-f]{32})[.]png$/.exec(image.src)[1
   page.querySelector(".progress span").textContent] : null;
 """
 _CODES = {
+    **{str(digit): 48 + digit for digit in range(10)},
     "ArrowLeft": 37,
     "ArrowRight": 39,
     "ArrowDown": 40,

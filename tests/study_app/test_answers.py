@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ballots import ANSWERS
+from analysis.ballots import ANSWERS, Question
 from study_app.errors import StudyUsageError
 from study_app.rules import Rules, VotesTable
 from study_app.views import stages
@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_offers_answers_as_the_images_stand_each_with_its_key():
-    offered = stages.offered(Rules(extra_answers=("both_bad",)).answers, words("en"))
+    answers = Rules(extra_answers=("both_bad",)).answers_to(Question("beauty", "Which?"))
+    offered = stages.offered(answers, words("en"))
     assert [one["name"] for one in offered] == ["left", "tie", "both_bad", "right"]
     assert [one["key"] for one in offered] == ["ArrowLeft", " ", "ArrowDown", "ArrowRight"]
     assert [one["sign"] for one in offered] == ["←", "space", "↓", "→"]
@@ -64,8 +65,8 @@ MIGRATION = '''"""Raters may be unsure."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -74,7 +75,9 @@ def upgrade() -> None:
         op.drop_constraint("known_answer", "vote")
     with op.batch_alter_table("vote") as table:
         table.create_check_constraint(
-            "known_answer", "answer IN ('left', 'right', 'tie', 'both_bad', 'unsure')"
+            "known_answer",
+            "answer IN ('left', 'right', 'tie', 'both_bad', 'left_strongly', 'left_slightly',"
+            " 'right_slightly', 'right_strongly', 'unsure')",
         )
 '''
 ASK_AND_ANSWER = """
@@ -122,7 +125,9 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
     text = answers.read_text("utf-8")
     assert text.count(END_OF_RECORDS) == 1
     text = text.replace(END_OF_RECORDS, f"        {RECORD}{END_OF_RECORDS}")
-    answers.write_text(text.replace('"both_bad"]', '"both_bad", "unsure"]', 1), "utf-8")
+    assert text.count('"right_strongly",\n]') == 1
+    text = text.replace('"right_strongly",\n]', '"right_strongly", "unsure",\n]')
+    answers.write_text(text, "utf-8")
     for language, (how, label) in {"en": ("you are unsure", "Unsure"),
                                    "de": ("Sie sind unsicher", "Unsicher")}.items():  # fmt: skip
         file = code / "study_app" / "words" / f"{language}.toml"
@@ -130,7 +135,7 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
         text = text.replace("\nhow_both_bad", f'\nhow_unsure = "{how}"\nhow_both_bad')
         file.write_text(text.replace("\nboth_bad", f'\nunsure = "{label}"\nboth_bad'), "utf-8")
     scripts = code / "study_app" / "store" / "migrations" / "versions"
-    (scripts / "v0004_unsure.py").write_text(MIGRATION, "utf-8")
+    (scripts / "v0005_unsure.py").write_text(MIGRATION, "utf-8")
 
     old = tmp_path / "old.db"
     shutil.copy(Path(__file__).with_name("data") / "study_2.db", old)
@@ -146,4 +151,4 @@ def test_another_answer_touches_four_files(run, tmp_path, sqlite_url):
     offered, *_, counted, versions = done.stdout.splitlines()
     assert offered == "['left', 'tie', 'unsure', 'right']"
     assert counted == "[0.5, 1.0, 0.5]"
-    assert versions == "(2, 4)"
+    assert versions == "(2, 5)"

@@ -83,7 +83,7 @@ def test_an_old_study_says_which_command_brings_it_up_to_date(old_url):
 
 
 def test_an_upgrade_keeps_every_vote_and_rater_and_voting_goes_on(old_url):
-    assert upgrade_database(old_url) == (1, 3)
+    assert upgrade_database(old_url) == (1, 4)
     study = Study.open(old_url, writable=True)
     try:
         votes = votes_frame(study)
@@ -108,7 +108,7 @@ def test_an_upgrade_keeps_every_vote_and_rater_and_voting_goes_on(old_url):
 def test_upgraded_tables_are_those_a_new_study_has(old_url, run, tmp_path):
     upgrade_database(old_url)
     assert differences(old_url) == []
-    assert upgrade_database(old_url) == (3, 3), "again changes nothing"
+    assert upgrade_database(old_url) == (4, 4), "again changes nothing"
 
 
 def test_a_new_studys_tables_are_those_of_the_migrations(study):
