@@ -30,6 +30,11 @@ ASIDE = tuple(
 WINS_OF_LEFT = np.array([answer.left_wins for answer in ANSWERS.values()])
 """The share of a win that each answer's code gives the arm on the left."""
 
+GRADES = np.array(
+    [0 if answer.name == "both_bad" else answer.grade for answer in ANSWERS.values()], np.float64
+)
+"""The grade of each answer's code; NaN for answers without one. "Both bad" is as good as a tie."""
+
 _NO = ("", "false", "0", "0.0", "nan", "none", "no", "n", "f", "<na>")
 
 

@@ -22,7 +22,7 @@ from analysis.errors import VotesError, some_of
 
 from .answers import ANSWERS, TIED
 from .columns import COLUMNS, RATER_KINDS
-from .counting import WINS_OF_LEFT, counted, set_aside
+from .counting import GRADES, WINS_OF_LEFT, counted, set_aside
 from .csv_file import id_hashes, read_csv, refuse_doubled
 from .names import require_readable
 
@@ -50,6 +50,8 @@ class Ballot:
         rater: (N,) int64 in 0 … raters − 1.
         prompt: (N,) int64 in 0 … prompts − 1, or None when votes carry no prompt ids.
         neutral: (N,) whether a vote has no side term; None where every vote has one.
+        grade: (N,) int64, how much better the left image is, 2 … −2 (`Answer.grade`); None where a
+            vote has no grade. "Both bad" is 0, as a tie is.
     """
 
     question: str
@@ -61,6 +63,7 @@ class Ballot:
     rater: NDArray[np.int64]
     prompt: NDArray[np.int64] | None = None
     neutral: NDArray[np.bool_] | None = None
+    grade: NDArray[np.int64] | None = None
 
     @property
     def votes(self) -> int:
@@ -174,7 +177,16 @@ def _ballot(
         rater=_dense(_codes(votes["rater"])[rows]),
         prompt=_dense(_codes(votes["prompt_id"])[rows]) if has_prompts else None,
         neutral=set_aside(votes, len(votes), ("neutral",))[rows] if "neutral" in votes else None,
+        grade=_grade(_codes(votes["answer"])[rows]),
     )
+
+
+def _grade(answers: NDArray[np.integer]) -> NDArray[np.int64] | None:
+    """(N,) the grades of coded answers; None where one has none, or all are ties."""
+    grades = GRADES.take(answers)
+    if np.isnan(grades).any() or not grades.any():
+        return None
+    return grades.astype(np.int64)
 
 
 def _codes(column: pd.Series) -> NDArray[np.integer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from analysis.scores import (
     OutcomeFit,
     by_category,
     crowd_bt,
+    fit_graded,
     fit_outcomes,
 )
 
@@ -63,8 +65,9 @@ def robustness_of(
     """Fit one ballot anew in every way that could change its ranking.
 
     Exclusions are those of `sensitivity`. The models are: a side term; ties as an outcome of their
-    own with a side term (Davidson); raters weighed by quality (Crowd-BT); categories of prompts
-    counted equally. An analysis that changes nothing here, or that can't be fitted, is left out.
+    own with a side term (Davidson); raters weighed by quality (Crowd-BT); the grades of graded
+    answers (ordinal); categories of prompts counted equally. An analysis that changes nothing here,
+    or that can't be fitted, is left out.
 
     Args:
         result: the reported fit.
@@ -111,6 +114,9 @@ def _models(
         weighed = crowd_bt(ballot).table["elo"].to_numpy(np.float64)
         apart = np.isnan(_of_largest_group(result))
         yield "with raters weighed by quality (Crowd-BT)", np.where(apart, np.nan, weighed), ""
+    if few and ballot.grade is not None:
+        with contextlib.suppress(AnalysisError):  # where a grade was never given
+            yield "with the grades of answers (ordinal model)", fit_graded(ballot).scores, ""
     if categories is not None:
         wide = categories.table.pivot(index="arm", columns="category", values="elo")
         finite = wide.reindex(list(ballot.arms)).to_numpy(np.float64)

@@ -11,6 +11,7 @@ from .curves import ScaleCurves, draw_scores, scale_curves
 from .davidson import OutcomeFit, fit_outcomes
 from .elo import ELO_PER_NAT, MANY, TIED_ELO, EloFit, fit_elo, ranks_of, win_probability, with_prior
 from .goodness import Goodness, goodness_of_fit
+from .graded import GradedFit, fit_graded
 from .interval import Interval
 from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
 from .leaderboard import READABLE, elo_table, win_table
@@ -31,6 +32,7 @@ __all__ = [
     "CrowdFit",
     "EloFit",
     "Goodness",
+    "GradedFit",
     "Interval",
     "OutcomeFit",
     "Sandwich",
@@ -46,6 +48,7 @@ __all__ = [
     "draw_scores",
     "elo_table",
     "fit_elo",
+    "fit_graded",
     "fit_outcomes",
     "goodness_of_fit",
     "has_curve",
