@@ -245,6 +245,7 @@ def _plan(design: StudyDesign, samples: list[Sample]) -> _Plan:
         [question.key for question in design.questions],
         {question.key: question.pairs for question in design.questions},
         design.seed,
+        together=design.raters.questions == "together",
     )
     questions = [table.question() for table in design.questions]
     gold = plan_gold(samples, questions, design.gold, design.seed)

@@ -66,6 +66,7 @@ def hand_out(
     lease: timedelta,
     uid: str,
     now: datetime,
+    together: bool = False,
     arm_pairs: ArmPairs = lambda _question: [],
 ) -> Assigned | None:
     """Assign the next pair to a rater, with its sides; None when there is none left for them.
@@ -81,17 +82,21 @@ def hand_out(
         lease: how long a plain pair is theirs.
         uid: the new assignment's unguessable id.
         now: the time of the assignment.
+        together: every question is asked about the same two images before others are shown.
         arm_pairs: in an adaptive study, which two arms to ask a question about, best first; after
             those, and without any, the pair with the fewest votes.
     """
     if not question_ids:
         return None
-    first = preferred_question(to.id, to.given, len(question_ids))
+    # Together, the order of the questions is one and the same for all of a rater's pairs.
+    first = preferred_question(to.id, 0 if together else to.given, len(question_ids))
     in_order = question_ids[first:] + question_ids[:first]
     if slot == "gold":
         given = _hand_out_gold(repository, to, in_order, uid, now)
     elif slot == "repeat":
         given = _hand_out_repeat(repository, to, uid, now)
+    elif together:
+        given = _hand_out_companion(repository, to, in_order, uid, now + lease, now)
     else:
         given = None
     return given or _hand_out_plain(repository, to, in_order, uid, now, lease, arm_pairs)
@@ -115,6 +120,26 @@ def _hand_out_plain(
                 return _assign(repository, to, pair, uid, now, now + lease)
         if not repository.lapse_expired(now):
             return None
+
+
+def _hand_out_companion(
+    repository: Repository,
+    to: Recipient,
+    question_ids: list[int],
+    uid: str,
+    expires: datetime,
+    now: datetime,
+) -> Assigned | None:
+    """Ask the next question about the images that the rater looks at, which stay where they are."""
+    last = repository.last_plain(to.id)
+    if last is None:
+        return None
+    images, sides = (last.image_a_id, last.image_b_id), (last.left_image_id, last.right_image_id)
+    for question in question_ids:
+        pair = repository.next_of_images(to.id, to.kind, question, images)
+        if pair is not None:
+            return _assign(repository, to, pair, uid, now, expires, sides)
+    return None
 
 
 def _hand_out_gold(
@@ -153,9 +178,12 @@ def _assign(
     uid: str,
     now: datetime,
     expires: datetime | None,
+    sides: tuple[int, int] | None = None,
 ) -> Assigned:
-    images = (pair.image_a_id, pair.image_b_id)
-    left, right = images if a_on_left(pair.a_first, pair.draws) else images[::-1]
+    if sides is None:
+        images = (pair.image_a_id, pair.image_b_id)
+        sides = images if a_on_left(pair.a_first, pair.draws) else images[::-1]
+    left, right = sides
     repository.draw(pair.pair_id, to.kind, takes=expires is not None)
     repository.add_assignment(
         uid=uid, rater=to.id, pair=pair.pair_id, sides=(left, right), now=now, expires=expires

@@ -252,6 +252,7 @@ class Turns:
             lease=self.lease,
             uid=uid,
             now=now,
+            together=self._info.rules.together > 1,
             arm_pairs=arm_pairs,
         )
 

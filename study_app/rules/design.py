@@ -180,16 +180,20 @@ class RatersTable(Table):
     """`[raters]`: what is asked of one person, and of how many.
 
     Attributes:
-        pairs: asked of each, gold and repeated ones not counted.
+        pairs: asked of each, gold and repeated ones not counted. Where several questions are asked
+            about one pair, each of them counts.
         max: people admitted; those who left within the lease without finishing make room.
         break_every: a break after so many answers; 0 for none.
         lease_minutes: an unanswered pair goes back to the others after this.
+        questions: `blocks`: one question for many pairs, then the next; `together`: every question
+            about the same two images, then the next images.
     """
 
     pairs: Annotated[int, Field(ge=1)] = 40
     max: Annotated[int, Field(ge=1)] | None = None
     break_every: Annotated[int, Field(ge=0)] = 0
     lease_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = 60.0
+    questions: Literal["blocks", "together"] = "blocks"
 
 
 class GoldTable(Table):
@@ -398,4 +402,5 @@ class StudyDesign(Table):
             gold_per_rater=self.gold.per_rater,
             repeats_per_rater=self.repeats.per_rater,
             extra_answers=tuple(self.votes.extra_answers),
+            together=len(self.questions) if self.raters.questions == "together" else 1,
         )

@@ -36,6 +36,8 @@ class Rules:
         gold_per_rater: pairs with a known answer, handed out beside the share.
         repeats_per_rater: pairs asked of the same rater again, sides swapped, beside the share.
         extra_answers: offered beside the usual ones.
+        together: questions asked one after the other about the same two images; 1: questions come
+            in blocks.
     """
 
     votes_per_pair: int = 2
@@ -45,6 +47,7 @@ class Rules:
     gold_per_rater: int = 0
     repeats_per_rater: int = 0
     extra_answers: tuple[AnswerName, ...] = ()
+    together: int = 1
 
     def __post_init__(self) -> None:
         for name in ("votes_per_pair", "pairs_per_rater"):
@@ -65,6 +68,12 @@ class Rules:
     def answers_to(self, question: Question) -> tuple[AnswerName, ...]:
         """Return the answers that a question offers, in the catalogue's order."""
         return offered_answers(self.extra_answers, graded=question.graded)
+
+    @property
+    def looks(self) -> int:
+        """How often one rater sees two images that they did not see just before."""
+        pairs = math.ceil(self.pairs_per_rater / self.together)
+        return pairs + self.gold_per_rater + self.repeats_per_rater
 
     @property
     def share(self) -> int:

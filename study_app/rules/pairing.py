@@ -32,6 +32,8 @@ def plan_pairs(
     questions: Sequence[str],
     pairs_per_question: int | Mapping[str, int | None] | None,
     seed: int,
+    *,
+    together: bool = False,
 ) -> list[PlannedPair]:
     """Return the study's pairs in the order in which they are first handed out.
 
@@ -44,6 +46,7 @@ def plan_pairs(
         questions: keys, each planned on its own.
         pairs_per_question: None for all there are; a mapping for each question's own.
         seed: same seed and samples, same plan.
+        together: all questions are asked about the same pairs.
 
     Raises:
         StudyUsageError: fewer than two arms share a prompt, or fewer pairs than asked for.
@@ -56,7 +59,7 @@ def plan_pairs(
         limit = pairs_per_question
         if isinstance(limit, Mapping):
             limit = limit[question]
-        rng = np.random.default_rng([seed, index])
+        rng = np.random.default_rng([seed, 0 if together else index])
         pairs = list(_question_pairs(have, arms, units, question, rng, limit))
         if not pairs:
             raise StudyUsageError(

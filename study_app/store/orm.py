@@ -132,6 +132,7 @@ class PairRow(Base):
     """
 
     __tablename__ = "pair"
+    __table_args__ = (Index("pair_images", "image_a_id", "image_b_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     question_id: Mapped[int] = mapped_column(ForeignKey("question.id"))

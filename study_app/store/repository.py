@@ -300,6 +300,19 @@ class Repository:
             return statements.NEXT_PLAIN(self._connection, **values).first()
         return statements.NEXT_OF_ARMS(self._connection, **values, arm_pair=arm_pair).first()
 
+    def last_plain(self, rater: int) -> AnyRow | None:
+        """Return the images, and their sides, of the last planned pair that a rater was given."""
+        return statements.LAST_PLAIN(self._connection, rater=rater).first()
+
+    def next_of_images(
+        self, rater: int, kind: RaterKind, question_id: int, images: tuple[int, int]
+    ) -> AnyRow | None:
+        """Return a question's pair of these images, if it is wanted and the rater hasn't had it."""
+        values = {"rater": rater, "kind": kind, "question": question_id}
+        return statements.NEXT_OF_IMAGES(
+            self._connection, **values, image_a=images[0], image_b=images[1]
+        ).first()
+
     def next_gold(self, rater: int, kind: RaterKind, question_id: int) -> AnyRow | None:
         """The gold pair shown least so far that this rater hasn't had."""
         values = {"rater": rater, "kind": kind, "question": question_id}

@@ -77,6 +77,28 @@ _next_plain = _next_pair.where(QuotaRow.taken < QuotaRow.wanted).order_by(
 NEXT_PLAIN = Prepared(_next_plain)
 NEXT_OF_ARMS = Prepared(_next_plain.where(QuotaRow.arm_pair == bindparam("arm_pair")))
 NEXT_GOLD = Prepared(_next_pair.where(PairRow.gold).order_by(QuotaRow.draws, QuotaRow.pair_id))
+LAST_PLAIN = Prepared(
+    select(
+        PairRow.image_a_id,
+        PairRow.image_b_id,
+        AssignmentRow.left_image_id,
+        AssignmentRow.right_image_id,
+    )
+    .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+    .where(
+        AssignmentRow.rater_id == bindparam("rater"),
+        or_(AssignmentRow.state == "open", AssignmentRow.state == "answered"),
+        ~AssignmentRow.repeated,
+        ~PairRow.gold,
+    )
+    .order_by(AssignmentRow.id.desc())
+    .limit(1)
+)
+NEXT_OF_IMAGES = Prepared(
+    _next_plain.where(
+        PairRow.image_a_id == bindparam("image_a"), PairRow.image_b_id == bindparam("image_b")
+    )
+)
 NEXT_REPEAT = Prepared(
     select(
         AssignmentRow.id,

@@ -104,7 +104,7 @@ def instructions(study: Study, text: Words) -> str:
         + _heading(words["asked"])
         + f"<ul>{questions}</ul>"
         + _heading(words["how"])
-        + _paragraphs(words["pace"].format(total=info.rules.share))
+        + _paragraphs(words["pace"].format(total=info.rules.looks))
         + "".join(_keys(answers, text) for answers in ways)
         + _paragraphs(words["tools"])
         + (_paragraphs(words["practice"].format(count=len(info.practice))) if info.practice else "")

@@ -1,4 +1,4 @@
-"""Answers in five grades, whose names are longer.
+"""Answers in five grades, whose names are longer; pairs are found by their images.
 
 Every vote, rater and assignment of version 3 is kept, and nothing is computed anew.
 """
@@ -20,7 +20,8 @@ NOW = sa.String(14)
 
 
 def upgrade() -> None:
-    """From version 3 to version 4: more answers are known."""
+    """From version 3 to version 4: more answers are known, and there is an index more."""
+    op.create_index("pair_images", "pair", ["image_a_id", "image_b_id"])
     with op.batch_alter_table("vote") as table:
         table.drop_constraint("known_answer", type_="check")
         table.alter_column("answer", type_=NOW, existing_type=BEFORE, existing_nullable=False)
