@@ -30,15 +30,21 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=FILE, help="Default: RUN/votes.csv (or .parquet, .jsonl); here without RUN."
 )
-def export(run: Path | None, db: str | None, format_: Format, out: Path | None) -> None:
+@click.option("--comments", type=FILE, help="Also write what raters wrote, as a CSV.")
+def export(
+    run: Path | None, db: str | None, format_: Format, out: Path | None, comments: Path | None
+) -> None:
     """Write every vote to a file. Revised and excluded votes are in it, flagged."""
-    from study_app.owner import write_votes
+    from study_app.owner import write_comments, write_votes
 
     default = RunFolder(run).votes_path if run else Path("votes.csv")
     out = out or default.with_suffix(f".{format_}")
     with opened(run, db) as study:
         count = write_votes(study, out, format_)
+        written = None if comments is None else write_comments(study, comments)
     click.echo(f"Wrote {count:,} votes to {out}")
+    if written is not None:
+        click.echo(f"Wrote {written:,} comments to {comments}")
 
 
 @click.command("import")

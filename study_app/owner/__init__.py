@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .deletion import delete_rater
-from .export import Format, to_csv, to_jsonl, to_parquet, votes_frame, write_votes
+from .export import Format, to_csv, to_jsonl, to_parquet, votes_frame, write_comments, write_votes
 from .live_elo import live_elo
 from .look import Look, Observer, Watcher, look_at
 from .overview import (
@@ -40,6 +40,7 @@ __all__ = [
     "votes_by_question",
     "votes_frame",
     "votes_per_hour",
+    "write_comments",
     "write_payments",
     "write_votes",
 ]

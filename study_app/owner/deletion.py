@@ -100,6 +100,9 @@ def delete_rater(study: Study, who: str, *, keep_votes: bool = False) -> Deletio
 
 
 def _cut_ties(session: Session, rater: int) -> None:
+    """Leave nothing that leads to the person, and nothing that they wrote."""
+    mine = select(AssignmentRow.id).where(AssignmentRow.rater_id == rater)
+    session.execute(update(VoteRow).where(VoteRow.assignment_id.in_(mine)).values(comment=None))
     session.execute(
         update(RaterRow)
         .where(RaterRow.id == rater)

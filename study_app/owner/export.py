@@ -7,12 +7,16 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from analysis.ballots import csv_text, times_as_text
+from analysis.ballots import csv_of, csv_text, times_as_text
 from glide_eval.files import replacing
 from study_app.rating import Study
-from study_app.store import vote_table
+from study_app.store import OwnerRepository, vote_table
 
 Format = Literal["csv", "parquet", "jsonl"]
+COMMENT_COLUMNS = (
+    "rater", "rater_kind", "question", "prompt_id", "replica", "arm_left", "arm_right", "answer",
+    "created_at", "comment",
+)  # fmt: skip
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -39,6 +43,20 @@ def to_jsonl(votes: pd.DataFrame) -> bytes:
 def to_parquet(votes: pd.DataFrame) -> bytes:
     """Return the votes as Apache Parquet; `created_at` is a timestamp in UTC."""
     return votes.to_parquet(index=False)
+
+
+def write_comments(study: Study, path: Path) -> int:
+    """Write what raters wrote about pairs as a CSV, the last first; return how many there are.
+
+    Raises:
+        StorageError: the disk is full or read-only; an older file is as it was.
+    """
+    with study.database.reading() as session:
+        rows = OwnerRepository(session).comments()
+    table = pd.DataFrame([tuple(row) for row in rows], columns=list(COMMENT_COLUMNS))
+    with replacing(path, private=True) as temporary:
+        temporary.write_bytes(csv_of(times_as_text(table)).encode())
+    return len(table)
 
 
 def write_votes(study: Study, path: Path, format: Format = "csv") -> int:

@@ -17,5 +17,8 @@ LOOKING_SHARE = 20
 PATIENCE = 60.0
 """Seconds to wait for the first look, in which a process starts."""
 
+SHOWN_COMMENTS = 50
+"""Comments in the owner's table, the last ones; `study export --comments` writes all of them."""
+
 SHOWN_RATERS = 200
 """Raters in the owner's table; votes.csv has all of them."""

@@ -31,7 +31,7 @@ from study_app.rating import Progress, Study
 from study_app.rules import of_kind
 from study_app.store import OwnerRepository
 
-from .limits import LOOK_EVERY, LOOKING_SHARE, PATIENCE, SHOWN_RATERS
+from .limits import LOOK_EVERY, LOOKING_SHARE, PATIENCE, SHOWN_COMMENTS, SHOWN_RATERS
 from .live_elo import live_elo
 from .overview import (
     TimeToFinish,
@@ -60,6 +60,8 @@ class Look:
         people: how many people voted.
         excluded: how many of them the rules leave out.
         reported: pairs that raters reported, as `arms`, `prompt_id`, `caption` and `reports`.
+        comments: what people wrote last, as `rater`, `question`, `arms`, `prompt_id`, `answer` and
+            `comment`.
     """
 
     at: datetime
@@ -75,6 +77,7 @@ class Look:
     people: int
     excluded: int
     reported: list[dict[str, Any]]
+    comments: list[dict[str, Any]]
 
 
 def look_at(study: Study) -> Look:
@@ -129,6 +132,7 @@ class Observer:
             people=len(people.raters),
             excluded=int((people.raters["excluded"] != "").sum()),
             reported=_reported(study),
+            comments=_comments(study),
         )
 
 
@@ -176,6 +180,24 @@ def _reported(study: Study) -> list[dict[str, Any]]:
             "prompt_id": row.prompt_id,
             "caption": row.caption,
             "reports": row.reports,
+        }
+        for row in rows
+    ]
+
+
+def _comments(study: Study) -> list[dict[str, Any]]:
+    if not study.info.design.votes.comments:
+        return []
+    with study.database.reading() as session:
+        rows = OwnerRepository(session).comments(SHOWN_COMMENTS)
+    return [
+        {
+            "rater": row.rater,
+            "question": row.question,
+            "arms": f"{row.arm_left}, {row.arm_right}",
+            "prompt_id": row.prompt_id,
+            "answer": row.answer,
+            "comment": row.comment,
         }
         for row in rows
     ]

@@ -116,7 +116,8 @@ class Turns:
             refusal = "not_shown"
         if refusal is not None:
             return refusal, None
-        repository.add_vote(row.id, row.revision, ballot.answer, watch.seconds, now)
+        comment = ballot.comment if self._info.design.votes.comments else None
+        repository.add_vote(row.id, row.revision, ballot.answer, watch.seconds, now, comment)
         # An answer is taken back once per pair at most (see `Study.undo`).
         undoable = None if row.revision else row.id
         repository.count_answer(rater.id, 1, undoable, now, implausible=watch.implausible)

@@ -127,6 +127,7 @@ class VotesTable(Table):
         extra_answers: offered beside the usual ones, such as `both_bad`. `both_bad = true` says the
             same in study files and studies made before there were others.
         min_seconds: sooner clicks were meant for the pair before.
+        comments: raters may write something about a pair beside their answer.
         scheduling: `balanced`, or `adaptive`: next pairs go where they narrow the Elo intervals
             most.
         stop: an adaptive study's rule to end.
@@ -136,6 +137,7 @@ class VotesTable(Table):
     overlap: OverlapTable | None = None
     extra_answers: list[AnswerName] = Field(default_factory=list[AnswerName])
     min_seconds: Annotated[float, Field(ge=0, le=MOST_MIN_SECONDS, allow_inf_nan=False)] = 0.6
+    comments: bool = False
     scheduling: Literal["balanced", "adaptive"] = "balanced"
     stop: StopTable | None = None
 

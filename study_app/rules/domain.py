@@ -178,12 +178,14 @@ class Ballot:
             not know.
         again: `ShownPair.again` of that pair: a late duplicate of an answer that was taken back
             meanwhile is no new answer. None: not asked.
+        comment: what the rater wrote about the pair; None for nothing.
     """
 
     assignment: str
     answer: AnswerName
     seconds: float | None
     again: bool | None = None
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

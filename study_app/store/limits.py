@@ -14,5 +14,8 @@ COPIED_AT_ONCE = 2000
 REPORTED = "reported by the rater"
 """Why a pair was set aside whose rater did not want to look at it."""
 
+LONGEST_COMMENT = 1000
+"""Characters of what a rater writes about a pair; what is longer is cut."""
+
 LONGEST_REASON = 200
 """Characters of the reason why a pair was set aside; the column holds no more."""

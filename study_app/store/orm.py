@@ -26,7 +26,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from analysis.ballots import ANSWERS, RATER_KINDS
 
-from .limits import LONGEST_REASON
+from .limits import LONGEST_COMMENT, LONGEST_REASON
 
 APPLICATION = "glide-eval study"
 SCHEMA_VERSION = len(list(Path(__file__).with_name("migrations").glob("versions/v*.py")))
@@ -257,6 +257,7 @@ class VoteRow(Base):
     answer: Mapped[str] = mapped_column(String(_LONGEST_ANSWER))
     seconds: Mapped[float | None]  # from the pair's appearance to the click; None: not known
     created_at: Mapped[datetime]
+    comment: Mapped[str | None] = mapped_column(String(LONGEST_COMMENT))  # None: nothing written
 
 
 class UndoRow(Base):

@@ -102,6 +102,41 @@ class OwnerRepository:
             .order_by(reports.desc(), _asked.prompt_id)
         ).all()
 
+    def comments(self, latest: int | None = None) -> Sequence[AnyRow]:
+        """Return what raters wrote about pairs, the last first.
+
+        Returns:
+            Columns rater, rater_kind, question, prompt_id, replica, arm_left, arm_right, answer,
+            created_at and comment.
+
+        Args:
+            latest: no more than these; None for all.
+        """
+        found = (
+            select(
+                RaterRow.public_id.label("rater"),
+                RaterRow.kind.label("rater_kind"),
+                QuestionRow.key.label("question"),
+                _asked.prompt_id,
+                _asked.replica,
+                *_ARMS,
+                VoteRow.answer,
+                VoteRow.created_at,
+                VoteRow.comment,
+            )
+            .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
+            .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
+            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+            .join(QuestionRow, QuestionRow.id == PairRow.question_id)
+            .join(_asked, _asked.id == PairRow.image_a_id)
+        )
+        return self._session.execute(
+            _with_arms(found, AssignmentRow.left_image_id, AssignmentRow.right_image_id)
+            .where(VoteRow.comment.is_not(None))
+            .order_by(VoteRow.id.desc())
+            .limit(latest)
+        ).all()
+
     def raters(self) -> Sequence[AnyRow]:
         """Return how far each rater came, in the order in which they joined."""
         return self._session.execute(

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from analysis.ballots import RaterKind
 
 from . import statements
-from .limits import LONGEST_REASON, REPORTED
+from .limits import LONGEST_COMMENT, LONGEST_REASON, REPORTED
 from .orm import (
     ArmRow,
     AssignmentRow,
@@ -380,7 +380,13 @@ class Repository:
         statements.SET_STATE(self._connection, assignment=assignment, new_state=state)
 
     def add_vote(
-        self, assignment: int, revision: int, answer: str, seconds: float | None, now: datetime
+        self,
+        assignment: int,
+        revision: int,
+        answer: str,
+        seconds: float | None,
+        now: datetime,
+        comment: str | None = None,
     ) -> None:
         """The one vote of an assignment's revision; a second one violates its constraint."""
         statements.ADD_VOTE(
@@ -390,6 +396,7 @@ class Repository:
             answer=answer,
             seconds=seconds,
             now=now,
+            comment=None if comment is None else comment[:LONGEST_COMMENT],
         )
         self.set_assignment_state(assignment, "answered")
 

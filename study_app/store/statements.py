@@ -183,6 +183,7 @@ ADD_VOTE = Prepared(
         answer=bindparam("answer"),
         seconds=bindparam("seconds"),
         created_at=bindparam("now"),
+        comment=bindparam("comment"),
     )
 )
 SET_STATE = Prepared(

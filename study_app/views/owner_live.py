@@ -53,6 +53,7 @@ def live(study: Study, look: Look) -> None:
         _conduct(measures, kind)
     _raters(look)
     _reported(look)
+    _comments(look)
     st.caption(f"As of {look.at:%d %B %Y, %H:%M:%S} UTC.")
 
 
@@ -265,6 +266,20 @@ def _reported(look: Look) -> None:
     if rows:
         st.subheader("Pairs that raters reported", anchor=False)
         _table(("prompt", "caption", "arms", "reports"), rows)
+
+
+def _comments(look: Look) -> None:
+    if look.comments:
+        st.subheader("What raters wrote", anchor=False)
+        titles = ("rater", "comment", "question", "prompt", "arms", "answer")
+        _table(
+            titles,
+            [
+                (row["rater"], row["comment"], _readable(row["question"]), row["prompt_id"],
+                 row["arms"], _readable(row["answer"]))
+                for row in look.comments
+            ],
+        )  # fmt: skip
 
 
 def _table(

@@ -173,6 +173,7 @@ def _pair(study: Study, text: Words, request: Request, turn: Turn) -> dict[str, 
         "upcoming": upcoming and _sent(upcoming, text),
         "answers": stages.offered(pair.answers, text),
         "can_undo": turn.can_undo and feedback is None,
+        "comments": study.info.design.votes.comments and not pair.practice,
         "feedback": feedback,
         "notice": text["pair"].get(request.notice, ""),
         "min_seconds": study.info.rules.min_seconds,
@@ -243,7 +244,8 @@ def _answer(study: Study, request: Request) -> None:
             return
     checked = check_answer(answer, ANSWERS)
     again = event.get("again") is True
-    ballot = Ballot(assignment, checked, _seconds(event.get("seconds")), again)
+    comment = _comment(event.get("comment"))
+    ballot = Ballot(assignment, checked, _seconds(event.get("seconds")), again, comment)
     outcome, request.turn = study.cast(token, ballot)
     # sent again, the answer may have been stored the first time: then there is nothing to tell
     if outcome != "accepted" and not (outcome == "repeated" and event.get("resent")):
@@ -255,6 +257,11 @@ def _seconds(claimed: object) -> float | None:
     if not isinstance(claimed, int | float) or not math.isfinite(claimed):
         return None
     return float(claimed)
+
+
+def _comment(written: object) -> str | None:
+    """Return what the rater wrote; None for nothing. No database keeps a text with a NUL in it."""
+    return (isinstance(written, str) and written.replace("\0", "").strip()) or None
 
 
 def _undo(study: Study, request: Request) -> None:

@@ -45,6 +45,7 @@ export class PairView {
         <div class="pair"></div>
         <div class="feedback" hidden><p tabindex="-1"></p><button type="button"></button></div>
         <div class="answers" role="group"></div>
+        <label class="comment" hidden><span></span><textarea rows="1" maxlength="1000"></textarea></label>
         <div class="below">
           <p class="hint" role="status"></p>
           <button type="button" class="report"></button>
@@ -56,6 +57,7 @@ export class PairView {
     this.part(".progress progress").setAttribute("aria-label", words.progress_label);
     this.part(".caption .spoken").textContent = `${words.caption}:`;
     this.part(".answers").setAttribute("aria-label", words.answers);
+    this.part(".comment span").textContent = words.comment;
     this.part(".report").textContent = words.report;
     this.part(".report").addEventListener("click", (event) => this.report(event));
     this.part(".undo").textContent = words.undo;
@@ -74,6 +76,7 @@ export class PairView {
     this.part(".progress span").textContent = progress.text;
     this.part(".undo").hidden = !data.can_undo;
     this.part(".report").hidden = data.pair.practice;
+    this.part(".comment").hidden = !data.comments || Boolean(data.feedback);
     this.offer(data.answers);
     this.feedback(data.feedback);
     this.hint(data.notice);
@@ -247,6 +250,7 @@ export class PairView {
 
   key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
+    if (event.target.closest?.("textarea")) return; // what is typed there is no answer
     const answer = this.data?.answers.find(({ key }) => key === event.key)?.name;
     const button = event.target.closest?.("button, a, input");
     if (button && event.key === " ") {
@@ -272,7 +276,11 @@ export class PairView {
     }
     const { pair, upcoming } = this.data;
     const known = this.known ? seconds : null;
-    this.leave("answer", { assignment: pair.id, again: pair.again, answer, seconds: known });
+    const written = this.part(".comment textarea");
+    const comment = this.data.comments ? written.value.trim() : "";
+    written.value = "";
+    const said = { assignment: pair.id, again: pair.again, answer, seconds: known };
+    this.leave("answer", comment ? { ...said, comment } : said);
     if (upcoming && !pair.practice && this.loading.has(upcoming.id)) this.put(upcoming);
   }
 
