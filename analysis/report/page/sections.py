@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.ballots import RATER_KINDS, rows_of
+from analysis.ballots import RATER_KINDS, names_raters, rows_of
 from analysis.report.contents import BallotPart, Part
 from analysis.report.figures.figure import Figure
 from analysis.report.figures.gallery import gallery
@@ -173,7 +173,8 @@ def _facts(part: Part) -> list[list[tuple[str, str]]]:
         if (count := part.votes(kind)) and votes is not None:
             raters = votes.loc[votes["rater_kind"] == kind, "rater"].nunique()
             who = "simulated raters" if kind == "simulated" else "people"
-            facts.append([(f"{count:,}", "votes by"), (f"{raters:,}", who)])
+            named = [(f"{raters:,}", who)] if names_raters(votes) else []
+            facts.append([(f"{count:,}", "votes by" if named else "votes"), *named])
     return facts
 
 
