@@ -118,6 +118,7 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
         name=source.name,
         scores=_scores(run),
         remarks=_remarks(run, metrics),
+        images=None if source.votes is None else source.votes.parent,
     )
     return _by_study(base)
 

@@ -30,7 +30,8 @@ from analysis.report.words.robustness import unsettled
 from analysis.report.words.wording import heading_words, question_words
 from analysis.scores import curves, has_curve, variant_in
 
-from .highlights import disputed_views, prompt_views
+from .behind import Behind, Originals
+from .highlights import Pictures, disputed_views, prompt_views
 from .metrics import metric_view
 from .scores import board, heat
 from .trust import conduct_view, holds_view
@@ -51,9 +52,16 @@ SECTIONS = {
 }
 
 
-def part_view(part: Part) -> dict[str, Any]:
-    """Return one run or study: everything the template prints of it."""
+def part_view(part: Part, behind: list[Behind], originals: Originals) -> dict[str, Any]:
+    """Return one run or study: everything the template prints of it.
+
+    Args:
+        part: the run or study.
+        behind: the votes behind each of its ballots, to link to.
+        originals: its pictures at full size, to link to.
+    """
     inputs, ballots, prefix = part.inputs, part.ballots, part.prefix
+    pictures = Pictures(inputs, originals, behind)
     arms, labels = inputs.arms, inputs.labels
     drawn = {name: figure_view(figure) for name, figure in part.figures.items()
              if not name.startswith("win-probability")}  # fmt: skip
@@ -82,11 +90,11 @@ def part_view(part: Part) -> dict[str, Any]:
         "remarks": list(inputs.remarks),
         "told": _metric_claims(ballots, labels, prefix),
         "agreement": list(_agreement(ballots, drawn)),
-        "wins": [heat(ballot, labels, prefix) for ballot in ballots],
-        **_gallery(inputs),
+        "wins": [heat(b, labels, prefix, of) for b, of in zip(ballots, behind, strict=True)],
+        **_gallery(inputs, pictures),
         "pictures": inputs.samples is not None and len(inputs.samples) > 0,
-        "best_prompts": prompt_views(inputs, ballots, prefix),
-        "disputed": disputed_views(inputs, ballots, prefix),
+        "best_prompts": prompt_views(inputs, ballots, prefix, pictures),
+        "disputed": disputed_views(inputs, ballots, prefix, pictures),
         "conduct": conduct_view(part.conduct, ballots),
         "nothing_counts": nothing_counts(inputs.votes),
         "paragraph": methods_paragraph(inputs, part.results),
@@ -264,7 +272,7 @@ def _metric_claims(
     ]
 
 
-def _gallery(inputs: ReportInputs) -> dict[str, Any]:
+def _gallery(inputs: ReportInputs, pictures: Pictures) -> dict[str, Any]:
     samples = inputs.samples
     if samples is None or samples.empty:
         return {"gallery": [], "gallery_note": ""}
@@ -279,8 +287,8 @@ def _gallery(inputs: ReportInputs) -> dict[str, Any]:
                 "caption": row.caption,
                 "difference": row.difference,
                 "images": [
-                    {"label": label, "uri": uri}
-                    for label, uri in zip(labels, row.images, strict=True)
+                    {"label": label, "uri": uri, **pictures.original(arm, row.prompt_id)}
+                    for arm, label, uri in zip(shown["name"], labels, row.images, strict=True)
                 ],
             }
             for row in rows
