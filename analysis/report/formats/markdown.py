@@ -129,7 +129,10 @@ def _holds(ballots: list[BallotPart], labels: dict[str, str]) -> list[str]:
         told = [*map(_text, filter(None, sentences)), *map(_table, printed)]
         told += [_text(side_and_ties(found))] if printed else []
         if found.categories is not None:
-            told += [_text(categories_words(found)), _table(printed_categories(found, labels))]
+            told += [
+                _text(categories_words(found, labels)),
+                _table(printed_categories(found, labels)),
+            ]
         if told:
             blocks += [f"### {_text(ballot.words)}", *filter(None, told)]
     return blocks

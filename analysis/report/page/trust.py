@@ -16,7 +16,7 @@ from analysis.report.words.next_votes import next_votes_words
 from analysis.report.words.raters import MOST, conduct_words, printed_screens, screens_words
 from analysis.report.words.robustness import (
     categories_words,
-    printed_categories,
+    category_views,
     side_and_ties,
     verdict,
 )
@@ -54,8 +54,9 @@ def holds_view(
             )  # fmt: skip
         if found.categories is not None:
             categories.append(
-                {**heading, "table": grid(printed_categories(found, labels)),
-                 "told": categories_words(found), "file": f"{prefix}categories-{ballot.slug}"}
+                {**heading, "told": categories_words(found, labels),
+                 "views": category_views(found, labels),
+                 "file": f"{prefix}categories-{ballot.slug}"}
             )  # fmt: skip
     if not told:
         return None

@@ -35,6 +35,18 @@
     });
   }
 
+  // Of several boards one is shown, by a selector.
+  for (const choice of all(".choice")) {
+    const boards = all(":scope > .chosen", choice);
+    const select = document.createElement("select");
+    select.setAttribute("aria-label", "Category of prompts");
+    select.append(...boards.map((board) => new Option(board.dataset.choice)));
+    const pick = () => boards.forEach((board, n) => (board.hidden = n !== select.selectedIndex));
+    select.addEventListener("change", pick);
+    choice.prepend(select);
+    pick();
+  }
+
   // A heading sorts its table: numbers by value, dashes last.
   const number = (text) => {
     const found = text.replace(/−/g, "-").replace(/,/g, "").match(/^\s*[<>]?(-?[\d.]+|-?∞)/);
