@@ -19,6 +19,7 @@ from .figures.figure import Figure
 from .figures.metrics import TRADEOFFS, metric_tradeoff, metrics_against_elo
 from .figures.wins import win_heatmap
 from .inputs import ReportInputs, metrics_of
+from .pictures import picture_properties
 from .progress import Progress, between, quiet
 
 ROUNDS = 1000
@@ -63,10 +64,11 @@ def _ballots(
 ) -> Iterator[BallotPart]:
     """Yield what may be claimed of each ballot, and what each metric says of its votes."""
     arms, votes = inputs.arms, inputs.votes
+    properties = picture_properties(inputs) if results else None
     for n, result in enumerate(results):
         assert votes is not None  # there is a result
         progress("testing the ranking", n / len(results))
-        claims = claims_of(result, arms, votes, inputs.categories, seed)
+        claims = claims_of(result, arms, votes, inputs.categories, seed, properties)
         of_metrics = None
         if len(metrics):
             of_metrics = metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)

@@ -6,6 +6,7 @@ from .all_pairs import Comparisons, compare_arms, simultaneous
 from .ballot_result import BallotResult, analyse
 from .bootstrap import Bootstrap, bootstrap
 from .categories import CategoryScores, by_category
+from .covariates import CovariateFit, fit_covariates
 from .crowd import CrowdFit, crowd_bt
 from .curves import ScaleCurves, draw_scores, scale_curves
 from .davidson import OutcomeFit, fit_outcomes
@@ -28,6 +29,7 @@ __all__ = [
     "Bootstrap",
     "CategoryScores",
     "Comparisons",
+    "CovariateFit",
     "CrowdFit",
     "EloFit",
     "Goodness",
@@ -45,6 +47,7 @@ __all__ = [
     "difference_contrast",
     "draw_scores",
     "elo_table",
+    "fit_covariates",
     "fit_elo",
     "fit_outcomes",
     "goodness_of_fit",

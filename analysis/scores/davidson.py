@@ -153,7 +153,7 @@ def fit_outcomes(
         (array([-117.,   47.,   70.]), 0.119)
     """
     plain = fit_elo(win_matrix(ballot), ballot.arms)
-    members = _largest_group(plain)
+    members = largest_group(plain)
     chosen = np.flatnonzero(np.isin(ballot.left, members) & np.isin(ballot.right, members))
     left, right, won = ballot.left[chosen], ballot.right[chosen], ballot.left_wins[chosen]
     tied = won == TIED
@@ -198,7 +198,12 @@ def _tie_share(log_ties: float | NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + 2 * np.exp(-np.asarray(log_ties, np.float64))))
 
 
-def _largest_group(fit: EloFit) -> NDArray[np.int64]:
+def largest_group(fit: EloFit) -> NDArray[np.int64]:
+    """Return the arms of the largest group that the votes link.
+
+    Raises:
+        AnalysisError: no two arms are linked.
+    """
     sizes = np.bincount(fit.groups) if len(fit.groups) else np.zeros(1, int)
     if sizes.max() < 2:
         raise AnalysisError(

@@ -12,6 +12,7 @@ from analysis.report.inputs import ReportInputs, metrics_of
 from analysis.report.strategies import strategy_words
 from analysis.report.words.answers import printed_answers
 from analysis.report.words.claims import printed_best_scales, printed_comparisons
+from analysis.report.words.controlled import printed_controlled
 from analysis.report.words.goodness import printed_circles, printed_fit
 from analysis.report.words.methods import methods_paragraph
 from analysis.report.words.metric_claims import printed_metric_claims
@@ -94,6 +95,13 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
             f"{prefix}robustness-{name}", found.table, printed_robustness(found, labels),
             f"The ranking under other analyses, {about}",
         )  # fmt: skip
+    if claims.controlled is not None:
+        files |= tables.table_files(
+            f"{prefix}equal-properties-{name}", claims.controlled.table,
+            printed_controlled(claims.controlled, labels),
+            f"Elo as reported and at equal properties of the pictures, {about}; 95% intervals",
+        )  # fmt: skip
+        files[f"{prefix}properties-{name}.csv"] = csv_of(claims.controlled.effects).encode()
     if found.categories is not None:
         files |= tables.table_files(
             f"{prefix}categories-{name}", found.categories.table,

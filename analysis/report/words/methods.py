@@ -14,6 +14,7 @@ from analysis.ballots import (
     left_out,
     names_raters,
 )
+from analysis.claims import property_names
 from analysis.metrics import metric_info
 from analysis.report.inputs import ReportInputs, defined
 from analysis.report.strategies import series_words
@@ -82,8 +83,11 @@ def methods_notes(
 
 def unused_columns(votes: pd.DataFrame | None) -> list[str]:
     """Return the columns of the votes that readers do not know, in their order."""
-    known = {*(column.name for column in COLUMNS), "category"}
-    return [] if votes is None else [str(name) for name in votes if name not in known]
+    if votes is None:
+        return []
+    sides = {f"{name}_{side}" for name in property_names(votes) for side in ("left", "right")}
+    known = {*(column.name for column in COLUMNS), "category", *sides}
+    return [str(name) for name in votes if name not in known]
 
 
 def nothing_counts(votes: pd.DataFrame | None) -> str:
