@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         metric_correlations,
         rank_agreement,
         vote_agreement,
+        vote_predictors,
     )
     from analysis.planning import StopDecision, always_valid, pair_gains, stop
     from analysis.raters import (
@@ -152,6 +153,7 @@ __all__ = [
     "strong_groups",
     "study_conduct",
     "vote_agreement",
+    "vote_predictors",
     "win_matrix",
     "win_probability",
     "win_table",

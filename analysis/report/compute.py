@@ -14,6 +14,7 @@ from analysis.raters import numbered_screens, study_conduct
 from analysis.scores import BallotResult, analyse
 
 from .contents import BallotPart, Conduct, Part, described, labelled
+from .figures.calibration import calibration_curve
 from .figures.elo import elo_axis, elo_by_scale, elo_ranking
 from .figures.figure import Figure
 from .figures.metrics import TRADEOFFS, metric_tradeoff, metrics_against_elo
@@ -122,6 +123,8 @@ def _ballot_figures(part: Part) -> Iterator[Figure | None]:
         axis = elo_axis(ballot.of(part.elo)["anchor"].iloc[0])
         order = list(result.relative()["arm"])
         yield metrics_against_elo(joined, part.correlations, question, kind, axis)
+        if ballot.metric_claims is not None:
+            yield calibration_curve(ballot.metric_claims.predictors, question, kind)
         yield win_heatmap(result.win_table(), labels, order, question, kind)
 
 

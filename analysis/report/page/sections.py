@@ -25,7 +25,12 @@ from analysis.report.words.claims import (
 from analysis.report.words.findings import ballot_findings, metric_findings
 from analysis.report.words.goodness import misfit
 from analysis.report.words.methods import methods_notes, methods_paragraph, nothing_counts
-from analysis.report.words.metric_claims import finding_words, printed_metric_claims
+from analysis.report.words.metric_claims import (
+    finding_words,
+    predictors_words,
+    printed_metric_claims,
+    printed_predictors,
+)
 from analysis.report.words.robustness import unsettled
 from analysis.report.words.wording import heading_words, question_words
 from analysis.scores import curves, has_curve, variant_in
@@ -266,6 +271,9 @@ def _metric_claims(
             "table": grid(printed_metric_claims(claims)),
             "finding": finding_words(claims, labels, ballot.simulated),
             "file": f"{prefix}metric-agreement-{ballot.slug}",
+            "predictors": grid(printed_predictors(claims.predictors, labels)),
+            "best": predictors_words(claims.predictors),
+            "predicted": f"{prefix}metric-predictors-{ballot.slug}",
         }
         for ballot in ballots
         if (claims := ballot.metric_claims) is not None and len(claims.ranks)
