@@ -17,7 +17,7 @@ from scipy import optimize  # pyright: ignore[reportMissingTypeStubs]
 from scipy.special import expit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import TIED, counted, left_wins
-from analysis.scores import clustered_share
+from analysis.scores import Shown, clustered_share
 
 from .against_votes import looked_up
 from .catalogue import metric_info
@@ -34,7 +34,7 @@ Clusters = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
-class Predictors:
+class Predictors(Shown):
     """What the metrics of two images say of a vote on them, on prompts not seen before.
 
     Attributes:

@@ -17,6 +17,7 @@ from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
 from .leaderboard import READABLE, elo_table, win_table
 from .series import COLUMNS, curves, has_curve, variant_in, variant_of, with_series
 from .shares import clustered_share, wilson
+from .shown import Shown
 
 __all__ = [
     "COLUMNS",
@@ -37,6 +38,7 @@ __all__ = [
     "OutcomeFit",
     "Sandwich",
     "ScaleCurves",
+    "Shown",
     "analyse",
     "bootstrap",
     "by_category",

@@ -26,6 +26,7 @@ from analysis.errors import AnalysisError
 from .all_pairs import simultaneous
 from .elo import fit_elo
 from .intervals import Sandwich, sandwich
+from .shown import Shown
 
 _MARK = "\x1f"  # between category and arm, in no name
 _DEVIATIONS = ("deviation", "deviation_low", "deviation_high", "p", "shrunk", "shrunk_low",
@@ -33,7 +34,7 @@ _DEVIATIONS = ("deviation", "deviation_low", "deviation_high", "p", "shrunk", "s
 
 
 @dataclass(frozen=True)
-class CategoryScores:
+class CategoryScores(Shown):
     """One question's scores by category.
 
     Attributes:

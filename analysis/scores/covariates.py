@@ -30,6 +30,7 @@ from .davidson import largest_group
 from .elo import ELO_PER_NAT, fit_elo
 from .interval import Interval
 from .intervals import ONE_RATER, RobustCovariance
+from .shown import Shown
 
 _STEPS = 100
 _LARGEST = 30 * ELO_PER_NAT  # beyond it a fit is running away
@@ -37,7 +38,7 @@ _SINGULAR = 1e12
 
 
 @dataclass(frozen=True)
-class CovariateFit:
+class CovariateFit(Shown):
     """Scores of K arms at equal properties, and what the properties are worth.
 
     Attributes:

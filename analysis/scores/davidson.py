@@ -28,6 +28,7 @@ from .covariance import Column, Concentration, Linearised
 from .elo import ELO_PER_NAT, EloFit, fit_elo
 from .interval import Interval
 from .intervals import Clustering, RobustCovariance, robust_covariance
+from .shown import Shown
 
 Ties = Literal["davidson", "half"]
 
@@ -35,7 +36,7 @@ _LARGEST = 30.0  # log-odds; beyond it a fit is running away
 
 
 @dataclass(frozen=True)
-class OutcomeFit:
+class OutcomeFit(Shown):
     """Scores of K arms, the advantage of the left side and how readily raters tie.
 
     Attributes:
