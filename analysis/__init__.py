@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         metric_correlations,
         rank_agreement,
         vote_agreement,
+        vote_predictors,
     )
     from analysis.planning import StopDecision, always_valid, pair_gains, stop
     from analysis.raters import (
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         Bootstrap,
         CategoryScores,
         Comparisons,
+        CovariateFit,
         CrowdFit,
         EloFit,
         Goodness,
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
         compare_arms,
         crowd_bt,
         elo_table,
+        fit_covariates,
         fit_elo,
         fit_outcomes,
         goodness_of_fit,
@@ -106,6 +109,7 @@ __all__ = [
     "Bootstrap",
     "CategoryScores",
     "Comparisons",
+    "CovariateFit",
     "CrowdFit",
     "EloFit",
     "Finding",
@@ -128,6 +132,7 @@ __all__ = [
     "crowd_bt",
     "elo_table",
     "finding",
+    "fit_covariates",
     "fit_elo",
     "fit_outcomes",
     "gold_accuracy",
@@ -148,6 +153,7 @@ __all__ = [
     "strong_groups",
     "study_conduct",
     "vote_agreement",
+    "vote_predictors",
     "win_matrix",
     "win_probability",
     "win_table",

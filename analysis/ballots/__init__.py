@@ -15,6 +15,8 @@ from .columns import (
     typed,
 )
 from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold, tied
+from .files import FORMATS, FileFormat, frame_of, read_file
+from .layouts import LAYOUTS, Layout, layout_of, names_raters
 from .questions import QUESTIONS, Question
 from .rows import rows_of
 from .votes import Ballot, ballots, read_votes
@@ -26,6 +28,8 @@ __all__ = [
     "COLUMNS",
     "DECIDED",
     "EXPORTED",
+    "FORMATS",
+    "LAYOUTS",
     "QUESTIONS",
     "RATER_KINDS",
     "TIED",
@@ -33,6 +37,8 @@ __all__ = [
     "AnswerName",
     "Ballot",
     "Column",
+    "FileFormat",
+    "Layout",
     "Question",
     "RaterKind",
     "ballots",
@@ -42,11 +48,15 @@ __all__ = [
     "csv_text",
     "escaped",
     "exclusions",
+    "frame_of",
+    "layout_of",
     "left_out",
     "left_wins",
+    "names_raters",
     "on_gold",
     "one_group",
     "reachable",
+    "read_file",
     "read_votes",
     "restored",
     "restored_column",

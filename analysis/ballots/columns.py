@@ -17,7 +17,7 @@ from .cells import csv_of
 RaterKind = Literal["person", "simulated"]
 RATER_KINDS: tuple[RaterKind, ...] = get_args(RaterKind)
 
-Kind = Literal["label", "text", "id", "whole", "number", "time", "truth"]
+Kind = Literal["label", "text", "id", "whole", "number", "time", "truth", "detail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Column:
     Attributes:
         name: as in the header.
         kind: `label` (one of few names, which votes are counted by), `text` (one of few),
-            `id` (text that differs from vote to vote), `whole` number, `number`, `time` or `truth`.
+            `id` (text that differs from vote to vote), `whole` number, `number`, `time`, `truth` or
+            `detail` (shown beside a vote, never counted).
         meaning: what it says, in one line.
         needed: votes without this column can't be read.
         aside: its turn among the columns that keep a vote out of scores; 0 for other columns.
@@ -80,6 +81,9 @@ COLUMNS = (
         "practice", "truth", "`true` for a practice pair, which a study never exports",
         aside=2, exported=False,
     ),
+    Column("caption", "detail", "text of the prompt", exported=False),
+    Column("image_left", "detail", "file of the image on the left", exported=False),
+    Column("image_right", "detail", "file of the image on the right", exported=False),
 )  # fmt: skip
 """Every column that readers know, in the order in which a study writes them."""
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,9 @@ from analysis.errors import VotesError, some_of
 from .answers import ANSWERS, TIED
 from .columns import COLUMNS, RATER_KINDS
 from .counting import GRADES, WINS_OF_LEFT, counted, set_aside
-from .csv_file import id_hashes, read_csv, refuse_doubled
+from .csv_file import id_hashes, refuse_doubled
+from .files import frame_of, read_file
+from .layouts import LAYOUTS, in_our_columns
 from .names import require_readable
 
 REQUIRED_COLUMNS = tuple(column.name for column in COLUMNS if column.needed)
@@ -87,11 +89,15 @@ class Ballot:
 
 
 def read_votes(
-    source: pd.DataFrame | Path | str, arms: Sequence[str] | None = None
+    source: Any,
+    arms: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    pairs: Any = None,
 ) -> pd.DataFrame:
-    """Votes from a table or a CSV file, checked and ready to count.
+    """Votes from a table or a file, checked and ready to count.
 
-    Needed columns: question, arm_left, arm_right, answer (one of `ANSWERS`), rater.
+    Tables of other tools and data sets are recognised by their columns (`LAYOUTS`). Of others,
+    needed columns: question, arm_left, arm_right, answer (one of `ANSWERS`), rater.
     Used when present: study, prompt_id, replica, rater_kind (person | simulated; without it raters
     are taken to be people), seconds (≥ 0), created_at, assignment (unique but for revised
     answers), neutral (votes without sides, `fit_outcomes`), and the columns that set a vote aside
@@ -99,8 +105,12 @@ def read_votes(
     Others are kept as they are. No votes at all is a legal answer.
 
     Args:
-        source: a DataFrame, left as it is, or the path of a CSV file (`read_csv`).
+        source: a table of pandas, polars or Arrow, left as it is, or the path of a file
+            (`read_file`).
         arms: the arms that may occur, in the order to report; None takes those that do, sorted.
+        columns: our column → the source's, where no layout knows it.
+        pairs: a table, or its path, with columns of each pair by its `id`, for votes that name
+            only the id.
 
     Returns:
         A new frame with the votes' order and a fresh index, votes set aside among them; label
@@ -108,15 +118,17 @@ def read_votes(
         and practice pairs may show what is no arm, or an arm twice: unknown names are NaN there.
 
     Raises:
-        VotesError: the file is missing or not a CSV, a column is missing, or rows hold an empty
+        VotesError: the file is missing or not a table, a column is missing, or rows hold an empty
             or unknown label, an arm against itself, an impossible time or a repeated assignment,
             or a name can't be read.
 
     Warns:
-        AnalysisWarning: names differ only by spaces, capitals or invisible characters.
+        AnalysisWarning: names differ only by spaces, capitals or invisible characters, or rows of
+            another tool's table compare nothing.
     """
-    raw = read_csv(Path(source)) if isinstance(source, (str, Path)) else source
     where = str(source) if isinstance(source, (str, Path)) else "votes"
+    beside = None if pairs is None else _table_of(pairs)
+    raw = in_our_columns(_table_of(source), where, columns, beside)
     _check_columns(raw, where)
     columns = {str(name): raw[name].array for name in raw.columns}
     size = len(raw)
@@ -139,6 +151,10 @@ def read_votes(
     if "seconds" in columns:
         columns["seconds"] = _seconds(where, columns["seconds"])
     return pd.DataFrame({**labels, **columns}, copy=False)
+
+
+def _table_of(source: Any) -> pd.DataFrame:
+    return read_file(Path(source)) if isinstance(source, (str, Path)) else frame_of(source)
 
 
 def ballots(votes: pd.DataFrame) -> list[Ballot]:
@@ -264,8 +280,10 @@ def _check_columns(raw: pd.DataFrame, where: str) -> None:
         hint = " (names are lower case, without spaces)" if alike else ""
         raise VotesError(
             f"{where}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
-            f"{', '.join(names) or 'no columns'}{hint}. Votes need "
-            f"{', '.join(REQUIRED_COLUMNS)}; `glide-eval study export` writes them all."
+            f"{some_of(names, 40) or 'no columns'}{hint}. Votes need "
+            f"{', '.join(REQUIRED_COLUMNS)}; `glide-eval study export` writes them all. Other "
+            f"tables that are read: {'; '.join(layout.name for layout in LAYOUTS)}. Name columns "
+            "of others with --column OURS=THEIRS."
         )
     refuse_doubled(where, names)
 

@@ -21,6 +21,7 @@ from analysis.scores import (
 )
 
 from .answers import answer_rates
+from .controlled import Controlled, controlled
 from .robustness import Robustness, robustness_of
 
 
@@ -35,6 +36,7 @@ class Claims:
         next_votes: what more votes would buy; None without intervals.
         goodness: whether one score per arm describes the votes.
         answers: `answer_rates`, where raters said "both bad"; else empty.
+        controlled: arms at equal properties of their pictures; None without any.
     """
 
     comparisons: Comparisons
@@ -43,6 +45,7 @@ class Claims:
     next_votes: NextVotes | None
     goodness: Goodness
     answers: pd.DataFrame
+    controlled: Controlled | None = None
 
 
 def claims_of(
@@ -51,6 +54,7 @@ def claims_of(
     votes: pd.DataFrame,
     categories: Mapping[str, str] | None = None,
     seed: int = 0,
+    properties: pd.DataFrame | None = None,
 ) -> Claims:
     """Return one ballot's comparisons, curves, robustness, fit and what more votes would buy.
 
@@ -60,6 +64,7 @@ def claims_of(
         votes: what `read_votes` returned.
         categories: prompt id → category.
         seed: of the simulations.
+        properties: of samples, as `controlled` takes them.
     """
     described = arms.rename(columns={"name": "arm"})[["arm", "strategy", "scale"]]
     # Curves run along log(scale), so an arm at scale 0 is no point of one.
@@ -73,6 +78,7 @@ def claims_of(
         next_votes(result),
         goodness_of_fit(result.fit, result.ballot, seed=seed),
         _answers(result, votes),
+        controlled(result, votes, properties),
     )  # fmt: skip
 
 

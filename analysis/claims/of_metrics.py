@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.metrics import Finding, finding, rank_agreement, vote_agreement
+from analysis.metrics import (
+    Finding,
+    Predictors,
+    finding,
+    rank_agreement,
+    vote_agreement,
+    vote_predictors,
+)
 from analysis.scores import BallotResult
 
 SAMPLE_KEYS = ("arm", "prompt_id", "replica", "metric", "value", "extractor")
@@ -22,11 +29,13 @@ class MetricClaims:
         votes: `vote_agreement`.
         finding: the paper's, of the best arms of CLIP and classifier-free guidance; None where
             there is no such arm, no CLIP score, or more than one extractor of it.
+        predictors: `vote_predictors`.
     """
 
     ranks: pd.DataFrame
     votes: pd.DataFrame
     finding: Finding | None
+    predictors: Predictors
 
 
 def metric_claims_of(
@@ -56,6 +65,7 @@ def metric_claims_of(
         rank_agreement(result.intervals, measured, seed=seed),
         vote_agreement(mine, measured, scores),
         _finding(result, arms, measured),
+        vote_predictors(mine, scores, seed),
     )
 
 

@@ -121,7 +121,7 @@ def vote_agreement(
             table = table.assign(extractor="")
         for (metric, extractor), values in table.groupby(["metric", "extractor"], sort=False):
             sign = 1 if metric_info(str(metric)).better == "higher" else -1
-            left, right = (_looked_up(kept, values, keys, side) for side in ("left", "right"))
+            left, right = (looked_up(kept, values, keys, side) for side in ("left", "right"))
             gap = sign * (left - right)
             told = np.isfinite(gap) & (gap != 0)
             right_ones = ((gap > 0) == left_won)[told].astype(np.float64)
@@ -242,7 +242,7 @@ def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
     return (a * b).sum(axis=1) / np.where(scale > 0, scale, np.nan)
 
 
-def _looked_up(
+def looked_up(
     votes: pd.DataFrame, values: pd.DataFrame, keys: list[str], side: str
 ) -> NDArray[np.float64]:
     """(N,) the value of each vote's image or arm on one side; NaN where there is none."""

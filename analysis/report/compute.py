@@ -14,11 +14,13 @@ from analysis.raters import numbered_screens, study_conduct
 from analysis.scores import BallotResult, analyse
 
 from .contents import BallotPart, Conduct, Part, described, labelled
+from .figures.calibration import calibration_curve
 from .figures.elo import elo_axis, elo_by_scale, elo_ranking
 from .figures.figure import Figure
 from .figures.metrics import TRADEOFFS, metric_tradeoff, metrics_against_elo
 from .figures.wins import win_heatmap
 from .inputs import ReportInputs, metrics_of
+from .pictures import picture_properties
 from .progress import Progress, between, quiet
 
 ROUNDS = 1000
@@ -63,10 +65,11 @@ def _ballots(
 ) -> Iterator[BallotPart]:
     """Yield what may be claimed of each ballot, and what each metric says of its votes."""
     arms, votes = inputs.arms, inputs.votes
+    properties = picture_properties(inputs) if results else None
     for n, result in enumerate(results):
         assert votes is not None  # there is a result
         progress("testing the ranking", n / len(results))
-        claims = claims_of(result, arms, votes, inputs.categories, seed)
+        claims = claims_of(result, arms, votes, inputs.categories, seed, properties)
         of_metrics = None
         if len(metrics):
             of_metrics = metric_claims_of(result, arms, metrics, votes, inputs.scores, seed)
@@ -120,6 +123,8 @@ def _ballot_figures(part: Part) -> Iterator[Figure | None]:
         axis = elo_axis(ballot.of(part.elo)["anchor"].iloc[0])
         order = list(result.relative()["arm"])
         yield metrics_against_elo(joined, part.correlations, question, kind, axis)
+        if ballot.metric_claims is not None:
+            yield calibration_curve(ballot.metric_claims.predictors, question, kind)
         yield win_heatmap(result.win_table(), labels, order, question, kind)
 
 

@@ -38,6 +38,8 @@ class ReportInputs:
         name: of the run or study, where a report holds several.
         scores: arm, prompt_id, replica, metric, value: metrics of single samples.
         remarks: sentences to print below the metrics.
+        images: the folder that files named by the votes' `image_left` and `image_right` are in; a
+            file elsewhere is not shown.
         categories: prompt id → category, to score apart; without them the votes' own column
             `category` is taken, where there is one.
     """
@@ -53,6 +55,7 @@ class ReportInputs:
     name: str = ""
     scores: pd.DataFrame | None = None
     remarks: tuple[str, ...] = ()
+    images: Path | None = None
     categories: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -67,9 +70,13 @@ class ReportInputs:
 
     @property
     def captions(self) -> dict[str, str]:
-        """Prompt id → caption; empty without samples."""
+        """Prompt id → caption, of the samples; of the votes where there are none."""
         if self.samples is None:
-            return {}
+            votes = self.votes
+            if votes is None or not {"prompt_id", "caption"} <= set(votes):
+                return {}
+            told = votes[["prompt_id", "caption"]].dropna().drop_duplicates("prompt_id").astype(str)
+            return dict(zip(told["prompt_id"], told["caption"], strict=True))
         ids = self.samples["prompt_id"].astype(str)
         return dict(zip(ids, self.samples["caption"], strict=True))
 

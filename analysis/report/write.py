@@ -19,7 +19,7 @@ from .contents import Comparison, Part, Report
 from .formats.markdown import render_markdown
 from .formats.pdf import find_browser, print_pdf
 from .inputs import ReportInputs
-from .page.render import render_page
+from .page.render import render_pages
 from .progress import Progress, between, quiet
 from .side_by_side import compare
 from .tables.files import comparison_tables, table_files
@@ -28,6 +28,7 @@ from .words.wording import file_stem
 FORMATS = ("html", "pdf", "md")
 COMPUTED, DRAWN = 0.35, 0.65  # of the whole, by the time each usually takes
 PRIVATE = "raters.csv"  # ends the name of the file with raters' ids: only its owner may read it
+FOLDERS = ("figures/", "tables/", "votes/")
 PAGES = {"html": "index.html", "pdf": "report.pdf", "md": "report.md"}
 
 
@@ -38,7 +39,7 @@ def write_report(
     formats: Sequence[str] = ("html",),
     progress: Progress = quiet,
 ) -> Path:
-    """Write the page, `figures/` and `tables/` into a folder.
+    """Write the page, `figures/`, `tables/` and `votes/` into a folder.
 
     The same inputs and seed give the same bytes. Everything is computed and rendered before the
     first file is touched; each file then replaces its older self whole, the page last.
@@ -62,8 +63,8 @@ def write_report(
     """
     _check_formats(formats)
     report = build([inputs] if isinstance(inputs, ReportInputs) else inputs, seed, progress)
-    files = _supplements(report, progress) | _pages(report, formats, progress)
     out_dir = Path(out_dir)
+    files = _supplements(report, progress) | _pages(report, formats, out_dir, progress)
     progress("writing files", 0.97)
     try:
         _replace_files(files, out_dir)
@@ -132,14 +133,19 @@ def _supplements(report: Report, progress: Progress) -> dict[str, bytes]:
     return files
 
 
-def _pages(report: Report, formats: Sequence[str], progress: Progress) -> dict[str, bytes]:
+def _pages(
+    report: Report, formats: Sequence[str], out_dir: Path, progress: Progress
+) -> dict[str, bytes]:
+    """The page in each format, and the pages of the votes behind it, which only HTML links to."""
     progress("laying out the page", DRAWN)
-    page = render_page(report)
+    beside = render_pages(report, out_dir if "html" in formats else None)
+    page = beside.pop(PAGES["html"])
     if "pdf" in formats:
         progress("printing", 0.9)
     made = {"html": lambda: page.encode("utf-8"), "pdf": lambda: print_pdf(page),
             "md": lambda: render_markdown(report).encode("utf-8")}  # fmt: skip
-    return {PAGES[name]: made[name]() for name in dict.fromkeys(formats)}
+    votes = {name: text.encode("utf-8") for name, text in beside.items() if "html" in formats}
+    return votes | {PAGES[name]: made[name]() for name in dict.fromkeys(formats)}
 
 
 def _replace_files(files: dict[str, bytes], out_dir: Path) -> None:
@@ -185,5 +191,5 @@ def _listed_files(listing: Path) -> set[str]:
         name
         for name in names
         if name in PAGES.values()
-        or (name.count("/") == 1 and name.startswith(("figures/", "tables/")) and ".." not in name)
+        or (name.count("/") == 1 and name.startswith(FOLDERS) and ".." not in name)
     }

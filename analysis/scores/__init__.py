@@ -6,6 +6,7 @@ from .all_pairs import Comparisons, compare_arms, simultaneous
 from .ballot_result import BallotResult, analyse
 from .bootstrap import Bootstrap, bootstrap
 from .categories import CategoryScores, by_category
+from .covariates import CovariateFit, fit_covariates
 from .crowd import CrowdFit, crowd_bt
 from .curves import ScaleCurves, draw_scores, scale_curves
 from .davidson import OutcomeFit, fit_outcomes
@@ -17,6 +18,7 @@ from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
 from .leaderboard import READABLE, elo_table, win_table
 from .series import COLUMNS, curves, has_curve, variant_in, variant_of, with_series
 from .shares import clustered_share, wilson
+from .shown import Shown
 
 __all__ = [
     "COLUMNS",
@@ -29,6 +31,7 @@ __all__ = [
     "Bootstrap",
     "CategoryScores",
     "Comparisons",
+    "CovariateFit",
     "CrowdFit",
     "EloFit",
     "Goodness",
@@ -37,6 +40,7 @@ __all__ = [
     "OutcomeFit",
     "Sandwich",
     "ScaleCurves",
+    "Shown",
     "analyse",
     "bootstrap",
     "by_category",
@@ -47,6 +51,7 @@ __all__ = [
     "difference_contrast",
     "draw_scores",
     "elo_table",
+    "fit_covariates",
     "fit_elo",
     "fit_graded",
     "fit_outcomes",

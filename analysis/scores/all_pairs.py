@@ -39,12 +39,13 @@ from .intervals import (
     inverse_information,
     no_difference,
 )
+from .shown import Shown
 
 _BLOCK = 4_000_000  # simulated values held at once
 
 
 @dataclass(frozen=True)
-class Comparisons:
+class Comparisons(Shown):
     """Pairs of arms and what they say about ranks.
 
     Attributes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.ballots import Ballot, cluster_wins
@@ -16,12 +17,13 @@ from analysis.ballots import Ballot, cluster_wins
 from .elo import EloFit, fit_batch
 from .interval import Interval
 from .intervals import NO_VARIATION, ONE_RATER, ROUNDING, no_difference
+from .shown import Shown
 
 _MOST_COUNTS = 50_000_000  # of raters' win matrices, 400 MB
 
 
 @dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(Shown):
     """Percentile intervals from refits to resampled raters.
 
     Attributes:
@@ -40,6 +42,12 @@ class Bootstrap:
     method: str
     reason: str = ""
     seed: int = 0
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `elo_table` of the fit with these intervals."""
+        from .leaderboard import elo_table
+
+        return elo_table(self.fit, self)
 
     def score(self, arm: int) -> Interval:
         """Of the arm's score, on its group's mean-zero scale."""

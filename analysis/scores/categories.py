@@ -3,6 +3,10 @@
 Two images of a pair share their prompt, so each category's votes make a scale of their own. They
 are fitted side by side, as arms of (category, arm), so that raters who voted in several
 categories link their errors.
+
+A category has few votes, so its scores scatter more than the arms differ from category to
+category. `shrunk` draws each towards the arm's mean over categories, by how much of the scatter is
+more than its error (empirical Bayes; Efron & Morris 1975, doi:10.1080/01621459.1975.10479864).
 """
 
 from __future__ import annotations
@@ -14,37 +18,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import fdtrc  # pyright: ignore[reportMissingTypeStubs]
+from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import ballots, counted, win_matrix
 from analysis.errors import AnalysisError
 
-from .curves import NO_TEST, wald
+from .all_pairs import simultaneous
 from .elo import fit_elo
 from .intervals import Sandwich, sandwich
+from .shown import Shown
 
 _MARK = "\x1f"  # between category and arm, in no name
+_DEVIATIONS = ("deviation", "deviation_low", "deviation_high", "p", "shrunk", "shrunk_low",
+               "shrunk_high")  # fmt: skip
 
 
 @dataclass(frozen=True)
-class CategoryScores:
+class CategoryScores(Shown):
     """One question's scores by category.
 
     Attributes:
-        table: category, arm, elo (mean zero within the category), low, high, votes, reason.
-        f: Hotelling's F of "differences between arms are the same in all categories".
-        df1: its degrees of freedom.
-        df2: its second degrees of freedom.
-        p: its p-value; NaN with a reason.
+        table: category, arm, elo (mean zero within the category), low, high, votes, reason;
+            deviation (how much better the arm does in the category than in all, Elo points, for
+            arms scored in every category) with deviation_low and deviation_high, which hold
+            together, and its p; shrunk, shrunk_low, shrunk_high.
+        p: p-value of "arms compare alike in all categories"; NaN with a reason.
+        spread: standard deviation of true deviations, Elo points; NaN without a test.
         reason: why there is no test; empty when there is.
     """
 
     table: pd.DataFrame
-    f: float
-    df1: int
-    df2: float
     p: float
+    spread: float
     reason: str = ""
+
+    @property
+    def clearest(self) -> Any:
+        """The row of the deviation with the smallest p."""
+        return self.table.iloc[int(np.nanargmin(self.table["p"]))]
 
 
 def by_category(
@@ -55,8 +66,16 @@ def by_category(
 ) -> CategoryScores:
     """Fit each category of prompts on its own, and test whether the categories differ.
 
-    The test is `curves.wald`'s F of H0: σ_arm − σ_first is equal in all categories, for the arms
-    that have a finite score in each of them.
+    With s_ca the score of arm a in category c, mean zero over the arms that have one in every
+    category, the deviation is
+
+        d_ca = s_ca − Σ_c' s_c'a / C.
+
+    The test is of the largest |d_ca| / SE_ca, by the joint distribution of all (`simultaneous`),
+    so many arms and categories cost it little. The spread of true deviations is
+    τ² = Σ (d² − SE²) / ((C − 1)(A − 1)), at least 0, and
+
+        shrunk_ca = s̄_a + d_ca τ² / (τ² + SE²_ca).
 
     Args:
         votes: what `read_votes` returned, with prompt ids.
@@ -90,9 +109,7 @@ def by_category(
         given = int(fit.comparisons[i].sum())
         rows.append((kind, arm, fit.scores[i], bounds.low, bounds.high, given, bounds.reason))
     columns = ["category", "arm", "elo", "low", "high", "votes", "reason"]
-    return CategoryScores(
-        pd.DataFrame(rows, columns=columns), *_test(intervals, len(kinds), len(arms))
-    )
+    return _with_deviations(pd.DataFrame(rows, columns=columns), intervals, len(kinds), len(arms))
 
 
 def _of_categories(
@@ -115,26 +132,44 @@ def _of_categories(
     return votes[chosen].reset_index(drop=True), list(category[chosen].astype(str))
 
 
-def _test(intervals: Sandwich, kinds: int, arms: int) -> tuple[float, int, float, float, str]:
-    """F, its degrees of freedom, p and why there is none, of scores stacked by category."""
+def _with_deviations(
+    table: pd.DataFrame, intervals: Sandwich, kinds: int, arms: int
+) -> CategoryScores:
+    """Return scores stacked by category with their deviations, tested and shrunk."""
     fit = intervals.fit
     finite = np.isfinite(fit.scores).reshape(kinds, arms)
     groups = fit.groups.reshape(kinds, arms)
     linked = all(len(set(groups[k][finite[k]])) == 1 for k in range(kinds))
     shared = np.flatnonzero(finite.all(axis=0))
+    empty = table.assign(**dict.fromkeys(_DEVIATIONS, np.nan))
     if kinds < 2 or len(shared) < 2 or not linked:
         reason = "two categories, and two arms linked in each of them, are needed to compare"
-        return np.nan, 0, np.nan, np.nan, reason
-    rows: list[NDArray[np.float64]] = []
-    for k in range(1, kinds):
-        for arm in shared[1:]:
-            weights = np.zeros((kinds, arms))
-            weights[0, [arm, shared[0]]] = 1, -1
-            weights[k, [arm, shared[0]]] = -1, 1
-            rows.append(weights.ravel())
+        return CategoryScores(empty, np.nan, np.nan, reason)
+    if intervals.reason:
+        return CategoryScores(empty, np.nan, np.nan, intervals.reason)
+    of_mean, of_deviation = _contrasts(kinds, arms, shared)
     scores = np.where(np.isfinite(fit.scores), fit.scores, 0.0)
-    contrasts = np.array(rows)
-    f, df2 = wald(intervals, contrasts, contrasts @ scores)
-    if np.isnan(f):
-        return np.nan, 0, np.nan, np.nan, intervals.reason or NO_TEST
-    return f, len(contrasts), df2, float(fdtrc(len(contrasts), df2, f)), ""
+    deviation, together = of_deviation @ scores, simultaneous(intervals, of_deviation)
+    variance = intervals.covariance.variances(of_deviation)
+    free = (kinds - 1) * (len(shared) - 1)
+    spread = max(float((deviation**2 - variance).sum()) / free, 0.0)
+    kept = spread / np.maximum(spread + variance, 1e-300)
+    shrunk = of_mean @ scores + kept * deviation
+    # The mean over categories and a deviation from it are nearly uncorrelated.
+    error = np.sqrt(intervals.covariance.variances(of_mean) + kept * variance)
+    half = error * stdtrit(intervals.covariance.dfs(of_deviation), (1 + intervals.level) / 2)
+    values = (deviation, together.low, together.high, together.p_adjusted,
+              shrunk, shrunk - half, shrunk + half)  # fmt: skip
+    at = (np.arange(kinds)[:, None] * arms + shared).ravel()
+    empty.loc[at, list(_DEVIATIONS)] = np.array(values).T
+    return CategoryScores(empty, float(together.p_adjusted.min()), float(np.sqrt(spread)))
+
+
+def _contrasts(
+    kinds: int, arms: int, shared: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(Q, C·K) weights of each shared arm's mean over categories, and of its deviation from it."""
+    centred = np.zeros((len(shared), arms), np.float64)
+    centred[:, shared] = np.eye(len(shared)) - 1 / len(shared)
+    mean = np.asarray(np.kron(np.full((kinds, kinds), 1 / kinds), centred), np.float64)
+    return mean, np.asarray(np.kron(np.eye(kinds), centred) - mean, np.float64)

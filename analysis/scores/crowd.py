@@ -19,6 +19,7 @@ from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
 
 from .elo import fit_batch, fit_elo, win_probability, with_prior
+from .shown import Shown
 
 _PRIOR = (10.0, 1.0)  # Beta prior of η, as the paper's: most raters are faithful
 _ROUNDS = 1000
@@ -26,7 +27,7 @@ _SETTLED = 1e-7  # change of η
 
 
 @dataclass(frozen=True)
-class CrowdFit:
+class CrowdFit(Shown):
     """Scores with raters weighed, beside those without.
 
     Attributes:

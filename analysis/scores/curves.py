@@ -29,6 +29,7 @@ from .all_pairs import simultaneous
 from .interval import Interval
 from .intervals import NO_VARIATION, ROUNDING, Sandwich
 from .series import with_series
+from .shown import Shown
 from .smooth import FEWEST, draw_curve
 
 GRID = 61  # scales at which curves are tabled
@@ -37,7 +38,7 @@ NO_TEST = "raters or prompts are too few, or too alike, for a test"
 
 
 @dataclass(frozen=True)
-class ScaleCurves:
+class ScaleCurves(Shown):
     """Curves of all series with two or more scales; `strategy` names the series.
 
     Attributes:

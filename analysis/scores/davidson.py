@@ -28,6 +28,7 @@ from .covariance import Column, Concentration, Linearised
 from .elo import ELO_PER_NAT, EloFit, fit_elo
 from .interval import Interval
 from .intervals import Clustering, RobustCovariance, robust_covariance
+from .shown import Shown
 
 Ties = Literal["davidson", "half"]
 
@@ -35,7 +36,7 @@ _LARGEST = 30.0  # log-odds; beyond it a fit is running away
 
 
 @dataclass(frozen=True)
-class OutcomeFit:
+class OutcomeFit(Shown):
     """Scores of K arms, the advantage of the left side and how readily raters tie.
 
     Attributes:
@@ -199,7 +200,7 @@ def _tie_share(log_ties: float | NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def largest_group(fit: EloFit) -> NDArray[np.int64]:
-    """Return the arms of the largest group that votes link.
+    """Return the arms of the largest group that the votes link.
 
     Raises:
         AnalysisError: no two arms are linked.

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float64, Num
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import (  # pyright: ignore[reportMissingTypeStubs]
@@ -29,6 +30,8 @@ from scipy.special import expit  # pyright: ignore[reportMissingTypeStubs]
 
 from analysis.ballots import one_group, reachable, strong_groups
 from analysis.errors import AnalysisError
+
+from .shown import Shown
 
 ELO_PER_NAT = 400 / np.log(10)
 """Elo points in one unit of log-odds: 173.7."""
@@ -48,7 +51,7 @@ _CACHED = 1 << 16  # counts fitted together, so that what is made of them stays 
 
 
 @dataclass(frozen=True)
-class EloFit:
+class EloFit(Shown):
     """Scores of K arms, and where the votes leave them without one.
 
     Attributes:
@@ -68,6 +71,11 @@ class EloFit:
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     wins: NDArray[np.float64]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return arm, elo, group and reason, one row per arm in the order of the fit."""
+        columns = {"arm": self.arms, "elo": self.scores, "group": self.groups}
+        return pd.DataFrame({**columns, "reason": self.reasons})
 
     @property
     def comparisons(self) -> NDArray[np.float64]:

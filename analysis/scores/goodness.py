@@ -24,6 +24,7 @@ from .covariance import Column, Linearised
 from .elo import EloFit, win_probability
 from .intervals import ROUNDING, Clustering, RobustCovariance, robust_covariance, within_groups
 from .intervals import inverse_information as scores_bread
+from .shown import Shown
 
 _MOST_PAIRS = 800  # whose covariance is taken
 _MOST_SUMS = 20_000_000  # of raters or prompts and pairs, 160 MB
@@ -52,7 +53,7 @@ def _empty(columns: list[str]) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Goodness:
+class Goodness(Shown):
     """How well one Elo fit describes the votes it was made of.
 
     Attributes:
@@ -78,6 +79,10 @@ class Goodness:
     pairs: pd.DataFrame = field(default_factory=lambda: _empty(_PAIRS))
     circles: pd.DataFrame = field(default_factory=lambda: _empty(_CIRCLES))
     reason: str = ""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return observed beside fitted shares, one row per pair."""
+        return self.pairs
 
     def misfits(self, alpha: float = 0.05) -> bool:
         """Return whether the votes contradict one scale."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from scipy.linalg import lapack  # pyright: ignore[reportMissingTypeStubs]
@@ -30,6 +31,7 @@ from analysis.ballots import Ballot
 from .covariance import Column, Concentration, Linearised
 from .elo import ELO_PER_NAT, LARGE, MANY, EloFit, win_probability
 from .interval import Interval
+from .shown import Shown
 
 Clustering = Literal["auto", "two-way", "rater", "vote"]
 
@@ -216,7 +218,7 @@ def robust_covariance(
 
 
 @dataclass(frozen=True)
-class Sandwich:
+class Sandwich(Shown):
     """Cluster-robust intervals of one Elo fit.
 
     Attributes:
@@ -238,6 +240,12 @@ class Sandwich:
     def reason(self) -> str:
         """Why there are no intervals; empty when there are."""
         return self.covariance.reason
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `elo_table` of the fit with these intervals."""
+        from .leaderboard import elo_table
+
+        return elo_table(self.fit, self)
 
     @property
     def df(self) -> int:

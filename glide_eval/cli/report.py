@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -36,6 +37,23 @@ class Formats(click.ParamType):
         return tuple(dict.fromkeys(names))
 
 
+class ColumnMap(click.ParamType):
+    """`OURS=THEIRS`: what a column of the votes is called elsewhere."""
+
+    name = "column"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The two names."""
+        ours, equals, theirs = str(value).partition("=")
+        if not (ours and equals and theirs):
+            self.fail(
+                f"found {value}, expected OURS=THEIRS, for example arm_left=model", param, ctx
+            )
+        return ours, theirs
+
+
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN]...")
 @click.option(
@@ -43,8 +61,23 @@ class Formats(click.ParamType):
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="A CSV of votes instead of RUN/votes.csv, or without any RUN. Given several times: "
-    "several studies, side by side; with several runs, one for each in their order.",
+    help="Votes instead of RUN/votes.csv, or without any RUN: CSV, Parquet, JSON or JSON Lines, "
+    "also those of other tools. Given several times: several studies, side by side; with several "
+    "runs, one for each in their order.",
+)
+@click.option(
+    "--column",
+    "columns",
+    type=ColumnMap(),
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="A column of the votes that has another name, such as arm_left=system_1. May be repeated.",
+)
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A table (id, arm_left, arm_right, prompt_id …) of the pairs that votes name by id alone.",
 )
 @click.option(
     "--arms",
@@ -74,9 +107,9 @@ class Formats(click.ParamType):
 @click.option("--title", help="The report's heading.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap intervals.")
 def command(
-    runs: tuple[Path, ...], votes: tuple[Path, ...], arms: Path | None,
-    categories: Path | None, formats: tuple[str, ...], out: Path | None, title: str | None,
-    seed: int,
+    runs: tuple[Path, ...], votes: tuple[Path, ...], columns: tuple[tuple[str, str], ...],
+    pairs: Path | None, arms: Path | None, categories: Path | None, formats: tuple[str, ...],
+    out: Path | None, title: str | None, seed: int,
 ) -> None:  # fmt: skip
     """Write the comparison report of one RUN, of several, or of votes alone.
 
@@ -86,7 +119,7 @@ def command(
     """
     if arms is not None and runs:
         raise click.UsageError("--arms describes the arms of votes without a RUN: leave one out.")
-    sources = _sources(runs, votes)
+    sources = _sources(runs, votes, dict(columns), pairs)
     page = make_report(sources, formats, out, title, seed, arms, categories)
     click.echo(f"Report: {page}")
 
@@ -135,7 +168,17 @@ def make_report(
         return write_report(inputs, out or _usual_folder(sources), seed, formats, progress)
 
 
-def _sources(runs: Sequence[Path], votes: Sequence[Path]) -> list[Source]:
+def _sources(
+    runs: Sequence[Path], votes: Sequence[Path], columns: dict[str, str], pairs: Path | None
+) -> list[Source]:
+    """Which votes go with which run, and how they are read."""
+    if (columns or pairs) and not votes:
+        raise click.UsageError("--column and --pairs say how --votes FILE is read: name one.")
+    found = _together(runs, votes)
+    return [replace(source, columns=columns, pairs=pairs) for source in found]
+
+
+def _together(runs: Sequence[Path], votes: Sequence[Path]) -> list[Source]:
     """Which votes go with which run."""
     if not runs and not votes:
         raise click.UsageError("Name a RUN folder, or a CSV of votes with --votes FILE.")
@@ -176,6 +219,10 @@ def _command(
             source.run is None or source.votes != source.run.votes_path
         ):
             parts += ["--votes", str(source.votes)]
+    for ours, theirs in sources[0].columns.items():
+        parts += ["--column", f"{ours}={theirs}"]
+    if sources[0].pairs is not None:
+        parts += ["--pairs", str(sources[0].pairs)]
     if tuple(formats) != ("html",):
         parts += ["--format", ",".join(formats)]
     for option, value in options.items():

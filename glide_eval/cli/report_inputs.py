@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,14 @@ class Source:
     Attributes:
         run: None for votes alone.
         votes: None takes the run's own, if it has one.
+        columns: our column → the votes' own, where they have another name.
+        pairs: a table of the pairs that votes name by id alone.
     """
 
     run: RunFolder | None = None
     votes: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    pairs: Path | None = None
 
     @property
     def name(self) -> str:
@@ -94,7 +99,8 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
     run, path = source.run, source.votes_file()
     arms = _arms(source, arms_file)
     # Read here, so that messages name the file; the report then checks a checked table.
-    votes = None if path is None else read_votes(path, None if arms is None else list(arms["name"]))
+    named = None if arms is None else list(arms["name"])
+    votes = None if path is None else read_votes(path, named, source.columns, source.pairs)
     if arms is None and votes is not None:
         arms = _arms_of_votes(votes, path)
     assert arms is not None  # a source has a run or votes
@@ -112,6 +118,7 @@ def _of_source(source: Source, arms_file: Path | None) -> list[ReportInputs]:
         name=source.name,
         scores=_scores(run),
         remarks=_remarks(run, metrics),
+        images=None if source.votes is None else source.votes.parent,
     )
     return _by_study(base)
 
@@ -304,8 +311,15 @@ def _provenance(run: RunFolder | None, path: Path | None, votes: Any) -> dict[st
         values = {key: value for key, value in run.provenance().items() if key != "arms"}
         values = {"run": run.root.resolve().name, **values}
     if path is not None:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        values["votes"] = {"file": path.name, "rows": f"{len(votes):,}", "sha256": digest}
+        values["votes"] = {"file": path.name, "rows": f"{len(votes):,}", **_digest(path)}
     made_with = ("glide-eval", "numpy", "scipy", "pandas", "altair", "vl-convert-python")
     versions = {name: importlib.metadata.version(name) for name in made_with}
     return {**values, "report made with": versions}
+
+
+def _digest(path: Path) -> dict[str, str]:
+    """What identifies a file; a folder of an annotation tool's files has no digest."""
+    if path.is_dir():
+        return {}
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}

@@ -11,7 +11,10 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
 
@@ -88,3 +91,32 @@ def test_dark_scheme_turns_page_and_figures(browser, simulated_report):
         )
     assert colours["light"] == ["rgb(255, 255, 255)", "rgb(98, 106, 120)"]
     assert colours["dark"] == ["rgb(19, 22, 28)", "rgb(162, 169, 182)"]
+
+
+def test_pictures_open_at_full_size_and_arrows_walk_through_them(browser, simulated_report):
+    look(browser, simulated_report, 1280, "light")
+    shown = "const [i] = document.querySelectorAll('dialog[open] img'); return i && "
+    browser.execute_script("document.querySelector('#samples .strip img').focus()")
+    press = ActionChains(browser)
+    press.send_keys(Keys.ENTER).perform()
+    wait = WebDriverWait(browser, 10)
+    wait.until(lambda _: browser.execute_script(shown + "i.naturalWidth > 0"))
+    first = browser.execute_script(shown + "i.src")
+    assert "/samples/" in first
+    assert "#picture=unguided~" in browser.current_url
+    ActionChains(browser).send_keys(Keys.ARROW_RIGHT).perform()
+    address = browser.current_url
+    assert "#picture=cfg-1.5~" in address
+    assert browser.execute_script(shown + "i.src") != first
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    wait.until(lambda _: not browser.execute_script(shown + "true"))
+    browser.get("about:blank")
+    browser.get(address)  # as somebody else's browser opens it
+    wait.until(lambda _: "/samples/cfg-1.5/" in (browser.execute_script(shown + "i.src") or ""))
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_pages_of_votes_never_scroll_sideways(browser, simulated_report, width):
+    for page in sorted((simulated_report.parent / "votes").glob("photo*.html")):
+        look(browser, page, width, "dark")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width

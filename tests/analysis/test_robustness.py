@@ -121,7 +121,9 @@ def test_categories_that_disagree_are_told_apart_and_counted_equally():
         np.testing.assert_allclose([table[kind, arm] for arm in ARMS], alone.scores, atol=1e-6)
     equal = found.table.set_index("analysis").loc["with prompt categories counted equally"]
     assert equal["votes"] == 1200
-    assert "depends on the category" in categories_words(found)
+    told = categories_words(found, dict(zip(ARMS, ARMS, strict=True)))
+    assert "depends on the category" in told
+    assert "beside its mean over the categories" in told
     printed = printed_categories(found, dict(zip(ARMS, ARMS, strict=True)))
     assert list(printed.columns) == ["Arm", "people (900 votes)", "things (300 votes)"]
     arms = pd.DataFrame({"name": ARMS, "strategy": "imported", "scale": None, "label": ARMS})

@@ -22,6 +22,7 @@ from analysis.report.words.claims import (
     curve_sentences,
     printed_best_scales,
 )
+from analysis.report.words.controlled import controlled_words, printed_controlled
 from analysis.report.words.goodness import fit_words
 from analysis.report.words.methods import methods_notes, methods_paragraph
 from analysis.report.words.metric_claims import finding_words, printed_metric_claims
@@ -128,8 +129,16 @@ def _holds(ballots: list[BallotPart], labels: dict[str, str]) -> list[str]:
         printed = [printed_robustness(found, labels)] if len(found.others) else []
         told = [*map(_text, filter(None, sentences)), *map(_table, printed)]
         told += [_text(side_and_ties(found))] if printed else []
+        if (equal := ballot.claims.controlled) is not None:
+            told += [
+                _text(controlled_words(equal, labels)),
+                _table(printed_controlled(equal, labels)),
+            ]
         if found.categories is not None:
-            told += [_text(categories_words(found)), _table(printed_categories(found, labels))]
+            told += [
+                _text(categories_words(found, labels)),
+                _table(printed_categories(found, labels)),
+            ]
         if told:
             blocks += [f"### {_text(ballot.words)}", *filter(None, told)]
     return blocks

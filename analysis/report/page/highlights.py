@@ -16,16 +16,19 @@ from analysis.report.strategies import strategy_words
 from analysis.report.tables.chosen import disputed_tables, prompt_tables
 from analysis.report.words.wording import bounds, question_words, share, signed, slug
 
+from .behind import Behind, Originals, anchor
+
 MOST_ARMS = 24  # with pictures of their best and worst prompts; the table has every arm
 
 
 def prompt_views(
-    inputs: ReportInputs, ballots: list[BallotPart], prefix: str
+    inputs: ReportInputs, ballots: list[BallotPart], prefix: str, pictures: Pictures
 ) -> list[dict[str, Any]]:
     """Return best and worst prompts of each arm, with pictures where there are samples."""
-    pictures, labels, strategies = _Pictures(inputs), inputs.labels, inputs.strategies
+    labels, strategies = inputs.labels, inputs.strategies
     views = []
-    for question, kind, table in prompt_tables(inputs, ballots):
+    for nth, (question, kind, table) in enumerate(prompt_tables(inputs, ballots)):
+        votes = pictures.behind[nth] if kind else None
         chosen = best_and_worst(table)
         by_arm = dict(list(chosen.groupby("arm")))
         order = [arm for arm in labels if arm in by_arm]
@@ -35,7 +38,7 @@ def prompt_views(
                 "strategy": strategies[arm],
                 "prompts": [
                     {**pictures.of(arm, row.prompt_id), "said": _said(row, question, kind),
-                     "place": row.place}
+                     "votes": votes.prompt(row.prompt_id) if votes else "", "place": row.place}
                     for row in rows_of(by_arm[arm])
                 ],
             }
@@ -56,12 +59,13 @@ def prompt_views(
 
 
 def disputed_views(
-    inputs: ReportInputs, ballots: list[BallotPart], prefix: str
+    inputs: ReportInputs, ballots: list[BallotPart], prefix: str, pictures: Pictures
 ) -> list[dict[str, Any]]:
     """Return pairs that raters split on, most evenly split first."""
-    pictures, labels, strategies = _Pictures(inputs), inputs.labels, inputs.strategies
+    labels, strategies = inputs.labels, inputs.strategies
     views = []
-    for question, kind, table in disputed_tables(inputs, ballots):
+    for nth, (question, kind, table) in enumerate(disputed_tables(inputs, ballots)):
+        votes = pictures.behind[nth]
         pairs = []
         for row in rows_of(table):
             sides = [
@@ -70,7 +74,9 @@ def disputed_views(
                 for arm, votes in ((row.arm, row.wins), (row.against, row.losses))
             ]  # fmt: skip
             ties = f"{row.ties:,} tie{'s' * (row.ties != 1)}" if row.ties else ""
-            pairs.append({"sides": sides, "ties": ties, "caption": sides[0]["caption"]})
+            link = votes.unit(row.arm, row.against, row.prompt_id, row.replica)
+            pairs.append({"sides": sides, "ties": ties, "caption": sides[0]["caption"],
+                          "votes": link})  # fmt: skip
         if pairs:
             name = f"{prefix}disputed-{slug(question, kind)}"
             views.append({"question": question_words(question), "simulated": kind == "simulated",
@@ -136,23 +142,30 @@ def _said(row: Any, metric: str, kind: str) -> str:
     return f"{row.value:.{metric_info(metric).decimals}f}"
 
 
-class _Pictures:
-    """Thumbnails and captions of a run's samples, each read when first asked for."""
+class Pictures:
+    """Thumbnails and captions of a run's samples, each read when first asked for.
 
-    def __init__(self, inputs: ReportInputs) -> None:
-        self.root = inputs.root
-        self.paths: dict[tuple[str, str], dict[str, str]] = {}
-        self.captions: dict[str, str] = {}
-        samples = inputs.samples
-        self.digests = {} if samples is None else sample_digests(samples)
-        for row in rows_of(samples) if samples is not None else ():
-            of_prompt = self.paths.setdefault((str(row.arm), str(row.prompt_id)), {})
-            of_prompt[str(row.replica)] = row.path
-            self.captions[str(row.prompt_id)] = str(row.caption)
+    Attributes:
+        originals: links to the same pictures at full size.
+        behind: of each ballot, in their order, the votes to link to.
+    """
+
+    def __init__(self, inputs: ReportInputs, originals: Originals, behind: list[Behind]) -> None:
+        self.root, self.originals, self.behind = inputs.root, originals, behind
+        self.captions = inputs.captions
+        self.digests = {} if inputs.samples is None else sample_digests(inputs.samples)
 
     def of(self, arm: str, prompt: str, replica: str = "") -> dict[str, str]:
-        """`uri` (empty without such a sample) and `caption` (the prompt's id without one)."""
-        replicas = self.paths.get((arm, prompt), {})
+        """`uri` (empty without such a sample), `caption` (or the prompt's id) and `original`."""
+        replicas = self.originals.paths.get((arm, prompt), {})
         path = replicas.get(replica) or next(iter(replicas.values()), None)
         uri = thumbnail(self.root / path, self.digests.get(path, "")) if path else ""
-        return {"uri": uri, "caption": self.captions.get(prompt, prompt)}
+        return {"uri": uri, "caption": self.captions.get(prompt, prompt),
+                **self.original(arm, prompt, replica)}  # fmt: skip
+
+    def original(self, arm: str, prompt: str, replica: str = "") -> dict[str, str]:
+        """`full`, a link to the picture at full size, and `name`, for the page's address."""
+        return {
+            "full": self.originals.of(arm, prompt, replica),
+            "name": anchor(arm, prompt, replica),
+        }

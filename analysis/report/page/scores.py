@@ -15,6 +15,8 @@ from analysis.report.words.goodness import misfitting
 from analysis.report.words.wording import bounds, percent, question_words, signed
 from analysis.scores import READABLE
 
+from .behind import FOLDER, Behind
+
 
 def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
     """Return one leaderboard: rows with whiskers as percentages of the board's own range.
@@ -71,8 +73,8 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
     }
 
 
-def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, Any]:
-    """Return who beats whom, arms in the order of their scores."""
+def heat(ballot: BallotPart, labels: dict[str, str], prefix: str, behind: Behind) -> dict[str, Any]:
+    """Return who beats whom, arms in the order of their scores; cells link to their votes."""
     order = list(ballot.result.relative()["arm"])
     left_out = len(order) - READABLE
     order = order[:READABLE]
@@ -86,13 +88,17 @@ def heat(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dict[str, A
             {
                 "label": labels[arm],
                 "cells": [
-                    _heat_cell(cells.get((arm, other)), labels, (arm, other) in odd)
+                    {
+                        **_heat_cell(cells.get((arm, other)), labels, (arm, other) in odd),
+                        "votes": behind.pair(arm, other),
+                    }
                     for other in order
                 ],
             }
             for arm in order
         ],
         "left_out": left_out,
+        "votes": f"{FOLDER}/{behind.name}.html" if len(behind.votes) else "",
         "table": f"{prefix}win-probability-{ballot.slug}",
     }
 

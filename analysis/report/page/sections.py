@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.ballots import RATER_KINDS, rows_of
+from analysis.ballots import RATER_KINDS, names_raters, rows_of
 from analysis.report.contents import BallotPart, Part
 from analysis.report.figures.figure import Figure
 from analysis.report.figures.gallery import gallery
@@ -25,12 +25,18 @@ from analysis.report.words.claims import (
 from analysis.report.words.findings import ballot_findings, metric_findings
 from analysis.report.words.goodness import misfit
 from analysis.report.words.methods import methods_notes, methods_paragraph, nothing_counts
-from analysis.report.words.metric_claims import finding_words, printed_metric_claims
+from analysis.report.words.metric_claims import (
+    finding_words,
+    predictors_words,
+    printed_metric_claims,
+    printed_predictors,
+)
 from analysis.report.words.robustness import unsettled
 from analysis.report.words.wording import heading_words, question_words
 from analysis.scores import curves, has_curve, variant_in
 
-from .highlights import disputed_views, prompt_views
+from .behind import Behind, Originals
+from .highlights import Pictures, disputed_views, prompt_views
 from .metrics import metric_view
 from .scores import board, heat
 from .trust import conduct_view, holds_view
@@ -51,9 +57,16 @@ SECTIONS = {
 }
 
 
-def part_view(part: Part) -> dict[str, Any]:
-    """Return one run or study: everything the template prints of it."""
+def part_view(part: Part, behind: list[Behind], originals: Originals) -> dict[str, Any]:
+    """Return one run or study: everything the template prints of it.
+
+    Args:
+        part: the run or study.
+        behind: the votes behind each of its ballots, to link to.
+        originals: its pictures at full size, to link to.
+    """
     inputs, ballots, prefix = part.inputs, part.ballots, part.prefix
+    pictures = Pictures(inputs, originals, behind)
     arms, labels = inputs.arms, inputs.labels
     drawn = {name: figure_view(figure) for name, figure in part.figures.items()
              if not name.startswith("win-probability")}  # fmt: skip
@@ -82,11 +95,11 @@ def part_view(part: Part) -> dict[str, Any]:
         "remarks": list(inputs.remarks),
         "told": _metric_claims(ballots, labels, prefix),
         "agreement": list(_agreement(ballots, drawn)),
-        "wins": [heat(ballot, labels, prefix) for ballot in ballots],
-        **_gallery(inputs),
+        "wins": [heat(b, labels, prefix, of) for b, of in zip(ballots, behind, strict=True)],
+        **_gallery(inputs, pictures),
         "pictures": inputs.samples is not None and len(inputs.samples) > 0,
-        "best_prompts": prompt_views(inputs, ballots, prefix),
-        "disputed": disputed_views(inputs, ballots, prefix),
+        "best_prompts": prompt_views(inputs, ballots, prefix, pictures),
+        "disputed": disputed_views(inputs, ballots, prefix, pictures),
         "conduct": conduct_view(part.conduct, ballots),
         "nothing_counts": nothing_counts(inputs.votes),
         "paragraph": methods_paragraph(inputs, part.results),
@@ -173,7 +186,8 @@ def _facts(part: Part) -> list[list[tuple[str, str]]]:
         if (count := part.votes(kind)) and votes is not None:
             raters = votes.loc[votes["rater_kind"] == kind, "rater"].nunique()
             who = "simulated raters" if kind == "simulated" else "people"
-            facts.append([(f"{count:,}", "votes by"), (f"{raters:,}", who)])
+            named = [(f"{raters:,}", who)] if names_raters(votes) else []
+            facts.append([(f"{count:,}", "votes by" if named else "votes"), *named])
     return facts
 
 
@@ -257,13 +271,16 @@ def _metric_claims(
             "table": grid(printed_metric_claims(claims)),
             "finding": finding_words(claims, labels, ballot.simulated),
             "file": f"{prefix}metric-agreement-{ballot.slug}",
+            "predictors": grid(printed_predictors(claims.predictors, labels)),
+            "best": predictors_words(claims.predictors),
+            "predicted": f"{prefix}metric-predictors-{ballot.slug}",
         }
         for ballot in ballots
         if (claims := ballot.metric_claims) is not None and len(claims.ranks)
     ]
 
 
-def _gallery(inputs: ReportInputs) -> dict[str, Any]:
+def _gallery(inputs: ReportInputs, pictures: Pictures) -> dict[str, Any]:
     samples = inputs.samples
     if samples is None or samples.empty:
         return {"gallery": [], "gallery_note": ""}
@@ -278,8 +295,8 @@ def _gallery(inputs: ReportInputs) -> dict[str, Any]:
                 "caption": row.caption,
                 "difference": row.difference,
                 "images": [
-                    {"label": label, "uri": uri}
-                    for label, uri in zip(labels, row.images, strict=True)
+                    {"label": label, "uri": uri, **pictures.original(arm, row.prompt_id)}
+                    for arm, label, uri in zip(shown["name"], labels, row.images, strict=True)
                 ],
             }
             for row in rows

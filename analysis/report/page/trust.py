@@ -11,12 +11,13 @@ from analysis.claims import REPORTED
 from analysis.report.contents import BallotPart, Conduct
 from analysis.report.inputs import ReportInputs
 from analysis.report.tables.printed import conduct_cell, grid
+from analysis.report.words.controlled import controlled_words, printed_controlled
 from analysis.report.words.goodness import fit_words
 from analysis.report.words.next_votes import next_votes_words
 from analysis.report.words.raters import MOST, conduct_words, printed_screens, screens_words
 from analysis.report.words.robustness import (
     categories_words,
-    printed_categories,
+    category_views,
     side_and_ties,
     verdict,
 )
@@ -40,7 +41,7 @@ def holds_view(
         inputs: the arms' labels and strategies.
         prefix: of the part's file names.
     """
-    labels, told, categories = inputs.labels, [], []
+    labels, told, categories, equal = inputs.labels, [], [], []
     for ballot in ballots:
         found, heading = ballot.claims.robustness, _heading(ballot.question, ballot.rater_kind)
         fit = ballot.claims.goodness
@@ -52,14 +53,22 @@ def holds_view(
                  "file": f"{prefix}robustness-{ballot.slug}" if len(found.others) else "",
                  "fit": f"{prefix}fit-{ballot.slug}" if len(fit.pairs) else ""}
             )  # fmt: skip
+        if ballot.claims.controlled is not None:
+            equal.append(
+                {**heading, "told": controlled_words(ballot.claims.controlled, labels),
+                 "table": grid(printed_controlled(ballot.claims.controlled, labels)),
+                 "file": f"{prefix}equal-properties-{ballot.slug}"}
+            )  # fmt: skip
         if found.categories is not None:
             categories.append(
-                {**heading, "table": grid(printed_categories(found, labels)),
-                 "told": categories_words(found), "file": f"{prefix}categories-{ballot.slug}"}
+                {**heading, "told": categories_words(found, labels),
+                 "views": category_views(found, labels),
+                 "file": f"{prefix}categories-{ballot.slug}"}
             )  # fmt: skip
     if not told:
         return None
-    return {"ballots": told, "table": _analyses(ballots, inputs), "categories": categories}
+    return {"ballots": told, "table": _analyses(ballots, inputs), "categories": categories,
+            "equal": equal}  # fmt: skip
 
 
 def _analyses(ballots: list[BallotPart], inputs: ReportInputs) -> dict[str, Any] | None:

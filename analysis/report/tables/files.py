@@ -12,9 +12,10 @@ from analysis.report.inputs import ReportInputs, metrics_of
 from analysis.report.strategies import strategy_words
 from analysis.report.words.answers import printed_answers
 from analysis.report.words.claims import printed_best_scales, printed_comparisons
+from analysis.report.words.controlled import printed_controlled
 from analysis.report.words.goodness import printed_circles, printed_fit
 from analysis.report.words.methods import methods_paragraph
-from analysis.report.words.metric_claims import printed_metric_claims
+from analysis.report.words.metric_claims import printed_metric_claims, printed_predictors
 from analysis.report.words.raters import printed_screens
 from analysis.report.words.robustness import printed_categories, printed_robustness
 from analysis.report.words.wording import ballot_words, bounds, question_words, signed, slug
@@ -48,7 +49,7 @@ def table_files(part: Part) -> dict[str, bytes]:
     files[f"{prefix}methods.txt"] = (paragraph + "\n").encode("utf-8")
     files[f"{prefix}methods.tex"] = (escape(paragraph) + "\n").encode("utf-8")
     for ballot in part.ballots:
-        files |= _metric_claim_files(ballot, prefix)
+        files |= _metric_claim_files(ballot, inputs.labels, prefix)
     files |= _highlight_files(inputs, part.ballots, prefix)
     return files | _published_files(part.elo, prefix)
 
@@ -94,6 +95,13 @@ def _claim_files(ballot: BallotPart, labels: dict[str, str], prefix: str) -> dic
             f"{prefix}robustness-{name}", found.table, printed_robustness(found, labels),
             f"The ranking under other analyses, {about}",
         )  # fmt: skip
+    if claims.controlled is not None:
+        files |= tables.table_files(
+            f"{prefix}equal-properties-{name}", claims.controlled.table,
+            printed_controlled(claims.controlled, labels),
+            f"Elo as reported and at equal properties of the pictures, {about}; 95% intervals",
+        )  # fmt: skip
+        files[f"{prefix}properties-{name}.csv"] = csv_of(claims.controlled.effects).encode()
     if found.categories is not None:
         files |= tables.table_files(
             f"{prefix}categories-{name}", found.categories.table,
@@ -141,7 +149,9 @@ def _conduct_files(conduct: Conduct, prefix: str) -> dict[str, bytes]:
     return files | screens
 
 
-def _metric_claim_files(ballot: BallotPart, prefix: str) -> dict[str, bytes]:
+def _metric_claim_files(
+    ballot: BallotPart, labels: dict[str, str], prefix: str
+) -> dict[str, bytes]:
     """Return what each metric says of the ballot's votes."""
     claims = ballot.metric_claims
     if claims is None:
@@ -149,12 +159,22 @@ def _metric_claim_files(ballot: BallotPart, prefix: str) -> dict[str, bytes]:
     ranks = claims.ranks.assign(statistic="spearman").rename(columns={"spearman": "value"})
     votes = claims.votes.rename(columns={"accuracy": "value"})
     votes["statistic"] = "better " + votes["by"] + " won"
-    return tables.table_files(
+    files = tables.table_files(
         f"{prefix}metric-agreement-{ballot.slug}",
         pd.concat([ranks, votes.drop(columns="by")], ignore_index=True),
         printed_metric_claims(claims),
         f"Metrics against votes, {ballot.words}",
     )
+    found = claims.predictors
+    if len(found.table):
+        files |= tables.table_files(
+            f"{prefix}metric-predictors-{ballot.slug}", found.table,
+            printed_predictors(found, labels),
+            f"Votes predicted by metrics on held-out prompts, {ballot.words}",
+        )  # fmt: skip
+        name = f"{prefix}metric-calibration-{ballot.slug}.csv"
+        files[name] = csv_of(found.calibration).encode()
+    return files
 
 
 def comparison_tables(comparison: Comparison) -> dict[str, bytes]:

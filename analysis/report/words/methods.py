@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.ballots import ANSWERS, COLUMNS, QUESTIONS, counted, exclusions, left_out
+from analysis.ballots import (
+    ANSWERS,
+    COLUMNS,
+    QUESTIONS,
+    counted,
+    exclusions,
+    left_out,
+    names_raters,
+)
+from analysis.claims import property_names
 from analysis.metrics import metric_info
 from analysis.report.inputs import ReportInputs, defined
 from analysis.report.strategies import series_words
@@ -49,6 +58,11 @@ def methods_notes(
             "random). The tables hold a percentile bootstrap of raters beside them "
             f"({len(resampled.draws):,} rounds, seed {resampled.seed})."
         )
+    if results and inputs.votes is not None and not names_raters(inputs.votes):
+        notes.append(
+            "The votes do not say who gave them, so each counts as a rater of its own: intervals "
+            "are too narrow if some people voted often."
+        )
     if unused := unused_columns(inputs.votes):
         notes.append(
             f"Columns of the votes that no number uses: {listed(unused)}."
@@ -69,8 +83,11 @@ def methods_notes(
 
 def unused_columns(votes: pd.DataFrame | None) -> list[str]:
     """Return the columns of the votes that readers do not know, in their order."""
-    known = {*(column.name for column in COLUMNS), "category"}
-    return [] if votes is None else [str(name) for name in votes if name not in known]
+    if votes is None:
+        return []
+    sides = {f"{name}_{side}" for name in property_names(votes) for side in ("left", "right")}
+    known = {*(column.name for column in COLUMNS), "category", *sides}
+    return [str(name) for name in votes if name not in known]
 
 
 def nothing_counts(votes: pd.DataFrame | None) -> str:
@@ -154,7 +171,8 @@ def _choices(votes: pd.DataFrame) -> str:
 
 
 def _votes(votes: pd.DataFrame | None, results: list[BallotResult]) -> list[str]:
-    sentences = [_ballot_sentence(result) for result in results]
+    named = votes is None or names_raters(votes)
+    sentences = [_ballot_sentence(result, named) for result in results]
     if votes is not None and "created_at" in votes:
         # Simulated votes carry made-up times, so that they repeat byte for byte.
         of_people = votes.loc[votes["rater_kind"] == "person", "created_at"]
@@ -166,8 +184,10 @@ def _votes(votes: pd.DataFrame | None, results: list[BallotResult]) -> list[str]
     return sentences
 
 
-def _ballot_sentence(result: BallotResult) -> str:
+def _ballot_sentence(result: BallotResult, named: bool) -> str:
     ballot = result.ballot
+    if not named:
+        return f"For {asked(ballot.question)}, {_count(ballot.votes, 'vote')} were given."
     each = np.bincount(ballot.rater)
     who = SIMULATED if ballot.simulated else "raters"
     who = who if ballot.raters != 1 else who[:-1]

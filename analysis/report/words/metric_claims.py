@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.ballots import rows_of
 from analysis.claims import MetricClaims
-from analysis.metrics import metric_info
+from analysis.metrics import LINEAR, MONOTONE, Predictors, metric_info
 
 from .wording import bounds, lower_first, p_words, signed
 
@@ -53,6 +53,59 @@ def finding_words(claims: MetricClaims, labels: dict[str, str], simulated: bool)
     return f"{told}: {verdict} ({p_words(found.p)})."
 
 
+def printed_predictors(found: Predictors, labels: dict[str, str]) -> pd.DataFrame:
+    """Return a row per predictor: held-out accuracies, log loss, and whether its winner is ours."""
+    several = found.table["extractor"].nunique() > 2
+    return pd.DataFrame(
+        [
+            (
+                predictor_words(row.predictor, row.extractor if several else ""),
+                _share(row.accuracy, row.low, row.high),
+                _share(row.accuracy_with_ties, row.ties_low, row.ties_high),
+                f"{row.log_loss:.3f}",
+                labels.get(row.winner, "–"),
+                "–" if np.isnan(row.same_winner) else f"{100 * row.same_winner:.0f}%",
+            )
+            for row in rows_of(found.table)
+        ],
+        columns=["Predictor", "Right, decided votes", "Right, ties too", "Log loss",
+                 "Its best arm", "People's too"],
+    )  # fmt: skip
+
+
+def predictors_words(found: Predictors) -> str:
+    """Return which prediction is best and whether it beats a coin; empty without one."""
+    if found.table.empty:
+        return ""
+    best = found.best
+    name = predictor_words(best["predictor"])
+    told = (
+        f"On prompts it has not seen, {lower_first(name)} predicts votes best: "
+        f"{_share(best['accuracy'], best['low'], best['high'])} of the decided ones"
+    )
+    beats = best["log_loss"] < np.log(2) and best["low"] > 0.5
+    return f"{told}." if beats else f"{told}, which is no better than a coin for certain."
+
+
+def predictor_words(name: str, extractor: str = "") -> str:
+    """Return what a predictor is called: a metric by its label, or a combination of all."""
+    combined = {
+        LINEAR: "All metrics, linear",
+        MONOTONE: "All metrics, none against its better direction",
+    }
+    if name in combined:
+        return combined[name]
+    info = metric_info(name)
+    return f"{info.label} {info.arrow}" + (f" ({extractor})" if extractor else "")
+
+
+def _share(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return "–"
+    interval = "" if np.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f}%)"
+    return f"{100 * value:.0f}%{interval}"
+
+
 def _correlation(row: Any) -> str:
     if np.isnan(row.spearman):
         return "–"
@@ -61,7 +114,4 @@ def _correlation(row: Any) -> str:
 
 
 def _accuracy(row: Any) -> str:
-    if row is None or np.isnan(row.accuracy):
-        return "–"
-    interval = "" if np.isnan(row.low) else f" ({100 * row.low:.0f} to {100 * row.high:.0f}%)"
-    return f"{100 * row.accuracy:.0f}%{interval}"
+    return "–" if row is None else _share(row.accuracy, row.low, row.high)

@@ -80,17 +80,25 @@ def printed_robustness(found: Robustness, labels: Mapping[str, str]) -> pd.DataF
     return table if (table["Note"] != "").any() else table.drop(columns="Note")
 
 
-def categories_words(found: Robustness) -> str:
+def categories_words(found: Robustness, labels: Mapping[str, str]) -> str:
     """Return whether categories of prompts differ, in a sentence; empty without categories."""
     scores = found.categories
     if scores is None:
         return ""
     if np.isnan(scores.p):
         return f"No test of whether the categories differ: {scores.reason}."
-    told = f"F({scores.df1}, {scores.df2:.0f}) = {scores.f:.2f}, {p_words(scores.p)}"
-    if scores.p < 0.05:
-        return f"How the arms compare depends on the category ({told})."
-    return f"Nothing shows that the arms compare differently from category to category ({told})."
+    most, told = scores.clearest, p_words(scores.p)
+    if scores.p >= 0.05:
+        return (
+            f"Nothing shows that the arms compare differently from category to category ({told})."
+        )
+    arm = labels.get(str(most["arm"]), str(most["arm"]))
+    return (
+        f"How the arms compare depends on the category ({told}). Most clearly, "
+        f"{arm} is worth {signed(most['deviation'])} Elo "
+        f"({bounds(most['deviation_low'], most['deviation_high'])}) in {most['category']} beside "
+        "its mean over the categories."
+    )
 
 
 def printed_categories(found: Robustness, labels: Mapping[str, str]) -> pd.DataFrame:
@@ -112,3 +120,32 @@ def printed_categories(found: Robustness, labels: Mapping[str, str]) -> pd.DataF
 def _score(row: Any) -> str:
     interval = bounds(row.low, row.high)
     return signed(row.elo) + ("" if interval == "–" else f" ({interval})")
+
+
+def category_views(found: Robustness, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what a page can choose from: all categories side by side, and a board for each."""
+    assert found.categories is not None
+    views: list[dict[str, Any]] = [
+        {"name": "All categories", "table": _grid(printed_categories(found, labels))}
+    ]
+    for category, rows in found.categories.table.groupby("category"):
+        views.append({"name": str(category), "table": _grid(printed_category(rows, labels))})
+    return views
+
+
+def printed_category(rows: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Return one category's board as printed: own scores, and those drawn towards the mean."""
+    by = rows["shrunk"].fillna(rows["elo"].where(np.isfinite(rows["elo"])))
+    told = rows.loc[by.sort_values(ascending=False, kind="stable").index]
+    return pd.DataFrame({
+        "Arm": [labels.get(row.arm, row.arm) for row in rows_of(told)],
+        "Elo with shrinkage": [signed(row.shrunk) for row in rows_of(told)],
+        "95% interval": [bounds(row.shrunk_low, row.shrunk_high) for row in rows_of(told)],
+        "Elo of its own votes": [_score(row) for row in rows_of(told)],
+        "Beside all categories": [signed(row.deviation) for row in rows_of(told)],
+        "Votes": [f"{row.votes:,}" for row in rows_of(told)],
+    })  # fmt: skip
+
+
+def _grid(table: pd.DataFrame) -> dict[str, Any]:
+    return {"columns": list(table.columns), "rows": table.to_numpy().tolist()}

@@ -35,6 +35,18 @@
     });
   }
 
+  // Of several boards one is shown, by a selector.
+  for (const choice of all(".choice")) {
+    const boards = all(":scope > .chosen", choice);
+    const select = document.createElement("select");
+    select.setAttribute("aria-label", "Category of prompts");
+    select.append(...boards.map((board) => new Option(board.dataset.choice)));
+    const pick = () => boards.forEach((board, n) => (board.hidden = n !== select.selectedIndex));
+    select.addEventListener("change", pick);
+    choice.prepend(select);
+    pick();
+  }
+
   // A heading sorts its table: numbers by value, dashes last.
   const number = (text) => {
     const found = text.replace(/−/g, "-").replace(/,/g, "").match(/^\s*[<>]?(-?[\d.]+|-?∞)/);
@@ -107,6 +119,71 @@
       }
     });
     block.after(copy);
+  }
+
+  // A picture opens at full size: arrows walk through its row and from row to row, and the page's
+  // address names the picture.
+  const pictures = all("img[data-name]");
+  const rows = new Map();
+  for (const picture of pictures) {
+    const row = picture.closest(".strip, .ranked-row, .duelists");
+    rows.set(row, [...(rows.get(row) ?? []), picture]);
+  }
+  const groups = [...rows.values()];
+  const box = document.createElement("dialog");
+  box.className = "lightbox";
+  box.setAttribute("aria-label", "Picture at full size");
+  const large = document.createElement("img");
+  const words = document.createElement("p");
+  const menu = document.createElement("menu");
+  let shown = null;
+  const view = (picture) => {
+    shown = picture;
+    large.onerror = () => {
+      large.onerror = null;
+      large.src = picture.src; // the run's folder is elsewhere: the small one must do
+    };
+    large.src = picture.dataset.full ?? picture.src;
+    large.alt = words.textContent = picture.alt;
+    history.replaceState(null, "", `#picture=${picture.dataset.name}`);
+    if (!box.isConnected) document.body.append(box);
+    if (!box.open) box.showModal();
+  };
+  const step = (across, down) => {
+    const row = groups.findIndex((group) => group.includes(shown));
+    const next = groups[(row + down + groups.length) % groups.length];
+    const place = groups[row].indexOf(shown) + across;
+    view(next[across ? (place + next.length) % next.length : Math.min(place, next.length - 1)]);
+  };
+  menu.append(
+    button("Previous", "", () => step(-1, 0)),
+    button("Next", "", () => step(1, 0)),
+    button("Close", "", () => box.close()),
+  );
+  box.append(large, words, menu);
+  box.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    step(...move);
+  });
+  box.addEventListener("click", (event) => event.target === large && box.close());
+  box.addEventListener("close", () => {
+    history.replaceState(null, "", location.pathname + location.search);
+    shown?.focus();
+  });
+  for (const picture of pictures) {
+    picture.classList.add("zoom");
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "button");
+    onPress(picture, () => view(picture));
+  }
+  const named = location.hash.match(/^#picture=(.+)$/)?.[1];
+  const asked = pictures.find((picture) => picture.dataset.name === named);
+  if (asked) {
+    asked.scrollIntoView({ block: "center" });
+    view(asked);
   }
 
   // Light or dark, whatever the system says.
