@@ -7,7 +7,8 @@ from .arrays import read_npz
 from .columns import column, columns, described, read_csv, to_csv
 from .folders import ImageFolder, list_images, walk_images
 from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
-from .locks import held
+from .locks import Held, held, is_held
+from .partial import PART, left_behind
 from .paths import inside
 from .pictures import (
     Mask,
@@ -41,7 +42,9 @@ from .words import count, duration, some
 __all__ = [
     "FORMATS",
     "IMAGE_SUFFIXES",
+    "PART",
     "Arm",
+    "Held",
     "ImageFolder",
     "Mask",
     "Name",
@@ -71,7 +74,9 @@ __all__ = [
     "held",
     "holds_pictures",
     "inside",
+    "is_held",
     "known_from",
+    "left_behind",
     "list_images",
     "nearest",
     "parse_json",

@@ -21,7 +21,18 @@ from tqdm import tqdm
 
 from glide_eval.errors import ConfigError, ImageError, RunError, StorageError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
-from glide_eval.files import Prompt, RunFolder, Sample, count, held, read_file, write_text
+from glide_eval.files import (
+    PART,
+    Held,
+    Prompt,
+    RunFolder,
+    Sample,
+    count,
+    held,
+    left_behind,
+    read_file,
+    write_text,
+)
 
 from . import provenance
 from .degrade import degrading_weights
@@ -90,7 +101,7 @@ def run_sweep(
     started = time.perf_counter()
     plan = _plan(sweep)
     run = RunFolder(out)
-    with _held(run.root):
+    with _held(run.root) as lock:
         previous = provenance.read_provenance(run)
         if previous:
             check_same(run.root, previous["identity"], plan.identity, whole=False)
@@ -115,6 +126,7 @@ def run_sweep(
             recorded.update(fresh)
         else:
             story = {**(previous or {}), **provenance.config_fields(sweep)}
+        lock.require()
         _write_manifest(run, plan.shards, recorded)
         if todo or story["ended"] is None:
             story = provenance.end(story, made)
@@ -189,7 +201,7 @@ def _plan(sweep: SweepFile) -> _Plan:
 
 
 @contextlib.contextmanager
-def _held(root: Path) -> Generator[None]:
+def _held(root: Path) -> Generator[Held]:
     """The run folder, made if missing, and ours alone until the block (or the process) ends.
 
     Raises:
@@ -220,18 +232,19 @@ def _held(root: Path) -> Generator[None]:
         )
 
     try:
-        with held(root / LOCK, busy):
-            yield
+        with held(root / LOCK, busy) as lock:
+            yield lock
     finally:
         with contextlib.suppress(OSError):
             root.rmdir()  # only if nothing came of it
 
 
 def _remove_partial_files(root: Path) -> None:
-    """Temporary files that a killed sweep left behind; those of other commands stay."""
+    """Temporary files that a killed process left behind; those of a living one stay."""
     for folder in (root, *(root / "samples").glob("*/"), root / RECORDS):
-        for path in folder.glob(".*.part"):
-            path.unlink(missing_ok=True)
+        for path in folder.glob(f".*{PART}"):
+            if left_behind(path):
+                path.unlink(missing_ok=True)
 
 
 def _recorded(run: RunFolder) -> dict[Key, Sample]:
