@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import click
 
 from glide_eval.errors import UsageError
-from glide_eval.sweep import Share
+from glide_eval.files import Share
 
 shard_option = click.option(
     "--shard",
@@ -27,7 +27,7 @@ def share_of(shard: str | None, environ: Mapping[str, str] = os.environ) -> Shar
         UsageError: it is no share.
     """
     if shard is not None:
-        return _whole(_parsed(f"--shard {shard}", *shard.partition("/")[::2]))
+        return _whole(_parsed("--shard", *shard.partition("/")[::2]))
     try:
         return _whole(_of_slurm(environ) or _of_torchrun(environ))
     except ValueError as error:
@@ -44,7 +44,7 @@ def _of_slurm(environ: Mapping[str, str]) -> Share | None:
     number, of = int(environ["SLURM_ARRAY_TASK_ID"]), environ["SLURM_ARRAY_TASK_COUNT"]
     first = int(environ.get("SLURM_ARRAY_TASK_MIN", 1))
     step = int(environ.get("SLURM_ARRAY_TASK_STEP", 1))
-    return _parsed("The Slurm array's task", str((number - first) // step + 1), of)
+    return _parsed("Slurm's task", str((number - first) // step + 1), of)
 
 
 def _of_torchrun(environ: Mapping[str, str]) -> Share | None:
@@ -55,9 +55,7 @@ def _of_torchrun(environ: Mapping[str, str]) -> Share | None:
 
 def _parsed(name: str, index: str, of: str) -> Share:
     if not (index.isdigit() and of.isdigit() and 1 <= int(index) <= int(of)):
-        raise UsageError(
-            f"{name}: found {index} of {of}, expected I/N with 1 ≤ I ≤ N, such as 2/8."
-        )
+        raise UsageError(f"{name} {index}/{of}: expected I/N with 1 ≤ I ≤ N, such as 2/8.")
     return Share(int(index), int(of))
 
 

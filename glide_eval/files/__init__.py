@@ -32,6 +32,7 @@ from .run_store import (
     write_bytes,
     write_text,
 )
+from .share import Share
 from .tables import read_lines, read_table
 from .toml import parsed, read_text
 from .toml_messages import describe, nearest
@@ -52,6 +53,7 @@ __all__ = [
     "Prompt",
     "RunFolder",
     "Sample",
+    "Share",
     "Table",
     "Text",
     "box_mask",

@@ -9,14 +9,12 @@ from .file.sweep_file import load_sweep
 from .imported_arms import CAPTION_FILES
 from .provenance import commit, environment, now
 from .run import outline, run_sweep
-from .sharing import Share
 from .sources import GlideSource
 
 __all__ = [
     "CAPTION_FILES",
     "STRATEGIES",
     "GlideSource",
-    "Share",
     "check_prompts",
     "commit",
     "environment",

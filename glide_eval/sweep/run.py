@@ -26,6 +26,7 @@ from glide_eval.files import (
     Prompt,
     RunFolder,
     Sample,
+    Share,
     count,
     held,
     left_behind,
@@ -44,7 +45,7 @@ from .identity import Identity, check_same, config_identity, source_identity, we
 from .imported_arms import ImportedFolder, match_folder
 from .records import RECORDS, Facts, Key, read_records, summed_up
 from .shards import Shard, ShardWorker, plan_shards
-from .sharing import JOIN, WAIT, Share, writing
+from .sharing import JOIN, WAIT, writing
 from .sources import ImageSource, SourceOpener
 
 SHOWN = 5  # notes on prompts

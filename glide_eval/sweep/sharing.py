@@ -7,39 +7,15 @@ while it begins and ends, so that `run.json` and the manifest have one writer at
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TypeVar
 
 from glide_eval.errors import RunError, StorageError
-from glide_eval.files import PART, Held, held, is_held
+from glide_eval.files import PART, Held, Share, held, is_held
 
 LOCK = ".lock"
 JOIN = ".lock.join"  # while a worker compares itself with the run
 WAIT = 600.0  # seconds for another task to begin or to write the manifest
-
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Part `index` of `of` parts of a sweep, 1 ≤ index ≤ of."""
-
-    index: int
-    of: int
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.of}"
-
-    def of_items(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Return every `of`-th item, which spreads each arm over all parts."""
-        return items[self.index - 1 :: self.of]
-
-    @property
-    def lock(self) -> str:
-        """Name of the file that is locked while the part is drawn."""
-        return f"{LOCK}.{self.index}-of-{self.of}"
 
 
 class Writer:
@@ -94,8 +70,12 @@ def _with_others(root: Path, share: Share) -> Generator[Held]:
     with contextlib.ExitStack() as stack:
         with held(root / LOCK, _busy(root), wait=WAIT if _begun_by_tasks(root) else 0):
             _refuse_tasks(root, f"{LOCK}.*-of-*", but=f"-of-{share.of}")
-            lock = stack.enter_context(held(root / share.lock, _busy(root)))
+            lock = stack.enter_context(held(root / _lock_of(share), _busy(root)))
         yield lock
+
+
+def _lock_of(share: Share) -> str:
+    return f"{LOCK}.{share.index}-of-{share.of}"
 
 
 def _begun_by_tasks(root: Path) -> bool:

@@ -15,8 +15,8 @@ import pytest
 from glide_eval.cli import main
 from glide_eval.cli.shares import share_of
 from glide_eval.errors import RunError, UsageError
-from glide_eval.files import RunFolder, held
-from glide_eval.sweep import Share, load_sweep, run_sweep
+from glide_eval.files import RunFolder, Share, held
+from glide_eval.sweep import load_sweep, run_sweep
 from glide_eval.sweep.sources import FakeSource
 from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, write_sweep
 
