@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from glide_eval.errors import UsageError
-from glide_eval.files import count, write_text
+from glide_eval.files import Share, count, write_text
+
+from .shares import share_of
 
 if TYPE_CHECKING:
     from glide_eval.extractors import Extractor
@@ -85,7 +87,11 @@ def command() -> None:
     help="Keep mean and covariance alone: a smaller file, which serves FID and no other.",
 )
 @click.option(
-    "--shard", metavar="I/N", help="Build the I-th of N parts, to be merged with `reference merge`."
+    "--shard",
+    metavar="I/N",
+    help="Build the I-th of N parts, to be merged with `reference merge`.  [default: what "
+    "SLURM_ARRAY_TASK_ID or torchrun's RANK say; then parts get names of their own, and the last "
+    "task in merges them]",
 )
 @click.option(
     "--skip-corrupt",
@@ -129,7 +135,9 @@ def build(
     }
     kind = _kind(source)
     _refuse_idle_options(kind, [name for name, value in given.items() if value is not None])
-    share = _share(shard)
+    share = None if kind == "statistics" else share_of(shard)
+    if share is not None and shard is None:  # an array's tasks are all given one FILE
+        out = _part(out, share)
     # Everything below needs NumPy or torch, so mistakes above fail at once.
     from glide_eval.extractors import load_extractor
     from glide_eval.references import build_references, statistics_reference
@@ -149,7 +157,7 @@ def build(
         built = build_references(
             real,
             loaded,
-            share=share,
+            share=(share.index, share.of) if share else (1, 1),
             keep_features=not moments_only,
             left_out=left_out if skip_corrupt else None,
         )
@@ -159,6 +167,28 @@ def build(
         path = _path(out, extractor, len(loaded))
         built[extractor.name].save(path)
         click.echo(f"{_summary(built[extractor.name])}\nWritten to {path}.")
+        if share is not None and shard is None:
+            _merge_parts(path, share)
+
+
+def _part(out: Path, share: Share) -> Path:
+    """Return where a task of an array writes its part: `real.2-of-8.npz`."""
+    return out.with_name(f"{out.stem}.{share.index}-of-{share.of}{out.suffix}")
+
+
+def _merge_parts(path: Path, share: Share) -> None:
+    """Merge the parts of an array's tasks, if ours is the last one in."""
+    from glide_eval.references import Reference
+
+    before, _, after = path.name.partition(f".{share.index}-of-{share.of}")
+    parts = [
+        path.with_name(f"{before}.{index}-of-{share.of}{after}") for index in range(1, share.of + 1)
+    ]
+    if all(part.is_file() for part in parts):
+        whole = path.with_name(before + after)
+        merged = Reference.merge([Reference.read(part) for part in parts])
+        merged.save(whole)
+        click.echo(f"All parts are there.\n{_summary(merged)}\nWritten to {whole}.")
 
 
 @command.command()
@@ -263,15 +293,6 @@ def _refuse_idle_options(kind: str, given: Sequence[str]) -> None:
         raise UsageError(
             f"{', '.join(idle)} means nothing for {names.get(kind, kind)}: leave it out."
         )
-
-
-def _share(shard: str | None) -> tuple[int, int]:
-    if shard is None:
-        return 1, 1
-    index, _, of = shard.partition("/")
-    if not (index.isdigit() and of.isdigit() and 1 <= int(index) <= int(of)):
-        raise UsageError(f"--shard {shard}: expected I/N with 1 ≤ I ≤ N, such as 2/8.")
-    return int(index), int(of)
 
 
 def _path(out: Path, extractor: Extractor, extractors: int) -> Path:

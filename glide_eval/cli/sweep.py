@@ -10,6 +10,7 @@ from glide_eval.files import count, duration
 from glide_eval.sweep import load_sweep, outline, run_sweep
 
 from .invocation import next_command, typed_command
+from .shares import shard_option, share_of
 
 
 @click.command()
@@ -20,9 +21,24 @@ from .invocation import next_command, typed_command
     metavar="DIR",
     help="Run folder; by default the file's `run.out`, else runs/<run.name>.",
 )
+@shard_option
+@click.option("--finish", is_flag=True, help="Draw nothing; write the manifest of what tasks drew.")
+@click.option(
+    "--mixed",
+    is_flag=True,
+    help="Let tasks differ in versions, device and threads; else they are refused.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be made; make and write nothing.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def command(config: Path, out: Path | None, dry_run: bool, quiet: bool) -> None:
+def command(
+    config: Path,
+    out: Path | None,
+    shard: str | None,
+    finish: bool,
+    mixed: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
     """Make images for every arm of a sweep file; resumes where it stopped.
 
     Kill it at any moment and run the same command again: nothing finished is made twice, and the
@@ -31,16 +47,31 @@ def command(config: Path, out: Path | None, dry_run: bool, quiet: bool) -> None:
     sweep = load_sweep(config)
     folder = out or Path(sweep.config.run.out or f"runs/{sweep.config.run.name}")
     say = _silent if quiet else click.echo
+    share = None if finish else share_of(shard)
     if dry_run:
-        for line in outline(sweep, folder):
+        for line in outline(sweep, folder, share):
             say(line)
         return
-    result = run_sweep(sweep, folder, command=typed_command(), say=say)
+    result = run_sweep(
+        sweep,
+        folder,
+        command=typed_command(),
+        say=say,
+        share=share,
+        finish=finish,
+        mixed=mixed,
+    )
     made = (
         f"made {result.made:,} in {duration(result.seconds)}"
         if result.made
         else "nothing was left to do"
     )
+    if result.left:
+        say(
+            f"Task {share}: {made}. {result.left:,} of {count(result.images, 'image')} are left "
+            "to other tasks; the last one in writes the manifest."
+        )
+        return
     say(
         f"{count(result.images, 'image')} in {folder}; {made}. "
         f"Next: {next_command('metrics', folder)}"

@@ -7,7 +7,8 @@ from .arrays import read_npz
 from .columns import column, columns, described, read_csv, to_csv
 from .folders import ImageFolder, list_images, walk_images
 from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
-from .locks import held
+from .locks import Held, held, is_held
+from .partial import PART, left_behind
 from .paths import inside
 from .pictures import (
     Mask,
@@ -31,6 +32,7 @@ from .run_store import (
     write_bytes,
     write_text,
 )
+from .share import Share
 from .tables import read_lines, read_table
 from .toml import parsed, read_text
 from .toml_messages import describe, nearest
@@ -41,7 +43,9 @@ from .words import count, duration, some
 __all__ = [
     "FORMATS",
     "IMAGE_SUFFIXES",
+    "PART",
     "Arm",
+    "Held",
     "ImageFolder",
     "Mask",
     "Name",
@@ -49,6 +53,7 @@ __all__ = [
     "Prompt",
     "RunFolder",
     "Sample",
+    "Share",
     "Table",
     "Text",
     "box_mask",
@@ -71,7 +76,9 @@ __all__ = [
     "held",
     "holds_pictures",
     "inside",
+    "is_held",
     "known_from",
+    "left_behind",
     "list_images",
     "nearest",
     "parse_json",

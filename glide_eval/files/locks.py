@@ -1,56 +1,156 @@
-"""Locks between processes, which also hold on Windows and on network file systems."""
+"""Locks between processes and machines, which also hold on network file systems and on Windows.
+
+A lock is a file that only one process can create. Who holds it writes its process and host into it
+and renews it every few seconds. Kernel locks are not used: some network file systems grant one to
+every client.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import platform
+import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import SoftFileLease, Timeout
 
-BY = ".by"  # ends the name of the file beside a lock that says who holds it
+from glide_eval.errors import StorageError
+
+LEASE = 60.0  # seconds without a sign of life after which a holder on another host counts as gone
+HEARTBEAT = 5.0  # seconds between two signs of life
+BY = ".by"  # ends the name of the note that version 0.1 left beside a lock
+
+Busy = Callable[[str], Exception]
+
+
+class Held:
+    """A lock that this process holds."""
+
+    def __init__(self, lease: SoftFileLease, busy: Busy) -> None:
+        self._lease = lease
+        self._busy = busy
+
+    def still(self) -> bool:
+        """Return whether the lock is ours: another process may take it after a long silence."""
+        return self._lease.compromise is None
+
+    def require(self) -> None:
+        """Raise what `busy` makes unless the lock is still ours."""
+        if not self.still():
+            raise self._busy(_holder(self._lease))
 
 
 @contextlib.contextmanager
-def held(lock: Path, busy: Callable[[str], Exception]) -> Generator[None]:
-    """Hold a lock until the block, or the process, ends; never wait for it.
+def held(lock: Path, busy: Busy, *, wait: float = 0.0) -> Generator[Held]:
+    """Hold a lock until the block, or the process, ends.
 
-    A lock that a killed process left behind holds nobody up. On a file system that knows no locks
-    the block runs without one.
+    A lock that a killed process of this host left behind holds nobody up. One of another host does
+    for `LEASE` seconds after its last sign of life; the clocks of hosts are not compared.
 
     Args:
         lock: the lock's file; its folder exists. The file is removed at the end.
         busy: makes the exception to raise if another process holds it, from who that is.
+        wait: seconds to wait for a holder that is alive.
+
+    Raises:
+        StorageError: the folder can't be written to.
     """
-    taken = FileLock(lock, blocking=False)
+    lease = SoftFileLease(lock, lease_duration=LEASE, heartbeat_interval=HEARTBEAT)
+    _remove_left_by_older_version(lock)
     try:
-        taken.acquire()
+        lease.acquire(
+            timeout=wait + LEASE + HEARTBEAT, cancel_check=None if wait else _Alive(lease)
+        )
     except Timeout as error:
-        raise busy(_holder(lock)) from error
-    except (OSError, NotImplementedError):
-        yield
-        return
-    # A file of its own: on Windows nobody else can read a file that is locked.
+        raise busy(_holder(lease)) from error
+    except OSError as error:
+        raise StorageError(
+            f"Could not write {lock}: {error.strerror or error}. Nothing was changed. Free space, "
+            "mend the disk, get the right to write there, or choose another place."
+        ) from error
+    try:
+        yield Held(lease, busy)
+    finally:
+        with contextlib.suppress(OSError):  # the folder is gone for now; the lease runs out
+            lease.release()
+
+
+def is_held(lock: Path) -> str:
+    """Return who holds a lock, and nothing if nobody does; a dead holder's lock is removed."""
+    if not lock.exists():
+        return ""
+    try:
+        with held(lock, _SomeoneError):
+            return ""
+    except _SomeoneError as someone:
+        return str(someone)
+
+
+class _SomeoneError(Exception):
+    """Names the holder of a lock."""
+
+
+class _Alive:
+    """Tells whether a lock's holder is surely alive, so that waiting for it is in vain."""
+
+    def __init__(self, lease: SoftFileLease) -> None:
+        self._lease = lease
+        self._first: int | None = None
+
+    def __call__(self) -> bool:
+        owner = self._lease.owner
+        if owner is None:  # just released, or just taken
+            return False
+        # A dead process's lock is broken by now, unless it ran in another container of this host.
+        if _host(owner.hostname) == socket.gethostname() and process_alive(owner.pid):
+            return True
+        try:
+            renewed = Path(self._lease.lock_file).stat().st_mtime_ns
+        except OSError:
+            return False
+        self._first = self._first or renewed
+        return renewed != self._first
+
+
+def _holder(lease: SoftFileLease) -> str:
+    """Return who holds a lock: `process 812 on node-3`."""
+    owner = lease.owner
+    if owner is None:
+        return "a process that left no name"
+    return f"process {owner.pid} on {_host(owner.hostname)}"
+
+
+def _host(name: str) -> str:
+    return name.partition("?pidns-")[0]  # filelock adds a container's namespace of processes
+
+
+def _remove_left_by_older_version(lock: Path) -> None:
+    """Remove an empty lock that a process of this host left behind when it was killed.
+
+    Version 0.1 locked an empty file by the kernel, and wrote its process and host beside it.
+    """
     note = lock.with_name(lock.name + BY)
     try:
-        with contextlib.suppress(OSError):
-            note.write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
-        yield
-    finally:
-        # Removed before the lock is released: who waits for it sees that the file is gone.
-        for path in (note, lock):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-        taken.release()
-
-
-def _holder(lock: Path) -> str:
-    """Return who holds a lock: `process 812 on node-3`."""
-    try:
-        note = json.loads(lock.with_name(lock.name + BY).read_text(encoding="utf-8"))
-        return f"process {note['pid']} on {note['host']}"
+        if lock.stat().st_size:
+            return
+        left = json.loads(note.read_text(encoding="utf-8"))
+        if left["host"] == socket.gethostname() and not process_alive(int(left["pid"])):
+            lock.unlink()
+            note.unlink()
     except (OSError, ValueError, KeyError, TypeError):
-        return "a process that left no name"
+        return
+
+
+def process_alive(pid: int) -> bool:
+    """Return whether a process of this host is there; true where nobody can tell."""
+    if os.name == "nt":  # there a signal 0 would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, cast
 from glide_eval.errors import NoRunError, RunError, StorageError
 
 from .images import read_file, read_rgb
+from .partial import partial_path
 from .paths import inside
 from .reading import parse_json, read_whole
 from .records import Arm, Sample
@@ -194,7 +194,7 @@ def replacing(path: Path, private: bool = False) -> Generator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder, since a rename across file systems is not atomic.
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        temporary = partial_path(path)
         mode = 0o600 if private else 0o666  # and never wider than the umask
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         yield temporary

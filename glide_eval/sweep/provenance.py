@@ -5,8 +5,10 @@ arms                                each as `Arm.to_dict()`, in order
 config_sha256                       of the run folder's sweep.toml
 command, started, ended             of the first and the last session; `ended` null until done
 sessions                            one entry per start: when, how far, with which command
-versions, commit, device, threads   what computed it
+versions, commit, device, threads,
+dtype                               of the first worker of the last session
 weights                             SHA-256 of each weights file, by name
+workers                             all that differ, each with its facts and how many images it drew
 identity                            what must not change on resuming (see `identity`)
 """
 
@@ -66,7 +68,7 @@ def _resumable(values: dict[str, Any]) -> bool:
     sessions = values.get("sessions")
     return (
         isinstance(values.get("identity"), dict)
-        and isinstance(values.get("versions", {}), dict)
+        and isinstance(values.get("versions", {}), dict | None)
         and isinstance(sessions, list)
         and len(cast(list[object], sessions)) > 0
         and all(isinstance(session, dict) for session in cast(list[object], sessions))
@@ -89,10 +91,9 @@ def begin(
     previous: dict[str, Any] | None,
     sweep: SweepFile,
     identity: Identity,
-    source: ImageSource | None,
-    weights: Mapping[str, str],
-    size: int,
+    facts: Mapping[str, Any],
     command: str,
+    shard: str = "",
 ) -> dict[str, Any]:
     """`run.json` of a run that starts or resumes now.
 
@@ -100,45 +101,81 @@ def begin(
         previous: an earlier start's, whose first command, start and sessions are kept.
         sweep: what runs.
         identity: all of it.
-        source: the opened image source; None if every arm is imported.
-        weights: SHA-256 of every weights file that takes part, by name.
-        size: side of the samples in pixels.
+        facts: see `facts_of`, or `nobodys_facts`.
         command: as typed.
+        shard: the share that this session draws, such as `2/8`; empty for all.
     """
     time = now()
     first = previous or {"command": command, "started": time, "sessions": []}
     session = {"command": command, "started": time, "ended": None, "images": None}
+    if shard:
+        session["shard"] = shard
     return {
         **config_fields(sweep),
         "seed": sweep.config.run.seed,
         "replicas": sweep.config.run.replicas,
-        "image_size": size,
         "command": first["command"],
         "started": first["started"],
         "ended": None,
         "sessions": [*first["sessions"], session],
-        **environment(source),
-        "weights": dict(weights),
+        **facts,
+        "workers": first.get("workers", []),
         "identity": identity,
     }
 
 
-def end(values: dict[str, Any], images: int) -> dict[str, Any]:
-    """`run.json` of a run whose last session made `images` images and finished it just now."""
-    time = now()
-    last = {**values["sessions"][-1], "ended": time, "images": images}
-    return {**values, "ended": time, "sessions": [*values["sessions"][:-1], last]}
+def facts_of(source: ImageSource | None, weights: Mapping[str, str], size: int) -> dict[str, Any]:
+    """Return what this process draws with, as `run.json` and each shard's record hold it.
+
+    Args:
+        source: the opened image source; None if every arm is imported.
+        weights: SHA-256 of every weights file that takes part, by name.
+        size: side of the samples in pixels.
+    """
+    return {
+        "image_size": size,
+        **environment(source),
+        "dtype": source.dtype if source else None,
+        "weights": dict(weights),
+    }
+
+
+def nobodys_facts(previous: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the facts of a run whose first worker has not come yet: those of earlier ones."""
+    keys = ("image_size", "versions", "commit", "device", "threads", "dtype", "weights")
+    known: dict[str, Any] = previous or {}
+    return {key: known.get(key) for key in keys}
+
+
+def end_session(values: dict[str, Any], images: int, shard: str = "") -> dict[str, Any]:
+    """Return `run.json` after the last session of a share made `images` images.
+
+    The run itself goes on, see `end`.
+    """
+    sessions = list(values["sessions"])
+    for place in reversed(range(len(sessions))):
+        if sessions[place].get("shard", "") == shard:
+            sessions[place] = {**sessions[place], "ended": now(), "images": images}
+            break
+    return {**values, "sessions": sessions}
+
+
+def end(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `run.json` of a run that was finished just now."""
+    return {**values, "ended": now()}
 
 
 def changes(previous: dict[str, Any], current: dict[str, Any]) -> list[str]:
     """Return what differs between two sessions' machines and could move an image's last bits."""
-    before, after = previous.get("versions", {}), current["versions"]
+    before: dict[str, str] = previous.get("versions") or {}
+    after: dict[str, str] = current["versions"]
     found = [
         f"{name} {before.get(name)} → {after.get(name)}"
         for name in after
         if name != "glide-eval" and before.get(name) != after.get(name)
     ]
-    for key in ("device", "threads"):
+    # Where a card draws, the number of the host's threads moves no image.
+    for key in ("device",) if current["device"].startswith("cuda") else ("device", "threads"):
         if previous.get(key) != current[key]:
             found.append(f"{key} {previous.get(key)} → {current[key]}")
     return found
@@ -201,4 +238,7 @@ def _processor() -> str:
 
 def _threads() -> int:
     torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else os.cpu_count() or 1
+    if torch:
+        return torch.get_num_threads()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() else os.cpu_count() or 1

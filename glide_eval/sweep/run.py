@@ -8,20 +8,31 @@ images' SHA-256, unfinished ones are made whole, and the images come out byte fo
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import platform
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from glide_eval.errors import ConfigError, ImageError, RunError, StorageError
+from glide_eval.errors import ConfigError, ImageError, RunError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
-from glide_eval.files import Prompt, RunFolder, Sample, count, held, read_file, write_text
+from glide_eval.files import (
+    PART,
+    Prompt,
+    RunFolder,
+    Sample,
+    Share,
+    count,
+    held,
+    left_behind,
+    read_file,
+    write_text,
+)
 
 from . import provenance
 from .degrade import degrading_weights
@@ -32,14 +43,14 @@ from .file.prompts import load_prompts
 from .file.sweep_file import SweepFile
 from .identity import Identity, check_same, config_identity, source_identity, weights_identity
 from .imported_arms import ImportedFolder, match_folder
-from .shards import RECORDS, Shard, ShardWorker, plan_shards
+from .records import RECORDS, Facts, Key, read_records, summed_up
+from .shards import Shard, ShardWorker, plan_shards
+from .sharing import JOIN, WAIT, writing
 from .sources import ImageSource, SourceOpener
 
 SHOWN = 5  # notes on prompts
-LOCK = ".lock"  # in a run folder, while a sweep writes there
 IMPORTED_SIZE = 256  # pixels, where no generator says otherwise: what the paper's raters saw
 
-Key = tuple[str, str, int]
 Say = Callable[[str], None]
 
 
@@ -48,16 +59,18 @@ class SweepResult:
     """What a call of `run_sweep` did.
 
     Attributes:
-        run: the finished run.
-        images: how many it holds.
+        run: the run; finished, unless `left` is above 0.
+        images: how many it holds when it is finished.
         made: how many of them this call made.
         seconds: this call's wall time.
+        left: how many other tasks have still to make.
     """
 
     run: RunFolder
     images: int
     made: int
     seconds: float
+    left: int = 0
 
 
 def run_sweep(
@@ -69,67 +82,139 @@ def run_sweep(
     open_source: Callable[[], ImageSource] | None = None,
     open_scorer: Callable[[str], CaptionScorer] = load_scorer,
     say: Say = print,
+    share: Share | None = None,
+    finish: bool = False,
+    mixed: bool = False,
 ) -> SweepResult:
-    """Make every image of a sweep that is not there yet.
+    """Make every image of a sweep, or of a share of it, that is not there yet.
 
     Args:
         sweep: what to run.
         out: the run folder, made if missing.
         command: as typed, for provenance.
-        executor: who runs the shards; this process by default.
+        executor: who runs the shards, with models of its own; by default this process.
         open_source: loads the generator; by default the one the sweep file names.
         open_scorer: loads a CLIP that reranks, by its name.
         say: takes one line of news at a time.
+        share: the part to draw beside other tasks; the last of them writes the manifest.
+        finish: draw nothing, and write the manifest of what tasks drew.
+        mixed: let workers differ in versions, device and threads; else they are refused.
 
     Raises:
         ConfigError: a file the sweep names is missing or damaged.
         ImageError: an imported image is.
-        RunError: the folder holds another config's run, or another sweep is writing there.
+        RunError: the folder holds another config's run, another sweep is writing there, a worker
+            differs from those before it, or `finish` finds images missing.
         StorageError: the disk is full; what was made is kept.
     """
     started = time.perf_counter()
     plan = _plan(sweep)
     run = RunFolder(out)
-    with _held(run.root):
+    with writing(run.root, share) as writer:
         previous = provenance.read_provenance(run)
         if previous:
             check_same(run.root, previous["identity"], plan.identity, whole=False)
         _remove_partial_files(run.root)
-        recorded = _recorded(run)
-        # By digest and not by presence, so that a truncated or edited image is made again.
-        whole = {key for key, sample in recorded.items() if _is_whole(run, sample)}
-        todo = [shard for shard in plan.shards if not whole.issuperset(shard.sample_keys())]
+        before = read_records(run).samples
+        todo = [] if finish else _todo(plan, run, before, share, say)
         made = sum(len(shard.items) for shard in todo)
-        say(_outline(plan, run, made, damaged=len(recorded) - len(whole)))
-        # The source is loaded last: everything that can be refused was refused before.
-        opener = open_source or SourceOpener.of(sweep)
         if todo:
-            source = opener() if plan.generates else None
-            scorers = {name: open_scorer(name) for name in plan.clips}
-            story = _begin(plan, run, previous, source, scorers, command, say)
-            worker = ShardWorker(
-                run.root, story["image_size"], opener, source, open_scorer, scorers
-            )
+            # The source is loaded last: everything that can be refused was refused before.
+            worker = _worker(plan, run, open_source, open_scorer, mixed)
+            here = executor is None
+            crew = _crew(plan, worker) if here else None
+            with writer.alone():
+                worker.facts = _begin(plan, run, crew, command, share, mixed, say)
             fresh = _execute(executor or LocalExecutor(), worker, todo, plan)
-            _compare(recorded, fresh, say)
-            recorded.update(fresh)
-        else:
-            story = {**(previous or {}), **provenance.config_fields(sweep)}
-        _write_manifest(run, plan.shards, recorded)
-        if todo or story["ended"] is None:
-            story = provenance.end(story, made)
-        if story != previous:
-            write_text(run.config_path, sweep.text)
-            provenance.write_provenance(run, story)
-    return SweepResult(run, plan.images, made, time.perf_counter() - started)
+            _compare(before, fresh, say)
+        with writer.alone():
+            left = _end(plan, run, made, share, begun=bool(todo))
+    if left and share is None:
+        raise RunError(
+            f"{run.root}: {left:,} of {count(plan.images, 'image')} are missing, so there is no "
+            "manifest yet. Run the missing tasks again, or the sweep without --finish."
+        )
+    return SweepResult(run, plan.images, made, time.perf_counter() - started, left)
 
 
-def outline(sweep: SweepFile, out: Path) -> list[str]:
+def _todo(
+    plan: _Plan, run: RunFolder, recorded: Mapping[Key, Sample], share: Share | None, say: Say
+) -> list[Shard]:
+    """Return the shards of a share that are not whole, and say how many images that is.
+
+    A shard counts by its images' digests, so that a truncated or edited one is made again.
+    """
+    shards = share.of_items(plan.shards) if share else plan.shards
+    keys = [key for shard in shards for key in shard.sample_keys()]
+    listed = [recorded[key] for key in keys if key in recorded]
+    whole = {sample.key for sample in listed if _is_whole(run, sample)}
+    todo = [shard for shard in shards if not whole.issuperset(shard.sample_keys())]
+    made = sum(len(shard.items) for shard in todo)
+    part = f", task {share} of them" if share else ""
+    say(_outline(plan, run, len(keys), made, len(listed) - len(whole), part))
+    return todo
+
+
+def _worker(
+    plan: _Plan,
+    run: RunFolder,
+    open_source: Callable[[], ImageSource] | None,
+    open_scorer: Callable[[str], CaptionScorer],
+    mixed: bool,
+) -> ShardWorker:
+    return ShardWorker(
+        run.root,
+        None,
+        open_source or SourceOpener.of(plan.sweep),
+        open_scorer=open_scorer,
+        join=Joining(run.root, plan.sweep, mixed),
+        generates=plan.generates,
+        clips=plan.clips,
+    )
+
+
+def _crew(plan: _Plan, worker: ShardWorker) -> _Crew:
+    """Load the models into a worker of this process."""
+    if plan.generates:
+        worker.source = worker.open_source()
+    worker.scorers = {name: worker.open_scorer(name) for name in plan.clips}
+    crew = _Crew.of(plan.sweep, plan.arms, worker.source, worker.scorers)
+    worker.size = crew.facts["image_size"]
+    return crew
+
+
+def _end(plan: _Plan, run: RunFolder, made: int, share: Share | None, begun: bool) -> int:
+    """End this session, and the run if no image is missing; how many are.
+
+    Records and `run.json` are read anew: other tasks and workers write there, too.
+    """
+    recorded = read_records(run)
+    keys = [key for shard in plan.shards for key in shard.sample_keys()]
+    left = sum(key not in recorded.samples for key in keys)
+    previous = provenance.read_provenance(run)
+    story = {**(previous or {}), **provenance.config_fields(plan.sweep)}
+    if begun:
+        story = provenance.end_session(story, made, str(share or ""))
+    if not left:
+        if recorded.workers or story["ended"] is None:
+            story["workers"] = summed_up(story.get("workers", []), recorded.workers)
+            story = provenance.end(story)
+        _write_manifest(run, keys, recorded.samples)
+    if previous and story != previous:
+        write_text(run.config_path, plan.sweep.text)
+        provenance.write_provenance(run, story)
+    if not left:  # last: until here the records alone know who drew
+        shutil.rmtree(run.root / RECORDS, ignore_errors=True)
+    return left
+
+
+def outline(sweep: SweepFile, out: Path, share: Share | None = None) -> list[str]:
     """Return what a sweep would make, one line per fact; nothing is loaded, made or written.
 
     Args:
         sweep: what would run.
         out: the run folder, which need not be there.
+        share: the part that would be drawn; None is all of it.
 
     Raises:
         ConfigError: a file that the sweep names is missing or damaged.
@@ -140,15 +225,14 @@ def outline(sweep: SweepFile, out: Path) -> list[str]:
     previous = provenance.read_provenance(run)
     if previous:
         check_same(run.root, previous["identity"], plan.identity, whole=False)
-    recorded = _recorded(run) if previous else {}
-    whole = {key for key, sample in recorded.items() if _is_whole(run, sample)}
-    todo = [shard for shard in plan.shards if not whole.issuperset(shard.sample_keys())]
-    made = sum(len(shard.items) for shard in todo)
+    recorded = read_records(run).samples if previous else {}
+    said: list[str] = []
+    _todo(plan, run, recorded, share, said.append)
     images = {arm.name: 0 for arm in plan.arms}
-    for shard in plan.shards:
+    for shard in share.of_items(plan.shards) if share else plan.shards:
         images[shard.arm.name] += len(shard.items) * shard.arm.candidates
     return [
-        _outline(plan, run, made, damaged=len(recorded) - len(whole)),
+        *said,
         *(f"{name}: {count(number, 'image')} to draw or read" for name, number in images.items()),
     ]
 
@@ -188,64 +272,12 @@ def _plan(sweep: SweepFile) -> _Plan:
     return _Plan(sweep, arms, prompts, imports, edits, shards, identity)
 
 
-@contextlib.contextmanager
-def _held(root: Path) -> Generator[None]:
-    """The run folder, made if missing, and ours alone until the block (or the process) ends.
-
-    Raises:
-        RunError: it holds something that is no run, or another sweep is at work in it.
-        StorageError: it can't be made.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        # A killed sweep may leave a lock and partial files before run.json is there.
-        strange = [p for p in root.iterdir() if p.suffix != ".part" and p.stem != LOCK]
-    except (FileExistsError, NotADirectoryError) as error:
-        raise RunError(f"{root}: expected a folder, found a file. Choose another --out.") from error
-    except OSError as error:
-        raise StorageError(
-            f"{root}: the run folder can't be made or read ({error.strerror}). "
-            "Choose another --out."
-        ) from error
-    if strange and not (root / "run.json").exists():
-        raise RunError(
-            f"{root} is neither empty nor a run folder (found {strange[0].name}, expected "
-            "run.json). Nothing was changed. Choose another --out."
-        )
-
-    def busy(who: str) -> RunError:
-        return RunError(
-            f"{root}: another sweep is writing there now ({who}). Wait for it or choose another "
-            "--out."
-        )
-
-    try:
-        with held(root / LOCK, busy):
-            yield
-    finally:
-        with contextlib.suppress(OSError):
-            root.rmdir()  # only if nothing came of it
-
-
 def _remove_partial_files(root: Path) -> None:
-    """Temporary files that a killed sweep left behind; those of other commands stay."""
+    """Temporary files that a killed process left behind; those of a living one stay."""
     for folder in (root, *(root / "samples").glob("*/"), root / RECORDS):
-        for path in folder.glob(".*.part"):
-            path.unlink(missing_ok=True)
-
-
-def _recorded(run: RunFolder) -> dict[Key, Sample]:
-    """Samples made so far by the word of the manifest and of the shards' records."""
-    recorded: dict[Key, Sample] = {}
-    # Records come last and win: they are newer than a manifest of an earlier, finished sweep.
-    for path in (run.manifest_path, *sorted((run.root / RECORDS).glob("*.jsonl"))):
-        if not path.is_file():
-            continue
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(RunError):  # an edited line: its image is made again
-                sample = Sample.from_json(line)
-                recorded[sample.key] = sample
-    return recorded
+        for path in folder.glob(f".*{PART}"):
+            if left_behind(path):
+                path.unlink(missing_ok=True)
 
 
 def _is_whole(run: RunFolder, sample: Sample) -> bool:
@@ -257,11 +289,13 @@ def _is_whole(run: RunFolder, sample: Sample) -> bool:
     return hashlib.sha256(content).hexdigest() == sample.sha256
 
 
-def _outline(plan: _Plan, run: RunFolder, made: int, damaged: int) -> str:
-    text = f"{count(plan.images, 'image')} of {count(len(plan.arms), 'arm')} for {run.root}"
-    if made == plan.images:
+def _outline(
+    plan: _Plan, run: RunFolder, images: int, made: int, damaged: int, part: str = ""
+) -> str:
+    text = f"{count(images, 'image')} of {count(len(plan.arms), 'arm')} for {run.root}{part}"
+    if made == images:
         return f"{text}."
-    state = f"{plan.images - made:,} are there, {made:,} to make" if made else "all are there"
+    state = f"{images - made:,} are there, {made:,} to make" if made else "all are there"
     repair = f" ({damaged:,} of them missing or damaged)" if damaged else ""
     return f"{text}: {state}{repair}."
 
@@ -269,52 +303,159 @@ def _outline(plan: _Plan, run: RunFolder, made: int, damaged: int) -> str:
 def _begin(
     plan: _Plan,
     run: RunFolder,
-    previous: dict[str, Any] | None,
-    source: ImageSource | None,
-    scorers: Mapping[str, CaptionScorer],
+    crew: _Crew | None,
     command: str,
+    share: Share | None,
+    mixed: bool,
     say: Say,
-) -> dict[str, Any]:
-    """Write `run.json` and `sweep.toml`, so that the folder is a run before its first image."""
-    for arm in plan.arms:
-        if source is not None and not arm.imported:
-            source.check(arm)
-    weights = _weights(plan, source, scorers)
-    identity = {
-        **plan.identity,
-        **(source_identity(source) if source else {}),
-        **weights_identity(weights),
-    }
-    if previous:
-        check_same(run.root, previous["identity"], identity, whole=True)
-    size = _image_size(plan.sweep, source)
-    story = provenance.begin(previous, plan.sweep, identity, source, weights, size, command)
+) -> Facts | None:
+    """Write `run.json` and `sweep.toml`, so that the folder is a run before its first image.
+
+    Args:
+        plan: all of it.
+        run: where.
+        crew: what this process draws with; None if others draw, who will say so themselves.
+        command: as typed.
+        share: the part that is drawn beside other tasks.
+        mixed: see `run_sweep`.
+        say: takes a line of news.
+
+    Returns:
+        Facts of this process.
+    """
+    previous = provenance.read_provenance(run)
+    recorded: Identity = previous["identity"] if previous else {}
+    if crew is None:
+        identity, facts = {**recorded, **plan.identity}, provenance.nobodys_facts(previous)
+    else:
+        identity, facts = {**plan.identity, **crew.identity}, crew.facts
+        if previous and _was_joined(previous):
+            check_same(run.root, recorded, identity, whole=True)
+            _compare_workers(previous, facts, share is not None and not mixed, say)
+        _say_notes(plan, crew, say)
+    story = provenance.begin(previous, plan.sweep, identity, facts, command, str(share or ""))
+    provenance.write_provenance(run, story)
+    write_text(run.config_path, plan.sweep.text)
+    return crew.facts if crew else None
+
+
+def _say_notes(plan: _Plan, crew: _Crew, say: Say) -> None:
     for name, folder in [*plan.imports.items(), *plan.edits.items()]:
-        for note in folder.notes(size):
+        for note in folder.notes(crew.facts["image_size"]):
             say(f"{name}: {note}")
-    for note in _unread(plan, source):
+    for note in _unread(plan, crew.source):
         say(note)
     for arm in plan.arms:
         if note := _flattered(arm):
             say(f"{arm.name}: {note}")
-    if previous and (changed := provenance.changes(previous, story)):
+
+
+def _was_joined(story: Mapping[str, Any]) -> bool:
+    """Return whether any worker has said yet what it draws with."""
+    return story.get("device") is not None
+
+
+def _compare_workers(
+    story: dict[str, Any], facts: Facts, strict: bool, say: Say | None = None
+) -> None:
+    """Refuse a worker that differs from those before it, or say how it does.
+
+    Raises:
+        RunError: it differs, and `strict`.
+    """
+    changed = provenance.changes(story, facts)
+    if changed and strict:
+        raise RunError(
+            f"The worker on {platform.node()} differs from those that drew before: "
+            f"{', '.join(changed)}. Its images could differ in their last bits, so it was refused "
+            "before it drew any. Give it the same packages, the same device and the same "
+            "OMP_NUM_THREADS, or allow it with --mixed."
+        )
+    if changed and say:
         say(
             f"Since this run began: {', '.join(changed)}. Images made from here may differ in "
             "their last bits from what an undisturbed run would hold."
         )
-    provenance.write_provenance(run, story)
-    write_text(run.config_path, plan.sweep.text)
-    return story
+
+
+@dataclass(frozen=True)
+class _Crew:
+    """Models that are loaded in this process.
+
+    Attributes:
+        source: the generator; None if every arm is imported.
+        identity: the part of a run's identity that they add.
+        facts: what `run.json` and each shard's record hold of them.
+    """
+
+    source: ImageSource | None
+    identity: Identity
+    facts: Facts
+
+    @classmethod
+    def of(
+        cls,
+        sweep: SweepFile,
+        arms: Sequence[ArmConfig],
+        source: ImageSource | None,
+        scorers: Mapping[str, CaptionScorer],
+    ) -> _Crew:
+        for arm in arms:
+            if source is not None and not arm.imported:
+                source.check(arm)
+        weights = _weights(arms, source, scorers)
+        size = _image_size(sweep, source)
+        identity = {**(source_identity(source) if source else {}), **weights_identity(weights)}
+        return cls(source, identity, provenance.facts_of(source, weights, size))
+
+
+@dataclass(frozen=True)
+class Joining:
+    """Compares what a worker elsewhere draws with to its run; the first one there decides.
+
+    Attributes:
+        root: the run folder.
+        sweep: what runs.
+        mixed: see `run_sweep`.
+    """
+
+    root: Path
+    sweep: SweepFile
+    mixed: bool = False
+
+    def __call__(self, source: ImageSource | None, scorers: Mapping[str, CaptionScorer]) -> Facts:
+        """Return the worker's facts.
+
+        Raises:
+            RunError: it differs from those before it.
+        """
+        crew = _Crew.of(self.sweep, self.sweep.config.expand(), source, scorers)
+        run = RunFolder(self.root)
+        with held(run.root / JOIN, _busy_joining, wait=WAIT):
+            story = run.provenance()
+            recorded: Identity = story["identity"]
+            if _was_joined(story):
+                others = {k: v for k, v in recorded.items() if not k.startswith("weights.")}
+                check_same(run.root, recorded, {**others, **crew.identity}, whole=True)
+                _compare_workers(story, crew.facts, strict=not self.mixed)
+            else:
+                identity = {**recorded, **crew.identity}
+                provenance.write_provenance(run, {**story, **crew.facts, "identity": identity})
+        return crew.facts
+
+
+def _busy_joining(who: str) -> RunError:
+    return RunError(f"{who} has been comparing itself with the run for minutes. Run it again.")
 
 
 def _weights(
-    plan: _Plan, source: ImageSource | None, scorers: Mapping[str, CaptionScorer]
+    arms: Sequence[ArmConfig], source: ImageSource | None, scorers: Mapping[str, CaptionScorer]
 ) -> dict[str, str]:
     """SHA-256 of every weights file that makes, chooses or degrades an image, by name."""
     found = dict(source.fingerprint()) if source else {}
     for scorer in scorers.values():
         found |= scorer.fingerprint()
-    for arm in plan.arms:
+    for arm in arms:
         if arm.degrade:
             found |= degrading_weights(arm.degrade)
     return found
@@ -389,11 +530,9 @@ def _compare(recorded: Mapping[Key, Sample], fresh: Mapping[Key, Sample], say: S
         )
 
 
-def _write_manifest(run: RunFolder, shards: Sequence[Shard], samples: Mapping[Key, Sample]) -> None:
-    """Merge the records, in the config's order; only then do they go."""
-    keys = [key for shard in shards for key in shard.sample_keys()]
+def _write_manifest(run: RunFolder, keys: Sequence[Key], samples: Mapping[Key, Sample]) -> None:
+    """Merge the records, in the config's order."""
     text = "".join(samples[key].to_json() + "\n" for key in keys)
     # An unchanged manifest is not touched, so that a repeated sweep changes no file.
     if not run.manifest_path.is_file() or run.manifest_path.read_bytes() != text.encode():
         write_text(run.manifest_path, text)
-    shutil.rmtree(run.root / RECORDS, ignore_errors=True)

@@ -26,7 +26,6 @@ from glide_eval.files import (
     encode_png,
     read_rgb,
     write_bytes,
-    write_text,
 )
 
 from .degrade import degraded
@@ -34,11 +33,12 @@ from .edited_arms import EditedPictures, EditFiles, read_batch
 from .file.arms import ArmConfig
 from .file.sweep_file import SweepConfig
 from .imported_arms import ImportedFolder
+from .records import Facts, write_record
 from .rerank import Ranked, best_of
 from .seeds import candidate_seed, sample_seed
 from .sources import Images, ImageSource
 
-RECORDS = ".shards"
+Join = Callable[[ImageSource | None, Mapping[str, CaptionScorer]], Facts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +135,22 @@ class ShardWorker:
         source: the generator, if it is loaded already; copies leave it behind.
         open_scorer: loads a CLIP by its name, for arms that rerank.
         scorers: those loaded already; copies leave them behind.
+        facts: what this process draws with, once it has joined the run; copies leave them behind.
+        join: compares what a copy draws with to the run, or records it if it is the first.
+        generates: whether any arm needs the source.
+        clips: names of the CLIPs that rerank.
     """
 
     root: Path
-    size: int
+    size: int | None
     open_source: Callable[[], ImageSource]
     source: ImageSource | None = None
     open_scorer: Callable[[str], CaptionScorer] = load_scorer
     scorers: dict[str, CaptionScorer] = field(default_factory=dict[str, CaptionScorer])
+    facts: Facts | None = None
+    join: Join | None = None
+    generates: bool = True
+    clips: Sequence[str] = ()
 
     def __call__(self, shard: Shard) -> list[Sample]:
         """Make a shard's images, write each PNG, then the shard's record; its samples.
@@ -151,6 +159,7 @@ class ShardWorker:
             GlideEvalError: the source failed, or returned other than was asked.
             StorageError: the disk is full; images already written stay.
         """
+        worker = self.joined()
         started = time.perf_counter()
         made = self._make(shard)
         seconds = (time.perf_counter() - started) / len(shard.items)
@@ -158,14 +167,28 @@ class ShardWorker:
             self._save(shard.arm.name, item, picture, seconds)
             for item, picture in zip(shard.items, made, strict=True)
         ]
-        # The record is written after its images, so a record never names an image that is missing.
-        lines = "".join(sample.to_json() + "\n" for sample in samples)
-        write_text(self.root / RECORDS / f"{shard.id}.jsonl", lines)
+        write_record(RunFolder(self.root), shard.id, samples, worker)
         return samples
+
+    def joined(self) -> Facts:
+        """Load the models and join the run, before the first shard; what is drawn with.
+
+        Raises:
+            RunError: this process would draw other images than those before it.
+        """
+        if self.facts is None:
+            assert self.join is not None
+            if self.generates and self.source is None:
+                self.source = self.open_source()
+            for name in self.clips:
+                self._scorer(name)
+            self.facts = self.join(self.source, self.scorers)
+            self.size = self.facts["image_size"]
+        return self.facts
 
     def __getstate__(self) -> dict[str, Any]:
         # Models don't travel to other processes: they are large, and may hold a GPU's memory.
-        return {**self.__dict__, "source": None, "scorers": {}}
+        return {**self.__dict__, "source": None, "scorers": {}, "facts": None}
 
     def _make(self, shard: Shard) -> list[_Made]:
         """Return a finished picture for each item: the only or the best candidate, degraded if
@@ -195,9 +218,10 @@ class ShardWorker:
         """Candidate `number` of every item of a padded batch."""
         if arm.imported:
             files = [item.files[number] for item in batch]
+            assert self.size is not None
             return np.stack([centre_square(read_rgb(file), self.size) for file in files])
-        if self.source is None:
-            self.source = self.open_source()
+        assert self.source is not None
+        assert self.size is not None
         captions = [item.prompt.caption for item in batch]
         seeds = [candidate_seed(item.seed or 0, number) for item in batch]
         files = [item.edit for item in batch if item.edit is not None]

@@ -91,6 +91,19 @@ def test_parts_merge_to_the_reference_of_the_whole(capsys):
     assert not Path("twice.npz").exists()
 
 
+def test_tasks_of_an_array_write_parts_and_the_last_one_in_merges_them(capsys, monkeypatch):
+    build(capsys, "real", "--out", "whole.npz")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "3")
+    for number in ("2", "3", "1"):
+        assert not Path("r.npz").exists()
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", number)
+        status, out, _ = build(capsys, "real", "--out", "r.npz")
+        assert (status, Path(f"r.{number}-of-3.npz").is_file()) == (0, True)
+    assert "All parts are there" in out
+    whole, merged = Reference.read(Path("whole.npz")), Reference.read(Path("r.npz"))
+    assert merged.label == whole.label
+
+
 def test_several_extractors_get_a_file_each_from_one_pass(capsys):
     status, out, _ = build(capsys, "real", "--out", "r.npz", "--extractor", "clip:a/b@x.pt")
     assert status == 0
