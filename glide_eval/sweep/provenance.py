@@ -7,6 +7,7 @@ command, started, ended             of the first and the last session; `ended` n
 sessions                            one entry per start: when, how far, with which command
 versions, commit, device, threads   what computed it
 weights                             SHA-256 of each weights file, by name
+sources                             what a source says of itself; absent if it says nothing
 identity                            what must not change on resuming (see `identity`)
 """
 
@@ -30,7 +31,7 @@ from glide_eval.files import RunFolder, write_text
 
 from .file.sweep_file import SweepFile
 from .identity import Identity
-from .sources import ImageSource
+from .sources import ImageSource, Size
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scipy", "tiktoken")
 
@@ -91,7 +92,7 @@ def begin(
     identity: Identity,
     source: ImageSource | None,
     weights: Mapping[str, str],
-    size: int,
+    size: Size,
     command: str,
 ) -> dict[str, Any]:
     """`run.json` of a run that starts or resumes now.
@@ -102,11 +103,12 @@ def begin(
         identity: all of it.
         source: the opened image source; None if every arm is imported.
         weights: SHA-256 of every weights file that takes part, by name.
-        size: side of the samples in pixels.
+        size: of the samples in pixels.
         command: as typed.
     """
     time = now()
     first = previous or {"command": command, "started": time, "sessions": []}
+    facts = source.facts() if source else {}
     session = {"command": command, "started": time, "ended": None, "images": None}
     return {
         **config_fields(sweep),
@@ -119,6 +121,7 @@ def begin(
         "sessions": [*first["sessions"], session],
         **environment(source),
         "weights": dict(weights),
+        **({"sources": facts} if facts else {}),
         "identity": identity,
     }
 

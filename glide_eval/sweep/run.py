@@ -30,10 +30,18 @@ from .executor import Executor, LocalExecutor
 from .file.arms import ArmConfig
 from .file.prompts import load_prompts
 from .file.sweep_file import SweepFile
-from .identity import Identity, check_same, config_identity, source_identity, weights_identity
+from .identity import (
+    Identity,
+    check_same,
+    config_identity,
+    size_words,
+    source_identity,
+    weights_identity,
+)
 from .imported_arms import ImportedFolder, match_folder
+from .opening import SeveralSources, SourceOpener, check_arm
 from .shards import RECORDS, Shard, ShardWorker, plan_shards
-from .sources import ImageSource, SourceOpener
+from .sources import ImageSource, Size, height_width
 
 SHOWN = 5  # notes on prompts
 LOCK = ".lock"  # in a run folder, while a sweep writes there
@@ -278,7 +286,7 @@ def _begin(
     """Write `run.json` and `sweep.toml`, so that the folder is a run before its first image."""
     for arm in plan.arms:
         if source is not None and not arm.imported:
-            source.check(arm)
+            check_arm(source, arm)
     weights = _weights(plan, source, scorers)
     identity = {
         **plan.identity,
@@ -290,7 +298,7 @@ def _begin(
     size = _image_size(plan.sweep, source)
     story = provenance.begin(previous, plan.sweep, identity, source, weights, size, command)
     for name, folder in [*plan.imports.items(), *plan.edits.items()]:
-        for note in folder.notes(size):
+        for note in folder.notes(min(height_width(size))):
             say(f"{name}: {note}")
     for note in _unread(plan, source):
         say(note)
@@ -333,21 +341,23 @@ def _unread(plan: _Plan, source: ImageSource | None) -> list[str]:
     """Return what the generator will not read of the prompts, the first few."""
     if source is None:
         return []
-    guided = any(arm.strategy == "clip" for arm in plan.arms)
-    notes = source.notes([prompt.caption for prompt in plan.prompts], guided)
+    used = sorted({arm.strategy for arm in plan.arms})
+    notes = source.notes([prompt.caption for prompt in plan.prompts], used)
     more = [f"And {len(notes) - SHOWN} more such notes."] if len(notes) > SHOWN else []
     return notes[:SHOWN] + more
 
 
-def _image_size(sweep: SweepFile, source: ImageSource | None) -> int:
-    """Side of every sample in pixels; one size in all arms, so that size can't tell them apart."""
+def _image_size(sweep: SweepFile, source: ImageSource | None) -> Size:
+    """Return the size of imported images; that of the generator's, if there is one."""
     asked = sweep.config.run.size
     if source is None:
         return asked or IMPORTED_SIZE
+    if asked is not None and isinstance(source, SeveralSources):
+        return asked
     if asked not in (None, source.size):
         raise ConfigError(
             f"{sweep.path}: `run.size` is {asked}, but the generator makes images of "
-            f"{source.size} px, and every arm's must be alike. Leave `run.size` out."
+            f"{size_words(source.size)} px, and every arm's must be alike. Leave `run.size` out."
         )
     return source.size
 
