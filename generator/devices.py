@@ -22,13 +22,15 @@ def checked_device(name: str) -> torch.device:
     """Return the device of that name, if this machine has it.
 
     Args:
-        name: `cpu`, `cuda`, `cuda:1`, `mps`, …; `auto` is CUDA where there is one, else the CPU.
+        name: `cpu`, `cuda`, `cuda:1`, `mps`, …; `auto` is CUDA where there is one, else an Apple
+            GPU, else the CPU.
 
     Raises:
         OptionError: the machine lacks it, or torch knows no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        apple = "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device("cuda" if torch.cuda.is_available() else apple)
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -48,7 +48,7 @@ def command(sketch: Path, prompts: tuple[str, ...], strength: float, options: Op
     check_strength(strength)
     pixels = read_picture(sketch)
     source = options.load()
-    picture = fit_picture(pixels, source.size, sketch)
+    picture = fit_picture(pixels, source.side, sketch)
     for note in picture.notes:
         click.echo(f"Note: {note}", err=True)
     edit = {

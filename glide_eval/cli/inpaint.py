@@ -104,8 +104,8 @@ def _once(
     pixels = read_picture(image)
     paint = None if mask is None else read_mask(mask, pixels.shape, invert)
     source = options.load(_networks(context))
-    picture = fit_picture(pixels, source.size, image)
-    fitted = box_mask(box or [], source.size) if paint is None else fit_mask(paint, source.size)
+    picture = fit_picture(pixels, source.side, image)
+    fitted = box_mask(box or [], source.side) if paint is None else fit_mask(paint, source.side)
     known, notes = known_from(fitted, mask or "--box")
     _tell([*picture.notes, *notes])
     edit = {
@@ -147,11 +147,11 @@ def _scene(scene: SceneFile, image: Path | None, context: str, options: Options)
 
     pixels = None if start is None else read_picture(start)
     source = options.load(_networks(context))
-    shape = (source.size, source.size) if pixels is None else pixels.shape
+    shape = (source.side, source.side) if pixels is None else pixels.shape
     picture = Picture(np.empty(0, np.uint8), ())
     if pixels is not None and start is not None:
-        picture = fit_picture(pixels, source.size, start)
-    masks, notes = scene.known(source.size, shape)
+        picture = fit_picture(pixels, source.side, start)
+    masks, notes = scene.known(source.side, shape)
     _tell([*picture.notes, *notes])
     steps = [SceneStep(*pair) for pair in zip(captions, masks, strict=True)]
     begin = None if pixels is None else picture.pixels

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from .words import some
 
@@ -96,28 +96,44 @@ def _walk(loc: tuple[Any, ...], model: type[BaseModel]) -> tuple[str, type[BaseM
     and is left out of the path.
     """
     path, here = "", cast("type[BaseModel] | None", model)
-    choices: dict[str, type[BaseModel]] = {}
+    choices: dict[str, Any] = {}
     table = here
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
         elif part in choices:
-            here, choices = choices[part], {}
+            chosen = choices[part]
+            here, choices = (chosen, {}) if _is_table(chosen) else (None, _choices(chosen))
         else:
             path += f".{part}" if path else str(part)
             table = here
             field = here.model_fields.get(part) if here else None
             models = list(_models(field.annotation)) if field else []
             here = models[0] if len(models) == 1 else None
-            choices = {_tag(m): m for m in models} if len(models) > 1 else {}
+            choices = _choices(field.annotation) if field and len(models) > 1 else {}
     return path, table
+
+
+def _choices(annotation: Any) -> dict[str, Any]:
+    """What a union's tags in a location choose: tables, or unions of their own by `Tag`."""
+    if _is_table(annotation):
+        return {_tag(annotation): annotation}
+    arguments = typing.get_args(annotation)
+    for tag in arguments[1:]:
+        if isinstance(tag, Tag):
+            return {tag.tag: arguments[0]}
+    return {tag: chosen for part in arguments for tag, chosen in _choices(part).items()}
+
+
+def _is_table(annotation: Any) -> bool:
+    plain = isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias)
+    return plain and issubclass(annotation, BaseModel)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     """The tables a field may hold, through lists, unions and `Annotated`."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        if issubclass(annotation, BaseModel):
-            yield annotation
+    if _is_table(annotation):
+        yield annotation
         return
     for argument in typing.get_args(annotation):
         yield from _models(argument)

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from .file.arms import STRATEGIES
-from .file.prompt_notes import check_prompts, prompt_notes
 from .file.prompts import load_prompts
 from .file.sweep_file import load_sweep
 from .imported_arms import CAPTION_FILES
 from .provenance import commit, environment, now
 from .run import outline, run_sweep
-from .sources import GlideSource
+from .sources import (
+    ArmOptions,
+    Batch,
+    DrawnArm,
+    GeneratorTable,
+    GlideSource,
+    Images,
+    ImageSource,
+    Opening,
+    check_prompts,
+    prompt_notes,
+)
 
 __all__ = [
     "CAPTION_FILES",
     "STRATEGIES",
+    "ArmOptions",
+    "Batch",
+    "DrawnArm",
+    "GeneratorTable",
     "GlideSource",
+    "ImageSource",
+    "Images",
+    "Opening",
     "check_prompts",
     "commit",
     "environment",

@@ -26,9 +26,9 @@ from glide_eval.files import (
 )
 
 from .file.arms import ArmConfig
-from .file.edit_options import EditTable, InpaintTable
 from .file.sweep_file import SweepFile
 from .imported_arms import CAPTION_FILES
+from .sources import Batch, EditTable, InpaintTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +69,6 @@ class EditedPictures:
         if resized:
             notes.append(f"{resized} pictures are resized to the {size} px this model draws.")
         return notes
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures for one call of an image source.
-
-    Attributes:
-        images: uint8 (n, size, size, 3).
-        known: bool (n, size, size), True where a picture is kept; None for sketches.
-    """
-
-    images: NDArray[np.uint8]
-    known: NDArray[np.bool_] | None
 
 
 def match_pictures(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) -> EditedPictures:

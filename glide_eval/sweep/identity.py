@@ -17,7 +17,8 @@ from glide_eval.files import Prompt, some
 from .edited_arms import EditedPictures
 from .file.sweep_file import SweepConfig
 from .imported_arms import ImportedFolder
-from .sources import ImageSource
+from .opening import SeveralSources
+from .sources import GeneratorTable, ImageSource, Size
 
 Identity = dict[str, str | int | float | None]
 SHOWN = 5
@@ -38,17 +39,14 @@ def config_identity(
         "run.seed": config.run.seed,
         "run.replicas": config.run.replicas,
         "run.size": config.run.size,
-        "generator.micro_batch": config.generator.micro_batch,
+        **_micro_batches(config),
         "prompts.count": len(prompts),
         "prompts.sha256": digest,
         "arms": ", ".join(arm.name for arm in arms),
     }
     if any(not arm.imported for arm in arms):
-        identity["generator.model"] = config.generator.model
-        fake = config.generator.fake
-        identity["generator.fake.size"] = fake.size if fake else None
-        if config.generator.accelerate != "auto":  # runs older than the key have none
-            identity["generator.accelerate"] = config.generator.accelerate
+        for name, table in config.sources.items():
+            identity |= _generator(table, f"{_place(name)}.")
     for arm in arms:
         if arm.imported:
             identity[f"arms.{arm.name}.images.sha256"] = imports[arm.name].sha256
@@ -59,13 +57,37 @@ def config_identity(
     return identity
 
 
+def _micro_batches(config: SweepConfig) -> Identity:
+    return {f"{_place(name)}.micro_batch": t.micro_batch for name, t in config.sources.items()}
+
+
+def _generator(table: GeneratorTable, place: str) -> Identity:
+    told = {"model": table.model, **table.identity()}
+    return {place + key: value for key, value in told.items()}
+
+
+def _place(name: str) -> str:
+    """Return where a generator stands in the sweep file."""
+    return f"generators.{name}" if name else "generator"
+
+
 def source_identity(source: ImageSource) -> Identity:
     """Return the part an opened image source knows: device, precision, size."""
+    opened = source.sources if isinstance(source, SeveralSources) else {"": source}
     return {
-        "generator.device": source.device,
-        "generator.dtype": source.dtype,
-        "generator.image_size": source.size,
+        f"{_place(name)}.{key}": value
+        for name, one in opened.items()
+        for key, value in (
+            ("device", one.device),
+            ("dtype", one.dtype),
+            ("image_size", size_words(one.size)),
+        )
     }
+
+
+def size_words(size: Size) -> int | str:
+    """Return a size as records hold it: the side of a square, or `768x512`."""
+    return size if isinstance(size, int) else f"{size[0]}x{size[1]}"
 
 
 def weights_identity(weights: Mapping[str, str]) -> Identity:

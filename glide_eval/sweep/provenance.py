@@ -9,6 +9,7 @@ versions, commit, device, threads,
 dtype                               of the first worker of the last session
 weights                             SHA-256 of each weights file, by name
 workers                             all that differ, each with its facts and how many images it drew
+sources                             what a source says of itself; absent if it says nothing
 identity                            what must not change on resuming (see `identity`)
 """
 
@@ -32,7 +33,7 @@ from glide_eval.files import RunFolder, write_text
 
 from .file.sweep_file import SweepFile
 from .identity import Identity
-from .sources import ImageSource
+from .sources import ImageSource, Size
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scipy", "tiktoken")
 
@@ -124,19 +125,21 @@ def begin(
     }
 
 
-def facts_of(source: ImageSource | None, weights: Mapping[str, str], size: int) -> dict[str, Any]:
+def facts_of(source: ImageSource | None, weights: Mapping[str, str], size: Size) -> dict[str, Any]:
     """Return what this process draws with, as `run.json` and each shard's record hold it.
 
     Args:
         source: the opened image source; None if every arm is imported.
         weights: SHA-256 of every weights file that takes part, by name.
-        size: side of the samples in pixels.
+        size: of the samples in pixels.
     """
+    told = source.facts() if source else {}
     return {
         "image_size": size,
         **environment(source),
         "dtype": source.dtype if source else None,
         "weights": dict(weights),
+        **({"sources": told} if told else {}),
     }
 
 

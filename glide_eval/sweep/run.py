@@ -41,12 +41,20 @@ from .executor import Executor, LocalExecutor
 from .file.arms import ArmConfig
 from .file.prompts import load_prompts
 from .file.sweep_file import SweepFile
-from .identity import Identity, check_same, config_identity, source_identity, weights_identity
+from .identity import (
+    Identity,
+    check_same,
+    config_identity,
+    size_words,
+    source_identity,
+    weights_identity,
+)
 from .imported_arms import ImportedFolder, match_folder
+from .opening import SeveralSources, SourceOpener, check_arm
 from .records import RECORDS, Facts, Key, read_records, summed_up
 from .shards import Shard, ShardWorker, plan_shards
 from .sharing import JOIN, WAIT, writing
-from .sources import ImageSource, SourceOpener
+from .sources import ImageSource, Size, height_width
 
 SHOWN = 5  # notes on prompts
 IMPORTED_SIZE = 256  # pixels, where no generator says otherwise: what the paper's raters saw
@@ -341,7 +349,7 @@ def _begin(
 
 def _say_notes(plan: _Plan, crew: _Crew, say: Say) -> None:
     for name, folder in [*plan.imports.items(), *plan.edits.items()]:
-        for note in folder.notes(crew.facts["image_size"]):
+        for note in folder.notes(min(height_width(crew.facts["image_size"]))):
             say(f"{name}: {note}")
     for note in _unread(plan, crew.source):
         say(note)
@@ -402,7 +410,7 @@ class _Crew:
     ) -> _Crew:
         for arm in arms:
             if source is not None and not arm.imported:
-                source.check(arm)
+                check_arm(source, arm)
         weights = _weights(arms, source, scorers)
         size = _image_size(sweep, source)
         identity = {**(source_identity(source) if source else {}), **weights_identity(weights)}
@@ -474,21 +482,23 @@ def _unread(plan: _Plan, source: ImageSource | None) -> list[str]:
     """Return what the generator will not read of the prompts, the first few."""
     if source is None:
         return []
-    guided = any(arm.strategy == "clip" for arm in plan.arms)
-    notes = source.notes([prompt.caption for prompt in plan.prompts], guided)
+    used = sorted({arm.strategy for arm in plan.arms})
+    notes = source.notes([prompt.caption for prompt in plan.prompts], used)
     more = [f"And {len(notes) - SHOWN} more such notes."] if len(notes) > SHOWN else []
     return notes[:SHOWN] + more
 
 
-def _image_size(sweep: SweepFile, source: ImageSource | None) -> int:
-    """Side of every sample in pixels; one size in all arms, so that size can't tell them apart."""
+def _image_size(sweep: SweepFile, source: ImageSource | None) -> Size:
+    """Return the size of imported images; that of the generator's, if there is one."""
     asked = sweep.config.run.size
     if source is None:
         return asked or IMPORTED_SIZE
+    if asked is not None and isinstance(source, SeveralSources):
+        return asked
     if asked not in (None, source.size):
         raise ConfigError(
             f"{sweep.path}: `run.size` is {asked}, but the generator makes images of "
-            f"{source.size} px, and every arm's must be alike. Leave `run.size` out."
+            f"{size_words(source.size)} px, and every arm's must be alike. Leave `run.size` out."
         )
     return source.size
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from glide_eval.errors import GlideEvalError
 from glide_eval.extractors import CaptionScorer, load_scorer
 from glide_eval.files import (
     Prompt,
@@ -33,10 +33,11 @@ from .edited_arms import EditedPictures, EditFiles, read_batch
 from .file.arms import ArmConfig
 from .file.sweep_file import SweepConfig
 from .imported_arms import ImportedFolder
+from .opening import drawing
 from .records import Facts, write_record
 from .rerank import Ranked, best_of
 from .seeds import candidate_seed, sample_seed
-from .sources import Images, ImageSource
+from .sources import Drawer, Images, ImageSource, Size, height_width
 
 Join = Callable[[ImageSource | None, Mapping[str, CaptionScorer]], Facts]
 
@@ -106,7 +107,6 @@ def plan_shards(
         imports: by name, the folder of each imported arm.
         edits: by name, the pictures of each editing arm.
     """
-    size = config.generator.micro_batch
     pairs = [(prompt, r) for prompt in prompts for r in range(config.run.replicas)]
     shards: list[Shard] = []
     for arm in config.expand():
@@ -119,6 +119,7 @@ def plan_shards(
                 Item(p, r, sample_seed(config.run.seed, p.id, r), edit=starts.get(p.id))
                 for p, r in pairs
             ]
+        size = config.micro_batch(arm)
         for number, first in enumerate(range(0, len(items), size)):
             shards.append(Shard(arm, number, tuple(items[first : first + size]), size))
     return shards
@@ -130,7 +131,7 @@ class ShardWorker:
 
     Attributes:
         root: the run folder.
-        size: side of every sample in pixels.
+        size: of imported images in pixels.
         open_source: loads the generator; called once, when the first generated shard comes.
         source: the generator, if it is loaded already; copies leave it behind.
         open_scorer: loads a CLIP by its name, for arms that rerank.
@@ -139,10 +140,11 @@ class ShardWorker:
         join: compares what a copy draws with to the run, or records it if it is the first.
         generates: whether any arm needs the source.
         clips: names of the CLIPs that rerank.
+        drawers: one for each generator that has drawn; copies leave them behind.
     """
 
     root: Path
-    size: int | None
+    size: Size | None
     open_source: Callable[[], ImageSource]
     source: ImageSource | None = None
     open_scorer: Callable[[str], CaptionScorer] = load_scorer
@@ -151,6 +153,7 @@ class ShardWorker:
     join: Join | None = None
     generates: bool = True
     clips: Sequence[str] = ()
+    drawers: dict[str | None, Drawer] = field(default_factory=dict[str | None, Drawer])
 
     def __call__(self, shard: Shard) -> list[Sample]:
         """Make a shard's images, write each PNG, then the shard's record; its samples.
@@ -188,7 +191,7 @@ class ShardWorker:
 
     def __getstate__(self) -> dict[str, Any]:
         # Models don't travel to other processes: they are large, and may hold a GPU's memory.
-        return {**self.__dict__, "source": None, "scorers": {}, "facts": None}
+        return {**self.__dict__, "source": None, "scorers": {}, "facts": None, "drawers": {}}
 
     def _make(self, shard: Shard) -> list[_Made]:
         """Return a finished picture for each item: the only or the best candidate, degraded if
@@ -219,21 +222,15 @@ class ShardWorker:
         if arm.imported:
             files = [item.files[number] for item in batch]
             assert self.size is not None
-            return np.stack([centre_square(read_rgb(file), self.size) for file in files])
+            return np.stack([fitted(read_rgb(file), self.size) for file in files])
         assert self.source is not None
-        assert self.size is not None
+        source = drawing(self.source, arm)
+        drawer = self.drawers.setdefault(arm.generator, Drawer(source))
         captions = [item.prompt.caption for item in batch]
         seeds = [candidate_seed(item.seed or 0, number) for item in batch]
         files = [item.edit for item in batch if item.edit is not None]
-        start = (read_batch(arm, files, self.size),) if files else ()
-        images = self.source.generate(arm, captions, seeds, *start)
-        expected = (len(batch), self.size, self.size, 3)
-        if images.shape != expected or images.dtype != np.uint8:
-            raise GlideEvalError(
-                f"{arm.name}: the generator returned {images.dtype} {images.shape}, expected "
-                f"uint8 {expected}. This is a fault in the generator's adapter, not in the config."
-            )
-        return images
+        start = read_batch(arm, files, min(height_width(source.size))) if files else None
+        return drawer.draw(arm, captions, seeds, start)
 
     def _save(self, arm: str, item: Item, made: _Made, seconds: float) -> Sample:
         path = RunFolder(self.root).sample_path(arm, item.prompt.id, item.replica)
@@ -250,6 +247,19 @@ class ShardWorker:
             seconds=round(seconds, 4),
             candidate_scores=made.scores,
         )
+
+
+def fitted(pixels: Images, size: Size) -> Images:
+    """Return the middle of an image, resized with antialiased bicubic filtering.
+
+    Args:
+        pixels: uint8 (height, width, 3).
+        size: the side of a square, or (width, height).
+    """
+    if isinstance(size, int):
+        return centre_square(pixels, size)
+    fit = ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.BICUBIC)
+    return np.asarray(fit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,14 @@ from generator.options import Sampling
 from glide_eval.errors import ConfigError
 from glide_eval.sweep import load_sweep
 from glide_eval.sweep.file.arm_options import DegradeTable, RerankTable
-from glide_eval.sweep.file.arm_tables import TABLES, ImportedTable
-from glide_eval.sweep.file.edit_options import EditTable, InpaintTable
+from glide_eval.sweep.file.arm_tables import ImportedTable, arm_tables
 from glide_eval.sweep.file.sweep_file import (
-    GeneratorTable,
     PromptsTable,
     RunTable,
     TabletopPromptsTable,
     parse_sweep,
 )
+from glide_eval.sweep.sources import EditTable, GlideSettings, InpaintTable, find_source
 from tests.glide_eval.sweeps import ARMS, GENERATOR, PROMPTS, RUN, sweep_text
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,7 +69,7 @@ def test_every_sampling_key_reaches_the_arm_and_its_settings():
         "interval": "[0.1, 0.7]", "rescale": "0.7", "threshold": "99.5",
     }  # fmt: skip
     (one,) = arms_of(arm(**keys))
-    assert Sampling(**one.sampling) == Sampling(
+    assert Sampling(one.strategy, one.scale, **one.options.sampling()) == Sampling(
         "classifier_free", 3.0, "ddim", "ddim50", "10,5", "dpm++2m", 0.5, (0.1, 0.7), 0.7, 99.5
     )
     assert one.settings() == {
@@ -210,10 +209,10 @@ def test_the_demo_compares_all_strategies_in_at_least_seven_arms_of_48_prompts()
     "table",
     [
         RunTable,
-        GeneratorTable,
+        GlideSettings,
         PromptsTable,
         TabletopPromptsTable,
-        *TABLES.values(),
+        *arm_tables(find_source("tabletop", Path())).values(),
         ImportedTable,
         RerankTable,
         DegradeTable,

@@ -18,10 +18,10 @@ from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from glide_eval.errors import GlideEvalError
 from glide_eval.files import encode_png
-from glide_eval.sweep import GlideSource, load_sweep, run_sweep
-from glide_eval.sweep.file.sweep_file import FakeTable, GeneratorTable, SweepFile, parse_sweep
+from glide_eval.sweep import load_sweep, run_sweep
+from glide_eval.sweep.file.sweep_file import SweepFile, parse_sweep
 from glide_eval.sweep.seeds import sample_seed
-from glide_eval.sweep.sources import FakeSource
+from glide_eval.sweep.sources import FakeSource, FakeTable, GlideSettings, GlideSource
 from tests.generator.recipe import with_recipe_weights
 from tests.generator.test_sampling import TINY, TINY_CLIP, TINY_UP
 from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, sweep_text, write_sweep
@@ -223,7 +223,7 @@ def test_bad_pictures_end_the_sweep_before_anything_is_made(capsys, folder, kind
 
 def test_the_example_runs_to_the_end(tmp_path):
     file = load_sweep(Path(__file__).parents[2] / "examples/editing.toml")
-    fake = GeneratorTable(model="fake", micro_batch=6, fake=FakeTable(size=32))
+    fake = GlideSettings(model="fake", micro_batch=6, fake=FakeTable(size=32))
     config = file.config.model_copy(update={"generator": fake})
     run = run_sweep(SweepFile(file.path, file.text, config), tmp_path / "run", say=lambda _: None)
     arms = [arm.name for arm in run.run.arms()]

@@ -4,6 +4,7 @@ import pickle
 import sys
 import types
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +13,15 @@ from generator.errors import GeneratorWarning
 from generator.options import Sampling
 from glide_eval import cli
 from glide_eval.errors import GlideEvalError
-from glide_eval.sweep import GlideSource, load_sweep
-from glide_eval.sweep.file.arm_tables import TABLES
+from glide_eval.sweep import load_sweep
+from glide_eval.sweep.file.arm_tables import arm_tables
 from glide_eval.sweep.file.arms import expand
-from glide_eval.sweep.file.sweep_file import FakeTable
+from glide_eval.sweep.opening import SourceOpener
 from glide_eval.sweep.seeds import sample_seed
-from glide_eval.sweep.sources import FakeSource, SourceOpener
+from glide_eval.sweep.sources import Drawer, FakeSource, FakeTable, GlideSource, find_source
 from tests.glide_eval.sweeps import write_sweep
 
+TABLES = arm_tables(find_source("tabletop", Path()))
 [UNGUIDED] = expand(
     [TABLES["unguided"](strategy="unguided", sampler="ddim", steps=25, upsampler_steps=10)]
 )
@@ -99,6 +101,7 @@ def test_glide_gets_every_setting_of_the_arm(pipelines):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:Out of GPU memory")
 def test_an_image_too_large_for_the_gpu_says_what_to_change(pipelines):
     import torch
 
@@ -108,7 +111,7 @@ def test_an_image_too_large_for_the_gpu_says_what_to_change(pipelines):
     source = GlideSource.load("tabletop", "cpu", "auto")
     source.pipeline.sample = sample
     with pytest.raises(GlideEvalError, match=r"a single image for.*`generator.dtype"):
-        source.generate(GUIDED, ["a cat", "a dog"], [1, 2])
+        Drawer(source).draw(GUIDED, ["a cat", "a dog"], [1, 2])
 
 
 def test_a_sweep_loads_the_networks_its_arms_need_and_no_more(pipelines, tmp_path):
@@ -128,10 +131,10 @@ def test_a_sweep_loads_the_networks_its_arms_need_and_no_more(pipelines, tmp_pat
 def test_a_model_folder_is_relative_to_the_sweep_file_and_a_name_is_not(tmp_path):
     (tmp_path / "weights").mkdir()
     file = write_sweep(tmp_path, generator='model = "weights"')
-    assert SourceOpener.of(load_sweep(file)).model == str(tmp_path / "weights")
+    assert SourceOpener.of(load_sweep(file)).models == {"": str(tmp_path / "weights")}
     (tmp_path / "tabletop").mkdir()
     file = write_sweep(tmp_path, generator='model = "tabletop"')
-    assert SourceOpener.of(load_sweep(file)).model == "tabletop"
+    assert SourceOpener.of(load_sweep(file)).models == {"": "tabletop"}
 
 
 def test_an_opener_travels_to_other_processes(tmp_path):

@@ -209,8 +209,8 @@ def test_what_the_generator_will_not_read_of_prompts_is_told_and_for_which_strat
 ):
     asked = []
 
-    def notes(self, captions, guided_by_clip):
-        asked.append(guided_by_clip)
+    def notes(self, captions, strategies):
+        asked.append("clip" in strategies)
         return [f"{caption!r} is too long." for caption in captions]
 
     monkeypatch.setattr(FakeSource, "notes", notes)

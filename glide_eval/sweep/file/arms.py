@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from generator.strategies import STRATEGIES as GENERATED
 from generator.strategies import Strategy
 from glide_eval.files import Arm
+from glide_eval.sweep.sources import ArmOptions, EditTable, InpaintTable
 
 from .arm_options import DegradeTable, RerankTable
 from .arm_tables import ArmTable, GeneratedTable, ImportedTable
-from .edit_options import EditTable, InpaintTable
 
 STRATEGIES = {
     **GENERATED,
@@ -69,16 +69,26 @@ class ArmConfig:
         return self.table.degrade
 
     @property
+    def generator(self) -> str | None:
+        """Which of several generators draws it; None if there is one, or it is imported."""
+        return self.generated and self.generated.generator
+
+    @property
+    def options(self) -> ArmOptions:
+        """What its source's own options are."""
+        assert self.generated is not None
+        return cast(ArmOptions, self.generated)
+
+    @property
     def record(self) -> Arm:
         """The arm as reports know it."""
-        drawn = self.generated
         return Arm(
             self.name,
             self.strategy,
             self.scale,
             self.label,
-            drawn and drawn.sampler,
-            drawn and drawn.steps,
+            getattr(self.table, "sampler", None),
+            getattr(self.table, "steps", None),
             reranked_by=self.rerank.clip if self.rerank else None,
             degraded_by=self.degrade.setting if self.degrade else None,
         )
@@ -88,26 +98,19 @@ class ArmConfig:
         """How many images are made or read for each sample."""
         return self.rerank.best_of if self.rerank else 1
 
-    @property
-    def sampling(self) -> dict[str, Any]:
-        """The fields of the `generator.options.Sampling` of a generated arm."""
-        assert self.generated is not None
-        return {**self._main, **dict(self.generated.options)}
-
-    @property
-    def _main(self) -> dict[str, Any]:
-        keys = ("sampler", "steps", "upsampler_steps", "folder", "captions")
-        fields = type(self.table).model_fields
-        named = {key: getattr(self.table, key) for key in keys if key in fields}
-        return {"strategy": self.strategy, "scale": self.scale, **named}
-
     def settings(self) -> dict[str, Any]:
         """Return all that decides its images: not its name or label. Values are JSON scalars."""
-        values = {key: value for key, value in self._main.items() if value is not None}
-        for name, value in self.generated.options if self.generated else ():
-            values[name] = f"{value[0]:g}..{value[1]:g}" if name == "interval" else value
         edits = self.editing.settings() if self.editing else {}
-        return {**values, **edits, **self.alterations()}
+        return {**self._origin(), **edits, **self.alterations()}
+
+    def _origin(self) -> dict[str, Any]:
+        """Return what draws its images, or where they lie."""
+        told: dict[str, Any] = {"strategy": self.strategy, "scale": self.scale}
+        if isinstance(self.table, ImportedTable):
+            told |= {"folder": self.table.folder, "captions": self.table.captions}
+        else:
+            told |= {"generator": self.generator, **self.options.identity()}
+        return {key: value for key, value in told.items() if value is not None}
 
     def alterations(self) -> dict[str, str | int]:
         """Return the part of its settings that any arm may have; empty for most."""
@@ -125,16 +128,18 @@ def expand(tables: Sequence[ArmTable]) -> list[ArmConfig]:
 
 
 def _expand_table(table: ArmTable) -> list[ArmConfig]:
-    strategy = STRATEGIES[table.strategy]
-    name = table.name or strategy.prefix
-    own = table.name if isinstance(table, ImportedTable) else strategy.label
-    arm = ArmConfig(name, table.label or own, None, table)
-    scales = arm.generated and arm.generated.guided_at
-    if scales is None:
+    if isinstance(table, ImportedTable):
+        arm = ArmConfig(table.name, table.label or table.name, None, table)
+        return [_with_options(arm.name, arm.label, None, arm)]
+    strategy = table.record
+    drawn = [table.generator] if table.generator else []
+    name = table.name or "-".join([*drawn, strategy.prefix])
+    arm = ArmConfig(name, table.label or ", ".join([*drawn, strategy.label]), None, table)
+    if table.guided_at is None:
         return [_with_options(name, arm.label, None, arm)]
     return [
         _with_options(f"{name}-{scale:g}", f"{arm.label}, s = {scale:g}", scale, arm)
-        for scale in scales
+        for scale in table.guided_at
     ]
 
 

@@ -1,10 +1,10 @@
 """A sweep file (`sweep.toml`): its tables, what each key may hold, and the arms it expands to.
 
     [run]         name, seed, replicas, size, out
-    [generator]   model, micro_batch, device, dtype, low_memory, accelerate
+    [generator]   model, micro_batch, device, dtype, and keys of the model's source
+                  or [generators.NAME] for several
     [prompts]     captions = [...] | file = "..." | tabletop = {count, seed, objects, split}
-    [[arms]]      strategy, scales, sampler, steps, upsampler_steps, upsampler_sampler, eta,
-                  interval, rescale, threshold, name, label
+    [[arms]]      strategy, scales, generator, name, label, and options of the model's source
                   inpaint = {images, masks | box, context} or edit = {sketches, strength}
                   or strategy = "imported": folder, captions, name, label
                   and of any arm: rerank, degrade
@@ -15,17 +15,29 @@ image is made.
 
 from __future__ import annotations
 
+import functools
 import json
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from glide_eval.errors import ConfigError
-from glide_eval.files import Name, Table, Text, parsed, read_text
+from glide_eval.files import Name, Table, Text, nearest, parsed, read_text
+from glide_eval.sweep.sources import Found, GeneratorTable, find_source
 
-from .arm_tables import MOST_ARMS, ArmTable
+from .arm_tables import MOST_ARMS, ArmTable, ImportedTable, arm_tables
 from .arms import ArmConfig, alike, expand
 
 
@@ -45,48 +57,6 @@ class RunTable(Table):
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     size: Annotated[int, Field(ge=16, le=1024)] | None = None
     out: Text | None = None
-
-
-class FakeTable(Table):
-    """`[generator.fake]`: the procedural source that stands in for a model in tests.
-
-    Attributes:
-        size: side of its images in pixels.
-        seconds: how long it pretends an image takes.
-    """
-
-    size: Annotated[int, Field(ge=16, le=1024)] = 64
-    seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
-
-
-class GeneratorTable(Table):
-    """`[generator]`.
-
-    Attributes:
-        model: `tabletop` (bundled), `glide` (OpenAI's released files, once fetched), `fake`
-            (tests), or a folder of checkpoints.
-        micro_batch: images made together. It is part of a run's identity, since kernels round
-            differently at other batch sizes.
-        device: `auto` takes CUDA if there is one.
-        dtype: `auto` is float32 on CPU, bfloat16 on CUDA from Ampere on, float16 elsewhere.
-        low_memory: load one network at a time, for GPUs too small for all; the images are the same.
-        accelerate: see `generator.acceleration`; rounds differently, so part of the identity too.
-        fake: settings of the fake model; refused with any other.
-    """
-
-    model: Text = "tabletop"
-    micro_batch: Annotated[int, Field(ge=1, le=1024)] = 8
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    dtype: Literal["auto", "float32", "tf32", "bfloat16", "float16"] = "auto"
-    low_memory: bool = False
-    accelerate: Literal["auto", "none", "graphs", "compile"] = "auto"
-    fake: FakeTable | None = None
-
-    @model_validator(mode="after")
-    def _fake_settings_need_the_fake(self) -> GeneratorTable:
-        if self.fake is not None and self.model != "fake":
-            raise ValueError(f'found settings of the fake model with model = "{self.model}"')
-        return self
 
 
 class TabletopPromptsTable(Table):
@@ -131,12 +101,25 @@ class PromptsTable(Table):
 
 
 class SweepConfig(Table):
-    """A whole sweep file."""
+    """A whole sweep file.
+
+    Its class is made for the sources that the file names (`_config_of`).
+
+    Attributes:
+        run: what it is called and how often it draws.
+        generator: what draws its images, if there is one.
+        generators: by name, if there are several.
+        prompts: what is drawn.
+        arms: how.
+    """
 
     run: RunTable
     generator: GeneratorTable = Field(default_factory=GeneratorTable)
+    generators: Any = None
     prompts: PromptsTable
-    arms: Annotated[list[ArmTable], Field(min_length=1, max_length=MOST_ARMS)]
+    arms: Annotated[list[Any], Field(min_length=1, max_length=MOST_ARMS)]
+
+    found: ClassVar[Mapping[str, Found]] = {}
 
     @field_validator("arms")
     @classmethod
@@ -166,6 +149,16 @@ class SweepConfig(Table):
     def expand(self) -> list[ArmConfig]:
         """Return the arms, one for each scale, in the order of the file."""
         return expand(self.arms)
+
+    @property
+    def sources(self) -> dict[str, GeneratorTable]:
+        """What draws its images, by name; the name is empty where there is one generator."""
+        return {"": self.generator} if self.generators is None else dict(self.generators)
+
+    def micro_batch(self, arm: ArmConfig) -> int:
+        """Return how many images of an arm are made together."""
+        first = next(iter(self.sources))
+        return self.sources[arm.generator or first].micro_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,4 +197,87 @@ def parse_sweep(text: str, where: str) -> SweepConfig:
     Raises:
         ConfigError: it is not TOML, or says something no sweep can do.
     """
-    return parsed(text, SweepConfig, where, "sweep file", ConfigError)
+    try:
+        model = _config_of(text, Path(where).parent)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return parsed(text, model, where, "sweep file", ConfigError)
+
+
+def _config_of(text: str, folder: Path) -> type[SweepConfig]:
+    """Return the class of a sweep file's content: that of the sources which it names."""
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        values = {}  # `parsed` says what is wrong
+    several = values.get("generators")
+    if not isinstance(several, dict) or not several:
+        return _of_one(_found(values.get("generator"), folder))
+    if "generator" in values:
+        raise ConfigError(
+            "found `[generator]` and `[generators]`, expected one of them: give the first a name "
+            "among the others."
+        )
+    tables = cast("dict[str, Any]", several)
+    return _of_several({name: _found(table, folder) for name, table in tables.items()})
+
+
+def _found(table: Any, folder: Path) -> Found:
+    """Return the source of a generator's table; GLIDE, which refuses it, if it is none."""
+    default = GeneratorTable.model_fields["model"].default
+    model = cast("dict[str, Any]", table).get("model", default) if isinstance(table, dict) else ""
+    return find_source(model if isinstance(model, str) and model else default, folder)
+
+
+@functools.cache
+def _of_one(found: Found) -> type[SweepConfig]:
+    settings = found.source.Settings
+    config = create_model(
+        "SweepConfig",
+        __base__=SweepConfig,
+        generator=(settings, Field(default_factory=settings)),
+        arms=(_listed(_arms_of(found)), ...),
+    )
+    config.found = {"": found}
+    return config
+
+
+def _of_several(found: dict[str, Found]) -> type[SweepConfig]:
+    tables: dict[str, Any] = {name: (one.source.Settings, ...) for name, one in found.items()}
+    names = list(found)
+
+    def drawn_by(arm: Any) -> str:
+        told = cast("dict[str, Any]", arm) if isinstance(arm, dict) else {}
+        if told.get("strategy") == "imported" or len(names) == 1:
+            return told.get("generator", names[0])
+        return str(told.get("generator"))
+
+    def known(arm: Any) -> Any:
+        name = drawn_by(arm)
+        if name in names:
+            return arm
+        told = "no `generator`" if name == "None" else f"`generator` = {name!r}"
+        near = nearest(name, names)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise ValueError(f"found {told}, expected one of {', '.join(names)}{hint}")
+
+    by_name = [Annotated[_arms_of(one), Tag(name)] for name, one in found.items()]
+    arms = Annotated[Union[*by_name], Discriminator(drawn_by)] if len(names) > 1 else by_name[0]
+    config = create_model(
+        "SweepConfig",
+        __base__=SweepConfig,
+        generators=(create_model("Generators", __base__=Table, **tables), ...),
+        arms=(_listed(Annotated[arms, BeforeValidator(known)]), ...),
+    )
+    config.found = found
+    return config
+
+
+def _arms_of(found: Found) -> Any:
+    """Return the arms that a source draws, and imported ones."""
+    tables = (*arm_tables(found).values(), ImportedTable)
+    return Annotated[Union[*tables], Field(discriminator="strategy")]
+
+
+def _listed(arms: Any) -> Any:
+    return Annotated[list[arms], Field(min_length=1, max_length=MOST_ARMS)]

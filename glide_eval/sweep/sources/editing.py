@@ -9,8 +9,11 @@ says how pictures find their prompts.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from glide_eval.errors import UsageError
@@ -18,6 +21,23 @@ from glide_eval.files import Table, Text, check_box
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Settings = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures for one call of an image source.
+
+    Attributes:
+        images: uint8 (n, height, width, 3).
+        known: bool (n, height, width), True where a picture is kept; None for sketches.
+    """
+
+    images: NDArray[np.uint8]
+    known: NDArray[np.bool_] | None
+
+    def part(self, rows: slice) -> Batch:
+        """Return the pictures of some rows."""
+        return Batch(self.images[rows], None if self.known is None else self.known[rows])
 
 
 class InpaintTable(Table):
