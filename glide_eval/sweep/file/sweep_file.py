@@ -179,6 +179,14 @@ class SweepFile:
         """Return a path written in the file, made usable from here."""
         return self.path.parent / Path(path).expanduser()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class of the content is made for each file, so another process reads the text anew.
+        return _understood, (self.path, self.text)
+
+
+def _understood(path: Path, text: str) -> SweepFile:
+    return SweepFile(path, text, parse_sweep(text, str(path)))
+
 
 def load_sweep(path: Path | str) -> SweepFile:
     """Read a sweep file.
@@ -188,7 +196,7 @@ def load_sweep(path: Path | str) -> SweepFile:
     """
     path = Path(path)
     text = read_text(path, "sweep file", "examples/guidance.toml", ConfigError)
-    return SweepFile(path, text, parse_sweep(text, str(path)))
+    return _understood(path, text)
 
 
 def parse_sweep(text: str, where: str) -> SweepConfig:
