@@ -17,7 +17,7 @@ from glide_eval.cli.shares import share_of
 from glide_eval.errors import RunError, UsageError
 from glide_eval.files import RunFolder, Share, held
 from glide_eval.sweep import load_sweep, run_sweep
-from glide_eval.sweep.sources import FakeSource
+from glide_eval.sweep.sources import FakeSource, FakeTable
 from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, write_sweep
 
 SLOW = 'model = "fake"\nmicro_batch = 2\nfake = {size = 32, seconds = 0.1}'
@@ -138,8 +138,7 @@ class Elsewhere:
 def other_weights() -> FakeSource:
     if multiprocessing.parent_process() is None:
         pytest.fail("the driver loads no model")
-    source = FakeSource()
-    object.__setattr__(source, "settings", source.settings.model_copy(update={"size": 32}))
+    source = FakeSource(FakeTable(size=32))
     FakeSource.fingerprint = lambda _: {"fake": "e" * 64}
     return source
 
