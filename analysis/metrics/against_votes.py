@@ -29,6 +29,8 @@ from analysis.scores import (
 
 from .catalogue import metric_info
 
+_FEW = 40  # values whose ranks are counted pair by pair, at once for all rows
+
 
 def rank_agreement(
     intervals: Sandwich, metrics: pd.DataFrame, draws: int = 2000, seed: int = 0
@@ -236,10 +238,19 @@ def _errors(arms: pd.DataFrame) -> NDArray[np.float64]:
 
 def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """(R,) rank correlations of rows; ties share their mean rank; NaN where all are equal."""
-    ranks = [pd.DataFrame(values.T).rank().to_numpy(np.float64).T for values in (x, y)]
+    ranks = [_ranks(values) for values in (x, y)]
     a, b = (r - r.mean(axis=1, keepdims=True) for r in ranks)
     scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     return (a * b).sum(axis=1) / np.where(scale > 0, scale, np.nan)
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, n) ranks within each row, the mean rank where values tie."""
+    if values.shape[1] > _FEW:
+        return pd.DataFrame(values.T).rank().to_numpy(np.float64).T
+    below = (values[:, :, None] > values[:, None, :]).sum(axis=2)
+    equal = (values[:, :, None] == values[:, None, :]).sum(axis=2)
+    return below + (equal + 1) / 2
 
 
 def looked_up(

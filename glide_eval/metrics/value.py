@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64, Int, Real
-from scipy import stats
+from scipy.special import stdtrit
 
 from glide_eval.errors import FeatureError
 
@@ -318,7 +318,7 @@ def t_interval(
     """
     if groups < 2 or not se > 0:
         return Interval(level=level)
-    ends = stats.t.ppf([0.5 + level / 2, 0.5 - level / 2], groups - 1)
+    ends = stdtrit(groups - 1, [0.5 + level / 2, 0.5 - level / 2])
     if abs(skew) > 1e-6:
         ends = 3 / skew * (np.cbrt(1 + skew * (ends - skew / 6)) - 1)
     low, high = (value - se * float(end) for end in ends)
@@ -346,7 +346,7 @@ def share_interval(value: float, se: float, groups: int, level: float = LEVEL) -
         return Interval(level=level)
     spread = value * (1 - value)
     n = spread / se**2 if se > 1e-12 and spread > 1e-12 else groups
-    z = float(stats.t.ppf(0.5 + level / 2, groups - 1))
+    z = float(stdtrit(groups - 1, 0.5 + level / 2))
     centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(spread / n + z**2 / (4 * n**2))
     low = float(centre - half) if value > 0 else 0.0

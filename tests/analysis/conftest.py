@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 from analysis.report import write_report
+from analysis.report.figures import theme
 from tests.analysis.reports import draw_votes, fake_inputs
+
+theme.CHECKED = True  # every chart of the tests against Vega-Lite's schema
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Any
 
 import altair as alt
 import pandas as pd
 import vl_convert
+from altair.utils import schemapi
 
 from analysis.report.strategies import described_strategies, strategy_look, strategy_looks
 
+CHECKED = False  # whether charts are checked as they are built
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 INK, MUTED, GRID, PAPER = "#1c2029", "#626a78", "#e2e5ea", "#ffffff"
@@ -139,6 +142,17 @@ def config(background: str | None) -> dict[str, Any]:
             "subtitlePadding": 4,
         },
     }
+
+
+@contextmanager
+def unchecked() -> Generator[None]:
+    """Build charts without Altair's check of every part against the whole schema of Vega-Lite.
+
+    The check takes longer than drawing, and vl-convert refuses a wrong chart anyway. Tests set
+    `CHECKED`, so that it happens there.
+    """
+    with schemapi.debug_mode(CHECKED):
+        yield
 
 
 def spec(chart: alt.TopLevelMixin) -> dict[str, Any]:

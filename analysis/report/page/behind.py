@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +28,7 @@ from analysis.report.words.wording import question_words
 from analysis.scores import READABLE
 
 FOLDER = "votes"  # beside the page
-MOST = 5000  # votes of one ballot in the pages; a pair of arms with many shows its first ones
+MOST = 3000  # votes of one ballot in the pages; a pair of arms with many shows its first ones
 ON_A_PAGE = 300  # votes, about
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
 _PAIR = ["first", "second"]
@@ -44,6 +46,7 @@ class Originals:
     def __init__(self, inputs: ReportInputs, out_dir: Path | None) -> None:
         self.out_dir, self.root, self.folder = out_dir, inputs.root, inputs.images
         self.captions = inputs.captions
+        self.links: dict[tuple[str, str], str] = {}
         self.paths: dict[tuple[str, str], dict[str, str]] = {}
         for row in rows_of(inputs.samples) if inputs.samples is not None else ():
             of_prompt = self.paths.setdefault((str(row.arm), str(row.prompt_id)), {})
@@ -72,6 +75,11 @@ class Originals:
 
     def _link(self, root: Path, path: str, inside: str) -> str:
         """Return a relative link, if the file is there and below the folder that holds it."""
+        if (path, inside) not in self.links:
+            self.links[path, inside] = self._found(root, path, inside)
+        return self.links[path, inside]
+
+    def _found(self, root: Path, path: str, inside: str) -> str:
         if self.out_dir is None:
             return ""
         base = root.resolve()
@@ -215,19 +223,19 @@ def _pages(shown: pd.DataFrame) -> np.ndarray:
 def pages_view(found: Behind, part: Part, originals: Originals) -> Iterator[dict[str, Any]]:
     """Yield each page of a ballot's votes, ready for the template."""
     labels, strategies = part.inputs.labels, part.inputs.strategies
-    of_pages = list(found.votes.groupby("page"))
-    for number, votes in of_pages:
+    shown = found.votes.groupby(_PAIR).size().to_dict()
+    pages = int(found.votes["page"].max())
+    for number, votes in groupby(rows_of(found.votes), key=attrgetter("page")):
         pairs: list[dict[str, Any]] = []
-        for names, of_pair in votes.groupby(_PAIR, sort=False):
-            first, second = map(str, names)
-            units = of_pair.groupby(["prompt", "replica"], sort=False)
+        for (first, second), of_pair in groupby(votes, key=attrgetter(*_PAIR)):
+            units = groupby(of_pair, key=attrgetter("prompt", "replica"))
             pairs.append({
                 "id": anchor(first, second),
                 "arms": [{"label": labels[a], "strategy": strategies[a]} for a in (first, second)],
-                "left_out": found.given[first, second] - _shown_of(found, first, second),
-                "units": [_unit(rows, labels, originals) for _, rows in units],
+                "left_out": found.given[first, second] - shown[first, second],
+                "units": [_unit(list(rows), labels, originals) for _, rows in units],
             })  # fmt: skip
-        yield {**_heading(found), "pairs": pairs, "number": number, "pages": len(of_pages)}
+        yield {**_heading(found), "pairs": pairs, "number": number, "pages": pages}
 
 
 def index_view(found: Behind, part: Part) -> dict[str, Any]:
@@ -238,16 +246,16 @@ def index_view(found: Behind, part: Part) -> dict[str, Any]:
          "href": _here(found.pair(a, b))}
         for a, b in found.votes[_PAIR].drop_duplicates().itertuples(index=False, name=None)
     ]  # fmt: skip
-    prompts: list[dict[str, Any]] = []
-    for prompt, rows in found.votes[found.votes["prompt"] != ""].groupby("prompt"):
-        counts = rows.groupby(_UNIT, sort=False).size()
-        units = [
-            {"words": f"{labels[a]} and {labels[b]}", "votes": count,
-             "href": _here(found.unit(a, b, str(prompt), replica))}
-            for (a, b, _, replica), count in zip(counts.index.tolist(), counts, strict=True)
-        ]  # fmt: skip
-        words = captions.get(str(prompt), _caption(rows, prompt))
-        prompts.append({"id": anchor(str(prompt)), "words": words, "units": units})
+    counts = found.votes[found.votes["prompt"] != ""].groupby(_UNIT, sort=False).size()
+    units: dict[str, list[dict[str, Any]]] = {}
+    for (a, b, prompt, replica), count in zip(counts.index.tolist(), counts, strict=True):
+        link = _here(found.unit(a, b, prompt, replica))
+        unit = {"words": f"{labels[a]} and {labels[b]}", "votes": count, "href": link}
+        units.setdefault(prompt, []).append(unit)
+    prompts = [
+        {"id": anchor(prompt), "words": captions.get(prompt, prompt), "units": units[prompt]}
+        for prompt in sorted(units)
+    ]
     return {**_heading(found), "index": pairs, "prompts": prompts}
 
 
@@ -256,22 +264,13 @@ def _heading(found: Behind) -> dict[str, Any]:
             "simulated": found.ballot.simulated}  # fmt: skip
 
 
-def _shown_of(found: Behind, first: str, second: str) -> int:
-    votes = found.votes
-    return int(((votes["first"] == first) & (votes["second"] == second)).sum())
-
-
 def _here(link: str) -> str:
     return link.removeprefix(f"{FOLDER}/")
 
 
-def _caption(rows: pd.DataFrame, prompt: Any) -> str:
-    return str(rows["caption"].iloc[0] or prompt)
-
-
-def _unit(rows: pd.DataFrame, labels: dict[str, str], originals: Originals) -> dict[str, Any]:
+def _unit(rows: list[Any], labels: dict[str, str], originals: Originals) -> dict[str, Any]:
     """Return the votes on two samples, and the two pictures."""
-    head = next(rows_of(rows))
+    head = rows[0]
     caption = originals.captions.get(head.prompt) or head.caption
     sides: list[dict[str, Any]] = []
     for arm, image in ((head.first, head.image_1), (head.second, head.image_2)):
@@ -290,7 +289,7 @@ def _unit(rows: pd.DataFrame, labels: dict[str, str], originals: Originals) -> d
         "caption": caption or head.prompt,
         "sample": ", ".join(_words(head.prompt if caption else "", head.replica)),
         "sides": sides,
-        "votes": [_vote(row, labels) for row in rows_of(rows)],
+        "votes": [_vote(row, labels) for row in rows],
     }  # fmt: skip
 
 
