@@ -17,7 +17,14 @@ from tqdm import tqdm
 
 from glide_eval.errors import ImageError
 from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
-from glide_eval.files import cache_dir, center_crop, parse_json, read_whole, write_text
+from glide_eval.files import (
+    cache_dir,
+    center_crop,
+    file_sha256,
+    parse_json,
+    read_whole,
+    write_text,
+)
 
 from .one_pass import (
     THREADS,
@@ -25,7 +32,6 @@ from .one_pass import (
     Seen,
     Unreadable,
     extract,
-    file_sha256,
     read_picture,
     refuse,
 )

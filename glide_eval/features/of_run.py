@@ -11,9 +11,17 @@ from tqdm import tqdm
 
 from glide_eval.errors import ImageError, RunError
 from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
-from glide_eval.files import RunFolder, Sample, decode, require_listed, sample_bytes, some
+from glide_eval.files import (
+    RunFolder,
+    Sample,
+    decode,
+    file_sha256,
+    require_listed,
+    sample_bytes,
+    some,
+)
 
-from .one_pass import THREADS, Batch, Picture, extract, file_sha256
+from .one_pass import THREADS, Batch, Picture, extract
 
 
 def extract_run(

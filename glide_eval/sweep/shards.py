@@ -25,6 +25,7 @@ from glide_eval.files import (
     centre_square,
     encode_png,
     read_rgb,
+    sample_place,
     write_bytes,
 )
 
@@ -108,6 +109,7 @@ def plan_shards(
     """
     size = config.generator.micro_batch
     pairs = [(prompt, r) for prompt in prompts for r in range(config.run.replicas)]
+    seeds = [sample_seed(config.run.seed, p.id, r) for p, r in pairs]
     shards: list[Shard] = []
     for arm in config.expand():
         if arm.imported:
@@ -116,8 +118,8 @@ def plan_shards(
         else:
             starts = edits[arm.name].files if arm.editing else {}
             items = [
-                Item(p, r, sample_seed(config.run.seed, p.id, r), edit=starts.get(p.id))
-                for p, r in pairs
+                Item(p, r, seed, edit=starts.get(p.id))
+                for (p, r), seed in zip(pairs, seeds, strict=True)
             ]
         for number, first in enumerate(range(0, len(items), size)):
             shards.append(Shard(arm, number, tuple(items[first : first + size]), size))
@@ -139,6 +141,7 @@ class ShardWorker:
         join: compares what a copy draws with to the run, or records it if it is the first.
         generates: whether any arm needs the source.
         clips: names of the CLIPs that rerank.
+        hashed: see `sample_place`.
     """
 
     root: Path
@@ -151,6 +154,7 @@ class ShardWorker:
     join: Join | None = None
     generates: bool = True
     clips: Sequence[str] = ()
+    hashed: bool = False
 
     def __call__(self, shard: Shard) -> list[Sample]:
         """Make a shard's images, write each PNG, then the shard's record; its samples.
@@ -167,7 +171,7 @@ class ShardWorker:
             self._save(shard.arm.name, item, picture, seconds)
             for item, picture in zip(shard.items, made, strict=True)
         ]
-        write_record(RunFolder(self.root), shard.id, samples, worker)
+        write_record(RunFolder(self.root), shard.id, samples, worker, self.hashed)
         return samples
 
     def joined(self) -> Facts:
@@ -236,16 +240,17 @@ class ShardWorker:
         return images
 
     def _save(self, arm: str, item: Item, made: _Made, seconds: float) -> Sample:
-        path = RunFolder(self.root).sample_path(arm, item.prompt.id, item.replica)
+        place = sample_place(arm, item.prompt.id, item.replica, self.hashed)
         content = encode_png(made.pixels)
-        write_bytes(path, content)
+        # The shard's record has the digest, by which a resumed sweep knows what a power cut lost.
+        write_bytes(self.root / place, content, durable=False)
         return Sample(
             arm=arm,
             prompt_id=item.prompt.id,
             caption=item.prompt.caption,
             replica=item.replica,
             seed=None if item.seed is None else candidate_seed(item.seed, made.candidate),
-            path=path.relative_to(self.root).as_posix(),
+            path=place,
             sha256=hashlib.sha256(content).hexdigest(),
             seconds=round(seconds, 4),
             candidate_scores=made.scores,
