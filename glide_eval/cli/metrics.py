@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glide_eval.errors import UsageError
-from glide_eval.files import RunFolder, write_text
+from glide_eval.files import RunFolder, Share, write_text
 
 from .metric_table import (
     comparable_tables,
@@ -22,6 +22,7 @@ from .metric_table import (
     terminal_width,
     wrapped,
 )
+from .shares import shard_option, share_of
 
 if TYPE_CHECKING:
     from glide_eval.extractors import Extractor
@@ -49,6 +50,7 @@ class _Request:
     baseline: str | None
     pairs: tuple[tuple[str, str], ...]
     is_splits: int
+    share: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class _Result:
     show_default=True,
     help="Parts that the Inception Score divides the images into, at random from a fixed seed.",
 )
+@shard_option
 def command(
     run_dirs: tuple[Path, ...],
     fakes: tuple[Path, ...],
@@ -169,6 +172,7 @@ def command(
     json_out: Path | None,
     quiet: bool,
     is_splits: int,
+    shard: str | None,
 ) -> None:
     """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
 
@@ -184,7 +188,7 @@ def command(
     """  # noqa: D301 - click's mark of a block not to be wrapped
     request = _Request(
         extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs,
-        is_splits,
+        is_splits, share_of(shard) if run_dirs and not no_measure else None,
     )  # fmt: skip
     if bool(run_dirs) == bool(fakes):
         raise UsageError(
@@ -202,7 +206,11 @@ def command(
     if fakes:
         result = _measure_folders(fakes, request)
     else:
-        result = _print_runs(runs) if no_measure else _measure_runs(runs, request)
+        try:
+            result = _print_runs(runs) if no_measure else _measure_runs(runs, request)
+        except _OthersWorkError as others:
+            click.echo(str(others))
+            return
     alone = quiet or STANDARD_OUTPUT in (csv_out, json_out)
     if not alone:
         _show(result)
@@ -217,6 +225,17 @@ def command(
         click.echo(
             f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences to "
             "differences.csv."
+        )
+
+
+class _OthersWorkError(Exception):
+    """The values wait for other tasks; ours is done."""
+
+    def __init__(self, share: Share | None, runs: Sequence[RunFolder]) -> None:
+        names = ", ".join(str(run.root) for run in runs)
+        super().__init__(
+            f"Task {share} has looked at its images. The last task in measures; others are left "
+            f"in {names}."
         )
 
 
@@ -289,8 +308,9 @@ def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
 
     extractors = _load(request, FOR_RUNS)
     named = _named(request, extractors, SQUARE) if request.references else None
+    left: list[RunFolder] = []
     for run in runs:
-        measure(
+        rows = measure(
             run,
             extractors,
             request.metrics,
@@ -298,7 +318,12 @@ def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
             baseline=request.baseline,
             pairs=request.pairs,
             is_splits=request.is_splits,
+            share=request.share,
         )
+        if rows is None:
+            left.append(run)
+    if left:
+        raise _OthersWorkError(request.share, left)
     not_used: list[Unreadable[Path]] = []
     if named is not None and named.folder is not None and named.seen is not None:
         not_used = not_images(list_images(named.folder)) + named.seen.left_out

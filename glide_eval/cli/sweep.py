@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from glide_eval.errors import UsageError
 from glide_eval.files import count, duration
-from glide_eval.sweep import load_sweep, outline, run_sweep
+from glide_eval.sweep import Executor, RayExecutor, load_sweep, outline, run_sweep
 
 from .invocation import next_command, typed_command
 from .shares import shard_option, share_of
@@ -22,6 +24,17 @@ from .shares import shard_option, share_of
     help="Run folder; by default the file's `run.out`, else runs/<run.name>.",
 )
 @shard_option
+@click.option(
+    "--on",
+    metavar="ray[:ADDRESS]",
+    help="Draw on a Ray cluster (`ray:auto`, `ray:HOST:PORT`), or on one node that it starts here.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --on: how many workers.  [default: one per GPU, or per CPU without GPUs]",
+)
 @click.option("--finish", is_flag=True, help="Draw nothing; write the manifest of what tasks drew.")
 @click.option(
     "--mixed",
@@ -34,6 +47,8 @@ def command(
     config: Path,
     out: Path | None,
     shard: str | None,
+    on: str | None,
+    workers: int | None,
     finish: bool,
     mixed: bool,
     dry_run: bool,
@@ -47,7 +62,8 @@ def command(
     sweep = load_sweep(config)
     folder = out or Path(sweep.config.run.out or f"runs/{sweep.config.run.name}")
     say = _silent if quiet else click.echo
-    share = None if finish else share_of(shard)
+    executor = _executor(on, workers, say)
+    share = None if finish or executor else share_of(shard)
     if dry_run:
         for line in outline(sweep, folder, share):
             say(line)
@@ -57,6 +73,7 @@ def command(
         folder,
         command=typed_command(),
         say=say,
+        executor=executor,
         share=share,
         finish=finish,
         mixed=mixed,
@@ -76,6 +93,17 @@ def command(
         f"{count(result.images, 'image')} in {folder}; {made}. "
         f"Next: {next_command('metrics', folder)}"
     )
+
+
+def _executor(on: str | None, workers: int | None, say: Callable[[str], None]) -> Executor | None:
+    if on is None:
+        if workers is not None:
+            raise UsageError("--workers is of --on ray; a sweep of this process has one.")
+        return None
+    name, _, address = on.partition(":")
+    if name != "ray":
+        raise UsageError(f"--on {on}: expected `ray` or `ray:ADDRESS`, such as ray:auto.")
+    return RayExecutor(address, workers, say)
 
 
 def _silent(_: str) -> None:

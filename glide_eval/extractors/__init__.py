@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cache import cache_key, load_features, save_features
+from .cache import KeptFeatures, cache_key, load_features, row_key, save_features
 from .catalogue import EXTRACTORS, ExtractorRecord, published_files
 from .comparable import difference_in_words
 from .fake import FakeExtractor
@@ -24,6 +24,7 @@ __all__ = [
     "FakeExtractor",
     "Features",
     "Images",
+    "KeptFeatures",
     "PublishedFile",
     "cache_key",
     "difference_in_words",
@@ -32,5 +33,6 @@ __all__ = [
     "load_features",
     "load_scorer",
     "published_files",
+    "row_key",
     "save_features",
 ]

@@ -106,6 +106,11 @@ class Features:
             accuracy=accuracy,
         )
 
+    def take(self, rows: Sequence[int]) -> Self:
+        """Return the features of some images, in the order of their rows."""
+        arrays = self.to_arrays()
+        return type(self).from_arrays({k: v[rows] if v.ndim else v for k, v in arrays.items()})
+
     @classmethod
     def concatenate(cls, batches: Sequence[Self]) -> Self:
         """Join batches of one extractor, in order."""

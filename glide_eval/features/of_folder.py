@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,22 @@ from pathlib import Path
 from tqdm import tqdm
 
 from glide_eval.errors import ImageError
-from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
-from glide_eval.files import cache_dir, center_crop, parse_json, read_whole, write_text
+from glide_eval.extractors import (
+    Extractor,
+    Features,
+    KeptFeatures,
+    cache_key,
+    load_features,
+    row_key,
+)
+from glide_eval.files import (
+    cache_dir,
+    center_crop,
+    file_sha256,
+    parse_json,
+    read_whole,
+    write_text,
+)
 
 from .one_pass import (
     THREADS,
@@ -25,10 +39,10 @@ from .one_pass import (
     Seen,
     Unreadable,
     extract,
-    file_sha256,
     read_picture,
     refuse,
 )
+from .saving import saved
 
 SQUARE = "centre square"  # the crop of GLIDE, appendix A.2
 ADVICE = "Or leave out what can't be read, with --skip-corrupt."
@@ -82,18 +96,58 @@ def folder_features(
     if known:
         for extractor in extractors:
             key = _key(extractor, known.seen, captions)
-            features = load_features(_file(place, extractor), key)
+            features = load_features(_file(place, extractor), key)  # as version 0.1 kept them
             if features is not None and len(features) == len(known.seen):
                 found[extractor.name] = features
     waiting = [extractor for extractor in extractors if extractor.name not in found]
     if known and not waiting:
         return FolderFeatures(known.seen, found, known.left_out)
-    fresh = _pass(folder, images, waiting, crop, captions, skip_unreadable)
-    for extractor in waiting:
-        key = _key(extractor, fresh.seen, captions)
-        save_features(_file(place, extractor), key, fresh.features[extractor.name])
+    kept = {e.name: KeptFeatures(place, e.fingerprint) for e in waiting}
+    row = _Rows(captions)
+    seen = _seen_before(images, kept, row)
+    left_out: list[Unreadable[Path]] = []
+    missing = [image for image in images if image not in seen]
+    unread = left_out if skip_unreadable else None
+    for one in _pass(folder, missing, waiting, reader(crop), unread, kept, row):
+        seen[one.item] = one
+    if not seen:
+        raise ImageError(
+            f"{folder}: none of its {len(images)} images can be read, the first because: "
+            f"{left_out[0].reason}"
+        )
+    listed = [seen[image] for image in images if image in seen]
+    keys = [row(one) for one in listed]
+    found |= {name: features.take(keys) for name, features in kept.items()}
+    fresh = FolderFeatures(listed, found, left_out)
     _remember(place / "files.json", folder, fresh)
-    return FolderFeatures(fresh.seen, found | fresh.features, fresh.left_out)
+    return fresh
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Gives the key of an image's row, see `row_key`."""
+
+    captions: Mapping[Path, str] | None
+
+    def __call__(self, one: Seen[Path]) -> str:
+        return row_key(one.sha256, None if self.captions is None else self.captions[one.item])
+
+
+def _seen_before(
+    images: Sequence[Path], kept: Mapping[str, KeptFeatures], row: _Rows
+) -> dict[Path, Seen[Path]]:
+    """Return the images whose features every extractor has kept, by their bytes of today."""
+    if not all(kept.values()):
+        return {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = list(pool.map(file_sha256, images))
+    found: dict[Path, Seen[Path]] = {}
+    for image, digest in zip(images, digests, strict=True):
+        key = row(Seen(image, digest, "", ()))
+        if all(key in features for features in kept.values()):
+            kind, size = next(iter(kept.values())).image(key)
+            found[image] = Seen(image, digest, kind, (*size, 3))
+    return found
 
 
 def reader(crop: str) -> Callable[[Path], Picture]:
@@ -113,34 +167,24 @@ def _pass(
     folder: Path,
     images: Sequence[Path],
     extractors: Sequence[Extractor],
-    crop: str,
-    captions: Mapping[Path, str] | None,
-    skip_unreadable: bool,
-) -> FolderFeatures:
-    left_out: list[Unreadable[Path]] = []
-    seen: list[Seen[Path]] = []
-    batches: dict[str, list[Features]] = {extractor.name: [] for extractor in extractors}
-    with tqdm(total=len(images), desc=folder.name, unit="image", disable=None) as progress:
-        for batch in extract(
-            images,
-            reader(crop),
-            extractors,
-            caption=captions.__getitem__ if captions is not None else None,
-            left_out=left_out if skip_unreadable else None,
-            advice=ADVICE,
-        ):
-            seen += batch.seen
-            for name, features in batch.features.items():
-                batches[name].append(features)
-            progress.update(len(batch.seen))
-    if not seen:
-        raise ImageError(
-            f"{folder}: none of its {len(images)} images can be read, the first because: "
-            f"{left_out[0].reason}"
-        )
-    return FolderFeatures(
-        seen, {name: Features.concatenate(parts) for name, parts in batches.items()}, left_out
+    read: Callable[[Path], Picture],
+    left_out: list[Unreadable[Path]] | None,
+    kept: Mapping[str, KeptFeatures],
+    row: _Rows,
+) -> Iterator[Seen[Path]]:
+    """Look at images, save their features as they come, and yield what was seen."""
+    batches = extract(
+        images,
+        read,
+        extractors,
+        caption=row.captions.__getitem__ if row.captions is not None else None,
+        left_out=left_out,
+        advice=ADVICE,
     )
+    with tqdm(total=len(images), desc=folder.name, unit="image", disable=None) as progress:
+        for batch in saved(batches, kept, row):
+            yield from batch.seen
+            progress.update(len(batch.seen))
 
 
 def _place(folder: Path, crop: str, cache: Path | None) -> Path:

@@ -5,28 +5,55 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from glide_eval.errors import ImageError, RunError
-from glide_eval.extractors import Extractor, Features, cache_key, load_features, save_features
-from glide_eval.files import RunFolder, Sample, decode, require_listed, sample_bytes, some
+from glide_eval.extractors import (
+    Extractor,
+    Features,
+    KeptFeatures,
+    cache_key,
+    load_features,
+    row_key,
+)
+from glide_eval.files import (
+    RunFolder,
+    Sample,
+    Share,
+    decode,
+    file_sha256,
+    require_listed,
+    sample_bytes,
+    some,
+)
 
-from .one_pass import THREADS, Batch, Picture, extract, file_sha256
+from .one_pass import THREADS, Batch, Picture, extract
+from .saving import PART, saved
 
 
 def extract_run(
-    run: RunFolder, arms: dict[str, list[Sample]], extractors: Sequence[Extractor]
-) -> dict[tuple[str, str], Features]:
+    run: RunFolder,
+    arms: dict[str, list[Sample]],
+    extractors: Sequence[Extractor],
+    share: Share | None = None,
+) -> dict[tuple[str, str], Features] | None:
     """Features of every arm by every extractor.
 
-    Each arm's are kept as soon as they are whole, so a pass that is stopped goes on there. Files of
-    arms whose features are known already are still hashed: values must be of the images that lie
-    there.
+    They are saved as they come, so a pass that is stopped goes on there. Files of images whose
+    features are known already are still hashed: values must be of the images that lie there.
+
+    Args:
+        run: whose samples they are.
+        arms: the samples of each arm.
+        extractors: who looks.
+        share: look at this part of the images alone, beside other tasks.
 
     Returns:
-        (extractor's name, arm) -> features, rows in the manifest's order.
+        (extractor's name, arm) -> features, rows in the manifest's order; None if other tasks have
+        not looked at all their images yet.
 
     Raises:
         ImageError: samples are missing, truncated or not images, or an arm mixes sizes.
@@ -34,30 +61,85 @@ def extract_run(
         FeatureError: features that are not finite.
     """
     found: dict[tuple[str, str], Features] = {}
-    missing: dict[str, list[Extractor]] = {}
+    waiting: list[_Waiting] = []
     for arm, samples in arms.items():
         for extractor in extractors:
-            features = load_features(_path(run, extractor, arm), _key(extractor, samples))
-            if features is not None and len(features) == len(samples):
-                found[extractor.name, arm] = features
-            else:
-                missing.setdefault(arm, []).append(extractor)
-    for arm, samples in arms.items():
-        if arm not in missing:
-            _require_unchanged(run, samples)
-    total = sum(len(arms[arm]) for arm in missing)
+            whole = load_features(_path(run, extractor, arm), _key(extractor, samples))
+            if whole is not None and len(whole) == len(samples):  # as version 0.1 kept them
+                found[extractor.name, arm] = whole
+        left = [e for e in extractors if (e.name, arm) not in found]
+        waiting.append(_Waiting.of(run, arm, samples, left))
+    todo = [(arm, _mine(arm, share)) for arm in waiting]
+    for arm, missing in todo:
+        again = {sample.key for sample in missing}
+        _require_unchanged(run, [s for s in arms[arm.name] if s.key not in again])
+    total = sum(len(missing) for _, missing in todo)
     with tqdm(total=total, desc="Measuring", unit="image", disable=None) as progress:
-        for arm, waiting in missing.items():
-            batches: dict[str, list[Features]] = {extractor.name: [] for extractor in waiting}
-            for batch in _pass(run, arms[arm], waiting):
-                for name, features in batch.features.items():
-                    batches[name].append(features)
+        for arm, missing in todo:
+            batches = _pass(run, missing, arm.extractors)
+            for batch in saved(batches, arm.kept, lambda seen: _row(seen.item)):
                 progress.update(len(batch.seen))
-            for extractor in waiting:
-                features = Features.concatenate(batches[extractor.name])
-                save_features(_path(run, extractor, arm), _key(extractor, arms[arm]), features)
-                found[extractor.name, arm] = features
+    if share is not None:  # others have saved theirs meanwhile
+        waiting = [_Waiting.of(run, arm.name, arm.samples, arm.extractors) for arm in waiting]
+        if any(arm.missing(arm.samples) for arm in waiting):
+            return None
+    for arm in waiting:
+        found |= arm.features(run)
     return found
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """An arm, and the extractors whose features of it are kept in parts, if they are at all.
+
+    Attributes:
+        name: of the arm.
+        samples: its samples.
+        extractors: those extractors.
+        kept: their features so far, by their names.
+    """
+
+    name: str
+    samples: Sequence[Sample]
+    extractors: Sequence[Extractor]
+    kept: dict[str, KeptFeatures]
+
+    @classmethod
+    def of(
+        cls, run: RunFolder, arm: str, samples: Sequence[Sample], extractors: Sequence[Extractor]
+    ) -> _Waiting:
+        places = {e.name: _path(run, e, arm).with_suffix("") for e in extractors}
+        kept = {e.name: KeptFeatures(places[e.name], e.fingerprint) for e in extractors}
+        return cls(arm, samples, extractors, kept)
+
+    def missing(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return those of some samples that not every extractor has seen."""
+        kept = self.kept.values()
+        return [s for s in samples if any(_row(s) not in seen for seen in kept)]
+
+    def features(self, run: RunFolder) -> dict[tuple[str, str], Features]:
+        """Return the features by extractor and arm, all of which are kept by now.
+
+        Raises:
+            ImageError: the arm mixes sizes.
+        """
+        samples, rows = self.samples, [_row(sample) for sample in self.samples]
+        for kept in self.kept.values():
+            for sample, row in zip(samples, rows, strict=True):
+                size = kept.image(row)[1]
+                _require_one_size(run, samples[0], kept.image(rows[0])[1], sample, size)
+        return {(name, self.name): kept.take(rows) for name, kept in self.kept.items()}
+
+
+def _mine(arm: _Waiting, share: Share | None) -> list[Sample]:
+    """Return the samples to look at: those of our parts, if other tasks look at the rest."""
+    firsts = range(0, len(arm.samples), PART)
+    mine = share.of_items(firsts) if share else firsts
+    return arm.missing([s for first in mine for s in arm.samples[first : first + PART]])
+
+
+def _row(sample: Sample) -> str:
+    return row_key(sample.sha256, sample.caption)
 
 
 def samples_by_arm(run: RunFolder) -> dict[str, list[Sample]]:
@@ -111,14 +193,19 @@ def _pass(
     ):
         for seen in batch.seen:
             first = first or seen
-            if seen.shape != first.shape:
-                raise ImageError(
-                    f"Arm {seen.item.arm!r} mixes sizes: {run.root / first.item.path} has "
-                    f"{size_in_words(first.shape)} pixels, {run.root / seen.item.path} "
-                    f"{size_in_words(seen.shape)}. Resizing them apart would bias the metrics; "
-                    "give the arm images of one size."
-                )
+            _require_one_size(run, first.item, first.shape, seen.item, seen.shape)
         yield batch
+
+
+def _require_one_size(
+    run: RunFolder, first: Sample, size: tuple[int, ...], other: Sample, its: tuple[int, ...]
+) -> None:
+    if its[:2] != size[:2]:
+        raise ImageError(
+            f"Arm {other.arm!r} mixes sizes: {run.root / first.path} has {size_in_words(size)} "
+            f"pixels, {run.root / other.path} {size_in_words(its)}. Resizing them apart would bias "
+            "the metrics; give the arm images of one size."
+        )
 
 
 def _require_unchanged(run: RunFolder, samples: Sequence[Sample]) -> None:

@@ -170,17 +170,6 @@ def read_picture(path: Path) -> Picture:
     return Picture(pixels, hashlib.sha256(content).hexdigest(), kind)
 
 
-def file_sha256(path: Path) -> str:
-    """Return the hex digest of a regular file, without keeping it in memory; empty for others."""
-    try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
-
-
 def _ahead(items: Iterable[Item], work: Callable[[Item], object]) -> Iterator[tuple[Item, Future]]:
     """Each item with its finished or running work, in order, at most `AHEAD` begun ahead."""
     # Not pool.map, which would read all images at once, whatever the memory.

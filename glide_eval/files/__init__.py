@@ -22,13 +22,15 @@ from .pictures import (
     read_picture,
 )
 from .png import centre_square, encode_png
-from .reading import parse_json, read_whole
+from .reading import file_sha256, parse_json, read_whole
 from .records import Arm, Prompt, Sample
 from .run_store import (
     RunFolder,
     replacing,
     require_listed,
     sample_bytes,
+    sample_place,
+    subfolder,
     write_bytes,
     write_text,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "described",
     "duration",
     "encode_png",
+    "file_sha256",
     "find_weights",
     "fit_mask",
     "fit_picture",
@@ -96,7 +99,9 @@ __all__ = [
     "replacing",
     "require_listed",
     "sample_bytes",
+    "sample_place",
     "some",
+    "subfolder",
     "to_csv",
     "unpacked",
     "walk_images",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -60,12 +61,22 @@ def checked(record: Row) -> Row:
     Raises:
         TypeError: names the first value that has not.
     """
-    for field in dataclasses.fields(record):  # pyright: ignore[reportArgumentType]
-        value = getattr(record, field.name)
-        kinds = tuple(kind for name in str(field.type).split(" | ") for kind in _TYPES[name])
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            raise TypeError(f"`{field.name}` is {value!r}, expected {field.type}")
+    for name, kinds, told in _kinds(type(record)):
+        value = getattr(record, name)
+        if type(value) not in kinds:
+            raise TypeError(f"`{name}` is {value!r}, expected {told}")
     return record
+
+
+@functools.cache  # a manifest has a line for each of up to millions of images
+def _kinds(record: type) -> list[tuple[str, frozenset[type], str]]:
+    """Return the name, the types and their description of each field."""
+    fields = dataclasses.fields(record)
+    told = [(field.name, str(field.type)) for field in fields]
+    return [
+        (name, frozenset(kind for one in types.split(" | ") for kind in _TYPES[one]), types)
+        for name, types in told
+    ]
 
 
 def to_csv(kind: type[Any], rows: Iterable[Any]) -> str:

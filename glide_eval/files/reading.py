@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
 
+_PART = 1 << 18  # bytes read at a time
+_NO_WAIT, _BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
 MAX_TEXT = 1 << 30  # bytes; the manifest of a million images has a third of it
 
 
@@ -39,10 +43,34 @@ def parse_json(text: str | bytes) -> Any:
     """
     try:
         values = json.loads(text)
-        json.dumps(values, ensure_ascii=False).encode("utf-8")
+        # Text without escapes that can be encoded has no such half.
+        if isinstance(text, bytes) or "\\u" in text:
+            json.dumps(values, ensure_ascii=False).encode("utf-8")
+        else:
+            text.encode("utf-8")
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     return values
+
+
+def file_sha256(path: Path | str) -> str:
+    """Return the hex digest of a regular file, without keeping it in memory; empty for others."""
+    try:
+        # A pipe without a writer is opened at once, and refused below.
+        file = os.open(path, os.O_RDONLY | _NO_WAIT | _BINARY)
+    except (OSError, ValueError):
+        return ""
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return ""
+        digest = hashlib.sha256()
+        while part := os.read(file, _PART):
+            digest.update(part)
+        return digest.hexdigest()
+    except OSError:
+        return ""
+    finally:
+        os.close(file)
 
 
 def _kind(mode: int) -> str:

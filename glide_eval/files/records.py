@@ -102,10 +102,8 @@ class Sample:
 
     def to_json(self) -> str:
         """One manifest line, without the newline."""
-        values = dataclasses.asdict(self)
-        if self.candidate_scores is None:
-            del values["candidate_scores"]
-        return json.dumps(values, ensure_ascii=False)
+        names = _NAMES if self.candidate_scores is not None else _NAMES[:-1]
+        return _ENCODE({name: getattr(self, name) for name in names})
 
     @classmethod
     def from_json(cls, line: str, where: str = "manifest.jsonl") -> Self:
@@ -115,13 +113,24 @@ class Sample:
             RunError: the line is not a sample; `where` is named in the message.
         """
         try:
-            values = parse_json(line)
-            if "candidate_scores" in values:
-                values["candidate_scores"] = tuple(values["candidate_scores"])
-            sample = checked(cls(**values))
+            return cls.of(parse_json(line))
         except (TypeError, ValueError) as error:
             raise RunError(
                 f"{where}: expected one sample per line, found {line[:80]!r} ({error}). "
                 "The manifest was edited or cut; run the sweep again to rebuild it."
             ) from error
-        return sample
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        """Return the sample of a parsed line.
+
+        Raises:
+            TypeError: it is none.
+        """
+        if "candidate_scores" in values:
+            values["candidate_scores"] = tuple(values["candidate_scores"])
+        return checked(cls(**values))
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Sample))
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode

@@ -92,8 +92,8 @@ class RunFolder:
         return self.root / "report"
 
     def sample_path(self, arm: str, prompt_id: str, replica: int) -> Path:
-        """Where a sample's PNG lies."""
-        return self.samples_dir / arm / f"{prompt_id}-{replica}.png"
+        """Where a sample's PNG lies in a run of one folder per arm."""
+        return self.root / sample_place(arm, prompt_id, replica)
 
     def provenance(self) -> dict[str, Any]:
         """The whole of `run.json`.
@@ -151,6 +151,24 @@ class RunFolder:
         return sample
 
 
+def sample_place(arm: str, prompt_id: str, replica: int, hashed: bool = False) -> str:
+    """Return where a sample lies, relative to the run folder.
+
+    Args:
+        arm: its name.
+        prompt_id: of the prompt.
+        replica: 0, 1, …
+        hashed: the arm's folder has 256 subfolders, since it holds very many images.
+    """
+    name = f"{prompt_id}-{replica}"
+    return f"samples/{arm}/{subfolder(name) if hashed else ''}{name}.png"
+
+
+def subfolder(name: str) -> str:
+    """Return one of 256 subfolders with a slash, in which a file of this name lies."""
+    return hashlib.sha256(name.encode()).hexdigest()[:2] + "/"
+
+
 def sample_bytes(path: Path, sample: Sample) -> bytes:
     """Return the bytes of a sample's file, which must be those that the manifest lists.
 
@@ -178,7 +196,7 @@ def require_listed(path: Path, sha256: str, sample: Sample) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, private: bool = False) -> Generator[Path]:
+def replacing(path: Path, private: bool = False, durable: bool = True) -> Generator[Path]:
     """A temporary path beside `path`, renamed onto it when the block succeeds.
 
     Readers see the old file or the whole new one, whatever kills us in between.
@@ -186,6 +204,8 @@ def replacing(path: Path, private: bool = False) -> Generator[Path]:
     Args:
         path: what is written.
         private: only its owner may read it; else the umask decides.
+        durable: a power cut can't leave the new name on an empty file. It costs milliseconds, which
+            a file can do without whose bytes are checked before it is used.
 
     Raises:
         StorageError: the disk is full, read-only, failing or gone; `path` is as it was.
@@ -198,9 +218,9 @@ def replacing(path: Path, private: bool = False) -> Generator[Path]:
         mode = 0o600 if private else 0o666  # and never wider than the umask
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         yield temporary
-        with temporary.open("rb") as written:
-            # Without this a power cut could leave the new name on an empty file.
-            os.fsync(written.fileno())
+        if durable:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
         raise StorageError(
@@ -213,9 +233,9 @@ def replacing(path: Path, private: bool = False) -> Generator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Write a whole file atomically (see `replacing`)."""
-    with replacing(path) as temporary:
+    with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 

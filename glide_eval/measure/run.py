@@ -16,7 +16,7 @@ import numpy as np
 from glide_eval.errors import FeatureError, UsageError
 from glide_eval.extractors import SCORERS, Extractor
 from glide_eval.features import extract_run, images_digest, samples_by_arm
-from glide_eval.files import RunFolder, Sample
+from glide_eval.files import RunFolder, Sample, Share
 from glide_eval.metrics import (
     METRICS,
     Measured,
@@ -41,7 +41,8 @@ def measure(
     baseline: str | None = None,
     pairs: Sequence[tuple[str, str]] = (),
     is_splits: int = 1,
-) -> list[MetricRow]:
+    share: Share | None = None,
+) -> list[MetricRow] | None:
     """Measure every arm of a run and write its metric files.
 
     All that can be checked is checked before the first image is read: metric names, arms without
@@ -59,8 +60,11 @@ def measure(
         pairs: further (arm, baseline) to compare.
         is_splits: into how many parts the Inception Score divides the images of an arm.
 
+        share: look at this part of the images alone, beside other tasks.
+
     Returns:
-        The whole of `metrics.csv`, kept rows included.
+        The whole of `metrics.csv`, kept rows included; None if other tasks have still to look at
+        theirs. The last one in measures.
 
     Raises:
         UsageError: an unknown arm or metric, or one that an extractor can't give.
@@ -78,7 +82,9 @@ def measure(
         for extractor in extractors
         if any(metric.needs_reference for metric in chosen[extractor.name])
     }
-    features = extract_run(run, arms, extractors)
+    features = extract_run(run, arms, extractors, share)
+    if features is None:
+        return None
     rerankers = {arm.name: arm.reranked_by for arm in run.arms()}
     found = Pass(
         measured={(metric.name, e.name) for e in extractors for metric in chosen[e.name]},

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from glide_eval.errors import RunError
 from glide_eval.files import (
     RunFolder,
     Sample,
     column,
     columns,
     described,
+    held,
     parse_json,
     read_csv,
     read_whole,
@@ -80,6 +83,8 @@ class DifferenceRow:
     images: str = column("digests of both arms' images and captions")
 
 
+LOCK = ".lock.tables"  # in a run folder, while its tables are read and replaced
+WAIT = 300.0  # seconds for another process to do so
 FACTS_FILE = "extractors.json"
 DIFFERENCES_FILE = "differences.csv"
 Row = TypeVar("Row", MetricRow, ScoreRow, DifferenceRow)
@@ -119,6 +124,18 @@ def add_pass(run: RunFolder, new: Pass) -> list[MetricRow]:
         RunError: an earlier table is damaged; nothing is changed.
         StorageError: the disk is full, read-only or gone; files not yet replaced are as they were.
     """
+    with held(run.root / LOCK, partial(_busy, run), wait=WAIT):
+        return _added(run, new)
+
+
+def _busy(run: RunFolder, who: str) -> RunError:
+    return RunError(
+        f"{run.root}: its tables have been written by {who} for {WAIT:.0f} s. If that process is "
+        "gone, run the command again; features are kept."
+    )
+
+
+def _added(run: RunFolder, new: Pass) -> list[MetricRow]:
     import pandas as pd  # a second to import, and only parquet needs it
 
     rows = _merged(_earlier(run.metrics_path, MetricRow), new.metrics, new)

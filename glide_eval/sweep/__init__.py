@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from .executor import Executor
 from .file.arms import STRATEGIES
 from .file.prompts import load_prompts
 from .file.sweep_file import load_sweep
 from .imported_arms import CAPTION_FILES
+from .on_ray import RayExecutor
 from .provenance import commit, environment, now
 from .run import outline, run_sweep
 from .sources import (
@@ -27,11 +29,13 @@ __all__ = [
     "ArmOptions",
     "Batch",
     "DrawnArm",
+    "Executor",
     "GeneratorTable",
     "GlideSource",
     "ImageSource",
     "Images",
     "Opening",
+    "RayExecutor",
     "check_prompts",
     "commit",
     "environment",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glide_eval.errors import RunError
-from glide_eval.files import RunFolder, Sample, write_text
+from glide_eval.files import RunFolder, Sample, parse_json, subfolder, write_text
 
 RECORDS = ".shards"
 Facts = dict[str, Any]
@@ -28,13 +28,17 @@ class Recorded:
     Attributes:
         samples: by arm, prompt and replica.
         workers: how many images each worker drew, by its facts as JSON; of the records alone.
+        intact: there is a manifest, all of whose lines are samples, and there are no records.
     """
 
     samples: dict[Key, Sample] = field(default_factory=dict[Key, Sample])
     workers: Counter[str] = field(default_factory=Counter[str])
+    intact: bool = False
 
 
-def write_record(run: RunFolder, shard: str, samples: Sequence[Sample], worker: Facts) -> None:
+def write_record(
+    run: RunFolder, shard: str, samples: Sequence[Sample], worker: Facts, hashed: bool = False
+) -> None:
     """Write the record of a shard, after its images: it never names one that is missing.
 
     Raises:
@@ -42,7 +46,8 @@ def write_record(run: RunFolder, shard: str, samples: Sequence[Sample], worker: 
     """
     who = {"worker": {**worker, "host": platform.node()}}
     lines = [json.dumps(who, ensure_ascii=False), *(sample.to_json() for sample in samples)]
-    write_text(run.root / RECORDS / f"{shard}.jsonl", "".join(f"{line}\n" for line in lines))
+    folder = run.root / RECORDS / (subfolder(shard) if hashed else "")
+    write_text(folder / f"{shard}.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def read_records(run: RunFolder) -> Recorded:
@@ -51,16 +56,35 @@ def read_records(run: RunFolder) -> Recorded:
     # Records come last and win: they are newer than a manifest of an earlier, finished sweep.
     for path in (run.manifest_path, *sorted((run.root / RECORDS).rglob("*.jsonl"))):
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            text = path.read_text(encoding="utf-8", errors="replace")
         except OSError:  # none, or another task wrote the manifest just now
             continue
+        # Not splitlines, which also divides at characters that a caption may have.
+        lines = text.removesuffix("\n").split("\n") if text else []
         if lines and lines[0].startswith('{"worker"'):
             found.workers[lines.pop(0)] += len(lines)
-        for line in lines:
-            with contextlib.suppress(RunError):  # an edited line: its image is made again
-                sample = Sample.from_json(line)
-                found.samples[sample.key] = sample
+        samples = _samples(lines)
+        found.samples.update((sample.key, sample) for sample in samples)
+        found.intact = path == run.manifest_path and len(samples) == len(lines)
     return found
+
+
+def _samples(lines: Sequence[str]) -> list[Sample]:
+    """Return the samples of a manifest's or a record's lines, without edited ones.
+
+    The image of an edited line is made again.
+    """
+    try:  # all in one go: a run may have millions
+        values = parse_json(f"[{','.join(lines)}]")
+        if len(values) == len(lines):
+            return [Sample.of(one) for one in values]
+    except (TypeError, ValueError):
+        pass
+    samples: list[Sample] = []
+    for line in lines:
+        with contextlib.suppress(RunError):
+            samples.append(Sample.from_json(line))
+    return samples
 
 
 def summed_up(earlier: Sequence[Mapping[str, Any]], workers: Counter[str]) -> list[Facts]:

@@ -8,18 +8,20 @@ images' SHA-256, unfinished ones are made whole, and the images come out byte fo
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+import os
 import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from glide_eval.errors import ConfigError, ImageError, RunError
+from glide_eval.errors import ConfigError, RunError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
 from glide_eval.files import (
     PART,
@@ -28,9 +30,10 @@ from glide_eval.files import (
     Sample,
     Share,
     count,
+    file_sha256,
     held,
     left_behind,
-    read_file,
+    sample_place,
     write_text,
 )
 
@@ -51,12 +54,14 @@ from .identity import (
 )
 from .imported_arms import ImportedFolder, match_folder
 from .opening import SeveralSources, SourceOpener, check_arm
-from .records import RECORDS, Facts, Key, read_records, summed_up
+from .records import RECORDS, Facts, Key, Recorded, read_records, summed_up
 from .shards import Shard, ShardWorker, plan_shards
 from .sharing import JOIN, WAIT, writing
 from .sources import ImageSource, Size, height_width
 
 SHOWN = 5  # notes on prompts
+MOST_IN_A_FOLDER = 10_000  # images; above, an arm's folder has subfolders
+READERS = 8  # threads
 IMPORTED_SIZE = 256  # pixels, where no generator says otherwise: what the paper's raters saw
 
 Say = Callable[[str], None]
@@ -123,20 +128,23 @@ def run_sweep(
         if previous:
             check_same(run.root, previous["identity"], plan.identity, whole=False)
         _remove_partial_files(run.root)
-        before = read_records(run).samples
-        todo = [] if finish else _todo(plan, run, before, share, say)
+        before = read_records(run)
+        hashed = _is_hashed(plan, previous)
+        todo = [] if finish else _todo(plan, run, before.samples, share, hashed, say)
         made = sum(len(shard.items) for shard in todo)
         if todo:
             # The source is loaded last: everything that can be refused was refused before.
-            worker = _worker(plan, run, open_source, open_scorer, mixed)
+            worker = _worker(plan, run, open_source, open_scorer, mixed, hashed)
             here = executor is None
             crew = _crew(plan, worker) if here else None
             with writer.alone():
                 worker.facts = _begin(plan, run, crew, command, share, mixed, say)
             fresh = _execute(executor or LocalExecutor(), worker, todo, plan)
-            _compare(before, fresh, say)
+            _compare(before.samples, fresh, say)
+        alone = not todo and share is None  # then nobody has written since
         with writer.alone():
-            left = _end(plan, run, made, share, begun=bool(todo))
+            recorded = before if alone else read_records(run)
+            left = _end(plan, run, recorded, made, share, begun=bool(todo))
     if left and share is None:
         raise RunError(
             f"{run.root}: {left:,} of {count(plan.images, 'image')} are missing, so there is no "
@@ -145,8 +153,20 @@ def run_sweep(
     return SweepResult(run, plan.images, made, time.perf_counter() - started, left)
 
 
+def _is_hashed(plan: _Plan, story: Mapping[str, Any] | None) -> bool:
+    """Return whether arms have subfolders: if they are large, and the run did not begin without."""
+    if story:
+        return story.get("layout", "flat") == "hashed"
+    return plan.images > MOST_IN_A_FOLDER * len(plan.arms)
+
+
 def _todo(
-    plan: _Plan, run: RunFolder, recorded: Mapping[Key, Sample], share: Share | None, say: Say
+    plan: _Plan,
+    run: RunFolder,
+    recorded: Mapping[Key, Sample],
+    share: Share | None,
+    hashed: bool,
+    say: Say,
 ) -> list[Shard]:
     """Return the shards of a share that are not whole, and say how many images that is.
 
@@ -155,7 +175,7 @@ def _todo(
     shards = share.of_items(plan.shards) if share else plan.shards
     keys = [key for shard in shards for key in shard.sample_keys()]
     listed = [recorded[key] for key in keys if key in recorded]
-    whole = {sample.key for sample in listed if _is_whole(run, sample)}
+    whole = _whole(run, listed, hashed)
     todo = [shard for shard in shards if not whole.issuperset(shard.sample_keys())]
     made = sum(len(shard.items) for shard in todo)
     part = f", task {share} of them" if share else ""
@@ -169,6 +189,7 @@ def _worker(
     open_source: Callable[[], ImageSource] | None,
     open_scorer: Callable[[str], CaptionScorer],
     mixed: bool,
+    hashed: bool,
 ) -> ShardWorker:
     return ShardWorker(
         run.root,
@@ -178,6 +199,7 @@ def _worker(
         join=Joining(run.root, plan.sweep, mixed),
         generates=plan.generates,
         clips=plan.clips,
+        hashed=hashed,
     )
 
 
@@ -191,12 +213,13 @@ def _crew(plan: _Plan, worker: ShardWorker) -> _Crew:
     return crew
 
 
-def _end(plan: _Plan, run: RunFolder, made: int, share: Share | None, begun: bool) -> int:
+def _end(
+    plan: _Plan, run: RunFolder, recorded: Recorded, made: int, share: Share | None, begun: bool
+) -> int:
     """End this session, and the run if no image is missing; how many are.
 
-    Records and `run.json` are read anew: other tasks and workers write there, too.
+    `run.json` is read anew: other tasks and workers write there, too.
     """
-    recorded = read_records(run)
     keys = [key for shard in plan.shards for key in shard.sample_keys()]
     left = sum(key not in recorded.samples for key in keys)
     previous = provenance.read_provenance(run)
@@ -207,7 +230,9 @@ def _end(plan: _Plan, run: RunFolder, made: int, share: Share | None, begun: boo
         if recorded.workers or story["ended"] is None:
             story["workers"] = summed_up(story.get("workers", []), recorded.workers)
             story = provenance.end(story)
-        _write_manifest(run, keys, recorded.samples)
+        # An unchanged manifest is not touched, so that a repeated sweep changes no file.
+        if not (recorded.intact and list(recorded.samples) == keys):
+            _write_manifest(run, keys, recorded.samples)
     if previous and story != previous:
         write_text(run.config_path, plan.sweep.text)
         provenance.write_provenance(run, story)
@@ -235,7 +260,7 @@ def outline(sweep: SweepFile, out: Path, share: Share | None = None) -> list[str
         check_same(run.root, previous["identity"], plan.identity, whole=False)
     recorded = read_records(run).samples if previous else {}
     said: list[str] = []
-    _todo(plan, run, recorded, share, said.append)
+    _todo(plan, run, recorded, share, _is_hashed(plan, previous), said.append)
     images = {arm.name: 0 for arm in plan.arms}
     for shard in share.of_items(plan.shards) if share else plan.shards:
         images[shard.arm.name] += len(shard.items) * shard.arm.candidates
@@ -282,19 +307,27 @@ def _plan(sweep: SweepFile) -> _Plan:
 
 def _remove_partial_files(root: Path) -> None:
     """Temporary files that a killed process left behind; those of a living one stay."""
-    for folder in (root, *(root / "samples").glob("*/"), root / RECORDS):
-        for path in folder.glob(f".*{PART}"):
-            if left_behind(path):
-                path.unlink(missing_ok=True)
+    made = [os.walk(root / folder) for folder in ("samples", RECORDS)]
+    found = [(root, [path.name for path in root.glob(f".*{PART}")])]
+    found += [(Path(folder), names) for folder, _, names in itertools.chain(*made)]
+    for folder, names in found:
+        for name in names:
+            if name.endswith(PART) and left_behind(folder / name):
+                (folder / name).unlink(missing_ok=True)
 
 
-def _is_whole(run: RunFolder, sample: Sample) -> bool:
-    """Return whether a sample's file is there, byte for byte as its record says."""
-    try:
-        content = read_file(run.sample_path(*sample.key))
-    except ImageError:
-        return False
-    return hashlib.sha256(content).hexdigest() == sample.sha256
+def _whole(run: RunFolder, samples: Sequence[Sample], hashed: bool) -> set[Key]:
+    """Return the keys of samples whose files are there, byte for byte as their records say."""
+    root = f"{run.root}{os.sep}"
+
+    def of(some: Sequence[Sample]) -> list[Key]:
+        places = ((sample, sample_place(*sample.key, hashed=hashed)) for sample in some)
+        return [s.key for s, place in places if file_sha256(root + place) == s.sha256]
+
+    # Threads, since a network file system answers late; parts, since a file takes microseconds.
+    parts = [samples[first : first + 500] for first in range(0, len(samples), 500)]
+    with ThreadPoolExecutor(READERS) as pool:
+        return {key for keys in pool.map(of, parts) for key in keys}
 
 
 def _outline(
@@ -342,6 +375,8 @@ def _begin(
             _compare_workers(previous, facts, share is not None and not mixed, say)
         _say_notes(plan, crew, say)
     story = provenance.begin(previous, plan.sweep, identity, facts, command, str(share or ""))
+    if _is_hashed(plan, previous):
+        story["layout"] = "hashed"
     provenance.write_provenance(run, story)
     write_text(run.config_path, plan.sweep.text)
     return crew.facts if crew else None

@@ -25,6 +25,7 @@ from glide_eval.files import (
     centre_square,
     encode_png,
     read_rgb,
+    sample_place,
     write_bytes,
 )
 
@@ -108,6 +109,7 @@ def plan_shards(
         edits: by name, the pictures of each editing arm.
     """
     pairs = [(prompt, r) for prompt in prompts for r in range(config.run.replicas)]
+    seeds = [sample_seed(config.run.seed, p.id, r) for p, r in pairs]
     shards: list[Shard] = []
     for arm in config.expand():
         if arm.imported:
@@ -116,8 +118,8 @@ def plan_shards(
         else:
             starts = edits[arm.name].files if arm.editing else {}
             items = [
-                Item(p, r, sample_seed(config.run.seed, p.id, r), edit=starts.get(p.id))
-                for p, r in pairs
+                Item(p, r, seed, edit=starts.get(p.id))
+                for (p, r), seed in zip(pairs, seeds, strict=True)
             ]
         size = config.micro_batch(arm)
         for number, first in enumerate(range(0, len(items), size)):
@@ -141,6 +143,7 @@ class ShardWorker:
         generates: whether any arm needs the source.
         clips: names of the CLIPs that rerank.
         drawers: one for each generator that has drawn; copies leave them behind.
+        hashed: see `sample_place`.
     """
 
     root: Path
@@ -154,6 +157,7 @@ class ShardWorker:
     generates: bool = True
     clips: Sequence[str] = ()
     drawers: dict[str | None, Drawer] = field(default_factory=dict[str | None, Drawer])
+    hashed: bool = False
 
     def __call__(self, shard: Shard) -> list[Sample]:
         """Make a shard's images, write each PNG, then the shard's record; its samples.
@@ -170,7 +174,7 @@ class ShardWorker:
             self._save(shard.arm.name, item, picture, seconds)
             for item, picture in zip(shard.items, made, strict=True)
         ]
-        write_record(RunFolder(self.root), shard.id, samples, worker)
+        write_record(RunFolder(self.root), shard.id, samples, worker, self.hashed)
         return samples
 
     def joined(self) -> Facts:
@@ -233,16 +237,17 @@ class ShardWorker:
         return drawer.draw(arm, captions, seeds, start)
 
     def _save(self, arm: str, item: Item, made: _Made, seconds: float) -> Sample:
-        path = RunFolder(self.root).sample_path(arm, item.prompt.id, item.replica)
+        place = sample_place(arm, item.prompt.id, item.replica, self.hashed)
         content = encode_png(made.pixels)
-        write_bytes(path, content)
+        # The shard's record has the digest, by which a resumed sweep knows what a power cut lost.
+        write_bytes(self.root / place, content, durable=False)
         return Sample(
             arm=arm,
             prompt_id=item.prompt.id,
             caption=item.prompt.caption,
             replica=item.replica,
             seed=None if item.seed is None else candidate_seed(item.seed, made.candidate),
-            path=path.relative_to(self.root).as_posix(),
+            path=place,
             sha256=hashlib.sha256(content).hexdigest(),
             seconds=round(seconds, 4),
             candidate_scores=made.scores,

@@ -127,7 +127,7 @@ def test_several_folders_are_arms_of_one_table_and_images_are_looked_at_once(cap
     assert Counting.seen == 36
     Image.fromarray(noise(77)).save(second / "00.png")
     changed, _, _ = measured(capsys, tmp_path, *arguments)
-    assert Counting.seen == 48
+    assert Counting.seen == 37  # the others are known by their bytes
     assert values(changed)["b", "fid"] != values(result)["b", "fid"]
 
 

@@ -121,13 +121,13 @@ def test_killed_at_any_write_and_resumed_it_ends_with_the_same_bytes(tmp_path, m
     writes: list[Path] = []
 
     @contextlib.contextmanager
-    def dying(path, at):
+    def dying(path, at, **options):
         writes.append(path)
         if len(writes) == at:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_name(f".{path.name}.killed.part").write_bytes(b"half of it")
             raise Killed
-        with replacing(path) as temporary:
+        with replacing(path, **options) as temporary:
             yield temporary
 
     at = 0
@@ -135,7 +135,7 @@ def test_killed_at_any_write_and_resumed_it_ends_with_the_same_bytes(tmp_path, m
         at += 1
         writes.clear()
         out = f"killed-{at}"
-        monkeypatch.setattr(run_store, "replacing", lambda path, at=at: dying(path, at))
+        monkeypatch.setattr(run_store, "replacing", lambda path, at=at, **o: dying(path, at, **o))
         try:
             sweep(tmp_path, out)
         except Killed:

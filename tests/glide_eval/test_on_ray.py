@@ -1,0 +1,108 @@
+"""Sweeps on a real Ray, whose workers are really killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from glide_eval.errors import GlideEvalError, UsageError
+from glide_eval.sweep import RayExecutor, load_sweep, run_sweep
+from glide_eval.sweep.sources import FakeSource
+from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, write_sweep
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+GENERATOR = 'model = "fake"\nmicro_batch = 2\nfake = {size = 32}'
+
+
+@dataclass
+class Source:
+    """Opens a fake that leaves its process id, and fails for a caption if it is told to."""
+
+    pids: Path
+    broken: str = ""
+
+    def __call__(self) -> FakeSource:
+        source, generate = FakeSource(), FakeSource.generate
+        object.__setattr__(source, "settings", source.settings.model_copy(update={"size": 32}))
+        (self.pids / str(os.getpid())).touch()
+
+        def drawn(arm, captions, seeds, start=None):
+            if self.broken in captions:
+                raise GlideEvalError(f"{self.broken} can't be drawn")
+            source.sleep(0.1)
+            return generate(source, arm, captions, seeds, start)
+
+        object.__setattr__(source, "generate", drawn)
+        return source
+
+
+def ray_sweep(tmp_path: Path, out: str, broken: str = "", say=lambda _: None):
+    config = load_sweep(write_sweep(tmp_path, generator=GENERATOR))
+    (tmp_path / "pids").mkdir(exist_ok=True)
+    return run_sweep(
+        config,
+        tmp_path / out,
+        executor=RayExecutor(workers=2, say=say),
+        open_source=Source(tmp_path / "pids", broken),
+        say=say,
+    )
+
+
+@pytest.mark.slow
+def test_two_actors_of_which_three_are_killed_draw_what_one_process_draws(tmp_path):
+    whole = run_sweep(
+        load_sweep(write_sweep(tmp_path, generator=GENERATOR)), tmp_path / "whole", say=str
+    )
+    over = threading.Event()
+
+    def kill_three() -> None:
+        killed: set[str] = set()
+        while len(killed) < 3 and not over.wait(0.05):
+            images = len(list((tmp_path / "run").glob("samples/*/*.png")))
+            pids = tmp_path / "pids"
+            fresh = {p.name for p in pids.iterdir()} - killed if pids.exists() else set()
+            if fresh and images > 3 * len(killed):
+                killed.add(one := sorted(fresh)[0])
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(one), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_three)
+    killer.start()
+    try:
+        result = ray_sweep(tmp_path, "run")
+    finally:
+        over.set()
+        killer.join()
+    assert len(list((tmp_path / "pids").iterdir())) >= 5  # two, and three that came after them
+    assert images_of(result.run.root) == images_of(whole.run.root)
+    assert manifest_of(result.run.root) == manifest_of(whole.run.root)
+    story = result.run.provenance()
+    assert story["weights"] == whole.run.provenance()["weights"]
+    assert sum(worker["images"] for worker in story["workers"]) == 18
+
+
+@pytest.mark.slow
+def test_a_shard_that_fails_three_times_is_set_aside_and_the_rest_is_drawn(tmp_path):
+    said: list[str] = []
+    with pytest.raises(GlideEvalError, match=r"3 shards failed 3 times .* a cup can't be drawn"):
+        ray_sweep(tmp_path, "run", broken="a cup", say=said.append)
+    assert len(images_of(tmp_path / "run")) == 12
+    assert any("is set aside: a cup can't be drawn" in line for line in said)
+
+
+def test_without_ray_the_command_that_installs_it_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"pip install 'glide-eval\[ray\]'"):
+        ray_sweep(tmp_path, "run")
+    config = write_sweep(tmp_path)
+    status, _, error = glide_eval(capsys, "sweep", config, "--on", "ray", "--out", tmp_path / "r")
+    assert (status, "glide-eval[ray]" in error) == (2, True)
+    status, _, error = glide_eval(capsys, "sweep", config, "--on", "spark")
+    assert (status, "expected `ray` or `ray:ADDRESS`" in error) == (2, True)
