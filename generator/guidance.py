@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .config import UNetConfig
+from .mixing import Mix, plain
 from .sampling import Denoiser, Gradient
 from .schedules import STEPS, betas
 from .steps import beside, common, read
@@ -65,8 +66,9 @@ def classifier_free(
     scale: float | Tensor,
     interval: Interval = ALWAYS,
     rescale: float = 0.0,
+    mix: Mix = plain,
 ) -> Denoiser:
-    """Return the denoiser ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)).
+    """Return the denoiser ε̂ = ε(x|∅) + s (ε(x|c) − ε(x|∅)), or another mix of the two.
 
     This is classifier-free guidance (Ho & Salimans 2021, arXiv 2207.12598; Nichol et al. 2021,
     eq. 2). Only ε is guided; the variance is the conditional prediction's. The conditional and the
@@ -80,6 +82,7 @@ def classifier_free(
         interval: guide only where low ≤ t / 999 ≤ high (Kynkäänniemi et al. 2024, arXiv
             2404.07724).
         rescale: φ in 0..1, see `rescaled`.
+        mix: how the two predictions are put together (`mixing`).
 
     Examples:
         >>> from types import SimpleNamespace as Stub
@@ -91,9 +94,9 @@ def classifier_free(
         >>> denoise(torch.zeros(1, 3, 1, 1), torch.tensor([500]))[0, 0].item()  # 1 + 3 (2 − 1)
         4.0
     """
-    plain = unguided(unet, text)
+    conditional_alone = unguided(unet, text)
     if isinstance(scale, float | int) and scale == 1:
-        return plain
+        return conditional_alone
     place = text.summary.device
     s = torch.as_tensor(scale, dtype=torch.float32).to(place).view(-1, 1, 1, 1)
     both = TextCondition(
@@ -105,13 +108,13 @@ def classifier_free(
     def denoise(x: Tensor, t: Tensor) -> Tensor:
         inside = _inside(t, interval)
         if inside is False:
-            return plain(x, t)
+            return conditional_alone(x, t)
         # One batch of both halves: two passes of half the size would use a GPU worse.
         output = unet(torch.cat([x, x]), beside(torch.cat([t, t]), x), both)
         conditional, unconditional = output.chunk(2)
         eps, v = conditional.chunk(2, dim=1)
         eps_empty = unconditional[:, :3]
-        guided = eps_empty + s.to(eps) * (eps - eps_empty)
+        guided = mix(eps, eps_empty, s.to(eps))
         if rescale:
             guided = rescaled(guided, eps, x, read(alpha_bar, common(t), x), rescale)
         if inside is not True:

@@ -32,6 +32,10 @@ class Sampling:
         rescale: φ of guidance rescale, 0..1; classifier-free only (`guidance.rescaled`).
         threshold: dynamic thresholding in the base model at this percentile, above 0 and below 100
             (`Diffusion.bounded`); None clips.
+        parallel: η of APG (`mixing.Projected`).
+        momentum: β of APG.
+        norm: r of APG; 0 does not shorten.
+        low_scale: of what is coarse (`mixing.frequency_decoupled`); None follows the scale.
     """
 
     strategy: str = "classifier_free"
@@ -44,6 +48,10 @@ class Sampling:
     interval: tuple[float, float] = (0.0, 1.0)
     rescale: float = 0.0
     threshold: float | None = None
+    parallel: float = 0.0
+    momentum: float = 0.0
+    norm: float = 0.0
+    low_scale: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "interval", tuple(self.interval))  # a list would not hash
@@ -111,15 +119,30 @@ class Sampling:
             )
         if not 0 <= self.rescale <= 1:
             raise OptionError(f"rescale must be between 0 and 1; found {self.rescale}.")
-        if self.rescale and "rescale" not in STRATEGIES[self.strategy].options:
-            raise OptionError(
-                f"rescale is of classifier-free guidance; found strategy {self.strategy}. "
-                "Leave it out."
-            )
+        for name in ("rescale", "parallel", "momentum", "norm", "low_scale"):
+            if getattr(self, name) and name not in STRATEGIES[self.strategy].options:
+                known = [s.name for s in STRATEGIES.values() if name in s.options]
+                raise OptionError(
+                    f"{name} is an option of {', '.join(known)}; found strategy "
+                    f"{self.strategy}. Leave it out."
+                )
+        self._check_mixing()
         if self.threshold is not None and not 0 < self.threshold < 100:
             raise OptionError(
                 "threshold must be a percentile above 0 and below 100, such as 99.5; found "
                 f"{self.threshold}."
+            )
+
+    def _check_mixing(self) -> None:
+        if not 0 <= self.parallel <= 1:
+            raise OptionError(f"parallel must be between 0 and 1; found {self.parallel}.")
+        if not -1 < self.momentum < 1:
+            raise OptionError(f"momentum must be above -1 and below 1; found {self.momentum}.")
+        if not 0 <= self.norm < math.inf:
+            raise OptionError(f"norm must be finite and not negative; found {self.norm}.")
+        if self.low_scale is not None and not 1 <= self.low_scale < MOST:
+            raise OptionError(
+                f"low_scale must be at least 1 and below {MOST:,.0f}; found {self.low_scale}."
             )
 
 

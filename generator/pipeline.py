@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
@@ -20,12 +20,14 @@ from .errors import OptionError
 from .finite import Watch
 from .guidance import classifier_free, combined, unguided
 from .memory import Halving, batch_that_fits
+from .mixing import Mix, Projected, frequency_decoupled, plain, tangential, zero_star
 from .networks import LazyModel, Networks
 from .options import Sampling, in_one_batch
 from .sampling import Denoiser, Gradient, OnStep, noisy_steps, respacing, sampler_named
 from .seeds import BASE, UPSAMPLER, SampleNoise
 from .stages import Stage
 from .steps import beside
+from .strategies import STRATEGIES
 from .text_unet import TextCondition, TextUNet
 from .tokenizer import Tokenizer, cut_off, ended, padded
 
@@ -295,8 +297,9 @@ class Pipeline:
             return unguided(stage.network, text)
         empty = self._condition(stage.unet, [""]).expanded(len(captions))
         return classifier_free(
-            stage.network, text, empty, self._scales(rows), shared.interval, shared.rescale
-        )
+            stage.network, text, empty, self._scales(rows), shared.interval, shared.rescale,
+            _mix(shared),
+        )  # fmt: skip
 
     def _strategy_gradient(
         self, captions: Sequence[str], rows: Sequence[Sampling]
@@ -396,7 +399,17 @@ def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
 
 def _doubled(row: Sampling) -> bool:
     """Return whether a picture's guidance needs the network twice per step."""
-    return row.strategy == "classifier_free" and row.scale != 1
+    neutral = row.scale == 1 and row.strategy != "apg" and row.low_scale in (None, 1)
+    return STRATEGIES[row.strategy].empty and not neutral
+
+
+def _mix(sampling: Sampling) -> Mix:
+    """Return how a strategy mixes the two predictions."""
+    if sampling.strategy == "apg":
+        return Projected(sampling.parallel, sampling.momentum, sampling.norm)
+    if sampling.strategy == "frequency_decoupled":
+        return partial(frequency_decoupled, low_scale=sampling.low_scale)
+    return {"cfg_zero_star": zero_star, "tangential": tangential}.get(sampling.strategy, plain)
 
 
 def to_uint8(x: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:

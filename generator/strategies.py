@@ -28,6 +28,7 @@ class Strategy:
         at_0: what scale 0 means; empty where there is no scale.
         at_1: what scale 1 means.
         options: fields of `generator.options.Sampling` that only some strategies have.
+        empty: whether it mixes the caption's prediction with the empty caption's (`mixing`).
         network: the network beside the base model and the upsampler that it needs; else None.
     """
 
@@ -43,6 +44,7 @@ class Strategy:
     at_0: str = ""
     at_1: str = ""
     options: tuple[str, ...] = ()
+    empty: bool = False
     network: str | None = None
 
     def takes(self, scale: float) -> bool:
@@ -61,7 +63,7 @@ STRATEGIES = {
             "#1f74c4", "#5ba4ec", "circle", neutral=1.0,
             at_0="the empty caption's model, which knows nothing of the prompt",
             at_1="no guidance: the conditional model as it is",
-            options=("interval", "rescale"),
+            options=("interval", "rescale"), empty=True,
         ),
         Strategy(
             "clip", "CLIP", "clip", "CLIP guidance", "#d9700f", "#f0954a", "square", (6, 4),
@@ -76,6 +78,34 @@ STRATEGIES = {
             at_0="no guidance: the conditional model as it is",
             at_1="one gradient of log p(y | x_t): the posterior of an ideal classifier",
             options=("interval",), network="classifier",
+        ),
+        Strategy(
+            "cfg_zero_star", "CFG-Zero*", "zero", "CFG-Zero* guidance", "#0c8599", "#3bc0d4",
+            "circle", (5, 2), neutral=1.0,
+            at_0="the empty caption's model, scaled to fit the conditional one",
+            at_1="no guidance: the conditional model as it is",
+            options=("interval", "rescale"), empty=True,
+        ),
+        Strategy(
+            "apg", "APG", "apg", "Adaptive projected guidance", "#c2415a", "#ec7a8f",
+            "triangle-up", (3, 3), neutral=1.0,
+            at_0="the empty caption's model, which knows nothing of the prompt",
+            at_1="next to no guidance: the conditional model without what is parallel to it",
+            options=("interval", "rescale", "parallel", "momentum", "norm"), empty=True,
+        ),
+        Strategy(
+            "tangential", "Tangential", "tan", "Tangential guidance", "#5b6ee1", "#93a1f5",
+            "square", (1, 3), neutral=1.0,
+            at_0="the empty caption's model along both predictions' main direction",
+            at_1="no guidance: the conditional model as it is",
+            options=("interval", "rescale"), empty=True,
+        ),
+        Strategy(
+            "frequency_decoupled", "Frequency-decoupled", "fdg", "Frequency-decoupled guidance",
+            "#6f8f1f", "#a9cc52", "diamond", (5, 3), neutral=1.0,
+            at_0="the empty caption's model in what is fine",
+            at_1="no guidance of what is fine",
+            options=("interval", "rescale", "low_scale"), empty=True,
         ),
     )
 }  # fmt: skip

@@ -7,8 +7,16 @@ import textwrap
 import click
 
 from generator.errors import GeneratorError
-from glide_eval.errors import GlideEvalError
-from glide_eval.models import Model, ModelFile, fetch_file, find_model, known_models, verify_file
+from glide_eval.errors import GlideEvalError, UsageError
+from glide_eval.models import (
+    Model,
+    ModelFile,
+    fetch_file,
+    fetch_pipeline,
+    find_model,
+    known_models,
+    verify_file,
+)
 
 from .train import command as train
 
@@ -58,13 +66,26 @@ def info(name: str) -> None:
 @click.option(
     "--force", is_flag=True, help="Forget what was recorded of the files, and fetch them anew."
 )
-def fetch(name: str, only: tuple[str, ...], force: bool) -> None:
+@click.option("--revision", help="Of a diffusers pipeline: branch, tag or commit.")
+@click.option("--variant", help="Of a diffusers pipeline's weights, such as fp16.")
+def fetch(
+    name: str, only: tuple[str, ...], force: bool, revision: str | None, variant: str | None
+) -> None:
     """Download a model's files; goes on where it stopped.
+
+    NAME is one that `models list` knows, or diffusers: and the id of a repo on the Hugging Face
+    hub, which goes into the hub's own cache (HF_HOME).
 
     Each file is put into place only when it is whole and holds what it should; its sha256 is
     recorded then and checked ever after. A file that is there already, as recorded, is not fetched
     again.
     """
+    source, _, repo = name.partition(":")
+    if source == "diffusers" and repo:
+        click.echo(f"In {fetch_pipeline(repo, revision, variant, say=click.echo)}.")
+        return
+    if revision or variant:
+        raise UsageError("--revision and --variant are of diffusers pipelines. Leave them out.")
     model = find_model(name)
     for file in model.choose(only):
         click.echo(f"{file.path.name}: {fetch_file(model, file, force=force)}")

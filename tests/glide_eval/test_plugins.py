@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -295,3 +297,21 @@ def test_the_interface_has_defaults_for_all_but_size_and_generate():
     assert (source.device, source.dtype, source.notes(["a"]), source.facts()) == (
         "cpu", "float32", [], {},
     )  # fmt: skip
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "your-own-model.md"
+
+
+def test_the_documentations_own_source_runs_and_is_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    blocks = re.findall(r"```(python|toml)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    [code], [file] = ([text for kind, text in blocks if kind == k] for k in ("python", "toml"))
+    assert len(code.strip().splitlines()) <= 30
+    (tmp_path / "my_source.py").write_text(code, encoding="utf-8")
+    (tmp_path / "sweep.toml").write_text(file, encoding="utf-8")
+    try:
+        run = run_sweep(load_sweep(tmp_path / "sweep.toml"), tmp_path / "run", say=lambda _: None)
+    finally:
+        sys.modules.pop("my_source", None)
+    assert run.images == 4
+    assert [arm.name for arm in run.run.arms()] == ["cfg-1", "cfg-3"]

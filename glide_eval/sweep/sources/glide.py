@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, PlainValidator, create_model, model_
 from generator.errors import OptionError
 from generator.samplers import DEFAULT, SAMPLERS
 from generator.schedules import kept_steps
-from generator.strategies import STRATEGIES
+from generator.strategies import MOST, STRATEGIES
 from glide_eval.errors import GlideEvalError
 from glide_eval.files import Table
 
@@ -154,6 +154,10 @@ _OF_STRATEGIES: dict[str, tuple[Any, Any]] = {  # type and default of what some 
         (0.0, 1.0),
     ),
     "rescale": (Fraction, 0.0),
+    "parallel": (Fraction, 0.0),
+    "momentum": (Annotated[float, Field(gt=-1, lt=1)], 0.0),
+    "norm": (Annotated[float, Field(ge=0)], 0.0),
+    "low_scale": (Annotated[float | None, Field(ge=1, lt=MOST)], None),
 }
 
 
