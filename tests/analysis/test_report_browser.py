@@ -120,3 +120,13 @@ def test_pages_of_votes_never_scroll_sideways(browser, simulated_report, width):
     for page in sorted((simulated_report.parent / "votes").glob("photo*.html")):
         look(browser, page, width, "dark")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_phone_shows_each_score_with_its_interval(browser, simulated_report):
+    look(browser, simulated_report, 375, "light")
+    cells = browser.find_elements(By.CSS_SELECTOR, ".board .under")
+    assert len(cells) >= 8
+    for cell in cells:
+        assert " to " in cell.text
+        assert cell.rect["x"] > 0
+        assert cell.rect["x"] + cell.rect["width"] <= 375

@@ -198,3 +198,24 @@ def test_categories_of_prompts_come_from_a_file(tmp_path, capsys):
     table.rename(columns={"category": "kind"}).to_csv(kinds, index=False)
     assert run_command(str(tmp_path), "--categories", str(kinds)) == 1
     assert "missing column category" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--column", "arm_left=one"], "--column and --pairs say how --votes FILE is read"),
+        (["--votes", "v.csv", "--column", "arm_left"], "expected OURS=THEIRS"),
+    ],
+)
+def test_a_map_of_columns_that_says_nothing_is_wrong_usage(options, words, capsys):
+    assert run_command(*options) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_columns_of_other_names_make_a_report_and_stand_in_its_command(tmp_path):
+    frame = draw_votes("person", "photorealism").rename(columns={"arm_left": "one"})
+    frame.to_parquet(tmp_path / "v.parquet")
+    out = tmp_path / "out"
+    options = ["--votes", str(tmp_path / "v.parquet"), "--column", "arm_left=one"]
+    assert run_command(*options, "--out", str(out), "--format", "md") == 0
+    assert "ranks first" in (out / "report.md").read_text("utf-8")

@@ -203,3 +203,11 @@ def test_questions_with_odd_names_keep_their_figures_apart(tmp_path):
     assert not outside
     assert all(target in render_markdown(build([inputs])) for target in ("A/b", "A?b"))
     assert page.is_file()
+
+
+def test_rank_sets_stand_in_every_table_of_elo(simulated_report):
+    folder = simulated_report.parent / "tables"
+    table = pd.read_csv(folder / "elo-photorealism-simulated.csv").set_index("arm")
+    assert (table["rank_best"] <= table["rank_worst"]).all()
+    assert table.loc["cfg-3", "rank_best"] == 1
+    assert "Rank set" in (folder / "elo-photorealism-simulated.tex").read_text("utf-8")

@@ -97,6 +97,8 @@ def base_of(points: pd.DataFrame) -> tuple[alt.Chart, alt.Color, alt.Shape]:
     colours, shapes = theme.series_scales(points)
     # Words of variants are long: in one row they would widen the picture.
     rows: dict[str, Any] = {"legend": alt.Legend(columns=2)} if points["variant"].any() else {}
+    if points["words"].nunique() < 2:  # a legend of one entry says what no reader asks
+        rows = {"legend": None}
     return (
         alt.Chart(points),
         alt.Color("words:N", scale=colours, **rows),

@@ -109,7 +109,7 @@ def _preference(part: Part) -> list[str]:
     for ballot in part.ballots:
         about, claims = _text(ballot.words), ballot.claims
         scores = ballot.result.scores().assign(label=lambda t: t["arm"].map(labels))
-        blocks.append(f"### {about}\n\n{_table(tables.printed_elo(scores))}")
+        blocks.append(f"### {about}\n\n{_table(tables.printed_elo(scores, ballot.claims))}")
         if len(claims.curves.best):
             blocks.append(f"### Best scale, {about}\n\n{_table(printed_best_scales(claims))}")
             blocks += map(_text, [*curve_sentences(claims), *best_scale_notes(claims)])

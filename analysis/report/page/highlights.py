@@ -31,7 +31,8 @@ def prompt_views(
         votes = pictures.behind[nth] if kind else None
         chosen = best_and_worst(table)
         by_arm = dict(list(chosen.groupby("arm")))
-        order = [arm for arm in labels if arm in by_arm]
+        ranked = ballots[nth].result.relative()["arm"] if kind else labels
+        order = [arm for arm in ranked if arm in by_arm]
         cards = [
             {
                 "label": labels[arm],

@@ -58,12 +58,14 @@ def _ballot_files(ballot: BallotPart, inputs: ReportInputs, prefix: str) -> dict
     """Scores, win probabilities, and what may be claimed of them."""
     result, labels = ballot.result, inputs.labels
     scores = labelled(result, result.scores(), inputs.arms)
+    scores = tables.with_rank_sets(scores, ballot.claims)
     wins = result.win_table()
     wins.insert(1, "label", wins["arm"].map(labels))
     wins.insert(3, "against_label", wins["against"].map(labels))
     files = tables.table_files(
-        f"{prefix}elo-{ballot.slug}", scores, tables.printed_elo(scores),
-        f"Elo scores, {ballot.words}; mean zero, 95% intervals {result.intervals.method}",
+        f"{prefix}elo-{ballot.slug}", scores, tables.printed_elo(scores, ballot.claims),
+        f"Elo scores, {ballot.words}; mean zero, 95% intervals {result.intervals.method}; rank "
+        "sets hold together",
     )  # fmt: skip
     files |= tables.table_files(
         f"{prefix}win-probability-{ballot.slug}", wins, tables.printed_wins(wins),

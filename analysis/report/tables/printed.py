@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.ballots import csv_of, rows_of
+from analysis.claims import Claims
 from analysis.metrics import metric_info
 from analysis.report.inputs import defined
+from analysis.report.words.claims import rank_sets
 from analysis.report.words.wording import (
     ballot_words,
     bounds,
@@ -44,13 +46,22 @@ def table_files(name: str, data: pd.DataFrame, printed: pd.DataFrame, caption: s
     }
 
 
-def printed_elo(elo: pd.DataFrame) -> pd.DataFrame:
+def with_rank_sets(elo: pd.DataFrame, claims: Claims) -> pd.DataFrame:
+    """Return an `elo_table` with rank_best and rank_worst, the ends of each arm's rank set."""
+    ranks = claims.comparisons.ranks.set_index("arm")
+    best, worst = (ranks[name].reindex(elo["arm"]).to_numpy() for name in ("best", "worst"))
+    return elo.assign(rank_best=best, rank_worst=worst)
+
+
+def printed_elo(elo: pd.DataFrame, claims: Claims) -> pd.DataFrame:
     """Return an `elo_table` with labels, as printed."""
+    ranks = rank_sets(claims)
     return pd.DataFrame(
         {
             "Arm": elo["label"],
             "Elo": [signed(value) for value in elo["elo"]],
             "95% interval": [bounds(*ends) for ends in zip(elo["low"], elo["high"], strict=True)],
+            "Rank set": [ranks.get(arm, "–") for arm in elo["arm"]],
             "Votes": elo["votes"].astype(str),
             "Won": ["–" if np.isnan(s) else f"{100 * s:.0f}%" for s in elo["win_share"]],
         }
