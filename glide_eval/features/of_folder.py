@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from glide_eval.errors import ImageError
 from glide_eval.extractors import (
     Extractor,
@@ -29,6 +27,7 @@ from glide_eval.files import (
     center_crop,
     file_sha256,
     parse_json,
+    progress,
     read_whole,
     write_text,
 )
@@ -181,10 +180,10 @@ def _pass(
         left_out=left_out,
         advice=ADVICE,
     )
-    with tqdm(total=len(images), desc=folder.name, unit="image", disable=None) as progress:
+    with progress(len(images), folder.name) as update:
         for batch in saved(batches, kept, row):
             yield from batch.seen
-            progress.update(len(batch.seen))
+            update(len(batch.seen))
 
 
 def _place(folder: Path, crop: str, cache: Path | None) -> Path:

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from glide_eval.errors import ImageError, RunError
 from glide_eval.extractors import (
     Extractor,
@@ -25,6 +23,7 @@ from glide_eval.files import (
     Share,
     decode,
     file_sha256,
+    progress,
     require_listed,
     sample_bytes,
     some,
@@ -74,11 +73,11 @@ def extract_run(
         again = {sample.key for sample in missing}
         _require_unchanged(run, [s for s in arms[arm.name] if s.key not in again])
     total = sum(len(missing) for _, missing in todo)
-    with tqdm(total=total, desc="Measuring", unit="image", disable=None) as progress:
+    with progress(total, "Measuring") as update:
         for arm, missing in todo:
             batches = _pass(run, missing, arm.extractors)
             for batch in saved(batches, arm.kept, lambda seen: _row(seen.item)):
-                progress.update(len(batch.seen))
+                update(len(batch.seen))
     if share is not None:  # others have saved theirs meanwhile
         waiting = [_Waiting.of(run, arm.name, arm.samples, arm.extractors) for arm in waiting]
         if any(arm.missing(arm.samples) for arm in waiting):

@@ -22,6 +22,7 @@ from .pictures import (
     read_picture,
 )
 from .png import centre_square, encode_png
+from .progress import progress
 from .reading import file_sha256, parse_json, read_whole
 from .records import Arm, Prompt, Sample
 from .run_store import (
@@ -86,6 +87,7 @@ __all__ = [
     "nearest",
     "parse_json",
     "parsed",
+    "progress",
     "read_csv",
     "read_file",
     "read_lines",

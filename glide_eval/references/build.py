@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from glide_eval.errors import FeatureError, UsageError
 from glide_eval.extractors import Extractor, Features
@@ -29,7 +28,7 @@ from glide_eval.features import (
     folder_features,
     reader,
 )
-from glide_eval.files import cache_dir, list_images, read_npz
+from glide_eval.files import cache_dir, list_images, progress, read_npz
 from glide_eval.files import count as counted
 from glide_eval.metrics import Moments
 
@@ -147,13 +146,13 @@ def build_references(
     gathered = {extractor.name: _Gathered(keep_features) for extractor in extractors}
     ids: list[np.ndarray] = []
     unread: list[Unreadable] | None = None if left_out is None else []
-    with tqdm(total=stop - start, desc="Reference", unit="image", disable=None) as progress:
+    with progress(stop - start, "Reference") as update:
         items = real.items(start, stop)
         for batch in extract(items, real.read, extractors, left_out=unread, advice=ADVICE):
             ids += [image_id(seen.sha256) for seen in batch.seen]
             for name, features in batch.features.items():
                 gathered[name].add(features)
-            progress.update(len(batch.seen))
+            update(len(batch.seen))
     if not ids:
         raise FeatureError(
             f"No image of {real.source} can be read; the first: {(unread or [])[0].reason}"

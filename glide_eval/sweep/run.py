@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from glide_eval.errors import ConfigError, RunError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
 from glide_eval.files import (
@@ -33,6 +31,7 @@ from glide_eval.files import (
     file_sha256,
     held,
     left_behind,
+    progress,
     sample_place,
     write_text,
 )
@@ -550,16 +549,10 @@ def _execute(
         for shards in (plan.shards, todo)
     )
     fresh: dict[Key, Sample] = {}
-    with tqdm(
-        total=total,
-        initial=total - left,
-        desc=plan.sweep.config.run.name,
-        unit="image",
-        disable=None,
-    ) as progress:
+    with progress(total, plan.sweep.config.run.name, initial=total - left) as update:
         for samples in executor.run(ordered, worker):
             fresh.update({sample.key: sample for sample in samples})
-            progress.update(sum(drawn[sample.arm] for sample in samples))
+            update(sum(drawn[sample.arm] for sample in samples))
     return fresh
 
 
