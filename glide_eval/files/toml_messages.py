@@ -17,6 +17,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 PATTERN_WORDS = {
     NAME_PATTERN: "letters, digits, `_`, `.` and `-`, beginning with a letter or digit",
+    r"^[A-Za-z][A-Za-z0-9 _-]*$": "letters, digits, spaces, `_` and `-`, beginning with a letter",
     r"^(auto|cpu|mps|cuda(:\d+)?)$": '"auto", "cpu", "mps", "cuda" or "cuda:1"',
 }
 SHOWN = 5

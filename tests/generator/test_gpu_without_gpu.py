@@ -47,7 +47,7 @@ CLIP = ClipConfig(
     n_xf_blocks_image=1,
 )  # fmt: skip
 CAPTIONS, SEEDS = ["a red cube", "a blue cone"], [1, 2]
-SCALES = {"unguided": None, "classifier_free": 3.0, "clip": 2.0, "classifier": 2.0}
+SCALES = {name: s.neutral if s.neutral is None else s.neutral + 2 for name, s in STRATEGIES.items()}
 
 
 MODE = fake_mode()

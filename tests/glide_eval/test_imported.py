@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from glide_eval.errors import ConfigError, ImageError
 from glide_eval.files import centre_square, encode_png
-from glide_eval.sweep import load_prompts, load_sweep
+from glide_eval.sweep import load_prompts, load_sweep, run_sweep
 from glide_eval.sweep.imported_arms import match_folder
 from tests.glide_eval.sweeps import write_images, write_sweep
 
@@ -173,3 +175,37 @@ def test_a_png_holds_its_pixels_and_nothing_else(tmp_path):
     (tmp_path / "a.png").write_bytes(content)
     with Image.open(tmp_path / "a.png") as image:
         np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_folders_of_several_scales_are_a_curve(tmp_path):
+    captions = ["a red cube", "a blue ball"]
+    for scale in ("1.5", "3"):
+        write_images(tmp_path / f"cfg-{scale}", captions)
+    arms = (
+        '[[arms]]\nstrategy = "imported"\nname = "comfy"\nfolder = "cfg-{scale}"\n'
+        'scales = [1.5, 3]\nstrategy_label = "ComfyUI CFG"'
+    )
+    prompts = f"captions = {captions}"
+    config = write_sweep(tmp_path, prompts=prompts, arms=arms)
+    run = run_sweep(load_sweep(config), tmp_path / "run", say=lambda _: None).run
+    assert [(arm.name, arm.strategy, arm.scale, arm.label) for arm in run.arms()] == [
+        ("comfy-1.5", "ComfyUI_CFG", 1.5, "comfy, s = 1.5"),
+        ("comfy-3", "ComfyUI_CFG", 3.0, "comfy, s = 3"),
+    ]
+    assert len(run.samples()) == 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ('folder = "cfg-{scale}"', "expected `{scale}` in `folder` where there are `scales`"),
+        ('folder = "cfg"\nscales = [1, 2]', "expected `{scale}` in `folder`"),
+        ('folder = "cfg-{scale}"\nscales = [1]\nscale = 1', "found `scale` and `scales`"),
+        ('folder = "cfg"\nstrategy_label = "CFG"', "`strategy_label` without `scale`"),
+        ('folder = "cfg"\nscale = 1\nstrategy_label = "<b>"', "beginning with a letter"),
+    ],
+)
+def test_scales_of_folders_that_make_no_curve_are_refused(tmp_path, keys, words):
+    arms = f'[[arms]]\nstrategy = "imported"\nname = "comfy"\n{keys}'
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_sweep(write_sweep(tmp_path, arms=arms))

@@ -23,6 +23,7 @@ from glide_eval.sweep.sources import (
 
 from .arm_options import DegradeTable, RerankTable
 
+LABEL_PATTERN = r"^[A-Za-z][A-Za-z0-9 _-]*$"
 MOST_ARMS = 1000  # of a sweep: each is a folder, a colour and a row of every table
 
 
@@ -88,7 +89,10 @@ class ImportedTable(_ArmTable):
 
     Attributes:
         name: of the arm.
-        folder: of the images.
+        folder: of the images; with `scales` it has `{scale}` in it, where each stands.
+        scale: the guidance scale that made them, so that the arm is a point of a curve.
+        scales: one arm for each.
+        strategy_label: what curves call the guidance that made them; arms of one share a curve.
         captions: `.csv` or `.jsonl` with `file` and `caption` (or `prompt_id`); by default
             `captions.csv` or `captions.jsonl` in the folder, else `<image>.txt` beside each image.
         label: what tables and figures print; by default the name.
@@ -100,6 +104,46 @@ class ImportedTable(_ArmTable):
     name: Name
     folder: Text
     captions: Text | None = None
+    scale: Annotated[float, Field(ge=0, lt=MOST)] | None = None
+    scales: (
+        Annotated[
+            list[Annotated[float, Field(ge=0, lt=MOST)]],
+            Field(min_length=1, max_length=MOST_ARMS),
+        ]
+        | None
+    ) = None
+    strategy_label: Annotated[str, Field(pattern=LABEL_PATTERN, max_length=40)] | None = None
+
+    @model_validator(mode="after")
+    def _scales_stand_in_the_folder(self) -> ImportedTable:
+        if self.scale is not None and self.scales is not None:
+            raise ValueError("found `scale` and `scales`, expected at most one of them")
+        if (self.scales is not None) != ("{scale}" in self.folder):
+            found = "`scales` and none" if self.scales else "it without `scales`"
+            raise ValueError(
+                "expected `{scale}` in `folder` where there are `scales`, such as "
+                f'folder = "out/cfg-{{scale}}"; found {found}'
+            )
+        if self.strategy_label and self.scale is None and self.scales is None:
+            raise ValueError("found `strategy_label` without `scale` or `scales` to draw it over")
+        return self
+
+    @property
+    def series(self) -> str | None:
+        """The name of its curve's strategy; None for images without a scale."""
+        return self.strategy_label and self.strategy_label.replace(" ", "_")
+
+    def one_by_one(self) -> list[ImportedTable]:
+        """Return a table for each of its scales, or itself."""
+        return [self] if self.scales is None else [self._at(scale) for scale in self.scales]
+
+    def _at(self, scale: float) -> ImportedTable:
+        told = {
+            key: value.replace("{scale}", f"{scale:g}")
+            for key, value in (("folder", self.folder), ("captions", self.captions))
+            if value is not None
+        }
+        return self.model_copy(update={**told, "scale": scale, "scales": None})
 
 
 ArmTable = GeneratedTable | ImportedTable

@@ -9,13 +9,14 @@ from typing import Any, cast
 from generator.strategies import STRATEGIES as GENERATED
 from generator.strategies import Strategy
 from glide_eval.files import Arm
-from glide_eval.sweep.sources import ArmOptions, EditTable, InpaintTable
+from glide_eval.sweep.sources import BESIDE, ArmOptions, EditTable, InpaintTable
 
 from .arm_options import DegradeTable, RerankTable
 from .arm_tables import ArmTable, GeneratedTable, ImportedTable
 
 STRATEGIES = {
     **GENERATED,
+    **BESIDE,
     "imported": Strategy(
         "imported", "Imported", "imported", "Imported images", "#1a9470", "#43bd96", "triangle-up"
     ),
@@ -82,9 +83,10 @@ class ArmConfig:
     @property
     def record(self) -> Arm:
         """The arm as reports know it."""
+        series = self.table.series if isinstance(self.table, ImportedTable) else None
         return Arm(
             self.name,
-            self.strategy,
+            series or self.strategy,
             self.scale,
             self.label,
             getattr(self.table, "sampler", None),
@@ -129,8 +131,7 @@ def expand(tables: Sequence[ArmTable]) -> list[ArmConfig]:
 
 def _expand_table(table: ArmTable) -> list[ArmConfig]:
     if isinstance(table, ImportedTable):
-        arm = ArmConfig(table.name, table.label or table.name, None, table)
-        return [_with_options(arm.name, arm.label, None, arm)]
+        return [_imported(table, one) for one in table.one_by_one()]
     strategy = table.record
     drawn = [table.generator] if table.generator else []
     name = table.name or "-".join([*drawn, strategy.prefix])
@@ -141,6 +142,14 @@ def _expand_table(table: ArmTable) -> list[ArmConfig]:
         _with_options(f"{name}-{scale:g}", f"{arm.label}, s = {scale:g}", scale, arm)
         for scale in table.guided_at
     ]
+
+
+def _imported(whole: ImportedTable, table: ImportedTable) -> ArmConfig:
+    """Return one arm of a table of imported images."""
+    name, label = table.name, table.label or table.name
+    if whole.scales is not None:
+        name, label = f"{name}-{table.scale:g}", f"{label}, s = {table.scale:g}"
+    return _with_options(name, label, table.scale, ArmConfig(name, label, table.scale, table))
 
 
 def _with_options(name: str, label: str, scale: float | None, arm: ArmConfig) -> ArmConfig:

@@ -7,11 +7,13 @@ from .editing import Batch, EditTable, InpaintTable
 from .fake import FakeSource
 from .find import Found, find_source, sources
 from .glide import FakeTable, GlideOptions, GlideSettings, GlideSource
+from .guiders import BESIDE
 from .prompt_notes import check_prompts, prompt_notes
 from .source import DrawnArm, Images, ImageSource, Opening, Size, height_width
 from .tables import ArmOptions, GeneratorTable, Scalar
 
 __all__ = [
+    "BESIDE",
     "ArmOptions",
     "Batch",
     "Drawer",
