@@ -14,7 +14,7 @@ import pytest
 
 from glide_eval.errors import GlideEvalError, UsageError
 from glide_eval.sweep import RayExecutor, load_sweep, run_sweep
-from glide_eval.sweep.sources import FakeSource
+from glide_eval.sweep.sources import FakeSource, FakeTable
 from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, write_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
@@ -29,8 +29,7 @@ class Source:
     broken: str = ""
 
     def __call__(self) -> FakeSource:
-        source, generate = FakeSource(), FakeSource.generate
-        object.__setattr__(source, "settings", source.settings.model_copy(update={"size": 32}))
+        source, generate = FakeSource(FakeTable(size=32)), FakeSource.generate
         (self.pids / str(os.getpid())).touch()
 
         def drawn(arm, captions, seeds, start=None):

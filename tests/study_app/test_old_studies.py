@@ -23,7 +23,7 @@ UNFINISHED = "b711478d5027c550784a06571916a58f"  # token of the person who left 
 @pytest.fixture
 def old_study(tmp_path):
     url = database_url(shutil.copy(DATA / "study_2.db", tmp_path))
-    assert upgrade_database(url) == (2, 3)
+    assert upgrade_database(url) == (2, 4)
     study = Study.open(url)
     yield study
     study.close()
