@@ -36,7 +36,7 @@ def test_an_old_study_exports_the_bytes_it_exported_then(old_study, tmp_path):
 
 
 def test_an_old_study_is_brought_up_to_date_once(old_study):
-    assert upgrade_database(old_study.database.url) == (3, 3)
+    assert upgrade_database(old_study.database.url) == (4, 4)
     assert to_csv(votes_frame(old_study)) == (DATA / "study_2_votes.csv").read_bytes()
 
 
