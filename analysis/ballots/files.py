@@ -164,9 +164,8 @@ def _json_lines(path: Path) -> pd.DataFrame:
         with opened(path) as file:
             options = pj.ReadOptions(block_size=_BLOCK)
             return _framed(pj.read_json(_without_mark(file), read_options=options))
-    except (
-        pa.ArrowException
-    ):  # a column of numbers and texts, for example: slower, and more lenient
+    except pa.ArrowException:
+        # A column of numbers and texts, for example: slower, and more lenient.
         with opened(path) as file:
             found = [json.loads(line) for line in _without_mark(file) if line.strip()]
         return _records(str(path), found)

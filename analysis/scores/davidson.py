@@ -295,17 +295,31 @@ def _newton(
         if np.ptp(theta[:K]) + abs(theta[K]) > _LARGEST:
             break
         if largest < 1e-9:
-            bread = np.zeros((P, P))
-            bread[np.ix_(fitted, fitted)] = np.linalg.inv(used)
-            # The raised direction must not show in the covariance: project scores on mean zero.
-            centre = np.eye(P)
-            centre[:K, :K] -= np.outer(np.where(fitted[:K], 1.0, 0.0), flat)
             theta[:K] -= theta[:K] @ flat
-            return theta, centre @ bread @ centre.T
+            return theta, centred_inverse(used, fitted, flat)
     raise AnalysisError(
         "The side can't be told from the arms: pairs stood only one way round, or one side won "
         "every vote. Fit without the side term (side=False)."
     )
+
+
+def centred_inverse(
+    used: NDArray[np.float64], fitted: NDArray[np.bool_], flat: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the (P, P) inverse information where the likelihood is flat along the first K scores.
+
+    The raised direction must not show in the covariance: scores are projected on mean zero.
+
+    Args:
+        used: information of the fitted parameters, raised along the flat direction.
+        fitted: (P,) which of the parameters those are.
+        flat: (K,) the weights of the scores' mean.
+    """
+    P, K = len(fitted), len(flat)
+    bread, centre = np.zeros((P, P)), np.eye(P)
+    bread[np.ix_(fitted, fitted)] = np.linalg.inv(used)
+    centre[:K, :K] -= np.outer(np.where(fitted[:K], 1.0, 0.0), flat)
+    return centre @ bread @ centre.T
 
 
 def _carry(wins: NDArray[np.float64], ties: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,10 +24,11 @@ from analysis.ballots import Ballot, win_matrix
 from analysis.errors import AnalysisError
 
 from .covariance import Column, Linearised
-from .davidson import largest_group
+from .davidson import centred_inverse, largest_group
 from .elo import ELO_PER_NAT, fit_elo
 from .interval import Interval
 from .intervals import Clustering, RobustCovariance, robust_covariance
+from .shown import Shown
 
 _ROUNDS = 200
 _SETTLED = 1e-9  # nats
@@ -36,7 +37,7 @@ THRESHOLDS = ("tie threshold", "strong threshold")
 
 
 @dataclass(frozen=True)
-class GradedFit:
+class GradedFit(Shown):
     """Scores of K arms from graded answers, with the left side's advantage and the thresholds.
 
     Attributes:
@@ -179,12 +180,8 @@ def _newton(
         step = np.zeros(K + 3)
         step[fitted] = np.linalg.solve(used, gradient[fitted])
         if np.abs(step).max() < _SETTLED:
-            bread = np.zeros((K + 3, K + 3))
-            bread[np.ix_(fitted, fitted)] = np.linalg.inv(used)
-            centre = np.eye(K + 3)
-            centre[:K, :K] -= np.outer(np.where(fitted[:K], 1.0, 0.0), flat)
             theta[:K] -= theta[:K] @ flat
-            return theta, centre @ bread @ centre.T
+            return theta, centred_inverse(used, fitted, flat)
         before = float(likelihood @ counts) * (1 + 1e-12)
         while True:  # shorter until it climbs and the thresholds keep their order
             tried = theta + step

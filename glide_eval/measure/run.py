@@ -59,7 +59,6 @@ def measure(
             first.
         pairs: further (arm, baseline) to compare.
         is_splits: into how many parts the Inception Score divides the images of an arm.
-
         share: look at this part of the images alone, beside other tasks.
 
     Returns:

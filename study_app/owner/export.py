@@ -13,10 +13,6 @@ from study_app.rating import Study
 from study_app.store import OwnerRepository, vote_table
 
 Format = Literal["csv", "parquet", "jsonl"]
-COMMENT_COLUMNS = (
-    "rater", "rater_kind", "question", "prompt_id", "replica", "arm_left", "arm_right", "answer",
-    "created_at", "comment",
-)  # fmt: skip
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -52,8 +48,8 @@ def write_comments(study: Study, path: Path) -> int:
         StorageError: the disk is full or read-only; an older file is as it was.
     """
     with study.database.reading() as session:
-        rows = OwnerRepository(session).comments()
-    table = pd.DataFrame([tuple(row) for row in rows], columns=list(COMMENT_COLUMNS))
+        names, rows = OwnerRepository(session).comments()
+    table = pd.DataFrame.from_records([tuple(row) for row in rows], columns=names)
     with replacing(path, private=True) as temporary:
         temporary.write_bytes(csv_of(times_as_text(table)).encode())
     return len(table)

@@ -189,7 +189,7 @@ def _comments(study: Study) -> list[dict[str, Any]]:
     if not study.info.design.votes.comments:
         return []
     with study.database.reading() as session:
-        rows = OwnerRepository(session).comments(SHOWN_COMMENTS)
+        _, rows = OwnerRepository(session).comments(SHOWN_COMMENTS)
     return [
         {
             "rater": row.rater,

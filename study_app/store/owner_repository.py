@@ -102,40 +102,19 @@ class OwnerRepository:
             .order_by(reports.desc(), _asked.prompt_id)
         ).all()
 
-    def comments(self, latest: int | None = None) -> Sequence[AnyRow]:
-        """Return what raters wrote about pairs, the last first.
-
-        Returns:
-            Columns rater, rater_kind, question, prompt_id, replica, arm_left, arm_right, answer,
-            created_at and comment.
+    def comments(self, latest: int | None = None) -> tuple[list[str], Sequence[AnyRow]]:
+        """Return the names of the columns, and what raters wrote about pairs, the last first.
 
         Args:
             latest: no more than these; None for all.
         """
-        found = (
-            select(
-                RaterRow.public_id.label("rater"),
-                RaterRow.kind.label("rater_kind"),
-                QuestionRow.key.label("question"),
-                _asked.prompt_id,
-                _asked.replica,
-                *_ARMS,
-                VoteRow.answer,
-                VoteRow.created_at,
-                VoteRow.comment,
-            )
-            .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
-            .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
-            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
-            .join(QuestionRow, QuestionRow.id == PairRow.question_id)
-            .join(_asked, _asked.id == PairRow.image_a_id)
-        )
-        return self._session.execute(
-            _with_arms(found, AssignmentRow.left_image_id, AssignmentRow.right_image_id)
+        found = self._session.execute(
+            _given(VoteRow.created_at, VoteRow.comment)
             .where(VoteRow.comment.is_not(None))
             .order_by(VoteRow.id.desc())
             .limit(latest)
-        ).all()
+        )
+        return list(found.keys()), found.all()
 
     def raters(self) -> Sequence[AnyRow]:
         """Return how far each rater came, in the order in which they joined."""
@@ -213,36 +192,43 @@ class OwnerRepository:
         right_side = case(
             (AssignmentRow.left_image_id == PairRow.image_a_id, "left"), else_="right"
         )
-        given = (
-            select(
-                QuestionRow.key.label("question"),
-                _asked.prompt_id,
-                _asked.replica,
-                *_ARMS,
-                VoteRow.answer,
-                RaterRow.public_id.label("rater"),
-                RaterRow.kind.label("rater_kind"),
-                VoteRow.seconds,
-                VoteRow.created_at,
-                AssignmentRow.uid.label("assignment"),
-                case((PairRow.gold, right_side), else_="").label("gold"),
-                func.coalesce(_repeated.uid, "").label("repeat_of"),
-                case((VoteRow.revision == 0, _taken_back), else_=False).label("revised"),
-                VoteRow.id,
-            )
-            .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
-            .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
-            .join(PairRow, PairRow.id == AssignmentRow.pair_id)
-            .join(QuestionRow, QuestionRow.id == PairRow.question_id)
-            .join(_asked, _asked.id == PairRow.image_a_id)
+        given = _given(
+            VoteRow.seconds,
+            VoteRow.created_at,
+            AssignmentRow.uid.label("assignment"),
+            case((PairRow.gold, right_side), else_="").label("gold"),
+            func.coalesce(_repeated.uid, "").label("repeat_of"),
+            case((VoteRow.revision == 0, _taken_back), else_=False).label("revised"),
+            VoteRow.id,
         )
         found = self._session.execute(
-            _with_arms(given, AssignmentRow.left_image_id, AssignmentRow.right_image_id)
-            .outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
+            given.outerjoin(_repeated, _repeated.id == AssignmentRow.repeat_of_id)
             .where(true() if rater is None else RaterRow.id == rater, VoteRow.id > after)
             .order_by(VoteRow.id)
         )
         return list(found.keys()), found.all()
+
+
+def _given(*columns: Any) -> Select[*tuple[Any, ...]]:
+    """Return the votes: what was asked of whom and answered, and these columns."""
+    given = (
+        select(
+            QuestionRow.key.label("question"),
+            _asked.prompt_id,
+            _asked.replica,
+            *_ARMS,
+            VoteRow.answer,
+            RaterRow.public_id.label("rater"),
+            RaterRow.kind.label("rater_kind"),
+            *columns,
+        )
+        .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
+        .join(RaterRow, RaterRow.id == AssignmentRow.rater_id)
+        .join(PairRow, PairRow.id == AssignmentRow.pair_id)
+        .join(QuestionRow, QuestionRow.id == PairRow.question_id)
+        .join(_asked, _asked.id == PairRow.image_a_id)
+    )
+    return _with_arms(given, AssignmentRow.left_image_id, AssignmentRow.right_image_id)
 
 
 def _with_arms(

@@ -56,7 +56,8 @@ def test_the_fit_is_the_maximum_a_general_optimiser_finds():
 def test_scores_side_and_thresholds_are_found_again_and_sharper_than_without_grades():
     ballot = graded_ballot(1, side=40, raters=60, votes_each=60)
     fit, plain = fit_graded(ballot), fit_outcomes(replace(ballot, grade=None))
-    table = fit.table.set_index("parameter")
+    table = fit.to_frame().set_index("parameter")
+    assert fit.plot().to_dict()["layer"], "it draws itself in a notebook"
     expected = dict(zip(ballot.arms, SCORES, strict=True))
     expected |= {"left side": 40, "tie threshold": TIE, "strong threshold": STRONG}
     for name, value in expected.items():
