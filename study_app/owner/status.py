@@ -71,7 +71,7 @@ def _forecast_lines(votes: pd.DataFrame, progress: Progress, study: Study) -> li
         return []
     hours = forecast.remaining.total_seconds() / 3600
     left = f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
-    return [f"At {forecast.per_hour:,.0f} votes an hour, done in about {left}.", ""]
+    return [f"At {forecast.per_hour:,.0f} votes per hour, done in about {left}.", ""]
 
 
 def _conduct_lines(votes: pd.DataFrame, kind: RaterKind) -> list[str]:

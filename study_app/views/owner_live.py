@@ -67,7 +67,8 @@ def _figures(look: Look) -> None:
     columns[2].metric(
         "Time to finish",
         "–" if left.remaining is None else _duration(left.remaining),
-        left.reason or ("" if math.isnan(left.per_hour) else f"{left.per_hour:,.0f} votes an hour"),
+        left.reason
+        or ("" if math.isnan(left.per_hour) else f"{left.per_hour:,.0f} votes per hour"),
         delta_color="off",
         delta_arrow="off",
     )

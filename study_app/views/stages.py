@@ -98,14 +98,20 @@ def instructions(study: Study, text: Words) -> str:
     """What is asked and how to answer, with the keys."""
     words, info = text["instructions"], study.info
     questions = "".join(f"<li>{_text(asked(q, text))}</li>" for q in info.questions.values())
-    ways = dict.fromkeys(info.rules.answers_to(question) for question in info.questions.values())
+    ways: dict[tuple[AnswerName, ...], list[Question]] = {}
+    for question in info.questions.values():
+        ways.setdefault(info.rules.answers_to(question), []).append(question)
     body = (
         _paragraphs(info.instructions or words["about"])
         + _heading(words["asked"])
         + f"<ul>{questions}</ul>"
         + _heading(words["how"])
         + _paragraphs(words["pace"].format(total=info.rules.looks))
-        + "".join(_keys(answers, text) for answers in ways)
+        + "".join(
+            "".join(f"<p>{_text(asked(q, text))}</p>" for q in of_way if len(ways) > 1)
+            + _keys(answers, text)
+            for answers, of_way in ways.items()
+        )
         + _paragraphs(words["tools"])
         + (_paragraphs(words["practice"].format(count=len(info.practice))) if info.practice else "")
         + f"<p class='small'>{_text(words['keep'])}</p>"
