@@ -12,7 +12,7 @@ import pandas as pd
 
 ROOT = Path(__file__).parents[2]
 RECORD = '    Column("joined_at", "time", "When the rater joined, in UTC."),\n)  # fmt: skip\n'
-SELECTED = "                VoteRow.seconds,\n"
+SELECTED = "            VoteRow.seconds,\n"
 EXPORT = """
 import sys
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_another_column_touches_two_files(tmp_path):
         (
             "study_app/store/owner_repository.py",
             SELECTED,
-            SELECTED + "                RaterRow.joined_at,\n",
+            SELECTED + "            RaterRow.joined_at,\n",
         ),
     ):
         file = code / name
