@@ -9,9 +9,8 @@ asks that the difference at the scale named, where it is largest, is beyond its 
 The intervals take the captions and the reference as given and ask what other noise would have
 shown: a delete-d jackknife over replicas (Shao and Wu 1989, Annals of Statistics 17). Of r replicas
 d = r / 5 at random are left out, in all arms and for all captions, and a figure is worked out from
-the others. Over many such subsets, SE² = (r − d)/d · variance. To leave out several smooths the
-jumps that make the jackknife over prompts (`glide-eval metrics RUN --baseline ARM`), one at a time,
-conservative for recall.
+the others. Over many such subsets, SE² = (r − d)/d · variance. (`glide-eval metrics RUN --baseline
+ARM` asks what other captions would have shown.)
 """
 
 from __future__ import annotations

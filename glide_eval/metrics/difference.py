@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .value import Interval, MetricValue, t_interval
+from .value import Interval, MetricValue, cluster_numbers, half_se, t_interval
 
 METHOD = "paired by prompt, from influence values"
 
@@ -101,7 +101,8 @@ def difference(first: Observed, second: Observed) -> Difference:
 
     SE² = G/(G−1) Σ_g (S_g/n₁ − S'_g/n₂)², S_g and S'_g the arms' influence values summed over
     prompt g. A prompt that only one arm has counts with its own sum, so arms that share none are
-    taken as independent.
+    taken as independent. Recall and coverage have values of halves of the prompts instead: of arms
+    with the same prompts, SE² is that of the differences of halves (`half_se`).
 
     Raises:
         ValueError: keys and influence values differ in number.
@@ -111,19 +112,16 @@ def difference(first: Observed, second: Observed) -> Difference:
     notes = list(dict.fromkeys(note for note in (a.note, b.note) if note))
     if np.isnan(a.value) or np.isnan(b.value):
         return _result(first, second, Interval(), shared, "", notes)
-    if a.influence is None or b.influence is None:
+    if a.halves is not None and b.halves is not None:
+        se, groups, method = _of_halves(first, second)
+    elif a.influence is not None and b.influence is not None:
+        se, groups, method = *_of_influence(first, second), METHOD
+    else:
         notes = notes or ["no interval: the metric has no influence values"]
         return _result(first, second, Interval(), shared, "", notes)
-    sums = _sums(first)
-    for prompt, total in _sums(second).items():
-        sums[prompt] = sums.get(prompt, 0.0) - total
-    groups, spread = len(sums), np.array(list(sums.values()))
-    scale = max(np.abs(a.influence).max(), np.abs(b.influence).max())
-    se = float(np.sqrt(groups / max(groups - 1, 1) * np.sum(spread**2)))
     if groups < 2:
         notes.append("no interval from a single prompt")
-    elif se <= 1e-12 * scale:
-        se = 0.0
+    elif not se:
         notes.append("no interval: every prompt differs by the same")
     most = max(len(first.keys), len(second.keys))
     if not shared:
@@ -131,7 +129,41 @@ def difference(first: Observed, second: Observed) -> Difference:
     elif shared < most:
         notes.append(f"only {shared} of {most} images have a partner")
     interval = t_interval(a.value - b.value, se, groups)
-    return _result(first, second, interval, shared, METHOD, notes)
+    return _result(first, second, interval, shared, method, notes)
+
+
+def _of_halves(first: Observed, second: Observed) -> tuple[float, int, str]:
+    """Standard error from values of halves, what it rests on, and its name."""
+    assert first.value.halves is not None
+    assert second.value.halves is not None
+    (prompts, numbers), (others, other_numbers) = _prompts(first), _prompts(second)
+    if prompts == others:  # then both lost the same ones
+        gaps = first.value.halves - second.value.halves
+        return *half_se(gaps, numbers), "paired by prompt, from halves of the prompts"
+    ours, groups = half_se(first.value.halves, numbers)
+    theirs, other_groups = half_se(second.value.halves, other_numbers)
+    method = "halves of the prompts, arms taken as independent"
+    return float(np.hypot(ours, theirs)), min(groups, other_groups), method
+
+
+def _prompts(one: Observed) -> tuple[list[Hashable], np.ndarray]:
+    """Return the arm's prompts in order of appearance, and each image's number among them."""
+    labels = [prompt for prompt, _ in one.keys]
+    return list(dict.fromkeys(labels)), cluster_numbers(len(labels), labels)
+
+
+def _of_influence(first: Observed, second: Observed) -> tuple[float, int]:
+    """Standard error from influence values, 0 where all prompts differ alike, and their number."""
+    a, b = first.value.influence, second.value.influence
+    assert a is not None
+    assert b is not None
+    sums = _sums(first)
+    for prompt, total in _sums(second).items():
+        sums[prompt] = sums.get(prompt, 0.0) - total
+    groups, spread = len(sums), np.array(list(sums.values()))
+    scale = max(np.abs(a).max(), np.abs(b).max())
+    se = float(np.sqrt(groups / max(groups - 1, 1) * np.sum(spread**2)))
+    return (se if se > 1e-12 * scale else 0.0), groups
 
 
 def _sums(one: Observed) -> dict[Hashable, float]:

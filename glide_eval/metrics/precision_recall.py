@@ -26,13 +26,16 @@ from .value import (
     check_features,
     cluster_numbers,
     clustered_se,
+    half_se,
     jackknife_influence,
     no_interval,
+    prompt_halves,
     share_interval,
     t_interval,
     undefined,
 )
 
+_SIBLINGS = 32  # of one prompt, that a half loses together; more only matter where they are close
 DENSITY_K = 5  # of density and coverage; that of precision and recall is the manifold's
 
 
@@ -49,8 +52,8 @@ class Neighbourhoods:
         balls: int (n,), how many of the real balls for density hold each generated image.
         covered: share of real images whose ball for density holds a generated one; first of all
             images, then without each prompt: float64 (1 + G,).
-        recalled: share of real images in any generated ball; likewise (1 + G,), the radii drawn
-            anew without each prompt.
+        recalled: share of real images in any generated ball; first of all images, then of each of
+            `prompt_halves`, with radii of its own: float64 (1 + H,).
     """
 
     numbers: Int[np.ndarray, " n"]
@@ -59,8 +62,8 @@ class Neighbourhoods:
     density_k: int
     inside: Bool[np.ndarray, " n"]
     balls: Int[np.ndarray, " n"]
-    covered: Float64[np.ndarray, " shares"]
-    recalled: Float64[np.ndarray, " shares"]
+    covered: Float64[np.ndarray, " left_out"]
+    recalled: Float64[np.ndarray, " halved"]
 
     @classmethod
     def of(
@@ -84,22 +87,25 @@ class Neighbourhoods:
         points = check_features(features, "features for precision and recall")
         refuse_other_dimension(points, real.points)
         n, numbers = len(points), cluster_numbers(len(points), clusters)
-        balls = _GeneratedBalls.of(points, numbers, real.k)
+        kept = np.vstack([np.ones(n, bool), prompt_halves(numbers)])
+        balls = _GeneratedBalls.of(points, numbers, kept, real.k) if n > real.k else None
         # A small reference may have fewer neighbours than that; `_too_few` then gives no value.
         depth = min(density_k, real.nearest.shape[1])
         real_radii = np.stack([real.squared_radii, real.radii_at(depth)], axis=1)
         inside, counts = np.zeros(n, bool), np.zeros(n, np.int64)
-        groups = int(numbers.max(initial=-1)) + 1
-        covered, recalled = (_Cover(len(real.points), groups) for _ in range(2))
-        for pairs in pairs_within(points, real.points, balls.radii, real_radii):
+        recalled = np.zeros((len(kept), len(real.points)), bool)
+        covered = _Cover(len(real.points), int(numbers.max(initial=-1)) + 1)
+        radii = balls.radii if balls else np.full((n, 1), -1.0)
+        for pairs in pairs_within(points, real.points, radii, real_radii):
             in_real, dense = (pairs.squared[:, None] <= real_radii[pairs.b]).T
             inside[pairs.a[in_real]] = True
             counts += np.bincount(pairs.a[dense], minlength=n)
             covered.add(pairs.b[dense], numbers[pairs.a[dense]])
-            balls.add_to(recalled, pairs, numbers)
+            if balls:
+                balls.mark(pairs, recalled)
         return cls(
             numbers, len(real.points), real.k, density_k, inside, counts,
-            covered.shares(), recalled.shares(),
+            covered.shares(), recalled.mean(axis=1),
         )  # fmt: skip
 
     @property
@@ -139,10 +145,9 @@ def recall(seen: Neighbourhoods) -> MetricValue:
     """Return the share of real images that lie in the generated images' manifold.
 
     recall = mean_j 1[some generated ball holds y_j] (Kynkäänniemi et al. 2019, eq. 2), undefined
-    for n ≤ k. Leaving out an image moves its neighbours' radii too, so the standard error is a
-    jackknife over prompts with every radius recomputed; Wilson's interval is taken at its effective
-    size. It is conservative: balls come and go one by one, and the jackknife counts such jumps
-    twice.
+    for n ≤ k. Balls come and go one by one as images do, too roughly for a jackknife that leaves
+    out one prompt at a time; so the standard error is that of halves of the prompts (`half_se`),
+    each with radii of its own. Wilson's interval is taken at its effective size.
 
     Args:
         seen: `Neighbourhoods.of`.
@@ -156,10 +161,14 @@ def recall(seen: Neighbourhoods) -> MetricValue:
     """
     if seen.n <= seen.k:
         return undefined("recall", seen.n, f"needs more than k = {seen.k} images, has {seen.n}")
-    if seen.n - np.bincount(seen.numbers).max() <= seen.k:
-        reason = f"no interval: without one prompt, {seen.n} images are too few at k = {seen.k}"
+    images = np.sort(np.bincount(seen.numbers))  # of each prompt
+    if images[: len(images) - len(images) // 2].sum() <= seen.k:
+        reason = f"no interval: half of the prompts of {seen.n} images are too few at k = {seen.k}"
         return MetricValue("recall", float(seen.recalled[0]), Interval(), seen.n, note=reason)
-    return _share_of_real("recall", seen, seen.recalled)
+    se, groups = half_se(seen.recalled[1:], seen.numbers)
+    value, note = float(seen.recalled[0]), no_interval(1.0, groups) or _depends_on_n(seen)
+    interval, method = share_interval(value, se, groups), "halves of the prompts, Wilson score"
+    return MetricValue("recall", value, interval, seen.n, method, note, halves=seen.recalled[1:])
 
 
 def density(seen: Neighbourhoods) -> MetricValue:
@@ -189,8 +198,9 @@ def density(seen: Neighbourhoods) -> MetricValue:
 def coverage(seen: Neighbourhoods) -> MetricValue:
     """Return the share of real images whose own ball holds a generated image.
 
-    coverage = mean_j 1[ball of y_j holds some x_i] (Naeem et al. 2020, eq. 5). The interval is
-    made as that of `recall`.
+    coverage = mean_j 1[ball of y_j holds some x_i] (Naeem et al. 2020, eq. 5). The standard error
+    is a jackknife over prompts, conservative where few images hold what is covered. (Halves would
+    not do: half the images cover far less of a reference.)
 
     Args:
         seen: `Neighbourhoods.of`.
@@ -202,7 +212,12 @@ def coverage(seen: Neighbourhoods) -> MetricValue:
     """
     if reason := _too_few(seen):
         return undefined("coverage", seen.n, reason)
-    return _share_of_real("coverage", seen, seen.covered)
+    value = float(seen.covered[0])
+    influence = jackknife_influence(seen.covered[1:], seen.numbers)
+    se, groups = clustered_se(influence, seen.numbers)
+    note = no_interval(1.0, groups) or _depends_on_n(seen)
+    interval, method = share_interval(value, se, groups), "jackknife over prompts, Wilson score"
+    return MetricValue("coverage", value, interval, seen.n, method, note, influence)
 
 
 def _too_few(seen: Neighbourhoods) -> str:
@@ -211,92 +226,79 @@ def _too_few(seen: Neighbourhoods) -> str:
     return "" if seen.n else "needs at least one image"
 
 
-def _share_of_real(metric: str, seen: Neighbourhoods, shares: np.ndarray) -> MetricValue:
-    value = float(shares[0])
-    influence = jackknife_influence(shares[1:], seen.numbers)
-    se, groups = clustered_se(influence, seen.numbers)
-    note = no_interval(1.0, groups)
-    if not note and 2 * seen.n < seen.real_count:
-        note = (
-            f"depends on n, here {seen.n} against {seen.real_count} real; compare values of equal n"
-        )
-    interval, method = share_interval(value, se, groups), "jackknife over prompts, Wilson score"
-    return MetricValue(metric, value, interval, seen.n, method, note, influence)
+def _depends_on_n(seen: Neighbourhoods) -> str:
+    if 2 * seen.n >= seen.real_count:
+        return ""
+    return f"depends on n, here {seen.n} against {seen.real_count} real; compare values of equal n"
 
 
 @dataclass(frozen=True, eq=False)
 class _GeneratedBalls:
-    """Balls around generated images, with what becomes of them as prompts are left out.
+    """Balls around generated images: of all of them, then of each half of their prompts.
 
     Attributes:
-        radii: float64 (n, 1 + k): the squared radius, then the one without each of the k nearest
-            images' prompts; −1 (nothing) for n ≤ k, and where no ball is left.
-        prompts: int (n, k): the prompt left out for each of the latter.
+        manifold: of the generated images.
+        place: int (1 + H, n), which neighbour the ball reaches to, from 0; −1 for no ball. Halves
+            that keep fewer than k of the neighbours at hand have the last of them, a ball a little
+            too small.
     """
 
-    radii: np.ndarray
-    prompts: np.ndarray
+    manifold: Manifold
+    place: Int[np.ndarray, "subsets n"]
 
     @classmethod
-    def of(cls, points: np.ndarray, numbers: np.ndarray, k: int) -> _GeneratedBalls:
-        n = len(points)
-        radii, prompts = np.full((n, 1 + k), -1.0), np.zeros((n, k), np.intp)
-        if n <= k:
-            return cls(radii, prompts)
-        depth = k + int(np.bincount(numbers).max())  # k remain whichever prompt is left out
+    def of(
+        cls, points: np.ndarray, numbers: np.ndarray, kept: np.ndarray, k: int
+    ) -> _GeneratedBalls:
+        # A half keeps k of 4k neighbours in 98 of 100 cases, and a prompt's images go together.
+        depth = 4 * k + min(int(np.bincount(numbers).max()), _SIBLINGS)
         manifold = Manifold.of(points, k, depth=depth)
-        near = numbers[manifold.neighbours]  # prompts of the neighbours, nearest first
-        radii[:, 0] = manifold.squared_radii
-        for t in range(k):
-            left = near != near[:, [t]]
-            place = np.argmax(np.cumsum(left, axis=1) == k, axis=1)
-            known = (left.sum(axis=1) >= k) & (near[:, t] != numbers)
-            radii[known, 1 + t] = manifold.nearest[known, place[known]]
-            prompts[:, t] = near[:, t]
-        return cls(radii, prompts)
+        last = manifold.nearest.shape[1] - 1
+        place = np.empty(kept.shape, np.int16)
+        for row, subset in zip(place, kept, strict=True):
+            found = np.cumsum(subset[manifold.neighbours], axis=1) >= k
+            row[:] = np.where(found[:, last], np.argmax(found, axis=1), last)
+            row[~subset] = -1
+        return cls(manifold, place)
 
-    def add_to(self, recalled: _Cover, pairs: Pairs, numbers: np.ndarray) -> None:
-        """Real images in the balls, and those that balls reach only without a prompt."""
-        radii = self.radii[pairs.a]
-        within = pairs.squared <= radii[:, 0]
-        recalled.add(pairs.b[within], numbers[pairs.a[within]])
-        for t in range(self.prompts.shape[1]):
-            gained = ~within & (pairs.squared <= radii[:, 1 + t])
-            recalled.add_without(pairs.b[gained], self.prompts[pairs.a[gained], t])
+    @property
+    def radii(self) -> np.ndarray:
+        """Squared radii that pairs are asked for, the ball's and the largest: float64 (n, 2)."""
+        return np.stack([self.manifold.squared_radii, self.manifold.nearest[:, -1]], axis=1)
+
+    def mark(self, pairs: Pairs, held: np.ndarray) -> None:
+        """Mark the real images that the balls of each subset hold in bool (1 + H, m)."""
+        nearer = np.zeros(len(pairs.a), np.int16)  # the generated image's neighbours nearer to it
+        for column in self.manifold.nearest.T:
+            nearer += column[pairs.a] < pairs.squared
+        for row, place in zip(held, self.place, strict=True):
+            row[pairs.b[nearer <= place[pairs.a]]] = True
 
 
 class _Cover:
-    """Which of m real images some ball holds, and would hold without each of G prompts.
+    """Which of m real images hold a generated one, and would without each of G prompts.
 
-    A real image that balls of two prompts hold survives the loss of any one. So its lowest and
-    highest prompt tell all, and those that are reached only without a prompt are few.
+    A real image that holds images of two prompts survives the loss of any one. So its lowest and
+    highest prompt tell all.
     """
 
     def __init__(self, m: int, groups: int) -> None:
         self._lowest = np.full(m, groups)
         self._highest = np.full(m, -1)
         self._groups = groups
-        self._without: list[np.ndarray] = []
 
     def add(self, real: np.ndarray, prompts: np.ndarray) -> None:
-        """Balls of these prompts hold these real images: int (p,) each."""
+        """Take in that these real images hold images of these prompts: int (p,) each."""
         np.minimum.at(self._lowest, real, prompts)
         np.maximum.at(self._highest, real, prompts)
 
-    def add_without(self, real: np.ndarray, prompts: np.ndarray) -> None:
-        """Without these prompts, balls would hold these real images: int (p,) each."""
-        self._without.append(real * self._groups + prompts)
-
     def shares(self) -> np.ndarray:
-        """Share of real images held, by all and without each prompt: float64 (1 + G,)."""
-        held = self._highest >= 0
-        lost = held & (self._lowest == self._highest)
-        change = -np.bincount(self._highest[lost], minlength=self._groups)
-        if self._without:
-            real, prompts = np.divmod(np.unique(np.concatenate(self._without)), self._groups)
-            gained = ~held[real] | (lost[real] & (self._highest[real] == prompts))
-            change += np.bincount(prompts[gained], minlength=self._groups)
-        return (np.count_nonzero(held) + np.append(0, change)) / len(held)
+        """Share of real images that hold any, by all and without each prompt: float64 (1 + G,)."""
+        holds = self._highest >= 0
+        lost = np.bincount(
+            self._highest[holds & (self._lowest == self._highest)], minlength=self._groups
+        )
+        return (np.count_nonzero(holds) - np.append(0, lost)) / len(holds)
 
 
 def _of_arm(arm: Measured) -> Neighbourhoods:

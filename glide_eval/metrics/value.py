@@ -12,13 +12,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float64, Int, Real
+from jaxtyping import Bool, Float64, Int, Real
 from scipy.special import stdtrit
 
 from glide_eval.errors import FeatureError
 
 LEVEL = 0.95
 GROUPS = 50  # of prompts for a grouped jackknife, which then knows its error to 10%
+HALVES = 50  # random halves of the prompts, likewise
 Clusters = Sequence[Hashable] | np.ndarray | None  # (n,) labels; None: each its own
 
 
@@ -52,6 +53,8 @@ class MetricValue:
             order the value errs by their mean, and one image less by −influence/n. The interval and
             those of differences between arms come from it (`difference`); None where there is
             none. Never written to files.
+        halves: float64 (H,), the value of each of `prompt_halves`, for a metric that single images
+            move by jumps; it then has no `influence`. Never written either.
     """
 
     metric: str
@@ -63,6 +66,7 @@ class MetricValue:
     influence: Float64[np.ndarray, " images"] | None = field(
         default=None, repr=False, compare=False
     )
+    halves: Float64[np.ndarray, " halves"] | None = field(default=None, repr=False, compare=False)
 
 
 def undefined(metric: str, n: int, reason: str) -> MetricValue:
@@ -216,6 +220,54 @@ def jackknife_influence(
     groups, n = len(left_out), len(numbers)
     of_cluster = (groups - 1) / groups * (left_out.mean() - left_out)
     return n * (of_cluster / np.bincount(numbers))[numbers]
+
+
+def prompt_halves(numbers: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "halves n"]:
+    """Return which images random halves of the prompts keep: bool (`HALVES`, n).
+
+    Arms of the same prompts keep the same ones. Of an odd number of prompts the larger part is
+    kept.
+
+    Args:
+        numbers: (n,) of `cluster_numbers`.
+
+    Examples:
+        >>> prompt_halves(np.array([0, 0, 1, 1])).sum(axis=1).tolist() == [2] * HALVES
+        True
+    """
+    prompts = int(numbers.max(initial=-1)) + 1
+    order = np.random.default_rng(0).permuted(np.tile(np.arange(prompts), (HALVES, 1)), axis=1)
+    return (order < prompts - prompts // 2)[:, numbers]
+
+
+def half_se(
+    values: Float64[np.ndarray, " halves"], numbers: Int[np.ndarray, " n"]
+) -> tuple[float, int]:
+    """Return the standard error of a statistic from its values of `prompt_halves`.
+
+    SE² = (G − d)/d · s², s² their variance and d of G prompts left out: the delete-d jackknife,
+    which also holds for statistics that single prompts move by jumps (Shao and Wu 1989).
+
+    Args:
+        values: of each half.
+        numbers: (n,) of `cluster_numbers`.
+
+    Returns:
+        The standard error, NaN for fewer than two prompts, and how many values or prompts it rests
+        on, whichever are fewer.
+
+    Examples:
+        >>> x, each = np.random.default_rng(0).normal(size=400), np.arange(400)
+        >>> se, rests_on = half_se(np.array([x[kept].mean() for kept in prompt_halves(each)]), each)
+        >>> 0.04 < se < 0.06, rests_on  # 1/√400, known to 10%
+        (True, 50)
+    """
+    prompts = int(numbers.max(initial=-1)) + 1
+    if prompts < 2:
+        return float("nan"), prompts
+    dropped = prompts // 2
+    se = float(np.sqrt((prompts - dropped) / dropped) * np.std(values, ddof=1))
+    return se, min(prompts, len(values))
 
 
 def jackknife_groups(numbers: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

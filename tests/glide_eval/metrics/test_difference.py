@@ -153,7 +153,7 @@ def test_differences_of_set_metrics_cover_the_mean_of_repeated_draws():
     for of_metric in zip(*found, strict=True):
         mean = np.mean([result.difference for result in of_metric])
         covered = np.mean([r.interval.low <= mean <= r.interval.high for r in of_metric])
-        assert 0.91 <= covered <= (1 if of_metric[0].metric == "recall" else 0.99)
+        assert 0.91 <= covered <= 0.99
 
 
 def test_shared_noise_makes_a_differences_interval_narrower_than_independent_arms():
