@@ -79,7 +79,8 @@ def test_every_arm_gets_every_metric_with_n_and_an_interval(run):
     ]  # fmt: skip
     assert "needs 100 different captions" in of_one.loc["r_precision", "note"]
     assert "every prompt contributes the same" in of_one.loc["density", "note"]  # in no ball at all
-    of_one = of_one.drop(["r_precision", "density"])
+    assert "half of the prompts of 6 images are too few" in of_one.loc["recall", "note"]
+    of_one = of_one.drop(["r_precision", "density", "recall"])
     assert (of_one["n"] == PROMPTS).all()
     assert (of_one["ci_low"] < of_one["ci_high"]).all()
     assert ((of_one["ci_low"] <= of_one["value"]) & (of_one["value"] <= of_one["ci_high"])).all()
