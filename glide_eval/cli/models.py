@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
+from typing import Any
 
 import click
 
@@ -34,8 +36,13 @@ command.add_command(train)
 
 
 @command.command("list")
-def list_models() -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with files, sizes and digests.")
+def list_models(as_json: bool) -> None:
     """List models: what they are, how much of them is on disk."""
+    if as_json:
+        listed = [_as_json(model) for model in known_models().values()]
+        click.echo(json.dumps(listed, indent=1, ensure_ascii=False))
+        return
     rows = [("model", "what", "on disk", "sha256")]
     rows += [(m.name, m.what, _on_disk(m), _recorded(m)) for m in known_models().values()]
     _print_table(rows)
@@ -117,6 +124,21 @@ def verify(name: str | None) -> None:
         )
     if bad:
         raise click.ClickException(f"{bad} of the files failed; see above.")
+
+
+def _as_json(model: Model) -> dict[str, Any]:
+    """Return a model for scripts; `size` is that on disk, in bytes, None for what isn't there."""
+    files = [
+        {
+            "name": file.name,
+            "path": str(file.path),
+            "size": file.size,
+            "published_size": file.published_size,
+            "sha256": file.record.sha256 if file.record else file.sha256,
+        }
+        for file in model.files
+    ]
+    return {"name": model.name, "what": model.what, "bundled": model.bundled, "files": files}
 
 
 def _on_disk(model: Model) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from glide_eval.files import RunFolder
+from glide_eval.files import RunFolder, write_text
 from study_app.errors import StudyUsageError
 from study_app.store import IMAGES_VARIABLE, PASSWORD_VARIABLE
 from study_app.words import file_of, languages
@@ -286,12 +287,26 @@ def serve(
 @command.command()
 @run_argument
 @db_option
-def status(run: Path | None, db: str | None) -> None:
+@click.option(
+    "--json",
+    "json_out",
+    metavar="OUT",
+    type=FILE,
+    help="Write it as JSON instead; `-` is standard output.",
+)
+def status(run: Path | None, db: str | None, json_out: Path | None) -> None:
     """Show progress, raters and the live Elo table."""
-    from study_app.owner import status_text
+    from study_app.owner import status_record, status_text
 
     with opened(run, db) as study:
-        click.echo(status_text(study))
+        if json_out is None:
+            click.echo(status_text(study))
+            return
+        text = json.dumps(status_record(study), indent=1, ensure_ascii=False)
+    if str(json_out) == "-":
+        click.echo(text)
+    else:
+        write_text(json_out, text + "\n")
 
 
 @command.command()

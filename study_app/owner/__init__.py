@@ -15,7 +15,7 @@ from .overview import (
 )
 from .pay import Payment, payment_text, write_payments
 from .people import SiteList, people_of, read_list
-from .status import status_text
+from .status import status_record, status_text
 
 __all__ = [
     "Format",
@@ -32,6 +32,7 @@ __all__ = [
     "people_of",
     "rater_table",
     "read_list",
+    "status_record",
     "status_text",
     "time_to_finish",
     "to_csv",

@@ -50,6 +50,54 @@ def status_text(study: Study) -> str:
     return "\n".join(lines).rstrip()
 
 
+def status_record(study: Study) -> dict[str, Any]:
+    """Return the same for scripts, as JSON values: what is asked for, given and found.
+
+    `votes` count towards `wanted`. NaN is None; times are ISO 8601 in UTC.
+    """
+    votes, progress = votes_frame(study), study.progress()
+    forecast = time_to_finish(votes, progress.wanted, study.now())
+    kinds = [kind for kind in RATER_KINDS if progress.raters.get(kind) or kind == "person"]
+    return {
+        "study": study.info.name,
+        "state": study.state,
+        "at": study.now().isoformat(),
+        "arms": list(study.info.arms),
+        "wanted": dict(progress.wanted),
+        "votes_per_hour": _or_none(forecast.per_hour),
+        "hours_left": forecast.remaining and forecast.remaining.total_seconds() / 3600,
+        "raters": {
+            kind: {
+                "raters": progress.raters.get(kind, 0),
+                "votes": dict(votes_by_question(of_kind(votes, kind))),
+                "excluded": _excluded(of_kind(votes, kind)),
+                "elo": {
+                    question.key: _rows(live_elo(votes, question.key, kind))
+                    for question in study.info.questions.values()
+                },
+            }
+            for kind in kinds
+        },
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _excluded(votes: pd.DataFrame) -> dict[str, str]:
+    """Return the rule that leaves out each excluded rater."""
+    if votes.empty:
+        return {}
+    table = rater_table(votes)
+    left_out = table[table["excluded"] != ""]
+    return dict(zip(left_out["rater"], left_out["excluded"], strict=True))
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
 def _progress_lines(votes: pd.DataFrame, progress: Progress, kind: RaterKind) -> list[str]:
     raters = progress.raters.get(kind, 0)
     if kind == "simulated" and not raters:

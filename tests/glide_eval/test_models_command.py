@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,12 @@ def test_list_and_info_say_how_much_is_there(published, capsys):
     capsys.readouterr()
     assert run("list") == 0
     assert "2 of 7 files" in capsys.readouterr().out
+    assert run("list", "--json") == 0
+    listed = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    digests = {file["name"]: file["sha256"] for file in listed["glide"]["files"]}
+    assert digests["base"] == sha256(folder() / "base.pt")
+    assert sum(file["size"] is not None for file in listed["glide"]["files"]) == 2
+    assert listed["tabletop"]["bundled"]
     assert run("info", "glide") == 0
     out = capsys.readouterr().out
     assert read_records(folder())["base.pt"].sha256[:12] in out

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from glide_eval.cli import main
+from tests.fakes import ARMS
 from tests.study_app.conftest import ROOT
 
 
@@ -70,6 +72,26 @@ def test_a_study_file_from_create_to_fork_and_backup(cli, run, tmp_path):
     status, text = cli("backup", "--db", fork, "--out", tmp_path / "copy.db")
     assert (status, "Copied the study with 0 votes" in text) == (0, True)
     assert cli("upgrade", "--db", tmp_path / "copy.db")[1].startswith("The study is up to date")
+
+
+def test_status_for_scripts_says_what_the_text_says(cli, run, tmp_path):
+    cli("create", run.root, "--pairs", 5)
+    cli("simulate", run.root, "--raters", 4)
+    told = json.loads(cli("status", run.root, "--json", "-")[1])
+    assert (told["state"], told["arms"]) == ("open", [arm.name for arm in ARMS])
+    assert told["raters"]["person"] == told["raters"]["person"] | {"raters": 0, "votes": {}}
+    simulated = told["raters"]["simulated"]
+    assert simulated["raters"] == 4
+    assert sum(simulated["votes"].values()) == sum(told["wanted"].values()) == 20
+    text = cli("status", run.root)[1]
+    for question, table in simulated["elo"].items():
+        assert f"Live Elo, {question}, SIMULATED raters" in text
+        for row in table:
+            assert f"{row['elo']:+.0f}" in text
+    assert told["votes_per_hour"] is None, "people have given none"
+    out = tmp_path / "status.json"
+    assert cli("status", run.root, "--json", out) == (0, "")
+    assert json.loads(out.read_text("utf-8"))["wanted"] == told["wanted"]
 
 
 def test_votes_leave_in_any_format_and_come_back(cli, run, tmp_path):
