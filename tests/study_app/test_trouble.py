@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 
 import pytest
 
@@ -11,7 +12,7 @@ from study_app.making import create_study
 from study_app.owner import votes_frame
 from study_app.rating import Study
 from study_app.rules import Rules
-from tests.study_app.conftest import PASSWORD
+from tests.study_app.conftest import PASSWORD, StudyServer
 from tests.study_app.window import Window
 
 
@@ -52,6 +53,39 @@ def test_on_a_full_disk_a_vote_is_not_claimed_and_counts_once_there_is_room(sqli
 
     asyncio.run(rate())
     assert votes_frame(sqlite_study)["answer"].tolist() == ["left", "right"]
+
+
+def test_two_servers_on_one_sqlite_file_share_the_pairs_and_one_goes_on_alone(
+    sqlite_study, serving
+):
+    first, second = (serving(sqlite_study.database.url) for _ in range(2))
+    raters = [sqlite_study.join() for _ in range(4)]
+
+    async def answered(window: Window) -> int:
+        async with window:
+            await window.go_on()
+            for _ in range(3):
+                await asyncio.sleep(0.4)
+                await window.answer("left", 2.0)
+                assert window.status == 200
+        return 3
+
+    async def rate(*servers: StudyServer) -> int:
+        windows = [
+            Window(server.address, f"rater={rater}")
+            for rater, server in zip(raters, servers, strict=True)
+        ]
+        return sum(await asyncio.gather(*map(answered, windows)))
+
+    given = asyncio.run(rate(first, second, first, second))
+    first.end(signal.SIGKILL)
+    given += asyncio.run(rate(second, second, second, second))
+    votes = votes_frame(sqlite_study)
+    assert len(votes) == given == 24
+    assert not votes.duplicated(["rater", "assignment"]).any()
+    votes["arms"] = [*map(frozenset, zip(votes["arm_left"], votes["arm_right"], strict=True))]
+    pair = ["question", "prompt_id", "replica", "arms"]
+    assert votes.groupby(pair).size().max() <= 2, "no pair has more votes than it wants"
 
 
 @pytest.mark.postgres
