@@ -368,11 +368,26 @@ class Study:
             missing = [image for image in sides if not self._file(image).is_file()]
             if missing:
                 repository.withdraw(missing)
+            if reason == REPORTED:
+                self._keep_images_from(repository, rater, row.pair_id)
 
         self.write(work)
 
+    def _keep_images_from(self, repository: Repository, rater: AnyRow, pair: int) -> None:
+        """Ask a rater no other question about the two images of a pair."""
+        for other in repository.other_questions(rater.id, pair):
+            if other.assignment_id is None:
+                repository.keep_from(rater.id, other, new_token(), self._clock())
+            elif other.state in ("open", "lapsed"):
+                if other.state == "open" and other.expires_at is not None:
+                    repository.give_back(other.pair_id, rater.kind)
+                repository.set_assignment_state(other.assignment_id, "gone")
+                repository.count_given(rater.id, -1)
+
     def report(self, token: str, assignment: str) -> bool:
         """Pass over a pair that its rater does not want to look at; the owner is told which.
+
+        The rater is asked no other question about its two images.
 
         Only the pair on their page can be reported, and only so many (`MOST_REPORTS`).
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, case, func, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from analysis.ballots import RaterKind
 
@@ -421,6 +421,39 @@ class Repository:
             assignment_id=assignment,
             reason=reason[:LONGEST_REASON],
             created_at=now,
+        )
+
+    def other_questions(self, rater: int, pair: int) -> Sequence[AnyRow]:
+        """Return the pairs of the same two images, with what the rater has of them, if anything.
+
+        Each has `pair_id`, `image_a_id` and `image_b_id`. `assignment_id`, `state`, `expires_at` are
+        None for what the rater was not given.
+        """
+        this, mine = aliased(PairRow), AssignmentRow
+        images = (this.image_a_id, this.image_b_id)
+        return self._session.execute(
+            select(
+                PairRow.id.label("pair_id"), PairRow.image_a_id, PairRow.image_b_id,
+                mine.id.label("assignment_id"), mine.state, mine.expires_at,
+            )
+            .join(this, PairRow.image_a_id.in_(images) & PairRow.image_b_id.in_(images))
+            .outerjoin(mine, (mine.pair_id == PairRow.id) & (mine.rater_id == rater))
+            .where(this.id == pair, PairRow.id != pair)
+        ).all()  # fmt: skip
+
+    def keep_from(self, rater: int, pair: AnyRow, uid: str, now: datetime) -> None:
+        """Never give a rater this pair."""
+        self._execute(
+            insert(AssignmentRow),
+            uid=uid,
+            rater_id=rater,
+            pair_id=pair.pair_id,
+            left_image_id=pair.image_a_id,
+            right_image_id=pair.image_b_id,
+            assigned_at=now,
+            state="gone",
+            revision=0,
+            repeated=False,
         )
 
     def reports(self, rater: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from study_app.making import create_from_design, simulate
 from study_app.making.simulate import read_scores
-from study_app.owner import votes_frame
+from study_app.owner import look_at, votes_frame
 from study_app.rating import Study
 from study_app.rules import Rules, StudyDesign, slots
 from tests.study_app.browser import RaterWindow, chromium
@@ -133,3 +133,27 @@ def test_the_next_question_about_the_same_images_is_told_apart(run, sqlite_url, 
         assert question.text in said.get_attribute("textContent")
     finally:
         browser.quit()
+
+
+def test_after_a_report_no_other_question_about_its_images_is_asked(run, url):
+    study = created(run, url)
+    try:
+        token, seen = study.join(), []
+        first = study.turn(token)
+        assert (first.current.left, first.current.right) == (
+            first.upcoming.left, first.upcoming.right,
+        )  # fmt: skip
+        assert study.report(token, first.current.assignment)
+        while (pair := study.turn(token).current) is not None:
+            seen.append({pair.left, pair.right})
+            study.vote(token, pair.assignment, "left", 1.0)
+        assert {first.current.left, first.current.right} not in seen
+        assert len(seen) == 16, "other pairs take their place"
+        (listed,) = look_at(study).reported
+        assert listed["reports"] == 1
+        while shown(study):
+            pass
+        wanted = study.progress().wanted
+        assert votes_frame(study)["question"].value_counts().to_dict() == wanted
+    finally:
+        study.close()
