@@ -27,7 +27,7 @@ from sqlalchemy.engine import make_url
 from analysis.ballots import RATER_KINDS, RaterKind, read_votes
 from analysis.raters import response_times, study_conduct
 from study_app.errors import DatabaseError, StudyError
-from study_app.rating import Progress, Study
+from study_app.rating import Progress, RaterProgress, Study
 from study_app.rules import of_kind
 from study_app.store import OwnerRepository
 
@@ -167,8 +167,12 @@ def _with_progress(raters: pd.DataFrame, study: Study) -> pd.DataFrame:
     if raters.empty:
         return raters
     known = study.rater_progress()
-    answered, asked = zip(*(known.get(rater, (0, 0)) for rater in raters["rater"]), strict=True)
-    return raters.assign(asked=asked, answered=answered)
+    progress = [known.get(rater, RaterProgress()) for rater in raters["rater"]]
+    return raters.assign(
+        asked=[one.asked for one in progress],
+        answered=[one.answered for one in progress],
+        implausible=[one.implausible for one in progress],
+    )
 
 
 def _reported(study: Study) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Literal
 import pandas as pd
 
 from study_app.errors import StudyUsageError
-from study_app.rating import Study
+from study_app.rating import RaterProgress, Study
 
 from .export import votes_frame
 
@@ -110,12 +110,12 @@ def people_of(study: Study, ids: list[str]) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for one in ids:
         rater = next((known[who] for place in places if (who := f"{place}:{one}") in known), "")
-        answered, asked = progress.get(rater, (0, 0))
+        far = progress.get(rater, RaterProgress())
         rows.append({
             "id": one,
             "rater": rater,
-            "answered": answered,
-            "asked": asked,
+            "answered": far.answered,
+            "asked": far.asked,
             "done": "yes" if rater in codes else "no",
             "code": study.code_of(rater) if rater else "",
             "excluded": reasons.get(rater, ""),

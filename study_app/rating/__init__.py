@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from .assignment import Assigned, Recipient
-from .study import Clock, Progress, Study, utc_now
+from .study import Clock, Progress, RaterProgress, Study, utc_now
 
 __all__ = [
     "Assigned",
     "Clock",
     "Progress",
+    "RaterProgress",
     "Recipient",
     "Study",
     "utc_now",

@@ -75,6 +75,21 @@ class Progress:
     raters: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class RaterProgress:
+    """How far one rater is.
+
+    Attributes:
+        answered: pairs answered.
+        asked: pairs that they are asked about in all.
+        implausible: answers whose time, as the browser claimed it, was longer than the server saw.
+    """
+
+    answered: int = 0
+    asked: int = 0
+    implausible: int = 0
+
+
 class Study:
     """An open study; safe to use from many threads.
 
@@ -558,11 +573,15 @@ class Study:
             known = OwnerRepository(session).outside_hashes()
         return {hashes[one]: rater for one, rater in known.items() if one in hashes}
 
-    def rater_progress(self) -> dict[str, tuple[int, int]]:
-        """Return the answers given by each person and those asked of them, by id in votes.csv."""
+    def rater_progress(self) -> dict[str, RaterProgress]:
+        """Return how far each person came, by id in votes.csv."""
         with self.database.reading() as session:
             raters = OwnerRepository(session).raters()
-        return {row.rater: (row.done, row.share) for row in raters if row.rater_kind == "person"}
+        return {
+            row.rater: RaterProgress(row.done, row.share, row.implausible)
+            for row in raters
+            if row.rater_kind == "person"
+        }
 
     def completion_codes(self) -> dict[str, str]:
         """Return the completion code of each person who is done, by their id in votes.csv."""

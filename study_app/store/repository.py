@@ -424,10 +424,10 @@ class Repository:
         )
 
     def other_questions(self, rater: int, pair: int) -> Sequence[AnyRow]:
-        """Return the pairs of the same two images, with what the rater has of them, if anything.
+        """Return the pairs of the same two images, and what the rater has of each.
 
-        Each has `pair_id`, `image_a_id` and `image_b_id`. `assignment_id`, `state`, `expires_at` are
-        None for what the rater was not given.
+        Columns: `pair_id`, `image_a_id`, `image_b_id`, `assignment_id`, `state`, `expires_at`. The
+        last three are None for what the rater was not given.
         """
         this, mine = aliased(PairRow), AssignmentRow
         images = (this.image_a_id, this.image_b_id)

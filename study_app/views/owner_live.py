@@ -248,12 +248,13 @@ def _raters(look: Look) -> None:
             _share(row["gold_accuracy"]),
             _share(row["repeat_consistency"]),
             f"{row['last_vote']:%d %b %H:%M}",
+            f"{row['implausible']:,}" if row["implausible"] else "",
             row["excluded"] or "",
         )
         for row in look.raters.to_dict("records")
     ]
     titles = ("rater", "answered", "median time", "left", "no difference", "gold right",
-              "repeats alike", "last vote (UTC)", "excluded")  # fmt: skip
+              "repeats alike", "last vote (UTC)", "times claimed too long", "excluded")  # fmt: skip
     _table(titles, rows)
     if look.people > len(rows):
         st.caption(f"The {len(rows)} with most votes; all of them are in votes.csv.")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from study_app.making import create_study
-from study_app.owner import votes_frame
+from study_app.owner import look_at, votes_frame
 from study_app.rating import Study
 from study_app.rules import Ballot, Rules
 from study_app.store import OwnerRepository
@@ -58,6 +58,8 @@ def test_a_script_that_claims_more_time_than_passed_is_stored_with_the_servers(s
         assert cast(study, token, 4.2) == "accepted"
     assert votes_frame(study)["seconds"].round(6).tolist() == [0.4] * 3
     assert implausible(study) == [3]
+    (row,) = look_at(study).raters.to_dict("records")
+    assert (row["answered"], row["implausible"]) == (3, 3), "the owner's table tells"
 
 
 def test_a_persons_times_are_stored_as_measured_and_nothing_is_held_against_them(study, clock):
