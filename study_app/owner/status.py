@@ -57,7 +57,9 @@ def status_record(study: Study) -> dict[str, Any]:
     """
     votes, progress = votes_frame(study), study.progress()
     forecast = time_to_finish(votes, progress.wanted, study.now())
-    kinds = [kind for kind in RATER_KINDS if progress.raters.get(kind) or kind == "person"]
+    kinds: list[RaterKind] = [
+        kind for kind in RATER_KINDS if progress.raters.get(kind) or kind == "person"
+    ]
     return {
         "study": study.info.name,
         "state": study.state,
