@@ -196,6 +196,8 @@ def _say_created(made: CreatedStudy, password: str | None, run: str | None, url:
     click.echo(estimate_text(made.estimate))
     if made.gold:
         click.echo(f"{made.gold:,} gold pairs, with a known answer, are beside them.")
+    if made.left_out:
+        click.echo(f"{made.left_out:,} images were left out, as the study file says.")
     if made.resized:
         click.echo("The arms' images differed in size; larger ones were made smaller for raters.")
     if password is None:

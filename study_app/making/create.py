@@ -64,6 +64,7 @@ class CreatedStudy:
         images: how many were made for raters.
         image_size: width and height in pixels.
         resized: images that had to be made smaller to equal the others.
+        left_out: images that the study file leaves out.
         password: the owner's; told here and nowhere else.
     """
 
@@ -75,6 +76,7 @@ class CreatedStudy:
     image_size: tuple[int, int]
     resized: bool
     password: str
+    left_out: int = 0
 
 
 def create_study(
@@ -188,6 +190,7 @@ def create_from_design(
         image_size=size,
         resized=resized,
         password=password,
+        left_out=materials.left_out,
     )
 
 
@@ -218,16 +221,18 @@ def _stored(
 
 
 def with_full_paths(design: StudyDesign, base: Path, run: RunFolder | None) -> StudyDesign:
-    """Return the design with absolute paths of runs, so that it means the same from anywhere."""
+    """Return the design with absolute paths, so that it means the same from anywhere."""
     if run is not None:
-        tables = [RunTable(path=os.fspath(run.root.resolve()))]
-    else:
-        tables = [
-            table.model_copy(
-                update={"path": os.fspath((base / Path(table.path).expanduser()).resolve())}
-            )
-            for table in design.runs
-        ]
+        return design.model_copy(update={"runs": [RunTable(path=os.fspath(run.root.resolve()))]})
+
+    def full(path: str | None) -> str | None:
+        return path and os.fspath((base / Path(path).expanduser()).resolve())
+
+    tables: list[RunTable] = []
+    for table in design.runs:
+        files = {"list": full(table.leave_out.list), "scores": full(table.leave_out.scores)}
+        rules = table.leave_out.model_copy(update=files)
+        tables.append(table.model_copy(update={"path": full(table.path), "leave_out": rules}))
     return design.model_copy(update={"runs": tables})
 
 

@@ -15,14 +15,22 @@ from study_app.errors import StudyUsageError
 from study_app.rules import PromptsTable, RunTable, StudyDesign
 
 from .images import require_samples
+from .leave_out import left_out
 
 
 @dataclass(frozen=True, slots=True)
 class Materials:
-    """Arms and samples of all runs together; each sample's `path` is absolute."""
+    """Arms and samples of all runs together; each sample's `path` is absolute.
+
+    Attributes:
+        arms: that take part.
+        samples: that take part.
+        left_out: images of these arms that the design leaves out.
+    """
 
     arms: list[Arm]
     samples: list[Sample]
+    left_out: int = 0
 
 
 def gather(design: StudyDesign, base: Path, run: RunFolder | None) -> Materials:
@@ -41,8 +49,10 @@ def gather(design: StudyDesign, base: Path, run: RunFolder | None) -> Materials:
     runs = [(run, RunTable(path="."))] if run is not None else _runs(design, base)
     arms: list[Arm] = []
     samples: list[Sample] = []
+    gone = 0
     for folder, table in runs:
-        own_arms, own_samples = _of_run(folder, table)
+        own_arms, own_samples, own_gone = _of_run(folder, table, base)
+        gone += own_gone
         twins = sorted({arm.name for arm in arms} & {arm.name for arm in own_arms})
         if twins:
             raise StudyUsageError(
@@ -52,7 +62,7 @@ def gather(design: StudyDesign, base: Path, run: RunFolder | None) -> Materials:
         arms += own_arms
         samples += own_samples
     _require_one_caption(samples)
-    return Materials(arms, _with_prompts(samples, design.prompts, design.seed))
+    return Materials(arms, _with_prompts(samples, design.prompts, design.seed), gone)
 
 
 def _runs(design: StudyDesign, base: Path) -> list[tuple[RunFolder, RunTable]]:
@@ -64,7 +74,8 @@ def _runs(design: StudyDesign, base: Path) -> list[tuple[RunFolder, RunTable]]:
     return [(RunFolder.open(base / Path(table.path).expanduser()), table) for table in design.runs]
 
 
-def _of_run(folder: RunFolder, table: RunTable) -> tuple[list[Arm], list[Sample]]:
+def _of_run(folder: RunFolder, table: RunTable, base: Path) -> tuple[list[Arm], list[Sample], int]:
+    """Return a run's arms and samples that take part, and how many were left out."""
     arms, samples = folder.arms(), folder.samples()
     require_samples(samples, folder.manifest_path)
     names = [arm.name for arm in arms]
@@ -76,6 +87,8 @@ def _of_run(folder: RunFolder, table: RunTable) -> tuple[list[Arm], list[Sample]
             )
     taking_part = set(table.arms or names)
     root = folder.root.resolve()
+    samples = [sample for sample in samples if sample.arm in taking_part]
+    out = left_out(samples, folder, table.leave_out, base)
     return (
         [
             dataclasses.replace(arm, name=table.prefix + arm.name)
@@ -87,8 +100,9 @@ def _of_run(folder: RunFolder, table: RunTable) -> tuple[list[Arm], list[Sample]
                 sample, arm=table.prefix + sample.arm, path=os.fspath(root / sample.path)
             )
             for sample in samples
-            if sample.arm in taking_part
+            if (sample.arm, sample.prompt_id, sample.replica) not in out
         ],
+        len(out),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .design import (
     ExcludeTable,
     GoldTable,
+    LeaveOutTable,
     PayTable,
     PracticeTable,
     PromptsTable,
@@ -57,6 +58,7 @@ __all__ = [
     "ExcludeTable",
     "Feedback",
     "GoldTable",
+    "LeaveOutTable",
     "MTurkTask",
     "PayTable",
     "PlannedPair",

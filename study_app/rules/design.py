@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from analysis.ballots import ANSWERS, QUESTIONS, AnswerName, Question
 from glide_eval.files import some
@@ -34,6 +34,23 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class LeaveOutTable(Table):
+    """`[runs.leave_out]`: images that no rater shall see, and so no pair has.
+
+    Attributes:
+        list: a CSV with a row for each: arm, prompt_id, replica.
+        scores: a CSV of arm, prompt_id, replica, metric, value, such as a classifier of unsafe
+            images writes; the run's scores.csv when None.
+        above: by metric, the value above which an image is left out.
+        below: likewise, below which.
+    """
+
+    list: Text | None = None
+    scores: Text | None = None
+    above: dict[Text, FiniteFloat] = Field(default_factory=dict[str, float])
+    below: dict[Text, FiniteFloat] = Field(default_factory=dict[str, float])
+
+
 class RunTable(Table):
     """`[[runs]]`: a run whose arms take part.
 
@@ -41,11 +58,13 @@ class RunTable(Table):
         path: the run folder, relative to the study file.
         arms: names of arms that take part; all when None.
         prefix: put before the arms' names, for runs that share names.
+        leave_out: which images take no part.
     """
 
     path: Text
     arms: Annotated[list[Text], Field(min_length=1)] | None = None
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,40}$")] = ""
+    leave_out: LeaveOutTable = LeaveOutTable()
 
 
 class PromptsTable(Table):

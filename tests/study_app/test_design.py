@@ -320,9 +320,38 @@ def test_arms_of_two_runs_are_compared_prompt_by_prompt(finished_run, tmp_path):
         study.close()
 
 
+def test_images_on_a_list_or_with_a_score_are_shown_to_nobody(run, tmp_path):
+    base = run.root.parent
+    samples = {(s.arm, s.prompt_id): run.root / s.path for s in run.samples()}
+    arms = sorted({arm for arm, _ in samples})
+    (base / "bad.csv").write_text("arm,prompt_id,replica\ncfg-3,p0001,0\nother,p0001,0\n")
+    lines = [f"{arm},{prompt},0,nsfw,{int(prompt == 'p0002')}" for arm, prompt in samples]
+    (base / "nsfw.csv").write_text("arm,prompt_id,replica,metric,value\n" + "\n".join(lines))
+    rules = {"list": "bad.csv", "scores": "nsfw.csv", "above": {"nsfw": 0.5}}
+    design = StudyDesign.model_validate({"runs": [{"path": "tiny", "leave_out": rules}]})
+    made = create_from_design(design, database_url(str(tmp_path / "s.db")), base=base)
+    assert made.left_out == len(arms) + 1, "all of p0002, and one of p0001"
+    study = Study.open(database_url(str(tmp_path / "s.db")))
+    try:
+        while answer_all(study, study.join()):
+            pass
+        votes = votes_frame(study)
+        assert set(votes["prompt_id"]) == {"p0000", "p0001", "p0003", "p0004", "p0005"}
+        of_one = votes[votes["prompt_id"] == "p0001"]
+        assert set(of_one["arm_left"]) | set(of_one["arm_right"]) == {*arms} - {"cfg-3"}
+        assert study.info.design.runs[0].leave_out.list == str(base / "bad.csv"), "from anywhere"
+    finally:
+        study.close()
+
+
+UNSCORED = {"path": "tiny", "leave_out": {"above": {"nsfw": 0.5}}}
+
+
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
+        ({"runs": [UNSCORED]}, "no nsfw for 30 of the images, such as cfg-1.5, prompt p0000"),
+        ({"runs": [{"path": "tiny", "leave_out": {"list": "no.csv"}}]}, "no such file"),
         ({"runs": [{"path": "tiny"}, {"path": "tiny"}]}, "`prefix`"),
         ({"runs": [{"path": "tiny", "arms": ["cfg-9"]}]}, "no arm 'cfg-9'"),
         ({"runs": [{"path": "tiny"}], "prompts": {"ids": ["p9999"]}}, "p9999"),
