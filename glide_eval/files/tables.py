@@ -21,7 +21,7 @@ def read_lines(path: Path) -> list[str]:
         return read_whole(path).decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{path}: no such file. Paths in a sweep file are relative to that file."
+            f"{path}: no such file. Relative paths start at the folder of the file that names them."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
