@@ -223,6 +223,7 @@ def test_nothing_but_pixels_tells_a_gold_pair_s_right_answer(gold_study, serving
     parts = urllib.parse.urlsplit(server.address)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
     seen: dict[str, list[float]] = {}
+    unpadded: dict[str, int] = {}  # by how much the left file is longer than the right one
 
     async def rate() -> None:
         window = Window(server.address, "", fetch_images=False)
@@ -235,6 +236,8 @@ def test_nothing_but_pixels_tells_a_gold_pair_s_right_answer(gold_study, serving
             )
             place += 1
             seen[pair["id"]] = [*(left - right), float(place)]
+            sizes = (gold_study.image_path(pair[side]).stat().st_size for side in ("left", "right"))
+            unpadded[pair["id"]] = next(sizes) - next(sizes)
             await window.answer("tie", 1.0)
         await window.close()
 
@@ -248,6 +251,10 @@ def test_nothing_but_pixels_tells_a_gold_pair_s_right_answer(gold_study, serving
     assert not told[:, TRAITS.index("length")].any(), "both sides are of one length"
     right = guessed_rightly(told, (gold["gold"] == "left").to_numpy())
     assert binomtest(right, 100, 0.5).pvalue > 1e-6, f"{right} of 100 guessed"
+
+    # The same classifier finds what padding hides.
+    told[:, TRAITS.index("length")] = [unpadded[assignment] for assignment in gold["assignment"]]
+    assert guessed_rightly(told, (gold["gold"] == "left").to_numpy()) >= 90
 
 
 def test_a_padded_image_is_the_same_image(gold_study):
