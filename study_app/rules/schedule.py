@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from .limits import FIRST_GOLD
 Slot = Literal["plain", "gold", "repeat"]
 
 
+@lru_cache(maxsize=4096)  # one per rater who is there: each vote asks
 def slots(seed: int, rater: int, rules: Rules) -> tuple[Slot, ...]:
     """Return the kinds of a rater's pairs in order, as many as their share.
 

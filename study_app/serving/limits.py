@@ -30,6 +30,9 @@ MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 60.0, 20.0
 LARGEST_MESSAGE = 2**20
 """Bytes of a message from the owner's page."""
 
+ANSWERING = 40
+"""Threads that answer raters' pages; they mostly wait for the writer's next commit."""
+
 WAITING_CONNECTIONS = 512
 """Connections that the system keeps until they are accepted: a class of raters that opens the
 address at once."""
