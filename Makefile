@@ -50,8 +50,8 @@ docs: venv
 # The files and tests stand in pyproject.toml; mutmut works on a copy, in mutants/.
 mutation: venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
-	$(BIN)/python -m mutmut run
-	$(BIN)/python -m mutmut results
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 # Stops and resumes at will. MINIATURE=folder holds pictures, states and finished models.
 miniature: venv

@@ -240,6 +240,17 @@ def test_a_truncated_sample_is_named_and_earlier_tables_survive(run):
     assert run.metrics_path.read_bytes() == before
 
 
+def test_a_table_whose_quotes_do_not_close_is_refused_by_its_line(run):
+    measure(run, [FakeExtractor()], ["clip_score"])
+    lines = run.metrics_path.read_text("utf-8").splitlines()
+    lines[2] = '"' + lines[2].replace(",", '"x,', 1)  # text after a closing quote
+    run.metrics_path.write_text("\n".join(lines), "utf-8")
+    with pytest.raises(
+        RunError, match=r"line 3 is no row of the columns arm, metric, value, ci_low"
+    ):
+        read_rows(run)
+
+
 def test_an_image_exchanged_after_the_sweep_is_refused(run):
     path = first_path(run, "cfg-3")
     shutil.copy(first_path(run, "clip-3"), path)
