@@ -127,7 +127,9 @@ def read_csv(path: Path, kind: type[Row]) -> list[Row] | None:
     try:
         return [kind(**_parsed(line, fields)) for line in lines]
     except (ValueError, TypeError, csv.Error) as error:
-        where = f"line {lines.line_num} is no row of the columns {', '.join(fields)} ({error})"
+        # The reader's own count: the other one stands still at a line that can't be parsed.
+        line = lines.reader.line_num
+        where = f"line {line} is no row of the columns {', '.join(fields)} ({error})"
         raise _damaged(path, where) from error
 
 
