@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from .file.arms import ArmConfig
 from .file.sweep_file import SweepConfig
 from .imported_arms import ImportedFolder
 from .opening import drawing
-from .records import Facts, write_record
+from .records import Facts, Key, write_record
 from .rerank import Ranked, best_of
 from .seeds import candidate_seed, sample_seed
 from .sources import Drawer, Images, ImageSource, Size, height_width
@@ -98,15 +98,20 @@ def plan_shards(
     prompts: Sequence[Prompt],
     imports: Mapping[str, ImportedFolder],
     edits: Mapping[str, EditedPictures],
+    listed: Container[Key] = (),
 ) -> list[Shard]:
-    """Return every shard of a sweep, in the order of its manifest: arms, then prompts, then
-    replicas.
+    """Return every shard of a sweep by arms, then prompts, then replicas.
+
+    What was added to a run is cut into shards of its own, so that no image in the manifest is
+    drawn for a neighbour's sake. The manifest changes only at the end: until then, a killed sweep
+    that is run again has the same shards.
 
     Args:
         config: the sweep.
         prompts: in order.
         imports: by name, the folder of each imported arm.
         edits: by name, the pictures of each editing arm.
+        listed: keys of samples in the run's manifest.
     """
     pairs = [(prompt, r) for prompt in prompts for r in range(config.run.replicas)]
     seeds = [sample_seed(config.run.seed, p.id, r) for p, r in pairs]
@@ -122,9 +127,18 @@ def plan_shards(
                 for (p, r), seed in zip(pairs, seeds, strict=True)
             ]
         size = config.micro_batch(arm)
-        for number, first in enumerate(range(0, len(items), size)):
-            shards.append(Shard(arm, number, tuple(items[first : first + size]), size))
+        known = [(arm.name, item.prompt.id, item.replica) in listed for item in items]
+        cuts = [
+            cut
+            for kind in (True, False)
+            for cut in _cut([i for i, k in zip(items, known, strict=True) if k == kind], size)
+        ]
+        shards += [Shard(arm, number, cut, size) for number, cut in enumerate(cuts)]
     return shards
+
+
+def _cut(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:
+    return [tuple(items[first : first + size]) for first in range(0, len(items), size)]
 
 
 @dataclass
