@@ -6,6 +6,7 @@ from .executor import Executor
 from .file.arms import STRATEGIES
 from .file.prompts import load_prompts
 from .file.sweep_file import load_sweep
+from .fork import Fork, fork_run
 from .imported_arms import CAPTION_FILES
 from .on_ray import RayExecutor
 from .provenance import commit, environment, now
@@ -30,6 +31,7 @@ __all__ = [
     "Batch",
     "DrawnArm",
     "Executor",
+    "Fork",
     "GeneratorTable",
     "GlideSource",
     "ImageSource",
@@ -39,6 +41,7 @@ __all__ = [
     "check_prompts",
     "commit",
     "environment",
+    "fork_run",
     "load_prompts",
     "load_sweep",
     "now",

@@ -25,6 +25,7 @@ from .sources import GeneratorTable, ImageSource, Size
 
 Identity = dict[str, str | int | float | None]
 ARMS, REPLICAS = "arms", "run.replicas"  # keys that say how far a run goes
+IMAGES = ".images.sha256"  # ends the key of an imported arm's images
 SHOWN = 5
 
 
@@ -87,7 +88,7 @@ def config_identity(
             identity |= _generator(table, f"{_place(name)}.")
     for arm in arms:
         if arm.imported:
-            identity[f"arms.{arm.name}.images.sha256"] = imports[arm.name].sha256_of(extent.pairs)
+            identity[f"arms.{arm.name}{IMAGES}"] = imports[arm.name].sha256_of(extent.pairs)
         if arm.editing is not None:
             ids = [prompt.id for prompt in extent.prompts]
             identity[f"arms.{arm.name}.pictures.sha256"] = edits[arm.name].sha256_of(ids)
@@ -152,7 +153,7 @@ def differences(recorded: Identity, now: Identity) -> list[str]:
     ]
 
 
-def check_models(root: Path, story: Mapping[str, Any], now: Identity) -> None:
+def check_models(root: Path, story: Mapping[str, Any], now: Identity, size: Size) -> None:
     """Refuse models that are not those of the run.
 
     What a run that grew or was forked had no need of before is new, or is needed no more.
@@ -161,6 +162,7 @@ def check_models(root: Path, story: Mapping[str, Any], now: Identity) -> None:
         root: the run folder.
         story: its `run.json`.
         now: `source_identity` and `weights_identity` of the loaded models.
+        size: of the images in pixels, which imported ones are fitted to.
 
     Raises:
         RunError: they differ; names the keys, the values there and here.
@@ -169,6 +171,10 @@ def check_models(root: Path, story: Mapping[str, Any], now: Identity) -> None:
     if "forked" in story or any("added" in session for session in story["sessions"]):
         both = recorded.keys() & now.keys()
         recorded, now = ({k: v for k, v in one.items() if k in both} for one in (recorded, now))
+    if any(key.endswith(IMAGES) for key in story["identity"]):
+        there = story["image_size"]
+        recorded["image_size"] = there if isinstance(there, int) else size_words(tuple(there))
+        now = {**now, "image_size": size_words(size)}
     if told := differences(recorded, now):
         raise another_config(root, told)
 

@@ -112,7 +112,9 @@ def begin(
     """
     time = now()
     first = previous or {"command": command, "started": time, "sessions": []}
-    session = {"command": command, "started": time, "ended": None, "images": None}
+    session: dict[str, Any] = {
+        "command": command, "started": time, "ended": None, "images": None,
+    }  # fmt: skip
     if shard:
         session["shard"] = shard
     if added:

@@ -320,13 +320,14 @@ def _begin(
     previous = provenance.read_provenance(run)
     recorded: Identity = previous["identity"] if previous else {}
     new = added(run, previous, plan, before) if previous else {}
-    grown = [*(previous["sessions"] if previous else []), *([{"added": new}] if new else [])]
     if crew is None:
         identity, facts = {**recorded, **plan.identity()}, provenance.nobodys_facts(previous)
     else:
         identity, facts = {**plan.identity(), **crew.identity}, crew.facts
         if previous and _was_joined(previous):
-            check_models(run.root, {**previous, "sessions": grown}, crew.identity)
+            size = facts["image_size"]
+            grown = {**previous, "sessions": [*previous["sessions"], {"added": new}]}
+            check_models(run.root, grown if new else previous, crew.identity, size)
             _compare_workers(previous, facts, share is not None and not mixed, say)
         _say_notes(plan, crew, say)
     story = provenance.begin(previous, plan.sweep, identity, facts, command, str(share or ""), new)
@@ -434,7 +435,7 @@ class Joining:
             recorded: Identity = story["identity"]
             identity = {**recorded, **crew.identity}
             if _was_joined(story):
-                check_models(run.root, story, crew.identity)
+                check_models(run.root, story, crew.identity, crew.facts["image_size"])
                 _compare_workers(story, crew.facts, strict=not self.mixed)
                 if identity != recorded:  # models that only added arms need
                     weights = {**story["weights"], **crew.facts["weights"]}
