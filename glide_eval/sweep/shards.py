@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from .opening import drawing
 from .records import Facts, Key, write_record
 from .rerank import Ranked, best_of
 from .seeds import candidate_seed, sample_seed
-from .sources import Drawer, Images, ImageSource, Size, height_width
+from .sources import Batch, Drawer, Images, ImageSource, Size, height_width
 
 Join = Callable[[ImageSource | None, Mapping[str, CaptionScorer]], Facts]
 
@@ -211,31 +211,54 @@ class ShardWorker:
         # Models don't travel to other processes: they are large, and may hold a GPU's memory.
         return {**self.__dict__, "source": None, "scorers": {}, "facts": None, "drawers": {}}
 
-    def _make(self, shard: Shard) -> list[_Made]:
-        """Return a finished picture for each item: the only or the best candidate, degraded if
-        asked.
+    def pictures(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """Return a generated arm's finished pictures, drawn together: one per caption and seed.
+
+        Args:
+            arm: how.
+            captions: one per picture.
+            seeds: of the noise; in a reranked arm, of each first candidate's.
+            start: the pictures to edit, if the arm edits.
         """
-        arm, batch = shard.arm, shard.batch()
-        candidates = (self._candidate(arm, batch, number) for number in range(arm.candidates))
+        pairs = zip(captions, seeds, strict=True)
+        batch = [Item(Prompt("", caption), 0, seed) for caption, seed in pairs]
+        return self._ranked(arm, batch, start).images
+
+    def _make(self, shard: Shard) -> list[_Made]:
+        """Return a finished picture for each item."""
+        ranked = self._ranked(shard.arm, shard.batch())
+        images = ranked.images[: len(shard.items)]
+        return [
+            _Made(pixels, int(chosen), tuple(scores.tolist()) or None)
+            for pixels, chosen, scores in zip(images, ranked.chosen, ranked.scores, strict=False)
+        ]
+
+    def _ranked(self, arm: ArmConfig, batch: Sequence[Item], start: Batch | None = None) -> Ranked:
+        """Return the only or the best candidate of each item, degraded if asked."""
+        candidates = (self._candidate(arm, batch, n, start) for n in range(arm.candidates))
         if arm.rerank is None:
             ranked = Ranked.unrivalled(next(candidates))
         else:
             captions = [item.prompt.caption for item in batch]
             ranked = best_of(candidates, captions, self._scorer(arm.rerank.clip))
-        images = ranked.images[: len(shard.items)]
-        if arm.degrade is not None:
-            images = degraded(images, arm.degrade)
-        return [
-            _Made(pixels, int(chosen), tuple(scores.tolist()) or None)
-            for pixels, chosen, scores in zip(images, ranked.chosen, ranked.scores, strict=False)
-        ]
+        if arm.degrade is None:
+            return ranked
+        return replace(ranked, images=degraded(ranked.images, arm.degrade))
 
     def _scorer(self, name: str) -> CaptionScorer:
         if name not in self.scorers:
             self.scorers[name] = self.open_scorer(name)
         return self.scorers[name]
 
-    def _candidate(self, arm: ArmConfig, batch: Sequence[Item], number: int) -> Images:
+    def _candidate(
+        self, arm: ArmConfig, batch: Sequence[Item], number: int, start: Batch | None
+    ) -> Images:
         """Candidate `number` of every item of a padded batch."""
         if arm.imported:
             files = [item.files[number] for item in batch]
@@ -247,7 +270,8 @@ class ShardWorker:
         captions = [item.prompt.caption for item in batch]
         seeds = [candidate_seed(item.seed or 0, number) for item in batch]
         files = [item.edit for item in batch if item.edit is not None]
-        start = read_batch(arm, files, min(height_width(source.size))) if files else None
+        if files:
+            start = read_batch(arm, files, min(height_width(source.size)))
         return drawer.draw(arm, captions, seeds, start)
 
     def _save(self, arm: str, item: Item, made: _Made, seconds: float) -> Sample:
