@@ -66,7 +66,7 @@ def command(config: Path, device: str, out: Path | None) -> None:
             f"{count(len(told), 'picture')} left out as unreadable: {some(told, 3, '; ')}.",
             err=True,
         )
-    click.echo(f"Loss {trained.loss:.4f} at the end. Written to {trained.path}.")
+    click.echo(f"At the end: {trained.last.words}. Written to {trained.path}.")
 
 
 class _Progress:
@@ -95,4 +95,4 @@ class _Progress:
             return
         self._bar.update(state.step - self._bar.n)
         if state.history:
-            self._bar.set_postfix_str(f"loss {state.history[-1][1]:.4f}", refresh=False)
+            self._bar.set_postfix_str(state.history[-1].words, refresh=False)
