@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .strategies import MOST, STRATEGIES
 
+DEVICES = r"^(auto|cpu|mps|cuda(:\d+)?)$"  # names of devices, `auto` among them
 _HOLDS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from generator.samplers import DEFAULT, SAMPLERS
 from generator.strategies import MOST, STRATEGIES
 from glide_eval.errors import UsageError
 from glide_eval.files import count as counted
-from glide_eval.sweep import BESIDE, DEVICES
+from glide_eval.sweep import BESIDE
 
+from .devices import device_option
 from .invocation import from_here, typed_command
 
 if TYPE_CHECKING:
@@ -184,10 +184,6 @@ def drawing_options(function: Callable[..., None]) -> Callable[..., None]:
         }
         names = [field.name for field in dataclasses.fields(Options) if field.name not in own]
         typed = {name: values.pop(name) for name in names}
-        if not re.fullmatch(DEVICES, typed["device"]):
-            raise UsageError(
-                f"--device is {typed['device']!r}, expected auto, cpu, mps, cuda or cuda:1."
-            )
         function(options=Options(**typed, **own), **values)
 
     for option in reversed(_OPTIONS):
@@ -334,8 +330,7 @@ _OPTIONS = (
     click.option("--out", type=click.Path(path_type=Path), default=Path("pictures"),
                  show_default=True, metavar="DIR", help="Where to put the pictures."),
     click.option("--overwrite", is_flag=True, help="Replace pictures of the same name."),
-    click.option("--device", default="auto", show_default=True,
-                 help="cpu, cuda, cuda:1, mps; auto takes CUDA, else an Apple GPU, else the CPU."),
+    device_option(),
     click.option("--dtype", type=click.Choice(["auto", "float32", "tf32", "bfloat16", "float16"]),
                  default="auto", show_default=True,
                  help="auto is float32 on CPU, else bfloat16, or float16 before Ampere."),

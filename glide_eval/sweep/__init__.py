@@ -16,7 +16,6 @@ from .seeds import sample_seed
 from .shards import ShardWorker
 from .sources import (
     BESIDE,
-    DEVICES,
     ArmOptions,
     Batch,
     DrawnArm,
@@ -36,7 +35,6 @@ from .sources import (
 __all__ = [
     "BESIDE",
     "CAPTION_FILES",
-    "DEVICES",
     "STRATEGIES",
     "ArmConfig",
     "ArmOptions",

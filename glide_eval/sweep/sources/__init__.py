@@ -10,11 +10,10 @@ from .glide import FakeTable, GlideOptions, GlideSettings, GlideSource
 from .guiders import BESIDE
 from .prompt_notes import check_prompts, prompt_notes
 from .source import DrawnArm, Images, ImageSource, Opening, Size, height_width
-from .tables import DEVICES, ArmOptions, GeneratorTable, Scalar
+from .tables import ArmOptions, GeneratorTable, Scalar
 
 __all__ = [
     "BESIDE",
-    "DEVICES",
     "ArmOptions",
     "Batch",
     "Drawer",
