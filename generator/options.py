@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import OptionError
+from .option_records import OPTIONS
 from .samplers import DEFAULT, SAMPLERS
 from .sampling import respacing
 from .schedules import kept_steps
@@ -105,8 +106,15 @@ class Sampling:
             )
 
     def _check_extras(self) -> None:
-        if not 0 <= self.eta <= 1:
-            raise OptionError(f"eta must be between 0 and 1; found {self.eta}.")
+        for option in OPTIONS.values():
+            value = getattr(self, option.name)
+            if value is not None and not option.takes(value):
+                raise OptionError(f"{option.name} must be {option.words}; found {value}.")
+            if value and option.strategies and self.strategy not in option.strategies:
+                raise OptionError(
+                    f"{option.name} is an option of {', '.join(option.strategies)}; found strategy "
+                    f"{self.strategy}. Leave it out."
+                )
         if self.eta and self.sampler != "ddim":
             raise OptionError(
                 f"eta is DDIM's; found eta {self.eta} with sampler {self.sampler}. Leave it out, "
@@ -116,33 +124,6 @@ class Sampling:
             raise OptionError(
                 "interval must be two fractions of the noise steps, 0 <= low <= high <= 1 "
                 f"(0 is the clean end); found {list(self.interval)}."
-            )
-        if not 0 <= self.rescale <= 1:
-            raise OptionError(f"rescale must be between 0 and 1; found {self.rescale}.")
-        for name in ("rescale", "parallel", "momentum", "norm", "low_scale"):
-            if getattr(self, name) and name not in STRATEGIES[self.strategy].options:
-                known = [s.name for s in STRATEGIES.values() if name in s.options]
-                raise OptionError(
-                    f"{name} is an option of {', '.join(known)}; found strategy "
-                    f"{self.strategy}. Leave it out."
-                )
-        self._check_mixing()
-        if self.threshold is not None and not 0 < self.threshold < 100:
-            raise OptionError(
-                "threshold must be a percentile above 0 and below 100, such as 99.5; found "
-                f"{self.threshold}."
-            )
-
-    def _check_mixing(self) -> None:
-        if not 0 <= self.parallel <= 1:
-            raise OptionError(f"parallel must be between 0 and 1; found {self.parallel}.")
-        if not -1 < self.momentum < 1:
-            raise OptionError(f"momentum must be above -1 and below 1; found {self.momentum}.")
-        if not 0 <= self.norm < math.inf:
-            raise OptionError(f"norm must be finite and not negative; found {self.norm}.")
-        if self.low_scale is not None and not 1 <= self.low_scale < MOST:
-            raise OptionError(
-                f"low_scale must be at least 1 and below {MOST:,.0f}; found {self.low_scale}."
             )
 
 

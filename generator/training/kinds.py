@@ -24,7 +24,7 @@ from generator.text_unet import TextCondition, TextUNet
 from generator.tokenizer import Tokenizer, ended, padded
 
 from .inpainting import known_regions
-from .losses import contrastive_loss, diffusion_loss
+from .losses import DenoisingLoss, contrastive_loss, diffusion_loss
 
 _MOST_EXCESS = 4.0  # mean square of ε beyond which a walked picture is not learned from
 _REDUCTION = 4  # of an upsampler's picture, each way
@@ -123,7 +123,7 @@ def unet_loss(
     model: TextUNet, diffusion: Diffusion, batch: Batch, torch_rng: torch.Generator,
     dtype: torch.dtype = torch.bfloat16, max_weight: float = 1.0, noise_spread: float = 0.0,
     late: float = 0.0, own: int = 0, max_bound: float = math.inf,
-) -> Tensor:  # fmt: skip
+) -> DenoisingLoss:  # fmt: skip
     """Return the denoising loss of a batch on the model's device (see `diffusion_loss`).
 
     Args:

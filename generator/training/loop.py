@@ -22,15 +22,17 @@ from generator.devices import naming_a_lost, ran_out_of_memory
 from generator.errors import OptionError, TrainingError
 from generator.prefetch import drawn_ahead
 
+from .losses import DenoisingLoss
 from .optimiser import optimisers
 from .precision import LossScale
 from .processes import ALONE, Processes
 from .state import State
 
 B = TypeVar("B")
+Loss = Callable[[B, torch.Generator], Tensor | DenoisingLoss]
 
 # Given the step's NumPy generator and torch generator: the loss of one batch.
-StepLoss = Callable[[np.random.Generator, torch.Generator], Tensor]
+StepLoss = Callable[[np.random.Generator, torch.Generator], Tensor | DenoisingLoss]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Drawn(Generic[B]):
     """
 
     draw: Callable[[np.random.Generator, int], B]
-    loss: Callable[[B, torch.Generator], Tensor]
+    loss: Callable[[B, torch.Generator], Tensor | DenoisingLoss]
     workers: int = 0
 
 
@@ -142,7 +144,7 @@ def train(
             with _named_failures(state, device):
                 _step(state, batches, drawn.loss, schedule, processes)
             on_step(state)
-            if state.history and state.history[-1][0] == state.step:
+            if state.history and state.history[-1].step == state.step:
                 speed = (state.step - first) / (time.monotonic() - started)
                 log(_progress(state, schedule.steps, speed))
             due = time.monotonic() - saved > save_every or state.step == schedule.steps
@@ -157,38 +159,36 @@ def train(
 
 
 def _step(
-    state: State, batches: Iterator[B], loss: Callable[[B, torch.Generator], Tensor],
+    state: State, batches: Iterator[B], loss: Loss[B],
     schedule: Schedule, processes: Processes,
 ) -> None:  # fmt: skip
     """Take one optimiser step over all parts of a batch."""
     rate = schedule.rate(state.step)
     for group in (group for one in state.together for group in one.param_groups):
         group["lr"] = rate * group["share"]
-    value = _gradient(state, batches, loss, schedule, processes)
+    values = _gradient(state, batches, loss, schedule, processes)
     weights = list(state.model.parameters())
     state.scale.unscale(weights)
     norm = nn.utils.clip_grad_norm_(weights, schedule.clip)
     if state.scale.accepts(norm):
-        _expect_finite(value, norm, state.step, rate)
+        _expect_finite(sum(values), norm, state.step, rate)
         for one in state.together:
             one.step()
         # Early averages forget fast, or the random first weights would linger in them.
         state.average(min(schedule.ema, (1 + state.step) / (10 + state.step)))
     elif state.scale.exhausted:
-        _expect_finite(value, norm, state.step, rate)
+        _expect_finite(sum(values), norm, state.step, rate)
     state.step += 1
-    state.recent.append(value)
+    state.recent.append(values)
     if state.step % schedule.log_every == 0 or state.step == schedule.steps:
-        mean = sum(state.recent) / len(state.recent)
-        state.history.append((state.step, mean, rate))
-        state.recent.clear()
+        state.note(rate)
 
 
 def _gradient(
-    state: State, batches: Iterator[B], loss: Callable[[B, torch.Generator], Tensor],
+    state: State, batches: Iterator[B], loss: Loss[B],
     schedule: Schedule, processes: Processes,
-) -> float:  # fmt: skip
-    """Leave the gradient of the step's mean loss in the weights, and return that loss."""
+) -> list[float]:  # fmt: skip
+    """Leave the gradient of the step's mean loss in the weights, and return that loss's terms."""
     device = next(state.model.parameters()).device
     state.model.zero_grad(set_to_none=True)
     # The sum stays on the device: reading it would wait for the GPU after every part.
@@ -199,11 +199,13 @@ def _gradient(
         number = schedule.seed * 1_000_003 + state.step + (part << 40)
         torch.manual_seed(number)  # dropout draws from the global generator
         value = loss(next(batches), torch.Generator(device).manual_seed(number))
-        (value * (state.scale.factor / len(mine))).backward()
-        total += value.detach() / len(mine)
+        terms = value if isinstance(value, DenoisingLoss) else (value,)
+        whole = value.total if isinstance(value, DenoisingLoss) else value
+        (whole * (state.scale.factor / len(mine))).backward()
+        total = total + torch.stack([term.detach() for term in terms]) / len(mine)
     gradients = [w.grad for w in state.model.parameters() if w.grad is not None]
     processes.average([total, *gradients])
-    return float(total)
+    return total.tolist()
 
 
 @contextmanager
@@ -261,4 +263,4 @@ def _expect_finite(loss: float, norm: Tensor, step: int, rate: float) -> None:
 def _progress(state: State, steps: int, speed: float) -> str:
     place = f"step {state.step}/{steps}"
     left = (steps - state.step) / speed / 60
-    return f"{place} loss {state.history[-1][1]:.4f} {speed:.2f}/s {left:.0f} min left"
+    return f"{place} {state.history[-1].words} {speed:.2f}/s {left:.0f} min left"

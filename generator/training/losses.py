@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from generator.diffusion import Diffusion
+
+
+class DenoisingLoss(NamedTuple):
+    """The two terms of a denoising loss, of which logs tell the first.
+
+    Attributes:
+        mse: the (weighted) square error of ε, L_simple.
+        bound: the variational bound L_vlb, which trains the variance: bits per pixel and channel.
+    """
+
+    mse: Tensor
+    bound: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """What is minimised: their sum."""
+        return self.mse + self.bound
 
 
 def diffusion_loss(
@@ -21,8 +39,8 @@ def diffusion_loss(
     max_weight: float = 1.0,
     max_bound: float = math.inf,
     drawn: Tensor | None = None,
-) -> Tensor:
-    """Return L_simple + L_vlb of Nichol & Dhariwal 2021 (eq. 16 with λ = 0.001 over 1000 steps).
+) -> DenoisingLoss:
+    """Return the terms of L_simple + L_vlb (Nichol & Dhariwal 2021, eq. 16, λ = 0.001, 1000 steps).
 
     The bound trains the variance alone: ε enters it detached.
 
@@ -49,7 +67,7 @@ def diffusion_loss(
             have no bound, or the variance would learn to cover their errors. None: all are.
 
     Returns:
-        A scalar.
+        Two scalars.
     """
     eps, v = output.float().chunk(2, dim=1)
     weight = (1 / diffusion.at("alpha_bar", t, x_t) - 1).clamp(1.0, max_weight)
@@ -67,8 +85,7 @@ def diffusion_loss(
     if drawn is not None:
         bound = bound * drawn.view(-1, 1, 1, 1)
     # In bits, the unit of the paper's λ.
-    bound = bound.mean() / math.log(2)
-    return simple + bound
+    return DenoisingLoss(simple, bound.mean() / math.log(2))
 
 
 def _discretised_nll(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from .loop import Drawn, Schedule, train
 from .pictures import Framing, Pictures, Shuffled
 from .processes import ALONE, Processes
 from .start import start_model, start_paths, tokenizer_of
-from .state import State, read_state
+from .state import Entry, State, read_state
 
 MODEL, STATE, CURVE = "model.safetensors", "state.pt", "loss.csv"
 
@@ -48,6 +48,9 @@ class Recipe:
         workers: threads that read pictures ahead.
         save_every: seconds between saved states.
         noise_spread: relative spread of the noise's strength around that of t (see `unet_loss`).
+        max_bound: most nats of the bound for a pixel that trains the variance (see
+            `diffusion_loss`): without a cap a picture at t = 999 outweighs all others in the
+            gradient's norm, which is clipped.
     """
 
     kind: str
@@ -64,6 +67,7 @@ class Recipe:
     workers: int = 2
     save_every: float = 120.0
     noise_spread: float = 0.0
+    max_bound: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,18 @@ class Trained:
 
     Attributes:
         path: the weights.
-        loss: mean of the last stretch of steps.
+        last: the last point of the loss curve.
         skipped: pictures that could not be read -> why.
     """
 
     path: Path
-    loss: float
+    last: Entry
     skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the last stretch of steps; of a UNet the square error of ε alone."""
+        return self.last.loss
 
 
 def train_model(
@@ -121,7 +130,7 @@ def train_model(
     first = processes.rank == 0
 
     def after(state: State) -> None:
-        if first and state.history and state.history[-1][0] == state.step:
+        if first and state.history and state.history[-1].step == state.step:
             write_curve(out / CURVE, state.history)
         on_step(state)
 
@@ -130,26 +139,34 @@ def train_model(
         model, _loss(recipe, model, source), recipe.schedule, out / STATE, recipe.save_every,
         log, on_step=after, processes=processes, identity=about,
     )  # fmt: skip
-    history = read_state(out / STATE)["history"]
+    last = Entry(*read_state(out / STATE)["history"][-1])
     if first:
         told = {
             **about,
             "schedule": dataclasses.asdict(recipe.schedule),
             "pictures": len(pictures),
-            "steps_done": history[-1][0],
-            "final_loss": history[-1][1],
+            "steps_done": last.step,
+            "final_loss": last.loss,
+            **({} if last.bound is None else {"final_bound": last.bound}),
             **(notes or {}),
         }
         save(out / MODEL, trained.to("cpu"), model.config, told)
-    return Trained(out / MODEL, history[-1][1], source.skipped)
+    return Trained(out / MODEL, last, source.skipped)
 
 
-def write_curve(path: Path, history: list[tuple[int, float, float]]) -> None:
-    """Write the loss curve as CSV: step, mean loss since the row before, learning rate."""
+def write_curve(path: Path, history: Sequence[Entry]) -> None:
+    """Write the loss curve as CSV: step, mean loss since the row before, learning rate.
+
+    A UNet's has the loss in two columns, `mse` and `bound`; the bound is empty in rows of version
+    0.1, whose `mse` is the sum of both.
+    """
+    apart = any(entry.bound is not None for entry in history)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("step", "loss", "learning_rate"))
-    writer.writerows((step, f"{loss:.6g}", f"{rate:.6g}") for step, loss, rate in history)
+    writer.writerow(("step", *(("mse", "bound") if apart else ("loss",)), "learning_rate"))
+    for entry in history:
+        bound = ("" if entry.bound is None else f"{entry.bound:.6g}",) if apart else ()
+        writer.writerow((entry.step, f"{entry.loss:.6g}", *bound, f"{entry.rate:.6g}"))
     with replacing(path) as part:
         part.write_text(text.getvalue(), "utf-8")
 
@@ -173,7 +190,14 @@ def _loss(recipe: Recipe, model: TextUNet | Clip, source: Shuffled) -> Drawn[Bat
             model, tokenizer, *source.draw(rng, number), rng, empty, recipe.patch
         ),
         lambda batch, rng: unet_loss(
-            model, diffusion, batch.to(device), rng, dtype, recipe.max_weight, recipe.noise_spread
+            model,
+            diffusion,
+            batch.to(device),
+            rng,
+            dtype,
+            recipe.max_weight,
+            recipe.noise_spread,
+            max_bound=recipe.max_bound,
         ),
         recipe.workers,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,30 @@ from generator.atomic import replacing
 from generator.errors import TrainingError
 
 from .precision import LossScale
+
+
+class Entry(NamedTuple):
+    """A point of the loss curve: means since the one before.
+
+    Attributes:
+        step: steps taken.
+        loss: what tells how far a training is: the square error of ε of a UNet, whose bound is
+            apart; in entries that version 0.1 made, their sum.
+        rate: learning rate.
+        bound: see `losses.DenoisingLoss`; None of other networks, and in older entries.
+    """
+
+    step: int
+    loss: float
+    rate: float
+    bound: float | None = None
+
+    @property
+    def words(self) -> str:
+        """The loss as a line of news tells it."""
+        if self.bound is None:
+            return f"loss {self.loss:.4f}"
+        return f"MSE {self.loss:.4f} bound {self.bound:.4f}"
 
 
 @dataclass
@@ -26,8 +50,8 @@ class State:
         identity: what must be the same when training goes on; JSON values.
         ema: the exponential moving average of the model's entries.
         step: steps taken.
-        history: (step, mean loss since the one before, learning rate).
-        recent: losses since the last entry of `history`.
+        history: the loss curve.
+        recent: losses since its last entry, each as its terms.
     """
 
     model: nn.Module
@@ -36,11 +60,20 @@ class State:
     identity: dict[str, Any]
     ema: dict[str, Tensor] = field(init=False)
     step: int = 0
-    history: list[tuple[int, float, float]] = field(default_factory=list)
-    recent: list[float] = field(default_factory=list)
+    history: list[Entry] = field(default_factory=list[Entry])
+    recent: list[list[float]] = field(default_factory=list[list[float]])
 
     def __post_init__(self) -> None:
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def note(self, rate: float) -> None:
+        """Add an entry to the loss curve, of the steps since the last one."""
+        # A training that version 0.1 began has sums among its recent losses: they are left out.
+        terms = max(map(len, self.recent))
+        whole = [values for values in self.recent if len(values) == terms]
+        means = [sum(values) / len(whole) for values in zip(*whole, strict=True)]
+        self.history.append(Entry(self.step, means[0], rate, *means[1:]))
+        self.recent.clear()
 
     @torch.no_grad()
     def average(self, decay: float) -> None:
@@ -60,7 +93,7 @@ class State:
             "model": self.model.state_dict(),
             "optimisers": [one.state_dict() for one in self.together],
             "ema": self.ema,
-            "history": self.history,
+            "history": [tuple(entry) for entry in self.history],
             "recent": self.recent,
             "scale": self.scale.state(),
             "identity": self.identity,
@@ -84,8 +117,9 @@ class State:
         for name, value in saved["ema"].items():
             self.ema[name].copy_(value)
         self.step = saved["step"]
-        self.history = [tuple(entry) for entry in saved["history"]]
-        self.recent = saved.get("recent", [])
+        self.history = [Entry(*entry) for entry in saved["history"]]
+        recent: list[float | list[float]] = saved.get("recent", [])
+        self.recent = [values if isinstance(values, list) else [values] for values in recent]
         self.scale.restore(saved.get("scale", {"factor": self.scale.factor, "good": 0}))
 
 

@@ -57,6 +57,7 @@ from .evaluator import train_evaluator
 from .inpainting import grown, known_regions
 from .kinds import Batch, clip_loss, unet_loss
 from .loop import Schedule, train
+from .losses import DenoisingLoss
 
 _SMALL: dict[str, Any] = {
     "norm_groups": 8,
@@ -203,7 +204,7 @@ def train_unet(name: str, data: Corpus, model: TextUNet, work: Path, device: str
     fast = fastest_dtype(torch.device(device)) == "bfloat16"
     dtype = torch.bfloat16 if fast else torch.float32
 
-    def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+    def loss(rng: np.random.Generator, torch_rng: torch.Generator) -> DenoisingLoss:
         x, captions = data.batch(rng, recipe.batch, recipe.pairs, noise=not config.super_res)
         captions = ["" if rng.random() < recipe.empty_captions else c for c in captions]
         low_res = known = None

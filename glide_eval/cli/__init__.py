@@ -18,6 +18,7 @@ from .failures import stopping_on_signals, told
 COMMANDS: dict[str, str] = {
     "demo": "The whole experiment on the bundled miniature, in minutes.",
     "sweep": "Make images for every arm of a sweep file; resumes where it stopped.",
+    "runs": "Fork runs: begin a new one with what is the same.",
     "metrics": "Measure runs or folders: FID, IS, precision/recall, CLIP score and more.",
     "reference": "Build the real images' features that metrics compare with.",
     "sample": "Draw pictures of prompts.",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from glide_eval.drawing import Images
 from glide_eval.files import fit_picture, read_picture
-from glide_eval.sweep import check_prompts
+from glide_eval.sweep import Batch, EditTable, check_prompts, height_width
 
-from .drawing_options import Options, drawing_options, run
+from .drawing_options import Options, draw_by, drawing_options, run
 
 
 @click.command()
@@ -40,32 +41,39 @@ def command(sketch: Path, prompts: tuple[str, ...], strength: float, options: Op
     glide-eval edit sketch.png --prompt "a large shiny red sphere" --strength 0.6
     """  # noqa: D301
     captions = check_prompts(prompts)
-    sampling = options.sampling()
 
     from generator.editing import check_strength, from_sketch
     from glide_eval.drawing import batch_of, plan, sampling_story
 
     check_strength(strength)
     pixels = read_picture(sketch)
-    source = options.load()
-    picture = fit_picture(pixels, source.side, sketch)
-    for note in picture.notes:
-        click.echo(f"Note: {note}", err=True)
+    requests = plan(captions, options.seed, options.count)
     edit = {
         "sketch": str(sketch),
         "sketch_sha256": hashlib.sha256(sketch.read_bytes()).hexdigest(),
         "strength": strength,
     }
+    drawing = options.by_arm(EditTable(sketches=str(sketch), strength=strength))
+    if drawing is not None:
+        own = _fitted(pixels, min(height_width(drawing.source.size)), sketch)
+        draw_by(
+            drawing, options, requests, lambda n: Batch(batch_of(own, n), None), {"edit": edit},
+            [own],
+        )  # fmt: skip
+        return
+    sampling = options.sampling()
+    source = options.load()
+    fitted = _fitted(pixels, source.side, sketch)
     run(
         options,
         source,
-        plan(captions, options.seed, options.count),
+        requests,
         lambda texts, seeds, on_step: [
             from_sketch(
                 source.pipeline,
                 texts,
                 seeds,
-                batch_of(picture.pixels, len(texts)),
+                batch_of(fitted, len(texts)),
                 strength,
                 sampling,
                 on_step=on_step,
@@ -73,5 +81,13 @@ def command(sketch: Path, prompts: tuple[str, ...], strength: float, options: Op
         ],
         max(1, round(strength * sampling.base_steps)) + sampling.upsampling_steps,
         {"sampling": sampling_story(sampling), "edit": edit},
-        first=[picture.pixels],
+        first=[fitted],
     )
+
+
+def _fitted(pixels: Images, side: int, sketch: Path) -> Images:
+    """Return a sketch of the model's size; say what was done to it."""
+    picture = fit_picture(pixels, side, sketch)
+    for note in picture.notes:
+        click.echo(f"Note: {note}", err=True)
+    return picture.pixels

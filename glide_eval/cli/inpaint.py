@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
-from glide_eval.drawing import SceneFile, load_scene
+from glide_eval.drawing import Images, OnStep, SceneFile, load_scene
 from glide_eval.errors import UsageError
 from glide_eval.files import (
     Picture,
@@ -21,9 +23,9 @@ from glide_eval.files import (
     read_mask,
     read_picture,
 )
-from glide_eval.sweep import check_prompts
+from glide_eval.sweep import Batch, InpaintTable, check_prompts, height_width
 
-from .drawing_options import Options, drawing_options, run
+from .drawing_options import Options, draw_by, drawing_options, run
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -96,18 +98,10 @@ def _once(
     context: str,
     options: Options,
 ) -> None:
-    sampling = options.sampling()
-
-    from generator.editing import inpaint
-    from glide_eval.drawing import batch_of, plan, sampling_story
+    from glide_eval.drawing import plan
 
     pixels = read_picture(image)
     paint = None if mask is None else read_mask(mask, pixels.shape, invert)
-    source = options.load(_networks(context))
-    picture = fit_picture(pixels, source.side, image)
-    fitted = box_mask(box or [], source.side) if paint is None else fit_mask(paint, source.side)
-    known, notes = known_from(fitted, mask or "--box")
-    _tell([*picture.notes, *notes])
     edit = {
         "source": _file(image),
         "mask": _file(mask) if mask else None,
@@ -115,29 +109,86 @@ def _once(
         "box": box,
         "context": context,
     }
-    run(
-        options,
-        source,
-        plan(captions, options.seed, options.count),
-        lambda texts, seeds, on_step: [
-            inpaint(
-                source.pipeline,
-                texts,
-                seeds,
-                batch_of(picture.pixels, len(texts)),
-                batch_of(known, len(texts)),
-                sampling,
-                context=context,
-                on_step=on_step,
-            )
-        ],
-        sampling.base_steps + sampling.upsampling_steps,
-        {"sampling": sampling_story(sampling), "edit": edit},
-        first=[picture.pixels, _shown(picture.pixels, known)],
+    requests = plan(captions, options.seed, options.count)
+    drawing = options.by_arm(
+        InpaintTable.model_validate(
+            {
+                "images": str(image),
+                "masks": str(mask) if mask else None,
+                "invert_mask": invert,
+                "box": box,
+                "context": context,
+            }
+        )
     )
+    if drawing is not None:
+        side = min(height_width(drawing.source.size))
+        begin = _Begin.of(fit_picture(pixels, side, image), paint, box, mask)
+        draw_by(drawing, options, requests, begin.batch, {"edit": edit}, begin.shown)
+        return
+    sampling = options.sampling()
+
+    from generator.editing import inpaint
+    from glide_eval.drawing import sampling_story
+
+    source = options.load(_networks(context))
+    begin = _Begin.of(fit_picture(pixels, source.side, image), paint, box, mask)
+
+    def make(texts: list[str], seeds: list[int], on_step: OnStep) -> list[Images]:
+        start = begin.batch(len(texts))
+        assert start.known is not None
+        return [
+            inpaint(
+                source.pipeline, texts, seeds, start.images, start.known, sampling,
+                context=context, on_step=on_step,
+            )
+        ]  # fmt: skip
+
+    steps = sampling.base_steps + sampling.upsampling_steps
+    story = {"sampling": sampling_story(sampling), "edit": edit}
+    run(options, source, requests, make, steps, story, first=begin.shown)
+
+
+@dataclass(frozen=True)
+class _Begin:
+    """A picture to repaint, of the model's size.
+
+    Attributes:
+        pixels: uint8 (side, side, 3).
+        known: bool (side, side), True where it is kept.
+    """
+
+    pixels: Images
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        picture: Picture,
+        paint: NDArray[np.bool_] | None,
+        box: list[float] | None,
+        mask: Path | None,
+    ) -> _Begin:
+        side = len(picture.pixels)
+        fitted = box_mask(box or [], side) if paint is None else fit_mask(paint, side)
+        known, notes = known_from(fitted, mask or "--box")
+        _tell([*picture.notes, *notes])
+        return cls(picture.pixels, known)
+
+    def batch(self, count: int) -> Batch:
+        return Batch(np.stack([self.pixels] * count), np.stack([self.known] * count))
+
+    @property
+    def shown(self) -> list[Images]:
+        return [self.pixels, _shown(self.pixels, self.known)]
 
 
 def _scene(scene: SceneFile, image: Path | None, context: str, options: Options) -> None:
+    if options.elsewhere:
+        raise UsageError(
+            "--steps-file is drawn by GLIDE's models alone: leave out --arm, and name a --model of "
+            "GLIDE."
+        )
     sampling = options.sampling()
     captions = check_prompts([step.prompt for step in scene.config.steps])
     start = image or scene.source

@@ -15,6 +15,7 @@ import click
 from glide_eval.errors import UsageError
 from glide_eval.files import RunFolder, Share, write_text
 
+from .devices import device_option
 from .metric_table import (
     comparable_tables,
     format_differences,
@@ -50,6 +51,7 @@ class _Request:
     baseline: str | None
     pairs: tuple[tuple[str, str], ...]
     is_splits: int
+    device: str
     share: Share | None = None
 
 
@@ -155,6 +157,7 @@ class _Result:
     show_default=True,
     help="Parts that the Inception Score divides the images into, at random from a fixed seed.",
 )
+@device_option(" The tabletop extractor runs on the CPU.")
 @shard_option
 def command(
     run_dirs: tuple[Path, ...],
@@ -172,6 +175,7 @@ def command(
     json_out: Path | None,
     quiet: bool,
     is_splits: int,
+    device: str,
     shard: str | None,
 ) -> None:
     """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
@@ -188,7 +192,7 @@ def command(
     """  # noqa: D301 - click's mark of a block not to be wrapped
     request = _Request(
         extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs,
-        is_splits, share_of(shard) if run_dirs and not no_measure else None,
+        is_splits, device, share_of(shard) if run_dirs and not no_measure else None,
     )  # fmt: skip
     if bool(run_dirs) == bool(fakes):
         raise UsageError(
@@ -258,7 +262,8 @@ def _names(metric_list: str | None) -> list[str] | None:
 def _load(request: _Request, default: str) -> list[Extractor]:
     from glide_eval.extractors import load_extractor
 
-    return [load_extractor(name) for name in dict.fromkeys(request.extractors or (default,))]
+    names = dict.fromkeys(request.extractors or (default,))
+    return [load_extractor(name, request.device) for name in names]
 
 
 def _named(request: _Request, extractors: Sequence[Extractor], crop: str) -> NamedReferences:

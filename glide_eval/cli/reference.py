@@ -12,6 +12,7 @@ import click
 from glide_eval.errors import UsageError
 from glide_eval.files import Share, count, write_text
 
+from .devices import device_option
 from .shares import share_of
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def command() -> None:
     is_flag=True,
     help="Leave out files that can't be read, and list them; else they are an error.",
 )
+@device_option(" The tabletop extractor runs on the CPU.")
 def build(
     source: str,
     out: Path,
@@ -112,6 +114,7 @@ def build(
     moments_only: bool,
     shard: str | None,
     skip_corrupt: bool,
+    device: str,
 ) -> None:
     """Build a reference from SOURCE.
 
@@ -150,7 +153,7 @@ def build(
             if kind == "tabletop"
             else _real_images(kind, source, images, captions, captioned_only, seed, no_crop)
         )
-    loaded = [load_extractor(name) for name in dict.fromkeys(extractors)]
+    loaded = [load_extractor(name, device) for name in dict.fromkeys(extractors)]
     if real is None:
         built = {e.name: statistics_reference(Path(source), e, count) for e in loaded}
     else:

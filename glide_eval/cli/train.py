@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from glide_eval.errors import UsageError
 from glide_eval.files import count, some
 
-DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+from .devices import device_option
 
 
 @click.command("train")
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, mps or cuda[:N].")
+@device_option()
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -31,8 +29,6 @@ def command(config: Path, device: str, out: Path | None) -> None:
     same command again: it goes on from the state saved last, and ends with the same weights. On
     several GPUs: torchrun --nproc-per-node 8 -m glide_eval models train CONFIG.toml
     """
-    if not DEVICES.fullmatch(device):
-        raise UsageError(f"--device is {device!r}, expected auto, cpu, mps, cuda or cuda:1.")
     from generator.devices import checked_device
     from generator.training.processes import joined
     from generator.training.run import CURVE, train_model
@@ -66,7 +62,7 @@ def command(config: Path, device: str, out: Path | None) -> None:
             f"{count(len(told), 'picture')} left out as unreadable: {some(told, 3, '; ')}.",
             err=True,
         )
-    click.echo(f"Loss {trained.loss:.4f} at the end. Written to {trained.path}.")
+    click.echo(f"At the end: {trained.last.words}. Written to {trained.path}.")
 
 
 class _Progress:
@@ -95,4 +91,4 @@ class _Progress:
             return
         self._bar.update(state.step - self._bar.n)
         if state.history:
-            self._bar.set_postfix_str(f"loss {state.history[-1][1]:.4f}", refresh=False)
+            self._bar.set_postfix_str(state.history[-1].words, refresh=False)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from glide_eval.errors import GlideEvalError, UsageError
 from glide_eval.files import encode_png, some, write_bytes, write_text
-from glide_eval.sweep import GlideSource, environment, now
+from glide_eval.sweep import ImageSource, environment, now
 
 Images = NDArray[np.uint8]
 OnStep = Callable[[int, Any], None]
@@ -126,7 +126,7 @@ def draw(
 
 
 def save(
-    folder: Path, name: str, pixels: Images, source: GlideSource, story: dict[str, Any]
+    folder: Path, name: str, pixels: Images, source: ImageSource, story: dict[str, Any]
 ) -> Path:
     """Write a picture and its story; the path of the picture.
 
@@ -172,11 +172,12 @@ def sheet(rows: Sequence[Sequence[Images]]) -> Images:
     Returns:
         uint8 (height, width, 3).
     """
-    size = len(rows[0][0])
+    height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
-    cell = size + GAP
-    ground = np.full((len(rows) * cell - GAP, columns * cell - GAP, 3), 255, np.uint8)
+    shape = (len(rows) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
+    ground = np.full(shape, 255, np.uint8)
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
-            ground[i * cell : i * cell + size, j * cell : j * cell + size] = picture
+            top, left = i * (height + GAP), j * (width + GAP)
+            ground[top : top + height, left : left + width] = picture
     return ground

@@ -43,14 +43,18 @@ class ExtractorRecord:
     options: Mapping[str, str] = field(default_factory=dict[str, str])
     scorer: str = ""
 
-    def load(self) -> Extractor:
+    def load(self, device: str = "auto") -> Extractor:
         """Open it, with its weights.
+
+        Args:
+            device: where it runs; see `load_extractor`.
 
         Raises:
             WeightsError: its weights are not on disk or not its own.
         """
         module = importlib.import_module(f"{__package__}.{self.kind}")
-        return getattr(module, self.loader).load(**self.options)
+        where = {"device": device} if self.file else {}  # bundled networks stay on the CPU
+        return getattr(module, self.loader).load(**self.options, **where)
 
     @property
     def published(self) -> PublishedFile:

@@ -35,7 +35,7 @@ class OpenClip(Extractor):
         architecture: open_clip's name, such as `ViT-B-16-quickgelu`.
         model: that network, as open_clip builds it.
         weights_sha256: hex, for the fingerprint.
-        device: where it runs; None is CUDA if there is one, else the CPU.
+        device: where it runs; None is CUDA, else an Apple GPU, else the CPU.
     """
 
     provides = frozenset({"clip", "cmmd"})

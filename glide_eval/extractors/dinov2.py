@@ -38,7 +38,7 @@ class DinoV2(Extractor):
         name: of the extractor.
         network: float (n, 3, 224, 224), normalised -> (n, d).
         weights_sha256: hex, for the fingerprint.
-        device: where it runs; None is CUDA if there is one, else the CPU.
+        device: where it runs; None is CUDA, else an Apple GPU, else the CPU.
     """
 
     provides = frozenset({"pool", "fd_dinov2"})

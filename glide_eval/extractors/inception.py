@@ -46,7 +46,7 @@ class CleanFidInception(Extractor):
         network: clean-fid's model of that mode, or its like: float (n, 3, 299, 299) in 0..255, in
             `legacy_tensorflow` of any size -> (n, d).
         weights_sha256: hex, for the fingerprint.
-        device: where it runs; None is CUDA if there is one, else the CPU.
+        device: where it runs; None is CUDA, else an Apple GPU, else the CPU.
         mode: `clean`, `legacy_tensorflow` or `legacy_pytorch`.
         head: float (k, d): gives the logits of the Inception Score, without bias as in the
             original. None gives none.
@@ -136,7 +136,7 @@ class TorchmetricsInception(Extractor):
             resizing by itself. If it has an `fc` with a weight (k, d), that gives the logits of
             the Inception Score, without bias (`logits_unbiased`).
         weights_sha256: hex, for the fingerprint.
-        device: where it runs; None is CUDA if there is one, else the CPU.
+        device: where it runs; None is CUDA, else an Apple GPU, else the CPU.
     """
 
     name = "inception-torchmetrics"

@@ -14,19 +14,26 @@ NAMES = tuple(EXTRACTORS)
 FORMS = ("clip:ARCHITECTURE:FILE", "dinov2:ARCHITECTURE:FILE")
 
 
-def load_extractor(name: str) -> Extractor:
+def load_extractor(name: str, device: str = "auto") -> Extractor:
     """Load the extractor of that name, with its weights.
 
     Args:
         name: one of `NAMES`, or `clip:` or `dinov2:` with open_clip's or timm's name of an
             architecture and a weights file: a path, or a name in the folder for weights.
+        device: where it runs; `auto` is CUDA, else an Apple GPU, else the CPU. Bundled ones run on
+            the CPU.
 
     Raises:
         UsageError: there is none of that name.
+        generator.errors.OptionError: this machine has no such device.
         WeightsError: its weights are not on disk or not its own.
     """
+    if device != "auto":  # before its weights are read
+        from .network import choose_device
+
+        choose_device(device)
     if name in EXTRACTORS:
-        return EXTRACTORS[name].load()
+        return EXTRACTORS[name].load(device)
     kind, *rest = name.split(":", maxsplit=2)
     if kind not in ("clip", "dinov2") or len(rest) != 2 or not all(rest):
         raise UsageError(
@@ -36,10 +43,10 @@ def load_extractor(name: str) -> Extractor:
     if kind == "clip":
         from .clip import OpenClip
 
-        return OpenClip.from_file(architecture, path)
+        return OpenClip.from_file(architecture, path, device)
     from .dinov2 import DinoV2
 
-    return DinoV2.from_file(architecture, path)
+    return DinoV2.from_file(architecture, path, device)
 
 
 def _file(written: str, name: str) -> Path:

@@ -9,10 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generator.devices import checked_device
+
 
 def choose_device(device: torch.device | str | None) -> torch.device:
-    """Return the device asked for; for None, CUDA if there is one, else the CPU."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """Return the device asked for; for None and `auto` CUDA, else an Apple GPU, else the CPU.
+
+    Raises:
+        generator.errors.OptionError: this machine has no such device.
+    """
+    return checked_device(str(device or "auto"))
 
 
 @contextlib.contextmanager

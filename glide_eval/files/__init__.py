@@ -8,7 +8,7 @@ from .columns import column, columns, described, read_csv, to_csv
 from .folders import ImageFolder, list_images, walk_images
 from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
 from .locks import Held, held, is_held
-from .partial import PART, left_behind
+from .partial import PART, left_behind, partial_path
 from .paths import inside
 from .pictures import (
     Mask,
@@ -87,6 +87,7 @@ __all__ = [
     "nearest",
     "parse_json",
     "parsed",
+    "partial_path",
     "progress",
     "read_csv",
     "read_file",

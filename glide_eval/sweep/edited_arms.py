@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +50,27 @@ class EditedPictures:
 
     Attributes:
         files: by prompt id.
-        sha256: over all of them, so that a changed picture is a changed config.
+        digests: by prompt id, the SHA-256 of its picture and mask.
         odd: how many are not squares, whose centre is used.
         sides: the shorter side of each, in pixels.
     """
 
     files: dict[str, EditFiles]
-    sha256: str
+    digests: dict[str, bytes]
     odd: int
     sides: tuple[int, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The digest over all, so that a changed one is a changed config."""
+        return self.sha256_of(self.digests)
+
+    def sha256_of(self, prompt_ids: Iterable[str]) -> str:
+        """Return the digest over the pictures of some prompts."""
+        digest = hashlib.sha256()
+        for key in prompt_ids:
+            digest.update(f"{key}\0".encode() + self.digests[key])
+        return digest.hexdigest()
 
     def notes(self, size: int) -> list[str]:
         """Return what the owner should know, if the model draws `size` pixels."""
@@ -93,7 +105,7 @@ def match_pictures(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) 
     shapes = _check(files, table.invert_mask if isinstance(table, InpaintTable) else False, where)
     return EditedPictures(
         files,
-        _digest(files),
+        _digests(files),
         sum(height != width for height, width in shapes),
         tuple(min(shape) for shape in shapes),
     )
@@ -198,16 +210,14 @@ def _check(files: dict[str, EditFiles], invert: bool, where: str) -> list[tuple[
     return [shapes[entry] for entry in files.values()]
 
 
-def _digest(files: dict[str, EditFiles]) -> str:
-    digest = hashlib.sha256()
+def _digests(files: dict[str, EditFiles]) -> dict[str, bytes]:
     # Each file is read once, though it may serve many prompts.
     contents: dict[Path | None, bytes] = {None: b""}
-    for key, entry in files.items():
+    for entry in files.values():
         for path in (entry.picture, entry.mask):
             if path not in contents and path is not None:
                 contents[path] = hashlib.sha256(path.read_bytes()).digest()
-        digest.update(f"{key}\0".encode() + contents[entry.picture] + contents[entry.mask])
-    return digest.hexdigest()
+    return {key: contents[entry.picture] + contents[entry.mask] for key, entry in files.items()}
 
 
 def _images(folder: Path) -> list[Path]:

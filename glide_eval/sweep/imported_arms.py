@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,15 +32,28 @@ class ImportedFolder:
 
     Attributes:
         files: (prompt id, replica) → its image file; several candidates in a reranked arm.
-        sha256: over all of them, so that a changed image is a changed config.
+        digests: (prompt id, replica) → SHA-256 of each of those files.
         sides: the shorter side of each, in pixels.
         spare: how many captioned images match no prompt and are left out.
     """
 
     files: dict[tuple[str, int], tuple[Path, ...]]
-    sha256: str
+    digests: dict[tuple[str, int], tuple[bytes, ...]]
     sides: tuple[int, ...]
     spare: int
+
+    @property
+    def sha256(self) -> str:
+        """The digest over all, so that a changed one is a changed config."""
+        return self.sha256_of(self.digests)
+
+    def sha256_of(self, keys: Iterable[tuple[str, int]]) -> str:
+        """Return the digest over some images."""
+        digest = hashlib.sha256()
+        for prompt_id, replica in keys:
+            for content in self.digests[prompt_id, replica]:
+                digest.update(f"{prompt_id}\0{replica}\0".encode() + content)
+        return digest.hexdigest()
 
     def notes(self, size: int) -> list[str]:
         """Return what the owner should know, if samples are to be `size` pixels wide."""
@@ -90,8 +103,8 @@ def match_folder(sweep: SweepFile, arm: ArmConfig, prompts: Sequence[Prompt]) ->
         )
     captioned = _captioned(sweep, table, folder, where)
     files = _match(captioned, prompts, sweep.config.run.replicas, arm.candidates, where)
-    digest, sides = _check(files, where)
-    return ImportedFolder(files, digest, sides, len(captioned) - len(sides))
+    digests, sides = _check(files, where)
+    return ImportedFolder(files, digests, sides, len(captioned) - len(sides))
 
 
 def _captioned(
@@ -174,27 +187,27 @@ def _match(
 
 def _check(
     files: dict[tuple[str, int], tuple[Path, ...]], where: str
-) -> tuple[str, tuple[int, ...]]:
-    """Decode every image; the digest of all bytes, and each one's shorter side."""
-    digest = hashlib.sha256()
+) -> tuple[dict[tuple[str, int], tuple[bytes, ...]], tuple[int, ...]]:
+    """Decode every image; the SHA-256 of each, and each one's shorter side."""
+    digests: dict[tuple[str, int], tuple[bytes, ...]] = {}
     sides: list[int] = []
     bad: list[str] = []
-    listed = [(key, path) for key, paths in files.items() for path in paths]
-    for (prompt_id, replica), path in listed:
-        try:
-            sides.append(min(read_rgb(path).shape[:2]))
-            content = path.read_bytes()
-        except ImageError as error:
-            reason = (error.__cause__ or error) if path.exists() else "missing"
-            bad.append(f"{path.name} ({reason})")
-            continue
-        digest.update(f"{prompt_id}\0{replica}\0".encode() + hashlib.sha256(content).digest())
+    for key, paths in files.items():
+        for path in paths:
+            try:
+                sides.append(min(read_rgb(path).shape[:2]))
+                content = path.read_bytes()
+            except ImageError as error:
+                reason = (error.__cause__ or error) if path.exists() else "missing"
+                bad.append(f"{path.name} ({reason})")
+                continue
+            digests[key] = (*digests.get(key, ()), hashlib.sha256(content).digest())
     if bad:
         raise ImageError(
-            f"{where}: {len(bad)} of {len(listed)} images are missing or can't be decoded: "
-            f"{some(bad)}. Put whole images there and run the command again."
+            f"{where}: {len(bad)} of {sum(map(len, files.values()))} images are missing or can't "
+            f"be decoded: {some(bad)}. Put whole images there and run the command again."
         )
-    return digest.hexdigest(), tuple(sides)
+    return digests, tuple(sides)
 
 
 def _plain(caption: str) -> str:

@@ -4,7 +4,9 @@ name, seed, replicas, image_size    from the sweep file and the generator
 arms                                each as `Arm.to_dict()`, in order
 config_sha256                       of the run folder's sweep.toml
 command, started, ended             of the first and the last session; `ended` null until done
-sessions                            one entry per start: when, how far, with which command
+sessions                            one entry per start: when, how far, with which command; `added`
+                                    names arms and prompts, and counts replicas, that came with it
+forked                              of a fork: the run, and how many of its samples were taken over
 versions, commit, device, threads,
 dtype                               of the first worker of the last session
 weights                             SHA-256 of each weights file, by name
@@ -95,6 +97,7 @@ def begin(
     facts: Mapping[str, Any],
     command: str,
     shard: str = "",
+    added: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`run.json` of a run that starts or resumes now.
 
@@ -105,12 +108,18 @@ def begin(
         facts: see `facts_of`, or `nobodys_facts`.
         command: as typed.
         shard: the share that this session draws, such as `2/8`; empty for all.
+        added: what this session adds to the run (`growth.added`).
     """
     time = now()
     first = previous or {"command": command, "started": time, "sessions": []}
-    session = {"command": command, "started": time, "ended": None, "images": None}
+    session: dict[str, Any] = {
+        "command": command, "started": time, "ended": None, "images": None,
+    }  # fmt: skip
     if shard:
         session["shard"] = shard
+    if added:
+        session["added"] = dict(added)
+    kept = {"forked": first["forked"]} if "forked" in first else {}
     return {
         **config_fields(sweep),
         "seed": sweep.config.run.seed,
@@ -120,6 +129,7 @@ def begin(
         "ended": None,
         "sessions": [*first["sessions"], session],
         **facts,
+        **kept,
         "workers": first.get("workers", []),
         "identity": identity,
     }

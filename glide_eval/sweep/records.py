@@ -27,11 +27,13 @@ class Recorded:
 
     Attributes:
         samples: by arm, prompt and replica.
+        listed: keys of those in the manifest.
         workers: how many images each worker drew, by its facts as JSON; of the records alone.
         intact: there is a manifest, all of whose lines are samples, and there are no records.
     """
 
     samples: dict[Key, Sample] = field(default_factory=dict[Key, Sample])
+    listed: frozenset[Key] = frozenset()
     workers: Counter[str] = field(default_factory=Counter[str])
     intact: bool = False
 
@@ -66,6 +68,8 @@ def read_records(run: RunFolder) -> Recorded:
         samples = _samples(lines)
         found.samples.update((sample.key, sample) for sample in samples)
         found.intact = path == run.manifest_path and len(samples) == len(lines)
+        if path == run.manifest_path:
+            found.listed = frozenset(found.samples)
     return found
 
 

@@ -23,7 +23,6 @@ from glide_eval.errors import ConfigError, RunError
 from glide_eval.extractors import SCORERS, CaptionScorer, load_scorer
 from glide_eval.files import (
     PART,
-    Prompt,
     RunFolder,
     Sample,
     Share,
@@ -38,28 +37,19 @@ from glide_eval.files import (
 
 from . import provenance
 from .degrade import degrading_weights
-from .edited_arms import EditedPictures, match_pictures
 from .executor import Executor, LocalExecutor
 from .file.arms import ArmConfig
-from .file.prompts import load_prompts
 from .file.sweep_file import SweepFile
-from .identity import (
-    Identity,
-    check_same,
-    config_identity,
-    size_words,
-    source_identity,
-    weights_identity,
-)
-from .imported_arms import ImportedFolder, match_folder
+from .growth import added, told
+from .identity import Identity, check_models, size_words, source_identity, weights_identity
 from .opening import SeveralSources, SourceOpener, check_arm
+from .plan import Plan
 from .records import RECORDS, Facts, Key, Recorded, read_records, summed_up
-from .shards import Shard, ShardWorker, plan_shards
+from .shards import Shard, ShardWorker
 from .sharing import JOIN, WAIT, writing
 from .sources import ImageSource, Size, height_width
 
 SHOWN = 5  # notes on prompts
-MOST_IN_A_FOLDER = 10_000  # images; above, an arm's folder has subfolders
 READERS = 8  # threads
 IMPORTED_SIZE = 256  # pixels, where no generator says otherwise: what the paper's raters saw
 
@@ -120,16 +110,17 @@ def run_sweep(
         StorageError: the disk is full; what was made is kept.
     """
     started = time.perf_counter()
-    plan = _plan(sweep)
+    plan = Plan.of(sweep)
     run = RunFolder(out)
     with writing(run.root, share) as writer:
         previous = provenance.read_provenance(run)
-        if previous:
-            check_same(run.root, previous["identity"], plan.identity, whole=False)
-        _remove_partial_files(run.root)
         before = read_records(run)
-        hashed = _is_hashed(plan, previous)
-        todo = [] if finish else _todo(plan, run, before.samples, share, hashed, say)
+        if previous and (new := added(run, previous, plan, before)):
+            say(told(new))
+        _remove_partial_files(run.root)
+        hashed = plan.is_hashed(previous)
+        shards = plan.shards(before.listed)
+        todo = [] if finish else _todo(plan, run, shards, before.samples, share, hashed, say)
         made = sum(len(shard.items) for shard in todo)
         if todo:
             # The source is loaded last: everything that can be refused was refused before.
@@ -137,8 +128,9 @@ def run_sweep(
             here = executor is None
             crew = _crew(plan, worker) if here else None
             with writer.alone():
-                worker.facts = _begin(plan, run, crew, command, share, mixed, say)
-            fresh = _execute(executor or LocalExecutor(), worker, todo, plan)
+                worker.facts = _begin(plan, run, before, crew, command, share, mixed, say)
+            name = sweep.config.run.name
+            fresh = _execute(executor or LocalExecutor(), worker, todo, shards, name)
             _compare(before.samples, fresh, say)
         alone = not todo and share is None  # then nobody has written since
         with writer.alone():
@@ -152,16 +144,10 @@ def run_sweep(
     return SweepResult(run, plan.images, made, time.perf_counter() - started, left)
 
 
-def _is_hashed(plan: _Plan, story: Mapping[str, Any] | None) -> bool:
-    """Return whether arms have subfolders: if they are large, and the run did not begin without."""
-    if story:
-        return story.get("layout", "flat") == "hashed"
-    return plan.images > MOST_IN_A_FOLDER * len(plan.arms)
-
-
 def _todo(
-    plan: _Plan,
+    plan: Plan,
     run: RunFolder,
+    shards: Sequence[Shard],
     recorded: Mapping[Key, Sample],
     share: Share | None,
     hashed: bool,
@@ -171,7 +157,7 @@ def _todo(
 
     A shard counts by its images' digests, so that a truncated or edited one is made again.
     """
-    shards = share.of_items(plan.shards) if share else plan.shards
+    shards = share.of_items(shards) if share else shards
     keys = [key for shard in shards for key in shard.sample_keys()]
     listed = [recorded[key] for key in keys if key in recorded]
     whole = _whole(run, listed, hashed)
@@ -183,7 +169,7 @@ def _todo(
 
 
 def _worker(
-    plan: _Plan,
+    plan: Plan,
     run: RunFolder,
     open_source: Callable[[], ImageSource] | None,
     open_scorer: Callable[[str], CaptionScorer],
@@ -202,7 +188,7 @@ def _worker(
     )
 
 
-def _crew(plan: _Plan, worker: ShardWorker) -> _Crew:
+def _crew(plan: Plan, worker: ShardWorker) -> _Crew:
     """Load the models into a worker of this process."""
     if plan.generates:
         worker.source = worker.open_source()
@@ -213,13 +199,13 @@ def _crew(plan: _Plan, worker: ShardWorker) -> _Crew:
 
 
 def _end(
-    plan: _Plan, run: RunFolder, recorded: Recorded, made: int, share: Share | None, begun: bool
+    plan: Plan, run: RunFolder, recorded: Recorded, made: int, share: Share | None, begun: bool
 ) -> int:
     """End this session, and the run if no image is missing; how many are.
 
     `run.json` is read anew: other tasks and workers write there, too.
     """
-    keys = [key for shard in plan.shards for key in shard.sample_keys()]
+    keys = plan.extent.keys
     left = sum(key not in recorded.samples for key in keys)
     previous = provenance.read_provenance(run)
     story = {**(previous or {}), **provenance.config_fields(plan.sweep)}
@@ -253,55 +239,21 @@ def outline(sweep: SweepFile, out: Path, share: Share | None = None) -> list[str
         ImageError: an imported image is.
         RunError: the folder holds the run of another config.
     """
-    plan, run = _plan(sweep), RunFolder(out)
+    plan, run = Plan.of(sweep), RunFolder(out)
     previous = provenance.read_provenance(run)
-    if previous:
-        check_same(run.root, previous["identity"], plan.identity, whole=False)
-    recorded = read_records(run).samples if previous else {}
+    recorded = read_records(run) if previous else Recorded()
     said: list[str] = []
-    _todo(plan, run, recorded, share, _is_hashed(plan, previous), said.append)
+    if previous and (new := added(run, previous, plan, recorded)):
+        said.append(told(new))
+    shards = plan.shards(recorded.listed)
+    _todo(plan, run, shards, recorded.samples, share, plan.is_hashed(previous), said.append)
     images = {arm.name: 0 for arm in plan.arms}
-    for shard in share.of_items(plan.shards) if share else plan.shards:
+    for shard in share.of_items(shards) if share else shards:
         images[shard.arm.name] += len(shard.items) * shard.arm.candidates
     return [
         *said,
         *(f"{name}: {count(number, 'image')} to draw or read" for name, number in images.items()),
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """All that is known, and was checked, before a generator is loaded."""
-
-    sweep: SweepFile
-    arms: Sequence[ArmConfig]
-    prompts: Sequence[Prompt]
-    imports: Mapping[str, ImportedFolder]
-    edits: Mapping[str, EditedPictures]
-    shards: Sequence[Shard]
-    identity: Identity
-
-    @property
-    def images(self) -> int:
-        return sum(len(shard.items) for shard in self.shards)
-
-    @property
-    def generates(self) -> bool:
-        return any(not arm.imported for arm in self.arms)
-
-    @property
-    def clips(self) -> list[str]:
-        """Names of the CLIPs that rerank."""
-        return sorted({arm.rerank.clip for arm in self.arms if arm.rerank})
-
-
-def _plan(sweep: SweepFile) -> _Plan:
-    prompts, arms = load_prompts(sweep), sweep.config.expand()
-    imports = {arm.name: match_folder(sweep, arm, prompts) for arm in arms if arm.imported}
-    edits = {arm.name: match_pictures(sweep, arm, prompts) for arm in arms if arm.editing}
-    shards = plan_shards(sweep.config, prompts, imports, edits)
-    identity = config_identity(sweep.config, prompts, imports, edits)
-    return _Plan(sweep, arms, prompts, imports, edits, shards, identity)
 
 
 def _remove_partial_files(root: Path) -> None:
@@ -330,7 +282,7 @@ def _whole(run: RunFolder, samples: Sequence[Sample], hashed: bool) -> set[Key]:
 
 
 def _outline(
-    plan: _Plan, run: RunFolder, images: int, made: int, damaged: int, part: str = ""
+    plan: Plan, run: RunFolder, images: int, made: int, damaged: int, part: str = ""
 ) -> str:
     text = f"{count(images, 'image')} of {count(len(plan.arms), 'arm')} for {run.root}{part}"
     if made == images:
@@ -341,8 +293,9 @@ def _outline(
 
 
 def _begin(
-    plan: _Plan,
+    plan: Plan,
     run: RunFolder,
+    before: Recorded,
     crew: _Crew | None,
     command: str,
     share: Share | None,
@@ -354,6 +307,7 @@ def _begin(
     Args:
         plan: all of it.
         run: where.
+        before: what it has.
         crew: what this process draws with; None if others draw, who will say so themselves.
         command: as typed.
         share: the part that is drawn beside other tasks.
@@ -365,23 +319,26 @@ def _begin(
     """
     previous = provenance.read_provenance(run)
     recorded: Identity = previous["identity"] if previous else {}
+    new = added(run, previous, plan, before) if previous else {}
     if crew is None:
-        identity, facts = {**recorded, **plan.identity}, provenance.nobodys_facts(previous)
+        identity, facts = {**recorded, **plan.identity()}, provenance.nobodys_facts(previous)
     else:
-        identity, facts = {**plan.identity, **crew.identity}, crew.facts
+        identity, facts = {**plan.identity(), **crew.identity}, crew.facts
         if previous and _was_joined(previous):
-            check_same(run.root, recorded, identity, whole=True)
+            size = facts["image_size"]
+            grown = {**previous, "sessions": [*previous["sessions"], {"added": new}]}
+            check_models(run.root, grown if new else previous, crew.identity, size)
             _compare_workers(previous, facts, share is not None and not mixed, say)
         _say_notes(plan, crew, say)
-    story = provenance.begin(previous, plan.sweep, identity, facts, command, str(share or ""))
-    if _is_hashed(plan, previous):
+    story = provenance.begin(previous, plan.sweep, identity, facts, command, str(share or ""), new)
+    if plan.is_hashed(previous):
         story["layout"] = "hashed"
     provenance.write_provenance(run, story)
     write_text(run.config_path, plan.sweep.text)
     return crew.facts if crew else None
 
 
-def _say_notes(plan: _Plan, crew: _Crew, say: Say) -> None:
+def _say_notes(plan: Plan, crew: _Crew, say: Say) -> None:
     for name, folder in [*plan.imports.items(), *plan.edits.items()]:
         for note in folder.notes(min(height_width(crew.facts["image_size"]))):
             say(f"{name}: {note}")
@@ -476,12 +433,16 @@ class Joining:
         with held(run.root / JOIN, _busy_joining, wait=WAIT):
             story = run.provenance()
             recorded: Identity = story["identity"]
+            identity = {**recorded, **crew.identity}
             if _was_joined(story):
-                others = {k: v for k, v in recorded.items() if not k.startswith("weights.")}
-                check_same(run.root, recorded, {**others, **crew.identity}, whole=True)
+                check_models(run.root, story, crew.identity, crew.facts["image_size"])
                 _compare_workers(story, crew.facts, strict=not self.mixed)
+                if identity != recorded:  # models that only added arms need
+                    weights = {**story["weights"], **crew.facts["weights"]}
+                    provenance.write_provenance(
+                        run, {**story, "weights": weights, "identity": identity}
+                    )
             else:
-                identity = {**recorded, **crew.identity}
                 provenance.write_provenance(run, {**story, **crew.facts, "identity": identity})
         return crew.facts
 
@@ -512,12 +473,12 @@ def _flattered(arm: ArmConfig) -> str:
     )
 
 
-def _unread(plan: _Plan, source: ImageSource | None) -> list[str]:
+def _unread(plan: Plan, source: ImageSource | None) -> list[str]:
     """Return what the generator will not read of the prompts, the first few."""
     if source is None:
         return []
     used = sorted({arm.strategy for arm in plan.arms})
-    notes = source.notes([prompt.caption for prompt in plan.prompts], used)
+    notes = source.notes([prompt.caption for prompt in plan.extent.prompts], used)
     more = [f"And {len(notes) - SHOWN} more such notes."] if len(notes) > SHOWN else []
     return notes[:SHOWN] + more
 
@@ -538,18 +499,21 @@ def _image_size(sweep: SweepFile, source: ImageSource | None) -> Size:
 
 
 def _execute(
-    executor: Executor, worker: ShardWorker, todo: Sequence[Shard], plan: _Plan
+    executor: Executor,
+    worker: ShardWorker,
+    todo: Sequence[Shard],
+    shards: Sequence[Shard],
+    name: str,
 ) -> dict[Key, Sample]:
     """Run the shards, imported ones first since they are quick to fail; progress on a terminal."""
     # The sort is stable, so generated shards keep the plan's order.
     ordered = sorted(todo, key=lambda shard: not shard.arm.imported)
-    drawn = {arm.name: arm.candidates for arm in plan.arms}  # images for each one kept
+    drawn = {shard.arm.name: shard.arm.candidates for shard in shards}  # for each one kept
     total, left = (
-        sum(drawn[arm] for shard in shards for arm, _, _ in shard.sample_keys())
-        for shards in (plan.shards, todo)
+        sum(drawn[shard.arm.name] * len(shard.items) for shard in some) for some in (shards, todo)
     )
     fresh: dict[Key, Sample] = {}
-    with progress(total, plan.sweep.config.run.name, initial=total - left) as update:
+    with progress(total, name, initial=total - left) as update:
         for samples in executor.run(ordered, worker):
             fresh.update({sample.key: sample for sample in samples})
             update(sum(drawn[sample.arm] for sample in samples))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,10 @@ from .file.arms import ArmConfig
 from .file.sweep_file import SweepConfig
 from .imported_arms import ImportedFolder
 from .opening import drawing
-from .records import Facts, write_record
+from .records import Facts, Key, write_record
 from .rerank import Ranked, best_of
 from .seeds import candidate_seed, sample_seed
-from .sources import Drawer, Images, ImageSource, Size, height_width
+from .sources import Batch, Drawer, Images, ImageSource, Size, height_width
 
 Join = Callable[[ImageSource | None, Mapping[str, CaptionScorer]], Facts]
 
@@ -98,15 +98,20 @@ def plan_shards(
     prompts: Sequence[Prompt],
     imports: Mapping[str, ImportedFolder],
     edits: Mapping[str, EditedPictures],
+    listed: Container[Key] = (),
 ) -> list[Shard]:
-    """Return every shard of a sweep, in the order of its manifest: arms, then prompts, then
-    replicas.
+    """Return every shard of a sweep by arms, then prompts, then replicas.
+
+    What was added to a run is cut into shards of its own, so that no image in the manifest is
+    drawn for a neighbour's sake. The manifest changes only at the end: until then, a killed sweep
+    that is run again has the same shards.
 
     Args:
         config: the sweep.
         prompts: in order.
         imports: by name, the folder of each imported arm.
         edits: by name, the pictures of each editing arm.
+        listed: keys of samples in the run's manifest.
     """
     pairs = [(prompt, r) for prompt in prompts for r in range(config.run.replicas)]
     seeds = [sample_seed(config.run.seed, p.id, r) for p, r in pairs]
@@ -122,9 +127,18 @@ def plan_shards(
                 for (p, r), seed in zip(pairs, seeds, strict=True)
             ]
         size = config.micro_batch(arm)
-        for number, first in enumerate(range(0, len(items), size)):
-            shards.append(Shard(arm, number, tuple(items[first : first + size]), size))
+        known = [(arm.name, item.prompt.id, item.replica) in listed for item in items]
+        cuts = [
+            cut
+            for kind in (True, False)
+            for cut in _cut([i for i, k in zip(items, known, strict=True) if k == kind], size)
+        ]
+        shards += [Shard(arm, number, cut, size) for number, cut in enumerate(cuts)]
     return shards
+
+
+def _cut(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:
+    return [tuple(items[first : first + size]) for first in range(0, len(items), size)]
 
 
 @dataclass
@@ -197,31 +211,54 @@ class ShardWorker:
         # Models don't travel to other processes: they are large, and may hold a GPU's memory.
         return {**self.__dict__, "source": None, "scorers": {}, "facts": None, "drawers": {}}
 
-    def _make(self, shard: Shard) -> list[_Made]:
-        """Return a finished picture for each item: the only or the best candidate, degraded if
-        asked.
+    def pictures(
+        self,
+        arm: ArmConfig,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        start: Batch | None = None,
+    ) -> Images:
+        """Return a generated arm's finished pictures, drawn together: one per caption and seed.
+
+        Args:
+            arm: how.
+            captions: one per picture.
+            seeds: of the noise; in a reranked arm, of each first candidate's.
+            start: the pictures to edit, if the arm edits.
         """
-        arm, batch = shard.arm, shard.batch()
-        candidates = (self._candidate(arm, batch, number) for number in range(arm.candidates))
+        pairs = zip(captions, seeds, strict=True)
+        batch = [Item(Prompt("", caption), 0, seed) for caption, seed in pairs]
+        return self._ranked(arm, batch, start).images
+
+    def _make(self, shard: Shard) -> list[_Made]:
+        """Return a finished picture for each item."""
+        ranked = self._ranked(shard.arm, shard.batch())
+        images = ranked.images[: len(shard.items)]
+        return [
+            _Made(pixels, int(chosen), tuple(scores.tolist()) or None)
+            for pixels, chosen, scores in zip(images, ranked.chosen, ranked.scores, strict=False)
+        ]
+
+    def _ranked(self, arm: ArmConfig, batch: Sequence[Item], start: Batch | None = None) -> Ranked:
+        """Return the only or the best candidate of each item, degraded if asked."""
+        candidates = (self._candidate(arm, batch, n, start) for n in range(arm.candidates))
         if arm.rerank is None:
             ranked = Ranked.unrivalled(next(candidates))
         else:
             captions = [item.prompt.caption for item in batch]
             ranked = best_of(candidates, captions, self._scorer(arm.rerank.clip))
-        images = ranked.images[: len(shard.items)]
-        if arm.degrade is not None:
-            images = degraded(images, arm.degrade)
-        return [
-            _Made(pixels, int(chosen), tuple(scores.tolist()) or None)
-            for pixels, chosen, scores in zip(images, ranked.chosen, ranked.scores, strict=False)
-        ]
+        if arm.degrade is None:
+            return ranked
+        return replace(ranked, images=degraded(ranked.images, arm.degrade))
 
     def _scorer(self, name: str) -> CaptionScorer:
         if name not in self.scorers:
             self.scorers[name] = self.open_scorer(name)
         return self.scorers[name]
 
-    def _candidate(self, arm: ArmConfig, batch: Sequence[Item], number: int) -> Images:
+    def _candidate(
+        self, arm: ArmConfig, batch: Sequence[Item], number: int, start: Batch | None
+    ) -> Images:
         """Candidate `number` of every item of a padded batch."""
         if arm.imported:
             files = [item.files[number] for item in batch]
@@ -233,7 +270,8 @@ class ShardWorker:
         captions = [item.prompt.caption for item in batch]
         seeds = [candidate_seed(item.seed or 0, number) for item in batch]
         files = [item.edit for item in batch if item.edit is not None]
-        start = read_batch(arm, files, min(height_width(source.size))) if files else None
+        if files:
+            start = read_batch(arm, files, min(height_width(source.size)))
         return drawer.draw(arm, captions, seeds, start)
 
     def _save(self, arm: str, item: Item, made: _Made, seconds: float) -> Sample:

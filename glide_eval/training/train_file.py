@@ -138,6 +138,7 @@ class TrainingTable(_Table):
         empty_captions: share of captions emptied; by default 0.2 for classifier_free and
             inpainting, else 0.
         max_weight: cap of the 1/SNR weight in the loss; 1 is the paper's loss.
+        max_bound: most nats of the variational bound for a pixel that trains the variance.
         noise_spread: relative standard deviation of the noise's strength about what t says.
         patch: side of the squares that an upsampler is trained on.
         seed: of order, crops, noise and random weights.
@@ -158,6 +159,7 @@ class TrainingTable(_Table):
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     empty_captions: Share | None = None
     max_weight: Annotated[float, Field(ge=1)] = 1.0
+    max_bound: Annotated[float, Field(gt=0)] = 1.0
     noise_spread: Annotated[float, Field(ge=0, le=0.3)] = 0.0
     patch: Annotated[int, Field(ge=16)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -205,7 +207,7 @@ class TrainConfig(_Table):
         return Recipe(
             self.model.kind, schedule, t.batch, start, self.model.sizes(), self.data.crop,
             self.data.flip, t.precision, t.empty_captions, t.max_weight, t.patch,
-            self.data.workers, t.save_seconds, t.noise_spread,
+            self.data.workers, t.save_seconds, t.noise_spread, t.max_bound,
         )  # fmt: skip
 
     def pictures(self, where: Path) -> Pictures:

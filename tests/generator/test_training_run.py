@@ -20,6 +20,7 @@ from generator.training.precision import LossScale
 from generator.training.processes import Processes
 from generator.training.run import Recipe, train_model
 from generator.training.sources import CaptionedFiles, folder
+from glide_eval.training import draw_loss_curve
 from tests.generator.test_sampling import TINY, TINY_CLIP, TINY_UP
 
 SCHEDULE = Schedule(steps=2, lr=1e-3, warmup=1, ema=0.5, log_every=1)
@@ -68,8 +69,31 @@ def test_every_kind_trains_and_writes_a_model_that_loads(tmp_path, pictures, kin
     if kind == "inpainting":
         assert model.config.inpaint
     rows = (tmp_path / "out/loss.csv").read_text().splitlines()
-    assert rows[0] == "step,loss,learning_rate"
+    terms = "loss" if kind == "noised_clip" else "mse,bound"
+    assert rows[0] == f"step,{terms},learning_rate"
     assert [row.split(",")[0] for row in rows[1:]] == ["1", "2"]
+
+
+def test_a_training_that_version_0_1_began_goes_on_and_its_curve_is_drawn(tmp_path, pictures):
+    schedule = dataclasses.replace(SCHEDULE, steps=5, log_every=2)
+    how = recipe("base", TINY, schedule=schedule, save_every=0.0)
+    out, state = tmp_path / "out", tmp_path / "out" / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train_model(how, pictures, out, log=quiet, on_step=stopped_after(4))
+    saved = torch.load(state, weights_only=True)
+    assert (saved["step"], len(saved["recent"])) == (3, 1)
+    old = {**saved, "history": [(2, 5.6, 1e-3)], "recent": [5.6]}
+    torch.save(old, state)
+    trained = train_model(how, pictures, out, log=quiet)
+    rows = (out / "loss.csv").read_text().splitlines()
+    assert rows[:2] == ["step,mse,bound,learning_rate", "2,5.6,,0.001"]
+    assert trained.loss < 5
+    assert trained.last.bound is not None
+    old_table = tmp_path / "old.csv"
+    old_table.write_text("step,loss,learning_rate\n2,5.6,0.001\n4,0.2,0.001\n")
+    for table, panels in ((old_table, ["Loss"]), (out / "loss.csv", ["MSE of ε", "bound"])):
+        draw_loss_curve(table, tmp_path / "loss.svg")
+        assert all(name in (tmp_path / "loss.svg").read_text() for name in panels)
 
 
 def test_a_kind_refuses_the_wrong_model(tmp_path, pictures):

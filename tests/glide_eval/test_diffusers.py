@@ -347,3 +347,23 @@ def test_the_example_runs_on_tiny_stand_ins(tiny, tmp_path):
     run = run_sweep(load_sweep(tmp_path / "s.toml"), tmp_path / "run", say=lambda _: None)
     assert run.images == 14 * 3
     assert "sdxl-pag-3" in [arm.name for arm in run.run.arms()]
+
+
+def test_single_pictures_are_drawn_as_an_arm_draws_them_and_edits_refused(
+    tiny, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    model = f'model = "diffusers:{tiny("sd15")}"\nmicro_batch = 2'
+    config = write_sweep(tmp_path, generator=model, prompts=PROMPTS, arms=ARMS)
+    run = run_sweep(load_sweep(config), tmp_path / "run", say=lambda _: None).run
+    prompt = ("a small matte blue cube", "--arm", f"{config}#cfg-4")
+    assert glide_eval(capsys, "sample", *prompt)[0] == 0
+    [picture] = Path("pictures").glob("*.png")
+    assert picture.read_bytes() == run.sample_path("cfg-4", "p0001", 0).read_bytes()
+    told = json.loads(picture.with_suffix(".json").read_text())
+    assert told["sources"]["pipeline"] == "StableDiffusionPipeline"
+    status, _, error = glide_eval(capsys, "edit", picture, "--prompt", *prompt)
+    assert status == 2
+    assert "draws from prompts alone" in error
+    spelled = ("--model", f"diffusers:{tiny('sd15')}", "--scale", 4, "--steps", 2, "--out", "b")
+    assert glide_eval(capsys, "sample", prompt[0], *spelled)[0] == 0

@@ -33,7 +33,7 @@ class Counting(FakeExtractor):
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch, tmp_path):
     """`--extractor fake`, which is also the default; an empty cache; a wide terminal."""
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: Counting())
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, device: Counting())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "100")
     Counting.seen = 0
@@ -67,7 +67,9 @@ def test_fid_of_two_folders_is_the_one_of_clean_fid(capsys, tmp_path, monkeypatc
     torch.manual_seed(0)
     network = nn.Sequential(nn.AvgPool2d(60), nn.Flatten(), nn.Linear(3 * 16, 4))
     monkeypatch.setattr(
-        extractors, "load_extractor", lambda name: CleanFidInception(network, "0" * 64, "cpu")
+        extractors,
+        "load_extractor",
+        lambda *_: CleanFidInception(network, "0" * 64, "cpu"),
     )
     real = folder(tmp_path / "real", 12, ".jpg", 33)
     fake = folder(tmp_path / "fake", 9, ".png", 20, seed=1)
@@ -345,7 +347,7 @@ def test_features_that_are_not_finite_name_the_image(capsys, tmp_path, monkeypat
             features.pool[3] = np.nan
             return features
 
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: Broken())
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, device: Broken())
     status, _, err = glide_eval(capsys, "metrics", "--fake", folder(tmp_path / "fake"))
     assert status == 1
     assert re.search(r"fake gives NaN or infinite pool .*first for \S+fake/03\.png", err)
@@ -357,7 +359,7 @@ def test_a_reference_of_another_extractor_is_refused_with_what_differs(
     real, fake = folder(tmp_path / "real"), folder(tmp_path / "fake", seed=1)
     build = ("reference", "build", real, "--extractor", "fake", "--out", tmp_path / "r.npz")
     assert glide_eval(capsys, *build)[0] == 0
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor(version=2))
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, device: FakeExtractor(version=2))
     status, out, err = glide_eval(capsys, "metrics", "--real", tmp_path / "r.npz", "--fake", fake)
     assert status == 1
     assert out == ""

@@ -350,3 +350,5 @@ def test_a_gpu_is_used_when_there_is_one(monkeypatch):
     assert choose_device(None) == torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device(None) == torch.device("cpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device(None) == choose_device("auto") == torch.device("mps")

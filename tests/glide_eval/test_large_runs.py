@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from glide_eval.files import RunFolder
-from glide_eval.sweep import load_sweep, run, run_sweep
+from glide_eval.sweep import load_sweep, plan, run_sweep
 from tests.glide_eval.sweeps import RUN, images_of, manifest_of, write_sweep
 
 
@@ -21,7 +21,7 @@ def by_name(images: dict[str, bytes]) -> dict[tuple[str, str], bytes]:
 
 def test_large_arms_have_subfolders_and_a_run_that_began_without_stays_so(tmp_path, monkeypatch):
     flat = sweep(tmp_path, "flat").run
-    monkeypatch.setattr(run, "MOST_IN_A_FOLDER", 2)
+    monkeypatch.setattr(plan, "MOST_IN_A_FOLDER", 2)
     hashed = sweep(tmp_path, "hashed").run
     places = [sample.path for sample in hashed.samples()]
     assert all(len(place.split("/")) == 4 for place in places)

@@ -32,7 +32,7 @@ def run(template, tmp_path, monkeypatch) -> RunFolder:
     monkeypatch.setattr(
         extractors,
         "load_extractor",
-        lambda name: FakeExtractor() if name == "tabletop" else known(name),
+        lambda name, device: FakeExtractor() if name == "tabletop" else known(name, device),
     )
     monkeypatch.setattr(
         references,
@@ -66,6 +66,15 @@ def test_it_prints_every_arm_and_metric_with_intervals_and_doubts(run, capsys):
     assert str(run.metrics_path) in out
     assert max(len(line) for line in out.splitlines()[:30]) <= 100
     assert err == ""  # no progress bar where there is no terminal
+
+
+def test_a_missing_device_is_one_clear_line(run, capsys):
+    assert call(str(run.root), "--extractor", "inception-clean", "--device", "mps") == 2
+    assert capsys.readouterr().err == (
+        "glide-eval: Device 'mps' is not there: no Apple GPU found. Use device = 'cpu'.\n"
+    )
+    assert call(str(run.root), "--device", "abacus") == 2
+    assert "expected auto, cpu, mps, cuda or cuda:1" in capsys.readouterr().err
 
 
 def test_chosen_metrics_and_a_folder_of_real_images(run, tmp_path, capsys):
@@ -131,7 +140,7 @@ def test_several_runs_stand_in_one_table_under_their_names(run, capsys):
 
 def test_values_of_an_extractor_that_changed_since_are_printed_apart(run, capsys, monkeypatch):
     assert call(str(run.root), "--metrics", "clip_score") == 0
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor(version=2))
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, device: FakeExtractor(version=2))
     capsys.readouterr()
     assert call(str(run.root), "--metrics", "inception_score") == 0
     out, _ = capsys.readouterr()
@@ -145,10 +154,10 @@ def test_values_of_an_extractor_that_changed_since_are_printed_apart(run, capsys
 def test_runs_measured_long_ago_are_compared_without_measuring_again(run, capsys, monkeypatch):
     other = copy_of(run, "other")
     call(str(run.root), "--metrics", "clip_score")
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor(version=2))
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, device: FakeExtractor(version=2))
     call(str(other.root), "--metrics", "clip_score")
     capsys.readouterr()
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: pytest.fail("it measures"))
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: pytest.fail("it measures"))
     assert call(str(run.root), str(other.root), "--no-measure") == 0
     out, _ = capsys.readouterr()
     assert "Not comparable with the values of fake above: version differs: 1 against 2." in out
@@ -174,7 +183,7 @@ def test_a_reference_file_serves_its_extractor_and_no_other(run, tmp_path, capsy
     assert call(str(run.root), "--reference", str(tmp_path / "r.npz"), "--metrics", "fid") == 0
     assert f"fid: against {built.label}." in capsys.readouterr().out
     before = run.metrics_path.read_bytes()
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: FakeExtractor(version=2))
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, device: FakeExtractor(version=2))
     assert call(str(run.root), "--reference", str(tmp_path / "r.npz"), "--metrics", "fid") == 1
     assert "not be comparable (version differs: 1 against 2)" in capsys.readouterr().err
     assert run.metrics_path.read_bytes() == before
@@ -208,7 +217,7 @@ def test_ctrl_c_stops_the_pass_and_finished_arms_are_kept(run, capsys, monkeypat
             return super().embed(prepared, captions)
 
     threads = threading.active_count()
-    monkeypatch.setattr(extractors, "load_extractor", lambda name: Stopped())
+    monkeypatch.setattr(extractors, "load_extractor", lambda name, device: Stopped())
     assert call(str(run.root), "--metrics", "clip_score") == 130
     assert threading.active_count() == threads
     assert "Stopped. What was made so far is kept." in capsys.readouterr().err

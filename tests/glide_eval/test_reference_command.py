@@ -28,7 +28,9 @@ class Named(FakeExtractor):
 def fakes(monkeypatch, tmp_path):
     real = extractors.load_extractor
     monkeypatch.setattr(
-        extractors, "load_extractor", lambda name: real(name) if name == "tabletop" else Named(name)
+        extractors,
+        "load_extractor",
+        lambda name, device: real(name, device) if name == "tabletop" else Named(name),
     )
     monkeypatch.chdir(tmp_path)
     photos(tmp_path / "real", 10)

@@ -28,13 +28,21 @@ def load_prompts(sweep: SweepFile) -> list[Prompt]:
     """
     table = sweep.config.prompts
     if table.file is not None:
-        path = sweep.resolve(table.file)
-        return _checked(_read(path), str(path))
+        return read_prompts(sweep.resolve(table.file))
     if table.tabletop is not None:
         captions = tabletop_captions(table.tabletop)
     else:
         captions = table.captions or []
     return _checked(_numbered(captions), str(sweep.path))
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Return the prompts of a `.txt`, `.csv` or `.jsonl` file.
+
+    Raises:
+        ConfigError: it is missing or damaged, a caption is empty, an id odd or repeated.
+    """
+    return _checked(_read(path), str(path))
 
 
 def tabletop_captions(table: TabletopPromptsTable) -> list[str]:

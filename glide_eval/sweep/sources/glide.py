@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
+from annotated_types import Interval as Bounds
 from pydantic import AfterValidator, Field, PlainValidator, create_model, model_validator
 
 from generator.errors import OptionError
+from generator.option_records import OPTIONS
 from generator.samplers import DEFAULT, SAMPLERS
 from generator.schedules import kept_steps
-from generator.strategies import MOST, STRATEGIES
+from generator.strategies import STRATEGIES
 from glide_eval.errors import GlideEvalError
 from glide_eval.files import Table
 
@@ -89,6 +91,21 @@ def _steps(value: Any) -> int | str:
 Steps = Annotated[int | str, PlainValidator(_steps)]
 
 
+def _number(name: str) -> Any:
+    """Return the type of a numeric option, from its record."""
+    option = OPTIONS[name]
+    kind = float if option.default is not None else float | None
+    return Annotated[kind, Bounds(**option.bounds)]
+
+
+if TYPE_CHECKING:
+    Eta = float
+    Threshold = float | None
+else:
+    Eta = _number("eta")
+    Threshold = _number("threshold")
+
+
 class GlideOptions(ArmOptions):
     """What every arm of GLIDE may say; see `generator.options.Sampling` for what each does.
 
@@ -105,8 +122,8 @@ class GlideOptions(ArmOptions):
     steps: Steps = DEFAULT.steps
     upsampler_steps: Steps = 27
     upsampler_sampler: Sampler | None = None
-    eta: Fraction = 0.0
-    threshold: Annotated[float, Field(gt=0, lt=100)] | None = None
+    eta: Eta = 0.0
+    threshold: Threshold = None
 
     @model_validator(mode="after")
     def _eta_is_ddims(self) -> GlideOptions:
@@ -122,7 +139,7 @@ class GlideOptions(ArmOptions):
         fields = type(self).model_fields
         return {
             name: getattr(self, name)
-            for name in ("upsampler_sampler", "eta", "threshold", *_OF_STRATEGIES)
+            for name in ("upsampler_sampler", *_OF_STRATEGIES)
             if name in fields and getattr(self, name) != fields[name].default
         }
 
@@ -148,16 +165,10 @@ def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
     return interval
 
 
+_INTERVAL = Annotated[tuple[Fraction, Fraction], Field(strict=False), AfterValidator(_ascending)]
 _OF_STRATEGIES: dict[str, tuple[Any, Any]] = {  # type and default of what some strategies have
-    "interval": (
-        Annotated[tuple[Fraction, Fraction], Field(strict=False), AfterValidator(_ascending)],
-        (0.0, 1.0),
-    ),
-    "rescale": (Fraction, 0.0),
-    "parallel": (Fraction, 0.0),
-    "momentum": (Annotated[float, Field(gt=-1, lt=1)], 0.0),
-    "norm": (Annotated[float, Field(ge=0)], 0.0),
-    "low_scale": (Annotated[float | None, Field(ge=1, lt=MOST)], None),
+    "interval": (_INTERVAL, (0.0, 1.0)),
+    **{name: (_number(name), option.default) for name, option in OPTIONS.items()},
 }
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from generator.option_records import DEVICES
 from glide_eval.files import Table, Text
 
 Scalar = str | int | float | bool
-DEVICES = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
 class GeneratorTable(Table):
