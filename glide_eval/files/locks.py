@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from glide_eval.errors import StorageError
 
 LEASE = 60.0  # seconds without a sign of life after which a holder on another host counts as gone
 HEARTBEAT = 5.0  # seconds between two signs of life
+NAMELESS = 10.0  # seconds after which a lock without a name was left by a process killed just then
 BY = ".by"  # ends the name of the note that version 0.1 left beside a lock
 
 Busy = Callable[[str], Exception]
@@ -59,6 +61,7 @@ def held(lock: Path, busy: Busy, *, wait: float = 0.0) -> Generator[Held]:
     """
     lease = SoftFileLease(lock, lease_duration=LEASE, heartbeat_interval=HEARTBEAT)
     _remove_left_by_older_version(lock)
+    _remove_nameless(lock)
     try:
         lease.acquire(
             timeout=wait + LEASE + HEARTBEAT, cancel_check=None if wait else _Alive(lease)
@@ -141,6 +144,29 @@ def _remove_left_by_older_version(lock: Path) -> None:
             note.unlink()
     except (OSError, ValueError, KeyError, TypeError):
         return
+
+
+def _remove_nameless(lock: Path) -> None:
+    """Remove a lock that stays empty: its process was killed before it could write its name.
+
+    filelock itself takes an empty lock for one of its early versions, and so for held.
+    """
+    with contextlib.suppress(OSError):
+        found = first = lock.stat()
+        if lock.with_name(lock.name + BY).exists():  # of version 0.1, whose locks are all empty
+            return
+        end = time.monotonic() + NAMELESS
+        while (found.st_size, found.st_ino) == (0, first.st_ino):
+            if time.monotonic() > end:
+                aside = lock.with_name(f"{lock.name}.{os.getpid()}")
+                lock.rename(aside)  # first, for another process may have taken it meanwhile
+                if aside.stat().st_size:
+                    aside.rename(lock)
+                else:
+                    aside.unlink()
+                return
+            time.sleep(0.05)
+            found = lock.stat()
 
 
 def process_alive(pid: int) -> bool:

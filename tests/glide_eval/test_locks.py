@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -96,6 +97,32 @@ def test_a_killed_process_of_this_host_holds_nobody_up(tmp_path):
         assert is_held(lock).startswith(f"process {os.getpid()} on")
     assert is_held(lock) == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_whose_process_was_killed_before_it_wrote_its_name_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "NAMELESS", 0.2)
+    lock = tmp_path / "run.lock"
+    lock.touch()
+    with held(lock, RuntimeError):
+        assert lock.stat().st_size
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_gets_its_name_meanwhile_is_respected(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "NAMELESS", 5.0)
+    lock = tmp_path / "run.lock"
+    lock.touch()
+    with held(tmp_path / "other.lock", RuntimeError):
+        name = (tmp_path / "other.lock").read_bytes()
+        writer = threading.Timer(0.3, lock.write_bytes, [name])
+        writer.start()
+        with (
+            pytest.raises(RuntimeError, match=f"process {os.getpid()} on "),
+            held(lock, RuntimeError),
+        ):
+            pass
+        writer.join()
+    assert lock.read_bytes() == name
 
 
 def test_the_lock_of_a_sweep_that_version_0_1_was_killed_in_is_removed(tmp_path):
