@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from .metric_table import (
     terminal_width,
     wrapped,
 )
-from .shares import shard_option, share_of
+from .shares import on_option, require_on, shard_option, share_of, workers_option
 
 if TYPE_CHECKING:
     from glide_eval.extractors import Extractor
@@ -52,7 +53,9 @@ class _Request:
     pairs: tuple[tuple[str, str], ...]
     is_splits: int
     device: str
-    share: Share | None = None
+    share: Share | None
+    on: str | None
+    workers: int | None
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,8 @@ class _Result:
 )
 @device_option(" The tabletop extractor runs on the CPU.")
 @shard_option
+@on_option
+@workers_option
 def command(
     run_dirs: tuple[Path, ...],
     fakes: tuple[Path, ...],
@@ -177,6 +182,8 @@ def command(
     is_splits: int,
     device: str,
     shard: str | None,
+    on: str | None,
+    workers: int | None,
 ) -> None:
     """Measure finished sweeps, or plain folders: FID, IS, precision/recall, CLIP score and more.
 
@@ -192,19 +199,10 @@ def command(
     """  # noqa: D301 - click's mark of a block not to be wrapped
     request = _Request(
         extractors, _names(metric_list), references, captions, crop, skip_corrupt, baseline, pairs,
-        is_splits, device, share_of(shard) if run_dirs and not no_measure else None,
+        is_splits, device, None if fakes or no_measure or on is not None else share_of(shard), on,
+        workers,
     )  # fmt: skip
-    if bool(run_dirs) == bool(fakes):
-        raise UsageError(
-            "Name either runs or --fake folders: `glide-eval metrics RUN`, or `glide-eval metrics "
-            "--real DIR --fake DIR`."
-        )
-    if fakes and no_measure:
-        raise UsageError("--no-measure prints what lies in a run: name a run, not --fake.")
-    if (fakes or len(run_dirs) > 1) and (baseline or pairs):
-        raise UsageError("--baseline and --pair name arms of one run: name one run.")
-    if run_dirs and (captions or crop):
-        raise UsageError("--captions and --crop go with --fake: a run has captions and squares.")
+    _require_fit(run_dirs, fakes, request, no_measure=no_measure)
     runs = [RunFolder.open(path) for path in dict.fromkeys(run_dirs)]
     # Everything below needs NumPy or torch, so mistakes above fail at once.
     if fakes:
@@ -230,6 +228,26 @@ def command(
             f"Written to {run.metrics_path}; per sample to {run.scores_path.name}, differences to "
             "differences.csv."
         )
+
+
+def _require_fit(
+    run_dirs: Sequence[Path], fakes: Sequence[Path], request: _Request, *, no_measure: bool
+) -> None:
+    """Refuse options that don't go together."""
+    if bool(run_dirs) == bool(fakes):
+        raise UsageError(
+            "Name either runs or --fake folders: `glide-eval metrics RUN`, or `glide-eval metrics "
+            "--real DIR --fake DIR`."
+        )
+    if fakes and no_measure:
+        raise UsageError("--no-measure prints what lies in a run: name a run, not --fake.")
+    if (fakes or len(run_dirs) > 1) and (request.baseline or request.pairs):
+        raise UsageError("--baseline and --pair name arms of one run: name one run.")
+    if run_dirs and (request.captions or request.crop):
+        raise UsageError("--captions and --crop go with --fake: a run has captions and squares.")
+    if request.on is not None and (fakes or no_measure):
+        raise UsageError("--on looks at the images of runs: name a run, without --no-measure.")
+    require_on(request.on, request.workers)
 
 
 class _OthersWorkError(Exception):
@@ -306,13 +324,15 @@ def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
 
 
 def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
-    from glide_eval.features import SQUARE
+    from glide_eval.features import SQUARE, RayLook
     from glide_eval.files import list_images
     from glide_eval.measure import measure, not_images, read_differences
     from glide_eval.references import tabletop_reference
 
     extractors = _load(request, FOR_RUNS)
     named = _named(request, extractors, SQUARE) if request.references else None
+    if request.on is not None:
+        RayLook(partial(_load, request, FOR_RUNS), request.on, request.workers).at(runs)
     left: list[RunFolder] = []
     for run in runs:
         rows = measure(

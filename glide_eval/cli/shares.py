@@ -17,6 +17,37 @@ shard_option = click.option(
     "[default: what SLURM_ARRAY_TASK_ID or torchrun's RANK say; 1/1 is all]",
 )
 
+on_option = click.option(
+    "--on",
+    metavar="ray[:ADDRESS]",
+    callback=lambda _context, _option, on: None if on is None else _address(on),
+    help="Work on a Ray cluster (`ray:auto`, `ray:HOST:PORT`), or on one node that it starts here.",
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --on: how many workers.  [default: one per GPU, or per CPU without GPUs]",
+)
+
+
+def require_on(address: str | None, workers: int | None) -> None:
+    """Refuse `--workers` without `--on`.
+
+    Raises:
+        UsageError: see above.
+    """
+    if address is None and workers is not None:
+        raise UsageError("--workers is of --on ray; this process is one.")
+
+
+def _address(on: str) -> str:
+    """Return the cluster's address; empty for a node of our own."""
+    name, _, address = on.partition(":")
+    if name != "ray":
+        raise UsageError(f"--on {on}: expected `ray` or `ray:ADDRESS`, such as ray:auto.")
+    return address
+
 
 def share_of(shard: str | None, environ: Mapping[str, str] = os.environ) -> Share | None:
     """Return the share of this process: of the option, a Slurm array, or torchrun, in this order.

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from glide_eval.errors import UsageError
 from glide_eval.files import count, duration
-from glide_eval.sweep import Executor, RayExecutor, load_sweep, outline, run_sweep
+from glide_eval.sweep import RayExecutor, load_sweep, outline, run_sweep
 
 from .invocation import next_command, typed_command
-from .shares import shard_option, share_of
+from .shares import on_option, require_on, shard_option, share_of, workers_option
 
 
 @click.command()
@@ -24,17 +22,8 @@ from .shares import shard_option, share_of
     help="Run folder; by default the file's `run.out`, else runs/<run.name>.",
 )
 @shard_option
-@click.option(
-    "--on",
-    metavar="ray[:ADDRESS]",
-    help="Draw on a Ray cluster (`ray:auto`, `ray:HOST:PORT`), or on one node that it starts here.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    metavar="N",
-    help="With --on: how many workers.  [default: one per GPU, or per CPU without GPUs]",
-)
+@on_option
+@workers_option
 @click.option("--finish", is_flag=True, help="Draw nothing; write the manifest of what tasks drew.")
 @click.option(
     "--mixed",
@@ -62,7 +51,8 @@ def command(
     sweep = load_sweep(config)
     folder = out or Path(sweep.config.run.out or f"runs/{sweep.config.run.name}")
     say = _silent if quiet else click.echo
-    executor = _executor(on, workers, say)
+    require_on(on, workers)
+    executor = None if on is None else RayExecutor(on, workers, say)
     share = None if finish or executor else share_of(shard)
     if dry_run:
         for line in outline(sweep, folder, share):
@@ -93,17 +83,6 @@ def command(
         f"{count(result.images, 'image')} in {folder}; {made}. "
         f"Next: {next_command('metrics', folder)}"
     )
-
-
-def _executor(on: str | None, workers: int | None, say: Callable[[str], None]) -> Executor | None:
-    if on is None:
-        if workers is not None:
-            raise UsageError("--workers is of --on ray; a sweep of this process has one.")
-        return None
-    name, _, address = on.partition(":")
-    if name != "ray":
-        raise UsageError(f"--on {on}: expected `ray` or `ray:ADDRESS`, such as ray:auto.")
-    return RayExecutor(address, workers, say)
 
 
 def _silent(_: str) -> None:

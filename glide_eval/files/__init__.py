@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .archives import holds_pictures, unpacked
 from .arrays import read_npz
+from .cluster import ray_cluster, ray_workers
 from .columns import column, columns, described, read_csv, to_csv
 from .folders import ImageFolder, list_images, walk_images
 from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
@@ -89,6 +90,8 @@ __all__ = [
     "parsed",
     "partial_path",
     "progress",
+    "ray_cluster",
+    "ray_workers",
     "read_csv",
     "read_file",
     "read_lines",

@@ -7,16 +7,13 @@ goes on without it.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from glide_eval.errors import GlideEvalError, UsageError
-from glide_eval.files import Sample, count, some
+from glide_eval.errors import GlideEvalError
+from glide_eval.files import Sample, count, ray_cluster, ray_workers, some
 
 from .executor import Work
 from .shards import Shard
@@ -24,7 +21,6 @@ from .shards import Shard
 ATTEMPTS = 3
 IN_FLIGHT = 2  # shards per actor: one is drawn, and the next one is there when it ends
 SHOWN = 3
-LOCAL = {"address": "local", "include_dashboard": False}
 
 
 @dataclass
@@ -49,23 +45,18 @@ class RayExecutor:
             GlideEvalError: no cluster is there, every worker was refused, or shards were set aside;
                 this last one comes after all other shards.
         """
-        with _connected(self.address) as ray:
+        with ray_cluster(self.address) as ray:
             crew = _Crew(ray, self._actors(ray, work), deque(shards), self.say)
             yield from crew.draw()
             crew.require_all()
 
     def _actors(self, ray: Any, work: Work) -> list[Any]:
         """Start the actors, and return those that may join the run."""
-        there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0))
-        number = self.workers or gpus or int(there.get("CPU", 1))
-        threads = os.environ.get("OMP_NUM_THREADS", "1")  # else Ray decides, and bytes with it
+        number, given = ray_workers(ray, self.workers)
         kind = ray.remote(_Worker).options(
-            num_cpus=1,
-            num_gpus=1 if gpus else 0,
+            **given,
             max_restarts=-1,
             max_task_retries=ATTEMPTS - 1,  # of shards whose worker was killed
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": threads}},
         )
         started = [kind.remote(work) for _ in range(number)]
         asked = {actor: actor.join.remote() for actor in started}
@@ -161,29 +152,3 @@ class _Crew:
             self.say(f"Shard {shard.id} failed {ATTEMPTS} times and is set aside: {error}")
         else:
             self.left.append(shard)
-
-
-@contextlib.contextmanager
-def _connected(address: str) -> Generator[Any]:
-    """Connect to a cluster, or start one node here, until the block ends."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray: Any = importlib.import_module("ray")
-    except ImportError as error:
-        raise UsageError(
-            "Ray is not installed here, which --on ray needs. Install it: "
-            "pip install 'glide-eval[ray]'."
-        ) from error
-    try:
-        # A node of our own needs no dashboard; on a cluster that is not ours to say.
-        ray.init(**({"address": address} if address else LOCAL), log_to_driver=False)
-    except Exception as error:  # Ray has no family of its own for these
-        raise GlideEvalError(
-            f"The Ray cluster {address or 'of this machine'} can't be used ({error}). Start one "
-            "with `ray start --head`, with the Python and Ray versions of this environment on "
-            "every node, or leave out the address."
-        ) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()

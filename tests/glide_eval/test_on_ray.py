@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from glide_eval.errors import GlideEvalError, UsageError
+from glide_eval.errors import GlideEvalError, ImageError, UsageError
+from glide_eval.extractors import FakeExtractor
+from glide_eval.features import RayLook
+from glide_eval.files import RunFolder
+from glide_eval.measure import measure
 from glide_eval.sweep import RayExecutor, load_sweep, run_sweep
 from glide_eval.sweep.sources import FakeSource, FakeTable
+from tests.fakes import make_fake_run
 from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, write_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
@@ -85,6 +92,79 @@ def test_two_actors_of_which_three_are_killed_draw_what_one_process_draws(tmp_pa
     story = result.run.provenance()
     assert story["weights"] == whole.run.provenance()["weights"]
     assert sum(worker["images"] for worker in story["workers"]) == 18
+
+
+@dataclass
+class Loading:
+    """Loads a fake extractor that leaves its process id, is slow, and may fail."""
+
+    pids: Path
+    broken: bool = False
+
+    def __call__(self) -> list[FakeExtractor]:
+        (self.pids / str(os.getpid())).touch()
+        extractor, embed = FakeExtractor(), FakeExtractor.embed
+
+        def slowly(prepared, captions=None):
+            time.sleep(0.2)
+            if self.broken:
+                raise ImageError("looked away")
+            return embed(extractor, prepared, captions)
+
+        extractor.embed = slowly
+        return [extractor]
+
+
+def images_looked_at(run: RunFolder) -> list[int]:
+    """How many a later look from this process has to take."""
+    extractor, seen = FakeExtractor(), []
+    embed = extractor.embed
+    extractor.embed = lambda prepared, captions=None: (
+        seen.append(len(prepared)) or embed(prepared, captions)
+    )
+    measure(run, [extractor], ["clip_score"])
+    return seen
+
+
+@pytest.mark.slow
+def test_two_workers_look_at_a_runs_images_though_one_is_killed(tmp_path):
+    run = make_fake_run(tmp_path / "run", 8, size=16)
+    whole = RunFolder(Path(shutil.copytree(run.root, tmp_path / "whole")))
+    measure(whole, [FakeExtractor()], ["clip_score"])
+    (tmp_path / "pids").mkdir()
+    over = threading.Event()
+
+    def kill_one() -> None:
+        while not over.wait(0.05):
+            if found := list((tmp_path / "pids").iterdir()):
+                os.kill(int(found[0].name), signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    try:
+        RayLook(Loading(tmp_path / "pids"), workers=2).at([run])
+    finally:
+        over.set()
+        killer.join()
+    assert len(list((tmp_path / "pids").iterdir())) >= 3, "one came after the one that was killed"
+    assert images_looked_at(run) == [], "all features are kept"
+    assert run.metrics_path.read_bytes() == whole.metrics_path.read_bytes()
+
+
+@pytest.mark.slow
+def test_what_workers_fail_at_is_told_in_their_words(tmp_path):
+    run = make_fake_run(tmp_path / "run", 2, size=16)
+    (tmp_path / "pids").mkdir()
+    with pytest.raises(ImageError, match="looked away"):
+        RayLook(Loading(tmp_path / "pids", broken=True), workers=1).at([run])
+
+
+def test_metrics_on_ray_are_of_runs(tmp_path, capsys):
+    run = make_fake_run(tmp_path / "run", 2, size=16)
+    for arguments in (["--fake", tmp_path, "--on", "ray"], [run.root, "--workers", "2"]):
+        status, _, error = glide_eval(capsys, "metrics", *arguments)
+        assert (status, "--on" in error) == (2, True)
 
 
 @pytest.mark.slow

@@ -1,0 +1,80 @@
+"""Looking at a run's images on a Ray cluster, or on one node that Ray starts here.
+
+The run's images are shared out as `--shard` does. Each worker keeps its features in the run folder,
+from which the values are then computed; so a worker that is killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glide_eval.errors import GlideEvalError
+from glide_eval.extractors import Extractor
+from glide_eval.files import RunFolder, Share, count, ray_cluster, ray_workers, some
+
+from .of_run import extract_run, samples_by_arm
+
+ATTEMPTS = 3
+SHOWN = 3
+
+Load = Callable[[], Sequence[Extractor]]
+
+
+@dataclass(frozen=True)
+class RayLook:
+    """Has workers look at the images of runs.
+
+    Attributes:
+        load: loads the extractors, in each worker.
+        address: see `ray_cluster`.
+        workers: see `ray_workers`.
+    """
+
+    load: Load
+    address: str = ""
+    workers: int | None = None
+
+    def at(self, runs: Sequence[RunFolder]) -> None:
+        """Keep the features of all images of these runs in their folders.
+
+        Raises:
+            UsageError: Ray is not installed.
+            GlideEvalError: no cluster is there, or workers failed; what others found is kept.
+        """
+        with ray_cluster(self.address) as ray:
+            number, given = ray_workers(ray, self.workers)
+            # Without an exception's own retry: an image that can't be read won't be better then.
+            look = ray.remote(_look).options(**given, max_retries=ATTEMPTS - 1)
+            answers = [
+                look.remote(self.load, run.root.resolve(), Share(index, number))
+                for run in runs
+                for index in range(1, number + 1)
+            ]
+            failed = [error for answer in answers if (error := _failure(ray, answer))]
+        if len(failed) == 1 and isinstance(failed[0], GlideEvalError):
+            raise failed[0]
+        if failed:
+            told = some(list(dict.fromkeys(map(str, failed))), SHOWN, "; ")
+            raise GlideEvalError(
+                f"{count(len(failed), 'worker')} of {len(answers)} failed: {told}. The features "
+                "that the others found are kept. Mend the cause, then run the same command again."
+            )
+
+
+def _look(load: Load, root: Path, share: Share) -> None:
+    """Look at a share of a run's images."""
+    run = RunFolder.open(root)
+    extract_run(run, samples_by_arm(run), load(), share)
+
+
+def _failure(ray: Any, answer: Any) -> Exception | None:
+    try:
+        ray.get(answer)
+    except ray.exceptions.RayTaskError as error:
+        return error.cause or error
+    except ray.exceptions.RayError as error:
+        return error
+    return None

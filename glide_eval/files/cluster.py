@@ -1,0 +1,68 @@
+"""A Ray cluster, or one node that Ray starts here."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Generator
+from typing import Any
+
+from glide_eval.errors import GlideEvalError, UsageError
+
+LOCAL = {"address": "local", "include_dashboard": False}
+
+
+@contextlib.contextmanager
+def ray_cluster(address: str) -> Generator[Any]:
+    """Connect to a cluster, or start one node here, until the block ends.
+
+    Args:
+        address: as Ray takes it (`auto`, `10.0.0.1:6379`); empty starts a node here.
+
+    Yields:
+        The module `ray`.
+
+    Raises:
+        UsageError: Ray is not installed.
+        GlideEvalError: no cluster is there.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray: Any = importlib.import_module("ray")
+    except ImportError as error:
+        raise UsageError(
+            "Ray is not installed here, which --on ray needs. Install it: "
+            "pip install 'glide-eval[ray]'."
+        ) from error
+    try:
+        # A node of our own needs no dashboard; on a cluster that is not ours to say.
+        ray.init(**({"address": address} if address else LOCAL), log_to_driver=False)
+    except Exception as error:  # Ray has no family of its own for these
+        raise GlideEvalError(
+            f"The Ray cluster {address or 'of this machine'} can't be used ({error}). Start one "
+            "with `ray start --head`, with the Python and Ray versions of this environment on "
+            "every node, or leave out the address."
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def ray_workers(ray: Any, wanted: int | None) -> tuple[int, dict[str, Any]]:
+    """Return how many workers to start, and what Ray is to give each of them.
+
+    Args:
+        ray: the module, connected.
+        wanted: how many; None is one per GPU, or one per CPU where there is no GPU.
+    """
+    there = ray.cluster_resources()
+    gpus = int(there.get("GPU", 0))
+    threads = os.environ.get("OMP_NUM_THREADS", "1")  # else Ray decides, and bytes with it
+    given = {
+        "num_cpus": 1,
+        "num_gpus": 1 if gpus else 0,
+        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads}},
+    }
+    return wanted or gpus or int(there.get("CPU", 1)), given
