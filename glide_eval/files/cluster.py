@@ -6,10 +6,12 @@ import contextlib
 import importlib
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 from glide_eval.errors import GlideEvalError, UsageError
 
+TOKEN = Path("~/.ray/auth_token")
 LOCAL = {"address": "local", "include_dashboard": False}
 
 
@@ -28,6 +30,9 @@ def ray_cluster(address: str) -> Generator[Any]:
         GlideEvalError: no cluster is there.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address and TOKEN.expanduser().exists():
+        # As `ray start` does: where there is a token, the cluster that it started asks for it.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         ray: Any = importlib.import_module("ray")
     except ImportError as error:
@@ -41,8 +46,8 @@ def ray_cluster(address: str) -> Generator[Any]:
     except Exception as error:  # Ray has no family of its own for these
         raise GlideEvalError(
             f"The Ray cluster {address or 'of this machine'} can't be used ({error}). Start one "
-            "with `ray start --head`, with the Python and Ray versions of this environment on "
-            "every node, or leave out the address."
+            "with `ray start --head`, with the Python and Ray versions of this environment and one "
+            f"token ({TOKEN}) on every node, or leave out the address."
         ) from error
     try:
         yield ray
