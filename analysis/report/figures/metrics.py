@@ -60,9 +60,9 @@ def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure 
     return Figure(
         name,
         f"{up.label} against {across.label}",
-        "Points are arms, numbers their guidance scale; lines follow a strategy's scale, starting "
-        "where its guidance does nothing: unguided. Bars are 95% intervals, cut at the frame where "
-        "they are longer."
+        "Points are arms, numbers their guidance scale (or the value of an option that varies); "
+        "lines follow a strategy's scale, starting where its guidance does nothing: unguided. Bars "
+        "are 95% intervals, cut at the frame where they are longer."
         + (VARIANTS_APART if any(points["variant"].any() for points in data) else ""),
         tuple(panels),
         pd.concat(data, ignore_index=True),
