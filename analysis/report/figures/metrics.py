@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.metrics import drawn_metrics, metric_info
 from analysis.report.words.wording import ballot_words, correlation_words, slug
-from analysis.scores import COLUMNS, curves
+from analysis.scores import curves
 
 from .elo import VARIANTS_APART
 from .figure import Figure, Panel, base_of, dashed, in_words, sized, with_words
@@ -189,7 +189,7 @@ def _wide(metrics: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """Return one row per arm with both metrics: x, y, their low and high ends, and the arm's
     columns.
     """
-    arm = ["arm", "label", "strategy", "scale", *COLUMNS]
+    arm = ["arm", "label", "strategy", "scale", "series", "variant"]
     sides = []
     for side, metric in (("x", x), ("y", y)):
         values = metrics[(metrics["metric"] == metric) & np.isfinite(metrics["value"])]
