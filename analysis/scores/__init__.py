@@ -16,7 +16,7 @@ from .graded import GradedFit, fit_graded
 from .interval import Interval
 from .intervals import NO_VARIATION, Sandwich, difference_contrast, sandwich
 from .leaderboard import READABLE, elo_table, win_table
-from .series import COLUMNS, curves, has_curve, variant_in, variant_of, with_series
+from .series import COLUMNS, SCALE, curves, has_curve, variant_in, variant_of, with_series
 from .shares import clustered_share, wilson
 from .shown import Shown
 
@@ -26,6 +26,7 @@ __all__ = [
     "MANY",
     "NO_VARIATION",
     "READABLE",
+    "SCALE",
     "TIED_ELO",
     "BallotResult",
     "Bootstrap",

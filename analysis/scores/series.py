@@ -13,7 +13,8 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-COLUMNS = ("series", "variant")  # of arms, for drawing; files name strategy and arm alone
+COLUMNS = ("series", "variant", "axis", "unguided_at")  # of arms, for drawing; not in files
+SCALE = "guidance scale"  # the axis of most arms
 _NUMBER = re.compile(r"-(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?=-|$)")
 
 
@@ -26,7 +27,8 @@ def with_series(arms: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The same with `series`, None for arms that no curve joins: those without a scale, and
         those of a variant that repeats a scale itself (replicates); and `variant`, 0 for arms
-        of the strategy's own name, which numbers the others of a strategy.
+        of the strategy's own name, which numbers the others of a strategy. `axis` says what
+        `scale` is a value of, where the arms did not; `unguided_at` which is no guidance.
 
     Examples:
         >>> scales = {"name": ["cfg-2", "cfg-4"], "strategy": "cfg", "scale": [2.0, 4.0]}
@@ -42,7 +44,9 @@ def with_series(arms: pd.DataFrame) -> pd.DataFrame:
     }
     pairs = zip(arms["strategy"], named, strict=True)
     numbers = [order[strategy].index(name) for strategy, name in pairs]
-    return arms.assign(series=found, variant=numbers)
+    axis = arms["axis"].fillna(SCALE) if "axis" in arms else SCALE
+    off = pd.to_numeric(arms["unguided_at"]) if "unguided_at" in arms else np.nan
+    return arms.assign(series=found, variant=numbers, axis=axis, unguided_at=off)
 
 
 def variant_of(name: str, scale: float) -> str:

@@ -203,10 +203,21 @@ def _arms_of_votes(votes: pd.DataFrame, path: Path | None) -> pd.DataFrame:
 
 def _as_reported(arm: Arm) -> dict[str, Any]:
     """An arm as the report takes it; one that was reranked or degraded is no point of its
-    strategy's curve over scales, so it has no scale there.
+    strategy's curve over scales, so it has no scale there. One of several values of an option is a
+    point of a curve of its own, over that option.
     """
     altered = arm.reranked_by is not None or arm.degraded_by is not None
-    return {**arm.to_dict(), **({"scale": None} if altered else {})}
+    told = {**arm.to_dict(), **({"scale": None} if altered else {})}
+    if altered or arm.varied is None:
+        return told
+    from glide_eval.sweep import STRATEGIES
+
+    at = "" if arm.scale is None else f" at s = {arm.scale:g}"
+    words = arm.strategy.replace("_", " ")
+    if arm.strategy in STRATEGIES:
+        words = STRATEGIES[arm.strategy].words
+    strategy = f"{words}{at}, by {arm.varied}"
+    return {**told, "strategy": strategy, "scale": arm.varied_at, "axis": arm.varied}
 
 
 def _samples(run: RunFolder) -> pd.DataFrame:

@@ -45,6 +45,10 @@ class Arm:
         steps: base model's denoising steps, a count or a respacing string; None when imported.
         reranked_by: the CLIP that chose its images among candidates; None if nobody did.
         degraded_by: what made its images worse in the end (`blur 1.5`); None if nothing did.
+        unguided_at: the scale that is no guidance by its strategy (1 or 0); None where there is no
+            scale, or nobody said what it means.
+        varied: the option whose values its table of the sweep file varies; else None.
+        varied_at: its value in this arm.
     """
 
     name: str
@@ -55,10 +59,14 @@ class Arm:
     steps: int | str | None = None
     reranked_by: str | None = None
     degraded_by: str | None = None
+    unguided_at: float | None = None
+    varied: str | None = None
+    varied_at: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The arm as JSON-ready values."""
-        return dataclasses.asdict(self)
+        """The arm as JSON-ready values; what varies only where something does."""
+        told = dataclasses.asdict(self)
+        return told if self.varied else {k: v for k, v in told.items() if k not in _VARIED}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -132,5 +140,6 @@ class Sample:
         return checked(cls(**values))
 
 
+_VARIED = ("varied", "varied_at")
 _NAMES = tuple(field.name for field in dataclasses.fields(Sample))
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode

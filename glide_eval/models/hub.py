@@ -55,6 +55,11 @@ def fetch_pipeline(
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
+    if Path(repo).expanduser().is_dir() and not _REPO.fullmatch(repo):
+        raise UsageError(
+            f"{repo!r} is a folder here, which needs no fetching: name it in the sweep file, "
+            f'model = "diffusers:{repo}".'
+        )
     if not _REPO.fullmatch(repo):
         raise UsageError(
             f"{repo!r} is no repo id: expected an owner and a name, such as "

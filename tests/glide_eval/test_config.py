@@ -59,6 +59,7 @@ def test_names_and_labels_of_a_table_reach_its_arms():
         "steps": 100,
         "reranked_by": None,
         "degraded_by": None,
+        "unguided_at": 0.0,
     }
 
 

@@ -138,3 +138,11 @@ def test_the_command_hands_its_options_on(monkeypatch, capsys, tmp_path):
     assert (status, asked) == (0, [("a/b", "v1", "fp16")])
     assert f"In {tmp_path}." in out
     assert glide_eval(capsys, "models", "fetch", "glide", "--variant", "fp16")[0] == 2
+
+
+def test_a_folder_needs_no_fetching(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    status, _, error = glide_eval(capsys, "models", "fetch", "diffusers:mine")
+    assert status == 2
+    assert "'mine' is a folder here, which needs no fetching" in error

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from analysis.report.figures.elo import elo_by_scale
+from analysis.scores import with_series
+from glide_eval.cli.report_inputs import _as_reported
 from glide_eval.errors import ConfigError, ImageError
 from glide_eval.files import centre_square, encode_png
 from glide_eval.sweep import load_prompts, load_sweep, run_sweep
@@ -193,6 +198,17 @@ def test_folders_of_several_scales_are_a_curve(tmp_path):
         ("comfy-3", "ComfyUI_CFG", 3.0, "comfy, s = 3"),
     ]
     assert len(run.samples()) == 4
+    arms = with_series(pd.DataFrame([_as_reported(arm) for arm in run.arms()]))
+    elo = arms.rename(columns={"name": "arm"}).assign(
+        question="photorealism", rater_kind="person", anchor="", elo=[0, 50], low=-9, high=99
+    )
+    figure = elo_by_scale(elo)
+    assert figure is not None
+    drawn = json.dumps(figure.panels[0].chart.to_dict())
+    marks = [layer["mark"]["type"] for layer in figure.panels[0].chart.to_dict()["layer"]]
+    assert "line" in marks
+    assert '"title": "guidance scale"' in drawn  # what their scale means nobody said
+    assert "ComfyUI CFG" in drawn
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,12 @@ GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "your-own-model.md"
 def test_the_documentations_own_source_runs_and_is_short(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     blocks = re.findall(r"```(python|toml)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
-    [code], [file] = ([text for kind, text in blocks if kind == k] for k in ("python", "toml"))
+    [code], [first, file] = (
+        [text for kind, text in blocks if kind == k] for k in ("python", "toml")
+    )
+    (tmp_path / "sdxl.toml").write_text(first, encoding="utf-8")
+    arms = load_sweep(tmp_path / "sdxl.toml").config.expand()
+    assert [arm.name for arm in arms] == ["unguided", "cfg-2", "cfg-4", "cfg-8"]
     assert len(code.strip().splitlines()) <= 30
     (tmp_path / "my_source.py").write_text(code, encoding="utf-8")
     (tmp_path / "sweep.toml").write_text(file, encoding="utf-8")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.report.strategies import strategy_looks
 from analysis.report.words.wording import lower_first, question_words, rater_words
-from analysis.scores import curves, has_curve
+from analysis.scores import SCALE, curves, has_curve
 
 from . import theme
 from .figure import Figure, Panel, base_of, dashed, sized, with_words
@@ -44,13 +44,14 @@ def elo_by_scale(elo: pd.DataFrame, claimed: pd.DataFrame | None = None) -> Figu
     drawn = with_words(elo[np.isfinite(elo["elo"])])
     panels = [
         Panel(
-            question_words(str(question)),
+            question_words(str(question)) + (f", by {axis}" if axis != SCALE else ""),
             rater_words(str(kind)),
             _scale_panel(points, elo_axis(points["anchor"].iloc[0]), _own(claimed, question, kind)),
         )
-        for (question, kind), points in drawn.groupby(
+        for (question, kind), ballot in drawn.groupby(
             ["question", "rater_kind"], sort=False, observed=True
         )
+        for axis, points in _by_axis(ballot)
         if has_curve(points)
     ]
     if not panels:
@@ -67,6 +68,27 @@ def elo_by_scale(elo: pd.DataFrame, claimed: pd.DataFrame | None = None) -> Figu
         bool((drawn["rater_kind"] == "simulated").any()),
         (470, 350),
     )
+
+
+def _by_axis(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the arms of each axis, with those that have no place on any."""
+    swept = points["scale"].notna()
+    axes = dict.fromkeys(points.loc[swept, "axis"])
+    return [(axis, points[~swept | (points["axis"] == axis)]) for axis in axes]
+
+
+def _axis_title(swept: pd.DataFrame) -> str:
+    """Return what stands on the axis, and which of its values is no guidance."""
+    axis = str(swept["axis"].iloc[0])
+    known = swept.dropna(subset=["unguided_at"])
+    if axis != SCALE or known.empty:
+        return axis
+    off = [
+        f"{value:g}" if known["unguided_at"].nunique() == 1
+        else f"{value:g} for {', '.join(dict.fromkeys(of['words'].map(lower_first)))}"
+        for value, of in known.groupby("unguided_at", sort=False)
+    ]  # fmt: skip
+    return f"{axis} (no guidance at {'; at '.join(off)})"
 
 
 def elo_ranking(elo: pd.DataFrame) -> Figure | None:
@@ -138,16 +160,17 @@ def _scale_panel(points: pd.DataFrame, axis: str, claimed: pd.DataFrame) -> alt.
     """Elo over scale: swept strategies as lines, arms without a scale as level rules."""
     swept, level = points[points["scale"].notna()], points[points["scale"].isna()]
     _, colour, shape = base_of(points)
-    wide = swept["scale"].max() >= 10 * swept["scale"].clip(lower=1e-9).min()
+    wide = swept["scale"].min() > 0 and swept["scale"].max() >= 10 * swept["scale"].min()
     low, high = swept["scale"].min(), swept["scale"].max()
     pad = 0.06 * (high - low or 1)
     domain = [low * 0.9, high * 1.1] if wide else [low - pad, high + pad]
     scale = alt.Scale(type="log" if wide else "linear", base=2 if wide else alt.Undefined,
                       domain=domain, nice=False)  # fmt: skip
-    x = alt.X("at:Q", title="guidance scale", scale=scale)
+    x = alt.X("at:Q", title=_axis_title(swept), scale=scale)
     y = alt.Y("elo:Q", title=axis)
     swept = swept.assign(at=_side_by_side(swept, high - low, wide))
     joined = curves(swept)
+    claimed = claimed[claimed["strategy"].isin(swept["series"])]
     joined = joined[~joined["series"].isin(claimed["strategy"])]
     layers = [
         alt.Chart(level).mark_rule(strokeWidth=1.5, strokeDash=[5, 4]).encode(y=y, color=colour),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.metrics import drawn_metrics, metric_info
 from analysis.report.words.wording import ballot_words, correlation_words, slug
-from analysis.scores import COLUMNS, curves
+from analysis.scores import curves
 
 from .elo import VARIANTS_APART
 from .figure import Figure, Panel, base_of, dashed, in_words, sized, with_words
@@ -60,9 +60,9 @@ def metric_tradeoff(metrics: pd.DataFrame, name: str, x: str, y: str) -> Figure 
     return Figure(
         name,
         f"{up.label} against {across.label}",
-        "Points are arms, numbers their guidance scale; lines follow a strategy's scale, starting "
-        "where its guidance does nothing: unguided. Bars are 95% intervals, cut at the frame where "
-        "they are longer."
+        "Points are arms, numbers their guidance scale (or the value of an option that varies); "
+        "lines follow a strategy's scale, starting where its guidance does nothing: unguided. Bars "
+        "are 95% intervals, cut at the frame where they are longer."
         + (VARIANTS_APART if any(points["variant"].any() for points in data) else ""),
         tuple(panels),
         pd.concat(data, ignore_index=True),
@@ -189,7 +189,7 @@ def _wide(metrics: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """Return one row per arm with both metrics: x, y, their low and high ends, and the arm's
     columns.
     """
-    arm = ["arm", "label", "strategy", "scale", *COLUMNS]
+    arm = ["arm", "label", "strategy", "scale", "series", "variant"]
     sides = []
     for side, metric in (("x", x), ("y", y)):
         values = metrics[(metrics["metric"] == metric) & np.isfinite(metrics["value"])]

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.metrics import metric_info
 from analysis.report.strategies import series_words, strategy_looks, strategy_words
 from analysis.report.words.wording import lower_first, question_words, signed
-from analysis.scores import curves, has_curve, variant_in
+from analysis.scores import SCALE, curves, has_curve, variant_in
 
 from . import theme
 from .figure import Figure, Panel, sized
@@ -65,7 +65,8 @@ def elo_by_part(elo: pd.DataFrame) -> Figure | None:
 
 
 def _elo_chart(points: pd.DataFrame, studies: list[str], lines: _Lines) -> Any:
-    x = alt.X("at:Q", title="guidance scale",
+    axis = points["axis"].iloc[0] if "axis" in points else SCALE  # a strategy has one
+    x = alt.X("at:Q", title=axis,
               scale=alt.Scale(zero=False, nice=False, padding=16))  # fmt: skip
     y = alt.Y("elo:Q", title="Elo above the unguided arm")
     points = points.assign(at=_apart(points, studies))

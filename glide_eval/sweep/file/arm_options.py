@@ -54,6 +54,18 @@ class RerankTable(Table):
         return f"best of {self.best_of}"
 
 
+class VaryTable(Table):
+    """`vary = {...}`: an arm for each value of one of its numeric options.
+
+    Attributes:
+        option: its key.
+        values: in the order of the arms.
+    """
+
+    option: Text
+    values: Annotated[list[int | float], Field(min_length=1, max_length=1000)]
+
+
 class DegradeTable(Table):
     """`degrade = ...`: exactly one way of making finished images worse.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from generator.strategies import MOST, Strategy
-from glide_eval.files import Name, Table, Text
+from glide_eval.files import Name, Table, Text, nearest
 from glide_eval.sweep.sources import (
     ArmOptions,
     EditTable,
@@ -21,7 +21,7 @@ from glide_eval.sweep.sources import (
     find_source,
 )
 
-from .arm_options import DegradeTable, RerankTable
+from .arm_options import DegradeTable, RerankTable, VaryTable
 
 LABEL_PATTERN = r"^[A-Za-z][A-Za-z0-9 _-]*$"
 MOST_ARMS = 1000  # of a sweep: each is a folder, a colour and a row of every table
@@ -50,6 +50,7 @@ class GeneratedTable(_ArmTable):
         name: of the arm, or what stands before the scale in the names of a table of scales.
         inpaint: the pictures of which it repaints a part.
         edit: the sketches it begins from.
+        vary: a numeric option, of whose values each makes an arm.
     """
 
     strategy: str
@@ -57,6 +58,7 @@ class GeneratedTable(_ArmTable):
     name: Name | None = None
     inpaint: InpaintTable | None = None
     edit: EditTable | None = None
+    vary: VaryTable | None = None
 
     record: ClassVar[Strategy]
     origin: ClassVar[tuple[str, Path]]
@@ -66,6 +68,42 @@ class GeneratedTable(_ArmTable):
         if self.inpaint is not None and self.edit is not None:
             raise ValueError("found `inpaint` and `edit`, expected at most one of them")
         return self
+
+    @model_validator(mode="after")
+    def _varies_a_number(self) -> GeneratedTable:
+        self.one_by_one()
+        return self
+
+    def one_by_one(self) -> list[GeneratedTable]:
+        """Return a table for each value of the option that varies, or itself.
+
+        Raises:
+            ValueError: there is no such option, it has a value beside, or it can't be a value.
+        """
+        if self.vary is None:
+            return [self]
+        option = self.vary.option
+        names = cast("type[ArmOptions]", type(self)).own_keys or ()
+        if option not in names:
+            near = nearest(option, names)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ValueError(
+                f"found `vary` of {option!r}, expected a numeric option of this arm: "
+                f"{', '.join(names)}{hint}"
+            )
+        if option in self.model_fields_set:
+            raise ValueError(f"found `{option}` and `vary` of it, expected one of them")
+        given = {k: getattr(self, k) for k in self.model_fields_set if k != "vary"}
+        return [self._with(given, option, value) for value in self.vary.values]
+
+    def _with(self, given: dict[str, Any], option: str, value: float) -> GeneratedTable:
+        try:
+            return type(self).model_validate({**given, option: value})
+        except ValidationError as error:
+            raise ValueError(
+                f"found {value:g} among the values that `vary` gives `{option}`: "
+                f"{error.errors()[0]['msg']}"
+            ) from error
 
     @property
     def guided_at(self) -> list[float] | None:

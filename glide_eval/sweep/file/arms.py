@@ -32,12 +32,14 @@ class ArmConfig:
         label: what tables and figures print.
         scale: guidance scale; None if its strategy has none.
         table: everything else that the file says of it.
+        varied: the option whose values its table varies, and this arm's.
     """
 
     name: str
     label: str
     scale: float | None
     table: ArmTable
+    varied: tuple[str, float] | None = None
 
     @property
     def strategy(self) -> str:
@@ -93,6 +95,9 @@ class ArmConfig:
             getattr(self.table, "steps", None),
             reranked_by=self.rerank.clip if self.rerank else None,
             degraded_by=self.degrade.setting if self.degrade else None,
+            unguided_at=self.generated.record.neutral if self.generated else None,
+            varied=self.varied and self.varied[0],
+            varied_at=self.varied and self.varied[1],
         )
 
     @property
@@ -132,10 +137,18 @@ def expand(tables: Sequence[ArmTable]) -> list[ArmConfig]:
 def _expand_table(table: ArmTable) -> list[ArmConfig]:
     if isinstance(table, ImportedTable):
         return [_imported(table, one) for one in table.one_by_one()]
+    return [arm for one in table.one_by_one() for arm in _generated(table, one)]
+
+
+def _generated(whole: GeneratedTable, table: GeneratedTable) -> list[ArmConfig]:
+    """Return the arms of one value of the option that varies, or of a table without one."""
     strategy = table.record
+    varied = None
+    if whole.vary is not None:
+        varied = (whole.vary.option, float(getattr(table, whole.vary.option)))
     drawn = [table.generator] if table.generator else []
     name = table.name or "-".join([*drawn, strategy.prefix])
-    arm = ArmConfig(name, table.label or ", ".join([*drawn, strategy.label]), None, table)
+    arm = ArmConfig(name, table.label or ", ".join([*drawn, strategy.label]), None, table, varied)
     if table.guided_at is None:
         return [_with_options(name, arm.label, None, arm)]
     return [
@@ -154,10 +167,13 @@ def _imported(whole: ImportedTable, table: ImportedTable) -> ArmConfig:
 
 def _with_options(name: str, label: str, scale: float | None, arm: ArmConfig) -> ArmConfig:
     """Return the arm with its options told in its name and label."""
+    if arm.varied:
+        option, value = arm.varied
+        name, label = f"{name}-{option}{value:g}", f"{label}, {option} = {value:g}"
     for option in (arm.editing, arm.rerank, arm.degrade):
         if option is not None:
             name, label = f"{name}-{option.suffix}", f"{label}, {option.words}"
-    return ArmConfig(name, label, scale, arm.table)
+    return ArmConfig(name, label, scale, arm.table, arm.varied)
 
 
 def alike(a: ArmConfig, b: ArmConfig) -> bool:
