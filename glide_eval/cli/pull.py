@@ -17,8 +17,7 @@ def command(url: str, folder: Path | None) -> None:
     resume: files that are there are not fetched again.
     """
     from glide_eval.errors import UsageError
-    from glide_eval.files import count
-    from glide_eval.publish import FarEnd, pull
+    from glide_eval.files import FarEnd, count, pull
 
     far = FarEnd(url)
     last = far.name.rstrip("/").rpartition("/")[2]

@@ -19,8 +19,7 @@ def command(run: Path, url: str, rater_ids: bool) -> None:
     URL is a folder, or s3://, gs://, sftp:// or hf://datasets/ with the package for it. Run the
     command again to resume: files that are there are not sent again.
     """
-    from glide_eval.files import RunFolder, count
-    from glide_eval.publish import FarEnd, push
+    from glide_eval.files import FarEnd, RunFolder, count, push
 
     far = FarEnd(url)
     moved = push(RunFolder.open(run), far, rater_ids)

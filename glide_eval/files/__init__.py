@@ -23,6 +23,7 @@ from .pictures import (
 )
 from .png import centre_square, encode_png
 from .progress import progress
+from .publish import FarEnd, pull, push
 from .reading import file_sha256, parse_json, read_whole
 from .records import Arm, Prompt, Sample
 from .run_store import (
@@ -48,6 +49,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "PART",
     "Arm",
+    "FarEnd",
     "Held",
     "ImageFolder",
     "Mask",
@@ -88,6 +90,8 @@ __all__ = [
     "parse_json",
     "parsed",
     "progress",
+    "pull",
+    "push",
     "read_csv",
     "read_file",
     "read_lines",

@@ -12,8 +12,7 @@ from click.testing import CliRunner
 
 from glide_eval.cli import cli
 from glide_eval.errors import DownloadError, RunError, StorageError, UsageError
-from glide_eval.files import RunFolder, held
-from glide_eval.publish import FarEnd, pull, push
+from glide_eval.files import FarEnd, RunFolder, held, pull, push
 from tests.fakes import make_fake_run
 
 
@@ -54,8 +53,7 @@ def test_a_pulled_run_equals_the_pushed_one_and_is_a_run(run, tmp_path, protocol
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from glide_eval.files import RunFolder
-from glide_eval.publish import FarEnd, pull, push
+from glide_eval.files import FarEnd, RunFolder, pull, push
 what, run, far, left = sys.argv[1], Path(sys.argv[2]), FarEnd(sys.argv[3]), [3]
 def step(path):
     left[0] -= 1
@@ -95,6 +93,15 @@ def test_votes_are_published_without_ids_of_raters_unless_asked(run, tmp_path):
     assert list(published["rater"]) == ["r1", "r2", "r1"]
     assert list(published["answer"]) == list(votes["answer"])
     assert "3 votes" in (far / "README.md").read_text()
+
+
+def test_a_card_in_the_run_folder_is_published_as_it_is(run, tmp_path):
+    far = tmp_path / "far"
+    push(run, FarEnd(str(far)))
+    (run.root / "README.md").write_text("license: cc-by-4.0")
+    assert push(run, FarEnd(str(far))).files == 1
+    pull(FarEnd(str(far)), tmp_path / "back")
+    assert (tmp_path / "back" / "README.md").read_text() == "license: cc-by-4.0"
 
 
 def test_a_foreign_folder_and_another_run_are_left_alone(run, tmp_path):

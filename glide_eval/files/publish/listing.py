@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from glide_eval.errors import RunError
-from glide_eval.files import RunFolder, file_sha256, inside, is_held, parse_json, require_listed
+from glide_eval.files.locks import is_held
+from glide_eval.files.paths import inside
+from glide_eval.files.reading import file_sha256, parse_json
+from glide_eval.files.run_store import RunFolder, require_listed
 
 from .card import CARD, data_card
 
@@ -99,7 +102,8 @@ def list_run(run: RunFolder, rater_ids: bool = False) -> Listing:
     """
     # A lone sweep's lock, and those of an array's tasks: `.lock.I-of-N`.
     locks = [run.root / ".lock", *run.root.glob(".lock.*-of-*")]
-    if holder := next(filter(None, map(is_held, locks)), ""):
+    holders = [is_held(lock) for lock in locks]
+    if holder := next(filter(None, holders), ""):
         raise RunError(
             f"{run.root} is being written by {holder}: expected a finished run. "
             "Wait for it to end, then push again."
@@ -125,7 +129,12 @@ def list_run(run: RunFolder, rater_ids: bool = False) -> Listing:
     if run.votes_path.is_file():
         content = run.votes_path.read_bytes()
         votes, made["votes.csv"] = _votes(content, rater_ids, run.votes_path)
-    made[CARD] = data_card(run.provenance(), run.arms(), samples, votes, rater_ids).encode()
+    own = run.root / CARD  # the publisher's own words win
+    made[CARD] = (
+        own.read_bytes()
+        if own.is_file()
+        else data_card(run.provenance(), run.arms(), samples, votes, rater_ids).encode()
+    )
     files += [
         Listed(name, len(content), hashlib.sha256(content).hexdigest())
         for name, content in made.items()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glide_eval.errors import DownloadError, RunError
-from glide_eval.files import RunFolder, file_sha256, write_bytes
+from glide_eval.files.reading import file_sha256
+from glide_eval.files.run_store import RunFolder, write_bytes
 
 from .far_end import FarEnd
 from .listing import LISTING, Listed, Listing, list_run

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from glide_eval.files import Arm, Sample, count
+from glide_eval.files.records import Arm, Sample
+from glide_eval.files.words import count
 
 CARD = "README.md"
 
@@ -28,7 +29,7 @@ def data_card(
         for arm in arms
     )
     ids = "with the ids of their raters" if rater_ids else "with numbers in place of rater ids"
-    version = provenance.get("versions", {}).get("glide_eval", "unknown")
+    version = (provenance.get("versions") or {}).get("glide-eval", "of an unknown version")
     return f"""---
 license: unknown
 task_categories:
@@ -46,7 +47,8 @@ Fetch it with `glide-eval pull`, which checks every file by its SHA-256.
 | --- | --- | --- |
 {rows}
 
-Licence: not stated yet. Set `license` above and name it here.
+Licence: not stated yet. Copy this file into the run folder, set `license` above, name it
+here, and push again.
 
 Votes: {f"{count(votes, 'vote')}, {ids}" if votes else "none"}.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,12 +23,13 @@ class FarEnd:
             UsageError: a protocol that nobody knows, or whose package is not installed.
             StorageError: the host does not answer, or refuses.
         """
-        from fsspec.core import url_to_fs
+        import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
         self.name = without_secrets(url)
         protocol = urlsplit(url).scheme
         try:
             # Listings of buckets are cached by default, and would hide what was just sent.
+            url_to_fs: Any = fsspec.url_to_fs  # it has no types
             self._files, self._root = url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
             package = _PACKAGES.get(protocol, protocol)
@@ -86,7 +87,7 @@ class FarEnd:
         return f"{self._root.rstrip('/')}/{path}"
 
     @contextlib.contextmanager
-    def _named(self, what: str, refusal: type[Exception]) -> Iterator[None]:
+    def _named(self, what: str, refusal: type[Exception]) -> Generator[None]:
         """Turn whatever a protocol's package raises into one paragraph, without its secrets."""
         try:
             yield
