@@ -29,7 +29,8 @@ def data_card(
         for arm in arms
     )
     ids = "with the ids of their raters" if rater_ids else "with numbers in place of rater ids"
-    version = (provenance.get("versions") or {}).get("glide-eval", "of an unknown version")
+    versions: dict[str, str] = provenance.get("versions") or {}
+    version = versions.get("glide-eval", "of an unknown version")
     return f"""---
 license: unknown
 task_categories:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Generator
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,14 +24,13 @@ class FarEnd:
             UsageError: a protocol that nobody knows, or whose package is not installed.
             StorageError: the host does not answer, or refuses.
         """
-        import fsspec  # pyright: ignore[reportMissingTypeStubs]
+        fsspec: Any = importlib.import_module("fsspec")  # it has no types, and is slow to load
 
         self.name = without_secrets(url)
         protocol = urlsplit(url).scheme
         try:
             # Listings of buckets are cached by default, and would hide what was just sent.
-            url_to_fs: Any = fsspec.url_to_fs  # it has no types
-            self._files, self._root = url_to_fs(url, use_listings_cache=False)
+            self._files, self._root = fsspec.url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
             package = _PACKAGES.get(protocol, protocol)
             raise UsageError(
