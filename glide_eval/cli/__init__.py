@@ -27,6 +27,8 @@ COMMANDS: dict[str, str] = {
     "study": "Collect votes on pairs of a run's images.",
     "plan": "Say how many votes, raters and prompts a study needs.",
     "report": "Write the comparison report of a run.",
+    "push": "Publish a run at a URL; resumes where it stopped.",
+    "pull": "Fetch a published run, each file checked by its SHA-256.",
     "models": "List, fetch and check models and their weights.",
 }
 # commands of packages that this one must not import: they are found by name alone

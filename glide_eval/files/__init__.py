@@ -24,6 +24,7 @@ from .pictures import (
 )
 from .png import centre_square, encode_png
 from .progress import progress
+from .publish import FarEnd, pull, push
 from .reading import file_sha256, parse_json, read_whole
 from .records import Arm, Prompt, Sample
 from .run_store import (
@@ -49,6 +50,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "PART",
     "Arm",
+    "FarEnd",
     "Held",
     "ImageFolder",
     "Mask",
@@ -90,6 +92,8 @@ __all__ = [
     "parsed",
     "partial_path",
     "progress",
+    "pull",
+    "push",
     "ray_cluster",
     "ray_workers",
     "read_csv",

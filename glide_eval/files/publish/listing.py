@@ -1,0 +1,167 @@
+"""What belongs to a published run: each file with its size and SHA-256, in `files.json`."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from glide_eval.errors import RunError
+from glide_eval.files.locks import is_held
+from glide_eval.files.paths import inside
+from glide_eval.files.reading import file_sha256, parse_json
+from glide_eval.files.run_store import RunFolder, require_listed
+
+from .card import CARD, data_card
+
+LISTING = "files.json"
+FORMAT = "glide-eval run 1"
+RATER = "rater"  # column of votes.csv
+# Never published: the study's database, which holds raters' data, and what can be computed again.
+_TABLES = (
+    "run.json",
+    "sweep.toml",
+    "manifest.jsonl",
+    "metrics.csv",
+    "metrics.parquet",
+    "scores.csv",
+    "differences.csv",
+    "extractors.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One published file: its path below the URL, its size in bytes, and its SHA-256."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A published run.
+
+    Attributes:
+        run: SHA-256 of its manifest, which tells runs apart.
+        files: in the order in which they are sent.
+        made: the content of files that are not in the run folder as they are published.
+    """
+
+    run: str
+    files: list[Listed]
+    made: Mapping[str, bytes]
+
+    def to_json(self) -> str:
+        """Return the content of `files.json`."""
+        files = [asdict(file) for file in self.files]
+        return json.dumps({"format": FORMAT, "run": self.run, "files": files}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str, folder: Path) -> Listing:
+        """Return the listing that `to_json` wrote; its paths stay inside `folder`.
+
+        Raises:
+            RunError: it is none, or names a file outside the folder.
+        """
+        try:
+            values: Any = parse_json(text)
+            if values["format"] != FORMAT:
+                raise ValueError(f"format {values['format']!r}")
+            files = [
+                Listed(str(one["path"]), int(one["size"]), str(one["sha256"]))
+                for one in values["files"]
+            ]
+            run = str(values["run"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{where} is no published run: expected the {LISTING} that `glide-eval push` "
+                f"writes, found something else ({error}). Check the URL."
+            ) from error
+        for file in files:
+            inside(folder, file.path, where, RunError)
+        return cls(run, files, {})
+
+
+def list_run(run: RunFolder, rater_ids: bool = False) -> Listing:
+    """Return what is published of a run, every image checked against the manifest.
+
+    Args:
+        run: a finished sweep that nobody is writing to.
+        rater_ids: publish the votes with the ids of their raters.
+
+    Raises:
+        RunError: the sweep is running or unfinished, or an image is not the one it made.
+        ImageError: an image is missing.
+    """
+    # A lone sweep's lock, and those of an array's tasks: `.lock.I-of-N`.
+    locks = [run.root / ".lock", *run.root.glob(".lock.*-of-*")]
+    holders = [is_held(lock) for lock in locks]
+    if holder := next(filter(None, holders), ""):
+        raise RunError(
+            f"{run.root} is being written by {holder}: expected a finished run. "
+            "Wait for it to end, then push again."
+        )
+    if any((run.root / ".shards").rglob("*.jsonl")):
+        raise RunError(
+            f"{run.root} has records of an unfinished sweep: expected a finished run. "
+            "Run the sweep again with the same command, then push again."
+        )
+    samples = run.samples()
+    files: list[Listed] = []
+    for sample in samples:
+        path = run.root / sample.path
+        digest = file_sha256(path) if path.is_file() else ""
+        require_listed(path, digest, sample)
+        files.append(Listed(sample.path, path.stat().st_size, digest))
+    for name in _TABLES:
+        path = run.root / name
+        if path.is_file():
+            files.append(Listed(name, path.stat().st_size, file_sha256(path)))
+    made: dict[str, bytes] = {}
+    votes = 0
+    if run.votes_path.is_file():
+        content = run.votes_path.read_bytes()
+        votes, made["votes.csv"] = _votes(content, rater_ids, run.votes_path)
+    own = run.root / CARD  # the publisher's own words win
+    made[CARD] = (
+        own.read_bytes()
+        if own.is_file()
+        else data_card(run.provenance(), run.arms(), samples, votes, rater_ids).encode()
+    )
+    files += [
+        Listed(name, len(content), hashlib.sha256(content).hexdigest())
+        for name, content in made.items()
+    ]
+    return Listing(file_sha256(run.manifest_path), files, made)
+
+
+def _votes(content: bytes, rater_ids: bool, path: Path) -> tuple[int, bytes]:
+    """Return the number of votes, and their table as it is published.
+
+    Ids become `r1`, `r2`, … in their order in the table: votes of one rater stay together, which
+    intervals need, and no id leads back to a person.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
+        header = rows[0]
+        at = None if rater_ids else header.index(RATER)
+    except (ValueError, IndexError, csv.Error) as error:
+        raise RunError(
+            f"{path}: expected votes with a column `{RATER}`, as `glide-eval study export` writes "
+            f"them, found something else ({error}). Export them again, or move the file away."
+        ) from error
+    if at is None:
+        return len(rows) - 1, content
+    names: dict[str, str] = {}
+    for row in rows[1:]:
+        row[at] = names.setdefault(row[at], f"r{len(names) + 1}")
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return len(rows) - 1, text.getvalue().encode()
