@@ -96,13 +96,13 @@ def test_two_actors_of_which_three_are_killed_draw_what_one_process_draws(tmp_pa
 
 @dataclass
 class Loading:
-    """Loads a fake extractor that leaves its process id, is slow, and may fail."""
+    """Loads a fake extractor that leaves PROCESS-TIME behind, is slow, and may fail."""
 
-    pids: Path
+    loads: Path
     broken: bool = False
 
     def __call__(self) -> list[FakeExtractor]:
-        (self.pids / str(os.getpid())).touch()
+        (self.loads / f"{os.getpid()}-{time.time_ns()}").touch()
         extractor, embed = FakeExtractor(), FakeExtractor.embed
 
         def slowly(prepared, captions=None):
@@ -131,23 +131,23 @@ def test_two_workers_look_at_a_runs_images_though_one_is_killed(tmp_path):
     run = make_fake_run(tmp_path / "run", 8, size=16)
     whole = RunFolder(Path(shutil.copytree(run.root, tmp_path / "whole")))
     measure(whole, [FakeExtractor()], ["clip_score"])
-    (tmp_path / "pids").mkdir()
+    (tmp_path / "loads").mkdir()
     over = threading.Event()
 
     def kill_one() -> None:
         while not over.wait(0.05):
-            if found := list((tmp_path / "pids").iterdir()):
-                os.kill(int(found[0].name), signal.SIGKILL)
+            if found := list((tmp_path / "loads").iterdir()):
+                os.kill(int(found[0].name.split("-")[0]), signal.SIGKILL)
                 return
 
     killer = threading.Thread(target=kill_one)
     killer.start()
     try:
-        RayLook(Loading(tmp_path / "pids"), workers=2).at([run])
+        RayLook(Loading(tmp_path / "loads"), workers=2).at([run])
     finally:
         over.set()
         killer.join()
-    assert len(list((tmp_path / "pids").iterdir())) >= 3, "one came after the one that was killed"
+    assert len(list((tmp_path / "loads").iterdir())) >= 3, "a share is begun anew"
     assert images_looked_at(run) == [], "all features are kept"
     assert run.metrics_path.read_bytes() == whole.metrics_path.read_bytes()
 
@@ -155,9 +155,9 @@ def test_two_workers_look_at_a_runs_images_though_one_is_killed(tmp_path):
 @pytest.mark.slow
 def test_what_workers_fail_at_is_told_in_their_words(tmp_path):
     run = make_fake_run(tmp_path / "run", 2, size=16)
-    (tmp_path / "pids").mkdir()
+    (tmp_path / "loads").mkdir()
     with pytest.raises(ImageError, match="looked away"):
-        RayLook(Loading(tmp_path / "pids", broken=True), workers=1).at([run])
+        RayLook(Loading(tmp_path / "loads", broken=True), workers=1).at([run])
 
 
 def test_metrics_on_ray_are_of_runs(tmp_path, capsys):
