@@ -30,6 +30,7 @@ import torch
 from glide_eval import extractors, references
 from glide_eval.cli import main as command_line
 from glide_eval.extractors import FakeExtractor
+from glide_eval.files import RunFolder
 from glide_eval.models.downloads import download
 from glide_eval.references.build import build_reference
 from study_app.store import database_url, upgrade_database
@@ -54,7 +55,7 @@ class Command:
         result: what must be equal in the end.
     """
 
-    prepare: Callable[[Path], None]
+    prepare: Callable[[Path], object]
     run: Callable[[Path], object]
     final: Callable[[str], bool]
     result: Callable[[Path], Any]
@@ -161,10 +162,6 @@ def _sweep(folder: Path) -> None:
     command_line(["sweep", str(folder / "sweep.toml"), "--out", str(folder / "run")])
 
 
-def _prepared_sweep(folder: Path) -> None:
-    write_sweep(folder)
-
-
 def _a_sample(name: str) -> bool:
     return name.endswith(".png")
 
@@ -173,12 +170,12 @@ def _samples(folder: Path) -> Any:
     return contents(folder, _a_sample), (folder / "run" / "manifest.jsonl").read_text().count("\n")
 
 
-def _prepared_run(folder: Path) -> None:
-    make_fake_run(folder / "run", 8, size=16)
+def _a_run(folder: Path) -> RunFolder:
+    return make_fake_run(folder / "run", 8, size=16)
 
 
-def _measured_run(folder: Path) -> None:
-    run = make_fake_run(folder / "run", 8, size=16)
+def _run_to_measure(folder: Path) -> None:
+    run = _a_run(folder)
     run.metrics_path.unlink()
     run.scores_path.unlink()
 
@@ -228,9 +225,9 @@ def _prepared_training(folder: Path) -> None:
 def commands(server: Server) -> dict[str, Command]:
     """What is killed, by name."""
     return {
-        "sweep": Command(_prepared_sweep, _sweep, _a_sample, _samples),
-        "metrics": Command(_measured_run, _metrics, _a_table, _tables),
-        "report": Command(_prepared_run, _report, _a_table, _tables),
+        "sweep": Command(write_sweep, _sweep, _a_sample, _samples),
+        "metrics": Command(_run_to_measure, _metrics, _a_table, _tables),
+        "report": Command(_a_run, _report, _a_table, _tables),
         "export": Command(_prepared_study, _export, _a_table, _tables),
         "fetch": Command(
             lambda folder: folder.mkdir(parents=True),

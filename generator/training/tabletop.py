@@ -141,7 +141,7 @@ _upsampler = partial(Recipe, web=True, max_weight=20.0, noise_spread=0.05)
 RECIPES = {
     "text": Recipe(_muon(1500, 8e-3, 20, warmup=30, weight_decay=0.01, ema=0.99), 64, size=0),
     "base": _base(
-        _muon(16_000, 6e-3, 21, warmup=100, decay_from=0.6, ema=0.999),
+        _muon(12_000, 6e-3, 21, warmup=100, decay_from=2 / 3, ema=0.999),
         16,
         start="text",
         pairs=3.0,

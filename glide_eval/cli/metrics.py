@@ -324,7 +324,7 @@ def _measure_folders(fakes: Sequence[Path], request: _Request) -> _Result:
 
 
 def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
-    from glide_eval.features import SQUARE, RayLook
+    from glide_eval.features import SQUARE, look_on_ray
     from glide_eval.files import list_images
     from glide_eval.measure import measure, not_images, read_differences
     from glide_eval.references import tabletop_reference
@@ -332,7 +332,7 @@ def _measure_runs(runs: Sequence[RunFolder], request: _Request) -> _Result:
     extractors = _load(request, FOR_RUNS)
     named = _named(request, extractors, SQUARE) if request.references else None
     if request.on is not None:
-        RayLook(partial(_load, request, FOR_RUNS), request.on, request.workers).at(runs)
+        look_on_ray(partial(_load, request, FOR_RUNS), runs, request.on, request.workers)
     left: list[RunFolder] = []
     for run in runs:
         rows = measure(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .archives import holds_pictures, unpacked
 from .arrays import read_npz
-from .cluster import ray_cluster, ray_workers
+from .cluster import RAY_ATTEMPTS, ray_cluster, ray_workers
 from .columns import column, columns, described, read_csv, to_csv
 from .folders import ImageFolder, list_images, walk_images
 from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
@@ -49,6 +49,7 @@ __all__ = [
     "FORMATS",
     "IMAGE_SUFFIXES",
     "PART",
+    "RAY_ATTEMPTS",
     "Arm",
     "FarEnd",
     "Held",

@@ -12,6 +12,7 @@ from typing import Any
 from glide_eval.errors import GlideEvalError, UsageError
 
 TOKEN = Path("~/.ray/auth_token")
+RAY_ATTEMPTS = 3  # at work whose process is killed, or which fails
 LOCAL = {"address": "local", "include_dashboard": False}
 
 

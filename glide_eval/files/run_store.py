@@ -77,6 +77,16 @@ class RunFolder:
         return self.root / "scores.csv"
 
     @property
+    def differences_path(self) -> Path:
+        """`differences.csv`: each arm less each other one: arm, baseline, metric, value, …"""
+        return self.root / "differences.csv"
+
+    @property
+    def extractors_path(self) -> Path:
+        """`extractors.json`: what each fingerprint in the tables stands for."""
+        return self.root / "extractors.json"
+
+    @property
     def study_path(self) -> Path:
         """The study's SQLite database, unless its owner chose another."""
         return self.root / "study.db"

@@ -85,8 +85,6 @@ class DifferenceRow:
 
 LOCK = ".lock.tables"  # in a run folder, while its tables are read and replaced
 WAIT = 300.0  # seconds for another process to do so
-FACTS_FILE = "extractors.json"
-DIFFERENCES_FILE = "differences.csv"
 Row = TypeVar("Row", MetricRow, ScoreRow, DifferenceRow)
 
 
@@ -140,12 +138,11 @@ def _added(run: RunFolder, new: Pass) -> list[MetricRow]:
 
     rows = _merged(_earlier(run.metrics_path, MetricRow), new.metrics, new)
     scores = _merged(_earlier(run.scores_path, ScoreRow), new.scores, new)
-    differences_path = run.root / DIFFERENCES_FILE
-    differences = _merged(_earlier(differences_path, DifferenceRow), new.differences, new)
+    differences = _merged(_earlier(run.differences_path, DifferenceRow), new.differences, new)
     facts = {**known_facts(run), **{key: dict(said) for key, said in new.facts.items()}}
-    write_text(run.root / FACTS_FILE, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    write_text(run.extractors_path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     _write(run.scores_path, ScoreRow, scores)
-    _write(differences_path, DifferenceRow, differences)
+    _write(run.differences_path, DifferenceRow, differences)
     with replacing(run.metrics_path.with_suffix(".parquet")) as path:
         pd.DataFrame(rows, columns=pd.Index(columns(MetricRow))).to_parquet(path, index=False)
     # Last, so that whoever finds a new metrics.csv finds the other tables new too.
@@ -179,7 +176,7 @@ def read_differences(run: RunFolder) -> list[DifferenceRow]:
     Raises:
         RunError: the file is damaged.
     """
-    return _read(run.root / DIFFERENCES_FILE, DifferenceRow)
+    return _read(run.differences_path, DifferenceRow)
 
 
 def tables_described() -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -188,7 +185,7 @@ def tables_described() -> list[tuple[str, list[tuple[str, str, str]]]]:
         ("manifest.jsonl", Sample),
         ("metrics.csv", MetricRow),
         ("scores.csv", ScoreRow),
-        (DIFFERENCES_FILE, DifferenceRow),
+        ("differences.csv", DifferenceRow),
     )
     return [(file, described(kind)) for file, kind in kinds]
 
@@ -196,7 +193,7 @@ def tables_described() -> list[tuple[str, list[tuple[str, str, str]]]]:
 def known_facts(run: RunFolder) -> dict[str, dict[str, str]]:
     """What each fingerprint in the run's tables stands for, as far as it was recorded."""
     try:
-        facts = parse_json(read_whole(run.root / FACTS_FILE))
+        facts = parse_json(read_whole(run.extractors_path))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glide_eval.errors import GlideEvalError
-from glide_eval.files import Sample, count, ray_cluster, ray_workers, some
+from glide_eval.files import RAY_ATTEMPTS, Sample, count, ray_cluster, ray_workers, some
 
 from .executor import Work
 from .shards import Shard
 
-ATTEMPTS = 3
 IN_FLIGHT = 2  # shards per actor: one is drawn, and the next one is there when it ends
-SHOWN = 3
 
 
 @dataclass
@@ -56,7 +54,7 @@ class RayExecutor:
         kind = ray.remote(_Worker).options(
             **given,
             max_restarts=-1,
-            max_task_retries=ATTEMPTS - 1,  # of shards whose worker was killed
+            max_task_retries=RAY_ATTEMPTS - 1,  # of shards whose worker was killed
         )
         started = [kind.remote(work) for _ in range(number)]
         asked = {actor: actor.join.remote() for actor in started}
@@ -127,7 +125,7 @@ class _Crew:
                 except self.ray.exceptions.RayTaskError as error:
                     self._failed(shard, error.cause or error, 1)
                 except self.ray.exceptions.RayError as error:  # Ray has tried it again itself
-                    self._failed(shard, error, ATTEMPTS)
+                    self._failed(shard, error, RAY_ATTEMPTS)
                 self._hand(actor)
 
     def require_all(self) -> None:
@@ -135,8 +133,8 @@ class _Crew:
         if self.aside:
             told = [f"{shard}: {error}" for shard, error in self.aside.items()]
             raise GlideEvalError(
-                f"{count(len(told), 'shard')} failed {ATTEMPTS} times and were set aside: "
-                f"{some(told, SHOWN, '; ')}. All other images are kept. Mend the cause, then run "
+                f"{count(len(told), 'shard')} failed {RAY_ATTEMPTS} times and were set aside: "
+                f"{some(told, between='; ')}. All other images are kept. Mend the cause, then run "
                 "the same command again."
             )
 
@@ -147,8 +145,8 @@ class _Crew:
 
     def _failed(self, shard: Shard, error: Exception, times: int) -> None:
         self.failures[shard.id] += times
-        if self.failures[shard.id] >= ATTEMPTS:
+        if self.failures[shard.id] >= RAY_ATTEMPTS:
             self.aside[shard.id] = error
-            self.say(f"Shard {shard.id} failed {ATTEMPTS} times and is set aside: {error}")
+            self.say(f"Shard {shard.id} failed {RAY_ATTEMPTS} times and is set aside: {error}")
         else:
             self.left.append(shard)

@@ -67,7 +67,9 @@ def status_record(study: Study) -> dict[str, Any]:
         "arms": list(study.info.arms),
         "wanted": dict(progress.wanted),
         "votes_per_hour": _or_none(forecast.per_hour),
-        "hours_left": forecast.remaining and forecast.remaining.total_seconds() / 3600,
+        "hours_left": None
+        if forecast.remaining is None
+        else forecast.remaining.total_seconds() / 3600,
         "raters": {
             kind: {
                 "raters": progress.raters.get(kind, 0),

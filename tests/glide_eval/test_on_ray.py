@@ -16,7 +16,7 @@ import pytest
 
 from glide_eval.errors import GlideEvalError, ImageError, UsageError
 from glide_eval.extractors import FakeExtractor
-from glide_eval.features import RayLook
+from glide_eval.features import look_on_ray
 from glide_eval.files import RunFolder
 from glide_eval.measure import measure
 from glide_eval.sweep import RayExecutor, load_sweep, run_sweep
@@ -143,7 +143,7 @@ def test_two_workers_look_at_a_runs_images_though_one_is_killed(tmp_path):
     killer = threading.Thread(target=kill_one)
     killer.start()
     try:
-        RayLook(Loading(tmp_path / "loads"), workers=2).at([run])
+        look_on_ray(Loading(tmp_path / "loads"), [run], workers=2)
     finally:
         over.set()
         killer.join()
@@ -157,7 +157,7 @@ def test_what_workers_fail_at_is_told_in_their_words(tmp_path):
     run = make_fake_run(tmp_path / "run", 2, size=16)
     (tmp_path / "loads").mkdir()
     with pytest.raises(ImageError, match="looked away"):
-        RayLook(Loading(tmp_path / "loads", broken=True), workers=1).at([run])
+        look_on_ray(Loading(tmp_path / "loads", broken=True), [run], workers=1)
 
 
 def test_metrics_on_ray_are_of_runs(tmp_path, capsys):

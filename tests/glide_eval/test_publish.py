@@ -50,6 +50,22 @@ def test_a_pulled_run_equals_the_pushed_one_and_is_a_run(run, tmp_path, protocol
     assert pull(FarEnd(url), tmp_path / "back").files == 0
 
 
+def test_a_pulled_run_is_measured_rated_and_reported(run, tmp_path):
+    push(run, FarEnd(str(tmp_path / "far")))
+    back = tmp_path / "back"
+    pull(FarEnd(str(tmp_path / "far")), back)
+    for command in (
+        ["metrics", back, "--metrics", "clip_score"],
+        ["study", "create", back, "--pairs", 2],
+        ["study", "simulate", back, "--raters", 2],
+        ["study", "export", back],
+        ["report", back],
+    ):
+        done = CliRunner().invoke(cli, [str(word) for word in command])
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    assert (back / "report" / "index.html").is_file()
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -94,6 +94,16 @@ def test_status_for_scripts_says_what_the_text_says(cli, run, tmp_path):
     assert json.loads(out.read_text("utf-8"))["wanted"] == told["wanted"]
 
 
+def test_status_for_scripts_of_a_study_that_people_have_finished(cli, sqlite_study, run):
+    while (pair := sqlite_study.turn(token := sqlite_study.join()).current) is not None:
+        while pair is not None:
+            sqlite_study.vote(token, pair.assignment, "left", 1.0)
+            pair = sqlite_study.turn(token).current
+    told = json.loads(cli("status", run.root, "--json", "-")[1])
+    assert sum(told["raters"]["person"]["votes"].values()) == sum(told["wanted"].values()) > 0
+    assert (told["hours_left"], told["votes_per_hour"]) == (0.0, None)
+
+
 def test_votes_leave_in_any_format_and_come_back(cli, run, tmp_path):
     cli("create", run.root, "--pairs", 5)
     cli("simulate", run.root, "--raters", 4)

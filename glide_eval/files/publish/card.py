@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,10 +24,9 @@ def data_card(
     Licence and raters' terms are the publisher's to state: the card says where they are missing.
     """
     prompts = len({sample.prompt_id for sample in samples})
+    images = Counter(sample.arm for sample in samples)
     rows = "\n".join(
-        f"| {_cell(arm.name)} | {_cell(arm.label)} | "
-        f"{sum(sample.arm == arm.name for sample in samples):,} |"
-        for arm in arms
+        f"| {_cell(arm.name)} | {_cell(arm.label)} | {images[arm.name]:,} |" for arm in arms
     )
     ids = "with the ids of their raters" if rater_ids else "with numbers in place of rater ids"
     versions: dict[str, str] = provenance.get("versions") or {}

@@ -22,17 +22,6 @@ from .card import CARD, data_card
 LISTING = "files.json"
 FORMAT = "glide-eval run 1"
 RATER = "rater"  # column of votes.csv
-# Never published: the study's database, which holds raters' data, and what can be computed again.
-_TABLES = (
-    "run.json",
-    "sweep.toml",
-    "manifest.jsonl",
-    "metrics.csv",
-    "metrics.parquet",
-    "scores.csv",
-    "differences.csv",
-    "extractors.json",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +109,11 @@ def list_run(run: RunFolder, rater_ids: bool = False) -> Listing:
         digest = file_sha256(path) if path.is_file() else ""
         require_listed(path, digest, sample)
         files.append(Listed(sample.path, path.stat().st_size, digest))
-    for name in _TABLES:
-        path = run.root / name
-        if path.is_file():
-            files.append(Listed(name, path.stat().st_size, file_sha256(path)))
+    files += [
+        Listed(path.name, path.stat().st_size, file_sha256(path))
+        for path in _tables(run)
+        if path.is_file()
+    ]
     made: dict[str, bytes] = {}
     votes = 0
     if run.votes_path.is_file():
@@ -140,6 +130,24 @@ def list_run(run: RunFolder, rater_ids: bool = False) -> Listing:
         for name, content in made.items()
     ]
     return Listing(file_sha256(run.manifest_path), files, made)
+
+
+def _tables(run: RunFolder) -> list[Path]:
+    """Return where the run's tables lie, if it has them.
+
+    The study's database is not one of them, since it holds raters' data; nor what can be computed
+    again.
+    """
+    return [
+        run.provenance_path,
+        run.config_path,
+        run.manifest_path,
+        run.metrics_path,
+        run.metrics_path.with_suffix(".parquet"),
+        run.scores_path,
+        run.differences_path,
+        run.extractors_path,
+    ]
 
 
 def _votes(content: bytes, rater_ids: bool, path: Path) -> tuple[int, bytes]:
