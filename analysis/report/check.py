@@ -91,7 +91,7 @@ def _labels(arms: pd.DataFrame) -> list[str]:
 
 
 def _checked_metrics(metrics: pd.DataFrame | None) -> pd.DataFrame | None:
-    if metrics is None:
+    if metrics is None or metrics.empty:  # as where every metric is one per sample
         return None
     metrics = _with_versions(metrics)
     twice = metrics[metrics.duplicated(["arm", "metric", "extractor"])]

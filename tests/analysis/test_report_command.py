@@ -60,8 +60,18 @@ def test_other_votes_and_another_folder_can_be_named(tmp_path, capsys):
 def test_a_run_without_votes_or_metrics_still_gets_a_report(tmp_path, capsys):
     run = make_fake_run(tmp_path)
     run.metrics_path.unlink()
+    run.scores_path.unlink()
     assert run_command(str(tmp_path)) == 0
     assert "No votes yet" in (tmp_path / "report" / "index.html").read_text("utf-8")
+
+
+def test_tables_without_rows_are_as_none(tmp_path):
+    run = make_fake_run(tmp_path)
+    for path in (run.metrics_path, run.scores_path):
+        path.write_text(path.read_text("utf-8").partition("\n")[0] + "\n", "utf-8")
+    draw_votes("person", "photorealism").to_csv(run.votes_path, index=False)
+    assert run_command(str(tmp_path)) == 0
+    assert "ranks first" in (tmp_path / "report" / "index.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("content", ["", "arm,metric\nunguided,fid\n", "\x00\x01 no table"])

@@ -55,10 +55,10 @@ def test_a_pulled_run_is_measured_rated_and_reported(run, tmp_path):
     back = tmp_path / "back"
     pull(FarEnd(str(tmp_path / "far")), back)
     for command in (
-        ["metrics", back, "--metrics", "clip_score"],
         ["study", "create", back, "--pairs", 2],
         ["study", "simulate", back, "--raters", 2],
         ["study", "export", back],
+        ["metrics", back, "--metrics", "image_quality"],
         ["report", back],
     ):
         done = CliRunner().invoke(cli, [str(word) for word in command])
