@@ -97,8 +97,7 @@ def classifier_free(
     conditional_alone = unguided(unet, text)
     if isinstance(scale, float | int) and scale == 1:
         return conditional_alone
-    place = text.summary.device
-    s = torch.as_tensor(scale, dtype=torch.float32).to(place).view(-1, 1, 1, 1)
+    s = _per_row(scale, text)
     both = TextCondition(
         torch.cat([text.summary, empty.summary]),
         [torch.cat(pair) for pair in zip(text.text_kv, empty.text_kv, strict=True)],
@@ -117,11 +116,70 @@ def classifier_free(
         guided = mix(eps, eps_empty, s.to(eps))
         if rescale:
             guided = rescaled(guided, eps, x, read(alpha_bar, common(t), x), rescale)
-        if inside is not True:
-            guided = torch.where(inside.to(x.device).view(-1, 1, 1, 1), guided, eps)
-        return torch.cat([guided, v], dim=1)
+        return torch.cat([_where(inside, guided, eps), v], dim=1)
 
     return denoise
+
+
+def autoguided(
+    unet: Network,
+    text: TextCondition,
+    weak: Network,
+    weak_text: TextCondition,
+    scale: float | Tensor,
+    interval: Interval = ALWAYS,
+    rescale: float = 0.0,
+) -> Denoiser:
+    """Return the denoiser ε̂ = ε_weak(x|c) + s (ε(x|c) − ε_weak(x|c)): away from a weaker model.
+
+    This is autoguidance (Karras et al. 2024, arXiv 2406.02507, eq. 4 with w = s). The weaker model
+    is a smaller or less trained one of the same kind, with the same caption. Only ε is guided. At
+    steps where no row is guided, the weaker model doesn't run.
+
+    Args:
+        unet: the model.
+        text: the captions (batch), as its transformer reads them.
+        weak: the weaker model, of the same noise schedule.
+        weak_text: the same captions, as the weaker model's transformer reads them.
+        scale: as `classifier_free`'s.
+        interval: as `classifier_free`'s.
+        rescale: as `classifier_free`'s.
+
+    Examples:
+        >>> from types import SimpleNamespace as Stub
+        >>> def network(x, t, text, low_res=None):  # ε = what the text says, v = 0
+        ...     return torch.cat([text.summary.view(-1, 1, 1, 1).expand_as(x), 0 * x], 1)
+        >>> network.config = Stub(noise_schedule="linear")
+        >>> says = lambda value: TextCondition(torch.full((1, 1), value), [])
+        >>> denoise = autoguided(network, says(2.0), network, says(1.0), scale=3.0)
+        >>> denoise(torch.zeros(1, 3, 1, 1), torch.tensor([500]))[0, 0].item()  # 1 + 3 (2 − 1)
+        4.0
+    """
+    alone, weaker, s = unguided(unet, text), unguided(weak, weak_text), _per_row(scale, text)
+    alpha_bar = np.cumprod(1 - betas(unet.config.noise_schedule))
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        eps, v = alone(x, t).chunk(2, dim=1)
+        inside = _inside(t, interval)
+        if inside is False:
+            return torch.cat([eps, v], dim=1)
+        guided = plain(eps, weaker(x, t)[:, :3], s.to(eps))
+        if rescale:
+            guided = rescaled(guided, eps, x, read(alpha_bar, common(t), x), rescale)
+        return torch.cat([_where(inside, guided, eps), v], dim=1)
+
+    return denoise
+
+
+def _per_row(scale: float | Tensor, text: TextCondition) -> Float[Tensor, "rows 1 1 1"]:
+    return torch.as_tensor(scale, dtype=torch.float32).to(text.summary.device).view(-1, 1, 1, 1)
+
+
+def _where(inside: bool | Tensor, guided: Tensor, eps: Tensor) -> Tensor:
+    """Return the guided ε in rows inside the interval (all, or (batch,)), else the plain one."""
+    if isinstance(inside, bool):
+        return guided
+    return torch.where(inside.to(eps.device).view(-1, 1, 1, 1), guided, eps)
 
 
 def rescaled(

@@ -39,6 +39,7 @@ _FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "base_inpaint": ("base-inpaint.safetensors", ("base_inpaint.pt",)),
     "upsample_inpaint": ("upsample-inpaint.safetensors", ("upsample_inpaint.pt",)),
     "classifier": ("classifier.safetensors", ()),
+    "base_weak": ("base-weak.safetensors", ()),
 }
 _NEEDED = ("base", "upsampler", "clip")
 
@@ -57,8 +58,9 @@ def load_pipeline(
 
     Args:
         model: `tabletop`, the bundled miniature; `glide`, OpenAI's released files, once fetched; or
-            a folder with `base`, `upsample`, `noised-clip`, `base-inpaint` and `upsample-inpaint`
-            as .safetensors of ours, or the released .pt files under their published names.
+            a folder with `base`, `upsample`, `noised-clip`, `base-inpaint`, `upsample-inpaint` and
+            `base-weak` as .safetensors of ours, or the released .pt files under their published
+            names.
         device: a torch device, or `auto` (see `devices.checked_device`).
         dtype: `float32`, `bfloat16` or `float16`; or `tf32`, float32 whose products CUDA may round.
         networks: which must be there; they are loaded now, and `weights` holds their digests.
@@ -95,7 +97,7 @@ def load_pipeline(
         network: _lazy(network, paths, place, DTYPES[dtype], accelerate)
         for network, paths in files.items()
         if network in _NEEDED
-        or (model == "glide" and network != "classifier")
+        or (model == "glide" and _FILES[network][1])
         or all(path.is_file() for path in paths)
     }
     reads = next((network for network in networks if network != "clip"), "base")

@@ -16,7 +16,8 @@ M = TypeVar("M", bound=nn.Module)
 
 # Which networks work at the same time: a UNet alone, or a small one and what guides it.
 _BESIDE: dict[str, tuple[str, ...]] = {
-    "base": ("clip", "classifier"),
+    "base": ("clip", "classifier", "base_weak"),
+    "base_weak": ("base",),
     "base_inpaint": ("clip", "classifier"),
     "clip": ("base", "base_inpaint"),
     "classifier": ("base", "base_inpaint"),

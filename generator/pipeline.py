@@ -18,7 +18,7 @@ from .devices import naming_a_lost, tf32_allowed
 from .diffusion import Diffusion
 from .errors import OptionError
 from .finite import Watch
-from .guidance import classifier_free, combined, unguided
+from .guidance import autoguided, classifier_free, combined, unguided
 from .memory import Halving, batch_that_fits
 from .mixing import Mix, Projected, frequency_decoupled, plain, tangential, zero_star
 from .networks import LazyModel, Networks
@@ -86,6 +86,7 @@ class Pipeline:
         base_inpaint: TextUNet | LazyModel[TextUNet] | None = None,
         upsample_inpaint: TextUNet | LazyModel[TextUNet] | None = None,
         classifier: nn.Module | LazyModel[nn.Module] | None = None,
+        base_weak: TextUNet | LazyModel[TextUNet] | None = None,
         clip_tokenizer: Tokenizer | None = None,
         low_memory: bool = False,
         tf32: bool = False,
@@ -97,6 +98,7 @@ class Pipeline:
             "base_inpaint": base_inpaint,
             "upsample_inpaint": upsample_inpaint,
             "classifier": classifier,
+            "base_weak": base_weak,
         }
         present: dict[str, Any] = {name: m for name, m in models.items() if m is not None}
         self.networks = Networks(present, low_memory)
@@ -295,11 +297,41 @@ class Pipeline:
         text, shared = self._condition(stage.unet, captions), rows[0]
         if not any(_doubled(row) for row in rows):
             return unguided(stage.network, text)
+        if shared.strategy == "autoguidance":
+            weak = self._weak_beside(stage)
+            return autoguided(
+                stage.network, text, weak, self._condition(weak, captions), self._scales(rows),
+                shared.interval, shared.rescale,
+            )  # fmt: skip
         empty = self._condition(stage.unet, [""]).expanded(len(captions))
         return classifier_free(
             stage.network, text, empty, self._scales(rows), shared.interval, shared.rescale,
             _mix(shared),
         )  # fmt: skip
+
+    def _weak_beside(self, stage: Stage) -> TextUNet:
+        """Return the weaker model that autoguidance goes away from."""
+        if "base_weak" not in self.networks:
+            raise OptionError(
+                "Autoguidance needs a weaker model of the same kind beside the base model: "
+                "base-weak.safetensors in the model's folder, which this model lacks. Train one "
+                "for fewer steps with `glide-eval models train`, or use another strategy."
+            )
+        weak = self.unet("base_weak")
+        if stage.unet.config.inpaint:
+            raise OptionError(
+                "Autoguidance can't guide an inpainting network, since the weaker model has no "
+                'channels for the known part. Use context = "implicit", or another strategy.'
+            )
+        if (weak.config.image_size, weak.config.noise_schedule) != (
+            stage.unet.config.image_size, stage.unet.config.noise_schedule
+        ):  # fmt: skip
+            raise OptionError(
+                f"The weaker model draws {weak.config.image_size} px with the noise schedule "
+                f"{weak.config.noise_schedule}, expected {stage.unet.config.image_size} px and "
+                f"{stage.unet.config.noise_schedule}, as the base model. Train it like that one."
+            )
+        return weak
 
     def _strategy_gradient(
         self, captions: Sequence[str], rows: Sequence[Sampling]
@@ -386,8 +418,8 @@ def _told_beside(cond_fn: Gradient) -> Gradient:
 def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
     """Row numbers in batches of at most `size`, guided rows apart from those of one pass.
 
-    Guided rows run beside their empty captions, at twice the kernel batch: an unguided row among
-    them would round otherwise than among its like.
+    Guided rows run beside their empty captions, at twice the kernel batch, or are mixed with a
+    weaker model's: an unguided row among them would round otherwise than among its like.
     """
     doubled = [_doubled(row) for row in rows]
     batches = []
@@ -398,9 +430,10 @@ def _micro_batches(rows: Sequence[Sampling], size: int) -> list[list[int]]:
 
 
 def _doubled(row: Sampling) -> bool:
-    """Return whether a picture's guidance needs the network twice per step."""
+    """Return whether a picture's guidance needs two predictions per step."""
     neutral = row.scale == 1 and row.strategy != "apg" and row.low_scale in (None, 1)
-    return STRATEGIES[row.strategy].empty and not neutral
+    two = STRATEGIES[row.strategy].empty or row.strategy == "autoguidance"
+    return two and not neutral
 
 
 def _mix(sampling: Sampling) -> Mix:

@@ -107,5 +107,12 @@ STRATEGIES = {
             at_1="no guidance of what is fine",
             options=("interval", "rescale", "low_scale"), empty=True,
         ),
+        Strategy(
+            "autoguidance", "Autoguidance", "auto", "Autoguidance", "#3d9a50", "#6cc97e",
+            "triangle-up", (4, 2), neutral=1.0,
+            at_0="the weaker model",
+            at_1="no guidance: the model as it is",
+            options=("interval", "rescale"), network="base_weak",
+        ),
     )
 }  # fmt: skip

@@ -191,7 +191,7 @@ def fake_pipeline(
         unet(base), unet(upsampler), guides[0], WordTokenizer(), {}, torch.device(device), dtype,
         base_inpaint=unet(dataclasses.replace(base, inpaint=True)),
         upsample_inpaint=unet(dataclasses.replace(upsampler, inpaint=True)),
-        classifier=guides[1], **options,
+        classifier=guides[1], base_weak=unet(base), **options,
     )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ def _blocks(guider, eps, empty):
     ("mix", "name", "options"),
     [
         (plain, "ClassifierFreeGuidance", {}),
+        (plain, "AutoGuidance", {"auto_guidance_layers": ["mid"], "dropout": 0.5}),
         (zero_star, "ClassifierFreeZeroStarGuidance", {"zero_init_steps": 0}),
         (tangential, "TangentialClassifierFreeGuidance", {}),
         (Projected(1.0), "AdaptiveProjectedGuidance", {"adaptive_projected_guidance_rescale": 0.0}),
@@ -97,7 +98,7 @@ def test_momentum_over_steps_equals_diffusers_guider():
         assert (mix(eps, empty, SCALES) - wanted).abs().max() < 1e-5
 
 
-FAMILY = [s for s in STRATEGIES.values() if s.empty]
+FAMILY = [s for s in STRATEGIES.values() if s.empty or s.network == "base_weak"]
 
 
 @pytest.mark.parametrize("strategy", FAMILY, ids=lambda s: s.name)

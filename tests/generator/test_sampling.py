@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from generator.pipeline import Pipeline
 from generator.sampling import SAMPLERS
 from generator.schedules import kept_steps
 from generator.seeds import SampleNoise
+from generator.stages import Stage
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet
 from generator.tokenizer import ended, padded
@@ -41,6 +44,7 @@ def pipeline() -> Pipeline:
     return Pipeline(
         with_recipe_weights(TextUNet(TINY)), with_recipe_weights(TextUNet(TINY_UP)),
         with_recipe_weights(Clip(TINY_CLIP)), WordTokenizer(), {}, torch.device("cpu"),
+        base_weak=with_recipe_weights(TextUNet(dataclasses.replace(TINY, xf_layers=0))),
     )  # fmt: skip
 
 
@@ -249,6 +253,44 @@ def test_clip_guidance_raises_the_guiding_clips_own_score(pipeline):
 def test_impossible_options_are_named(pipeline, options, named):
     with pytest.raises(OptionError, match=named):
         sample(pipeline, ["a red cube"], [1], **options)
+
+
+def test_the_weaker_model_runs_only_where_it_guides(pipeline, monkeypatch):
+    weak, calls = pipeline.unet("base_weak"), []
+    forward = weak.forward
+    monkeypatch.setattr(weak, "forward", lambda x, t, *a, **k: calls.append(int(t[0])) or forward(
+        x, t, *a, **k))  # fmt: skip
+    sample(pipeline, ["a cone"], [1], strategy="autoguidance", interval=(0.3, 0.7))
+    assert calls == [666, 333]
+    sample(pipeline, ["a cone"], [1], strategy="autoguidance", scale=1.0)
+    assert len(calls) == 2
+
+
+def beside(base: TextUNet, weak: TextUNet | None) -> Pipeline:
+    up, clip = (with_recipe_weights(n) for n in (TextUNet(TINY_UP), Clip(TINY_CLIP)))
+    return Pipeline(
+        with_recipe_weights(base), up, clip, WordTokenizer(), {}, torch.device("cpu"),
+        base_weak=weak and with_recipe_weights(weak),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("weak", "named"),
+    [
+        (None, r"base-weak\.safetensors in the model's folder, which this model lacks"),
+        (TINY_UP, "draws 32 px with the noise schedule linear, expected 16 px and squaredcos"),
+    ],
+)
+def test_a_weaker_model_that_is_not_there_or_does_not_fit_is_named(weak, named):
+    model = beside(TextUNet(TINY), weak and TextUNet(dataclasses.replace(weak, super_res=False)))
+    with pytest.raises(OptionError, match=named):
+        sample(model, ["a red cube"], [1], strategy="autoguidance")
+
+
+def test_autoguidance_does_not_guide_an_inpainting_network(pipeline):
+    stage = Stage(with_recipe_weights(TextUNet(dataclasses.replace(TINY, inpaint=True))))
+    with pytest.raises(OptionError, match="can't guide an inpainting network"):
+        pipeline.sample_base(["a cone"], [1], Sampling("autoguidance", 2.0, steps=1), stage=stage)
 
 
 def test_as_many_seeds_as_captions_are_needed(pipeline):

@@ -216,9 +216,11 @@ GUIDED = [
     AnArm("apg", 6.0, momentum=-0.5, norm=2.5, parallel=0.0),
     AnArm("cfg_zero_star", 6.0),
     AnArm("tangential", 6.0),
+    AnArm("frequency_decoupled", 6.0),
     AnArm("perturbed_attention", 3.0, layers=[0], blocks=MID, cfg_scale=4.0),
     AnArm("smoothed_energy", 3.0, layers=[0], blocks=MID, cfg_scale=4.0),
     AnArm("skip_layer", 3.0, layers=[0], blocks=MID, cfg_scale=4.0),
+    AnArm("autoguidance", 3.0, layers=[0], blocks=MID),
     AnArm("classifier_free", 6.0, interval=[0.0, 0.5]),
 ]
 
@@ -227,7 +229,7 @@ GUIDED = [
 def test_guiders_draw_through_the_modular_pipeline(source, name):
     source = source(name)
     plain = source.generate(AnArm("classifier_free", 6.0), CAPTIONS[:2], SEEDS[:2])
-    arms = GUIDED if name == "sdxl" else GUIDED[:3]
+    arms = GUIDED if name == "sdxl" else GUIDED[:4]
     for arm in arms:
         source.check(arm)
         images = source.generate(arm, CAPTIONS[:2], SEEDS[:2])

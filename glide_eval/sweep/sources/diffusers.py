@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 import numpy as np
 from pydantic import Field, model_validator
 
-from glide_eval.errors import ConfigError, GlideEvalError, WeightsError
+from glide_eval.errors import ConfigError, GlideEvalError, UsageError, WeightsError
 from glide_eval.files import Table, Text, nearest
 
 from .editing import Batch
@@ -201,7 +201,13 @@ class DiffusersSource(ImageSource):
                 f"{arm.strategy}{wants}. It can do {', '.join(able)}."
             )
         if self._by_guider(arm):
-            made_guider(arm.strategy, arm.scale, options)
+            try:
+                made_guider(arm.strategy, arm.scale, options)
+            except ImportError as error:
+                raise UsageError(
+                    f"Arm `{arm.name}`: {arm.strategy} needs a package that is not installed here "
+                    f"({error}). Install it: pip install 'glide-eval[diffusers]'."
+                ) from error
 
     def notes(self, captions: Sequence[str], strategies: Sequence[str] = ()) -> list[str]:
         """See `ImageSource.notes`: what the tokenizers cut off."""

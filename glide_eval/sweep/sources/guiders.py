@@ -20,6 +20,7 @@ from .tables import ArmOptions
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[tuple[Fraction, Fraction], Field(strict=False)]
 Layers = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+Scale = Annotated[float, Field(ge=1, lt=10_000)]
 Positive = Annotated[float, Field(gt=0)]
 
 BESIDE = {  # strategies that GLIDE has not
@@ -60,7 +61,7 @@ class Guider:
     Attributes:
         name: of the class in `diffusers.guiders`.
         scale: its argument that is swept.
-        options: name in sweep files → (type, default, its argument).
+        options: name in sweep files → (type, default, its argument; none where empty).
         fixed: arguments that are always given.
         layers: the argument that says which layers are perturbed, the class of its value, and what
             that is told beside the layers; empty where none are.
@@ -74,7 +75,7 @@ class Guider:
 
 
 _RESCALE = ("rescale", Fraction, 0.0, "guidance_rescale")
-_BESIDE_CFG = ("cfg_scale", Annotated[float, Field(ge=1, lt=10_000)], 1.0, "guidance_scale")
+_BESIDE_CFG = ("cfg_scale", Scale, 1.0, "guidance_scale")
 
 GUIDERS = {
     "classifier_free": Guider("ClassifierFreeGuidance", options=(_RESCALE,)),
@@ -93,6 +94,15 @@ GUIDERS = {
         ),
     ),
     "tangential": Guider("TangentialClassifierFreeGuidance", options=(_RESCALE,)),
+    "frequency_decoupled": Guider(
+        "FrequencyDecoupledGuidance", "guidance_scales",
+        options=(_RESCALE, ("low_scale", Scale | None, None, "")),
+    ),
+    # Without some layers, not with random dropout: that would not be the sample's own noise.
+    "autoguidance": Guider(
+        "AutoGuidance", options=(_RESCALE,),
+        layers=("auto_guidance_config", "LayerSkipConfig", ()),
+    ),
     "perturbed_attention": Guider(
         "PerturbedAttentionGuidance", "perturbed_guidance_scale",
         (_BESIDE_CFG, _RESCALE),
@@ -112,7 +122,10 @@ GUIDERS = {
         ("skip_layer_config", "LayerSkipConfig", ()),
     ),
 }  # fmt: skip
-_SHARED = ("unguided", "classifier_free", "cfg_zero_star", "apg", "tangential")
+_SHARED = (
+    "unguided", "classifier_free", "cfg_zero_star", "apg", "tangential", "frequency_decoupled",
+    "autoguidance",
+)  # fmt: skip
 DIFFUSERS = {name: STRATEGIES[name] for name in _SHARED if name in STRATEGIES} | BESIDE
 
 
@@ -138,13 +151,17 @@ def made_guider(strategy: str, scale: float | None, options: Any) -> Any:
     import diffusers.guiders
 
     guider = GUIDERS[strategy]
-    told = {argument: getattr(options, name) for name, _, _, argument in guider.options}
+    told = {argument: getattr(options, name) for name, _, _, argument in guider.options if argument}
+    swept: Any = scale
+    if strategy == "frequency_decoupled" and scale is not None:
+        # Of what is fine and what is coarse, as in `generator.mixing.frequency_decoupled`.
+        swept = [scale, max(scale / 2, 1.0) if options.low_scale is None else options.low_scale]
     if guider.layers:
         argument, kind, more = guider.layers
         told[argument] = _layer_config(kind)(options.layers, fqn=options.blocks, **dict(more))
     low, high = options.interval
     return getattr(diffusers.guiders, guider.name)(
-        **{guider.scale: scale, "start": min(1 - high, 0.999), "stop": 1 - low},
+        **{guider.scale: swept, "start": min(1 - high, 0.999), "stop": 1 - low},
         **told,
         **dict(guider.fixed),
     )
