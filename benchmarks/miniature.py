@@ -35,7 +35,8 @@ from scipy.stats import binomtest
 
 from generator.checkpoints import WEIGHTS
 from generator.editing import inpaint
-from generator.loading import load_pipeline, model_folder
+from generator.loading import load_pipeline
+from generator.models import model_folder
 from generator.options import Sampling
 from generator.pipeline import Pipeline, to_pictures
 from generator.tabletop.captions import caption_accuracy, describe

@@ -23,6 +23,7 @@ from .clip import Clip
 from .config import UNetConfig
 from .devices import DTYPES, checked_device
 from .errors import CheckpointError, GeneratorWarning, OptionError
+from .models import MODELS, model_folder
 from .networks import NETWORKS, LazyModel
 from .pipeline import Pipeline
 from .released import VOCABULARY, released_folder
@@ -30,7 +31,6 @@ from .text_unet import TextUNet
 from .tokenizer import Tokenizer
 from .weight_files import WEIGHTS, checked_sha256
 
-MODELS = ("tabletop", "glide")  # names; anything else is a folder
 # network -> the name of our file, and of the released ones that hold the same
 _FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "base": ("base.safetensors", ("base.pt",)),
@@ -112,12 +112,6 @@ def load_pipeline(
     for network in () if low_memory else networks:
         pipeline.networks.get(network)
     return pipeline
-
-
-def model_folder(model: str) -> Path:
-    """Return the folder of a model by name, or the path itself."""
-    named = {"tabletop": WEIGHTS, "glide": released_folder()}
-    return named.get(model) or Path(model)
 
 
 def network_files(folder: Path, network: str) -> tuple[Path, ...]:

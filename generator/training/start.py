@@ -9,7 +9,8 @@ from generator.checkpoints import load_clip, load_released_clip, load_unet
 from generator.clip import Clip
 from generator.config import ClipConfig, UNetConfig
 from generator.errors import CheckpointError, OptionError
-from generator.loading import MODELS, model_folder, network_files
+from generator.loading import network_files
+from generator.models import MODELS, model_folder
 from generator.released import VOCABULARY, released_folder
 from generator.tabletop.words import WordTokenizer
 from generator.text_unet import TextUNet

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from generator.models import DEFAULTED, model_defaults
 from generator.option_records import OPTIONS, OptionRecord
 from generator.samplers import DEFAULT, SAMPLERS
 from generator.strategies import MOST, STRATEGIES
@@ -38,9 +39,9 @@ class Options:
     arm: str | None
     strategy: str
     scale: float | None
-    sampler: str
-    steps: int | str
-    upsampler_steps: int | str
+    sampler: str | None
+    steps: int | str | None
+    upsampler_steps: int | str | None
     upsampler_sampler: str | None
     interval: tuple[float, float] | None
     numbers: dict[str, float]
@@ -62,18 +63,10 @@ class Options:
         """
         from generator.options import Sampling
 
-        more: dict[str, Any] = dict(self.numbers)
-        if self.interval is not None:
-            more["interval"] = self.interval
-        sampling = Sampling(
-            self.strategy,
-            self._scale(),
-            self.sampler,
-            self.steps,
-            self.upsampler_steps,
-            self.upsampler_sampler,
-            **more,
-        )
+        names = (*DEFAULTED, "upsampler_sampler", "interval")
+        typed = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        told: dict[str, Any] = {**model_defaults(self.model), **typed, **self.numbers}
+        sampling = Sampling(self.strategy, self._scale(), **told)
         sampling.check()
         return sampling
 
@@ -148,7 +141,7 @@ class Options:
             return ArmDrawing.open(*found_arm(self.arm), settings, editing)
         told: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("sampler", "steps", "upsampler_steps", "upsampler_sampler", "interval")
+            for name in (*DEFAULTED, "upsampler_sampler", "interval")
             if name in self.given
         }
         told |= {"strategy": self.strategy, **self.numbers}
@@ -306,14 +299,14 @@ _OPTIONS = (
                  help=f"Guidance: {', '.join(STRATEGIES)}; of diffusers also {', '.join(BESIDE)}."),
     click.option("--scale", type=float, metavar="S",
                  help="Of guidance; from 1 for classifier_free, above 0 for clip.  [default: 3]"),
-    click.option("--sampler", type=click.Choice(list(SAMPLERS)), default=DEFAULT.name,
-                 show_default=True),
+    click.option("--sampler", type=click.Choice(list(SAMPLERS)),
+                 help=f"[default: the model's, else {DEFAULT.name}]"),
     click.option("--steps", type=_steps, metavar="N|SPACING",
-                 default=DEFAULT.steps, show_default=True,
                  help="Of the base model: a count of 1 to 1000, or a spacing such as ddim50 or "
-                 "27,27,27."),
-    click.option("--upsampler-steps", type=_steps, metavar="N|SPACING", default=27,
-                 show_default=True, help="Of the upsampler; 27 takes GLIDE's own spacing."),
+                 f"27,27,27.  [default: the model's, else {DEFAULT.steps}]"),
+    click.option("--upsampler-steps", type=_steps, metavar="N|SPACING",
+                 help="Of the upsampler; 27 takes GLIDE's own spacing.  [default: the model's, "
+                 "else 27]"),
     click.option("--upsampler-sampler", type=click.Choice(list(SAMPLERS)),
                  help="[default: ddim on GLIDE's own spacing, else --sampler]"),
     click.option("--interval", type=_interval, metavar="LOW,HIGH",
@@ -336,6 +329,5 @@ _OPTIONS = (
                  help="auto is float32 on CPU, else bfloat16, or float16 before Ampere."),
 )  # fmt: skip
 _OF_THE_ARM = (
-    "model", "strategy", "scale", "sampler", "steps", "upsampler_steps", "upsampler_sampler",
-    "interval", *OPTIONS,
+    "model", "strategy", "scale", *DEFAULTED, "upsampler_sampler", "interval", *OPTIONS,
 )  # fmt: skip

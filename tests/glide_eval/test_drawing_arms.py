@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from generator import checkpoints
 from generator.option_records import OPTIONS
 from generator.options import Sampling
 from glide_eval.files import encode_png, read_rgb
@@ -56,6 +58,26 @@ def sampled(monkeypatch):
 
     monkeypatch.setattr(GlideSource, "load", lambda *_, **__: GlideSource(Pipeline(), "cpu", "a"))
     return asked
+
+
+def model_with(defaults: dict[str, object]) -> None:
+    """A folder `mine` whose base model says how it likes to be drawn."""
+    Path("mine").mkdir()
+    linear = torch.nn.Linear(1, 1)
+    checkpoints.save(Path("mine/base.safetensors"), linear, None, {"defaults": defaults})
+
+
+def test_what_is_left_out_is_the_models_default(capsys, sampled, tmp_path):
+    model_with({"sampler": "dpm++2m", "steps": 9, "upsampler_steps": "fast27", "scale": 99})
+    glide_eval(capsys, "sample", "a cup", "--model", "mine", "--steps", "7")
+    assert sampled[-1][1] == Sampling(sampler="dpm++2m", steps=7, upsampler_steps="fast27")
+    arms = '[[arms]]\nstrategy = "unguided"\n[[arms]]\nstrategy = "clip"\nscales = [2]\nsteps = 5'
+    sweep = load_sweep(write_sweep(tmp_path, generator='model = "mine"', arms=arms))
+    told = [(arm.options.sampler, arm.options.steps) for arm in sweep.config.expand()]
+    assert told == [("dpm++2m", 9), ("dpm++2m", 5)]
+    Path("plain").mkdir()
+    glide_eval(capsys, "sample", "a cup", "--model", "plain", "--overwrite")
+    assert sampled[-1][1] == Sampling(), "without notes, GLIDE's own"
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
@@ -13,6 +13,7 @@ from annotated_types import Interval as Bounds
 from pydantic import AfterValidator, Field, PlainValidator, create_model, model_validator
 
 from generator.errors import OptionError
+from generator.models import model_defaults
 from generator.option_records import OPTIONS
 from generator.samplers import DEFAULT, SAMPLERS
 from generator.schedules import kept_steps
@@ -210,6 +211,11 @@ class GlideSource(ImageSource):
     def located(cls, argument: str, folder: Path) -> str:
         """See `ImageSource.located`: a folder of weights is relative to the sweep file."""
         return argument if argument in NAMED else str(folder / Path(argument).expanduser())
+
+    @classmethod
+    def defaults_of(cls, argument: str, folder: Path) -> Mapping[str, Any]:
+        """See `ImageSource.defaults_of`: what the weights' notes say."""
+        return model_defaults(cls.located(argument, folder))
 
     @classmethod
     def open(cls, opening: Opening) -> Self:

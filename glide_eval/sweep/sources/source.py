@@ -126,6 +126,19 @@ class ImageSource(ABC):
         del strategy
         return cls.Options
 
+    @classmethod
+    def defaults_of(cls, argument: str, folder: Path) -> Mapping[str, Any]:
+        """Return what arms of this model take for options that they leave out.
+
+        By default nothing, so that the defaults in `Options` hold.
+
+        Args:
+            argument: as `Opening.argument`.
+            folder: as `Opening.folder`.
+        """
+        del argument, folder
+        return {}
+
     def fingerprint(self) -> dict[str, str]:
         """Return the SHA-256 of each weights file by name: what must not change within a run.
 
