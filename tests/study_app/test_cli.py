@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 
@@ -102,6 +103,28 @@ def test_status_for_scripts_of_a_study_that_people_have_finished(cli, sqlite_stu
     told = json.loads(cli("status", run.root, "--json", "-")[1])
     assert sum(told["raters"]["person"]["votes"].values()) == sum(told["wanted"].values()) > 0
     assert (told["hours_left"], told["votes_per_hour"]) == (0.0, None)
+
+
+def test_a_refused_import_leaves_no_study(cli, tmp_path):
+    votes, db = tmp_path / "votes.csv", tmp_path / "study.db"
+    for text in ("question,arm_left,arm_right,answer,rater\nq,a,b,perhaps,r1\n", "name,colour\na,red\n", ""):
+        votes.write_text(text)
+        status, told = cli("import", votes, "--db", db)
+        assert (status > 0, told.startswith("glide-eval: ")) == (True, True)
+        assert not list(tmp_path.glob("study.db*"))
+    votes.write_text("question,arm_left,arm_right,answer,rater\nq,a,b,left,r1\n")
+    assert cli("import", votes, "--db", db)[0] == 0, "nothing is in the way of the next one"
+
+
+@pytest.mark.postgres
+def test_a_command_that_is_printed_runs_as_it_stands(cli, run, postgres):
+    url = postgres.new_database().set(password="se cret")
+    server = url.render_as_string(hide_password=False)
+    status, text = cli("create", run.root, "--pairs", 5, "--db", server)
+    assert (status, "***" in text) == (0, False)
+    (line,) = (line for line in text.splitlines() if "study serve" in line)
+    words = shlex.split(line.partition("glide-eval study serve ")[2])
+    assert cli("status", *words)[0] == 0
 
 
 def test_votes_leave_in_any_format_and_come_back(cli, run, tmp_path):
