@@ -71,6 +71,11 @@ def _has_nginx() -> bool:
     return (shutil.which("nginx") or shutil.which("/usr/sbin/nginx")) is not None
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are processors: browsers, servers and disks keep workers waiting."""
+    return (os.cpu_count() or 1) + 1
+
+
 # What a marked test needs of the machine: whether it is there, and what to say where it isn't.
 NEEDS = {
     "gpu": (_has_gpu, "needs a CUDA device"),

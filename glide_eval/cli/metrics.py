@@ -112,7 +112,8 @@ class _Result:
     "--captions",
     metavar="FILE",
     type=PATH,
-    help="With --fake: .csv or .jsonl with columns `file` and `caption`.  "
+    help="With --fake: .csv or .jsonl with columns `file` and `caption`; `embedded` reads the "
+    "prompts that Automatic1111, ComfyUI, EXIF or XMP left in the images.  "
     "[default: captions.csv in the folder, or a text file beside each image]",
 )
 @click.option(

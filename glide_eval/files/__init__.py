@@ -6,6 +6,7 @@ from .archives import holds_pictures, unpacked
 from .arrays import read_npz
 from .cluster import RAY_ATTEMPTS, ray_cluster, ray_workers
 from .columns import column, columns, described, read_csv, to_csv
+from .embedded import EMBEDDED, embedded_caption
 from .folders import ImageFolder, list_images, walk_images
 from .images import FORMATS, IMAGE_SUFFIXES, center_crop, decode, decode_rgb, read_file, read_rgb
 from .locks import Held, held, is_held
@@ -46,6 +47,7 @@ from .user_files import cache_dir, find_weights
 from .words import count, duration, some
 
 __all__ = [
+    "EMBEDDED",
     "FORMATS",
     "IMAGE_SUFFIXES",
     "PART",
@@ -76,6 +78,7 @@ __all__ = [
     "describe",
     "described",
     "duration",
+    "embedded_caption",
     "encode_png",
     "file_sha256",
     "find_weights",

@@ -24,7 +24,16 @@ from glide_eval.features import (
     read_picture,
     size_in_words,
 )
-from glide_eval.files import ImageFolder, count, list_images, read_lines, read_table, some
+from glide_eval.files import (
+    EMBEDDED,
+    ImageFolder,
+    count,
+    embedded_caption,
+    list_images,
+    read_lines,
+    read_table,
+    some,
+)
 from glide_eval.metrics import Measured, Metric, Observed
 from glide_eval.references import Reference, folder_references
 from glide_eval.sweep import CAPTION_FILES
@@ -105,7 +114,8 @@ def measure_folders(
         extractors: who looks at the images.
         metrics: names; None means all that each extractor can give.
         captions: `.csv` or `.jsonl` with columns `file` and `caption`; None looks for one of that
-            name in each folder, and for a text file beside each image.
+            name in each folder, and for a text file beside each image; `embedded` reads the prompts
+            that the images hold (`embedded_caption`).
         crop: cut each image to its central square first, real ones too.
         skip_unreadable: leave out images that can't be read; else they are refused, all named.
         is_splits: into how many parts the Inception Score divides the images of a folder.
@@ -236,6 +246,9 @@ def _captions(
         }
         if not found:
             return None, "no captions were given (--captions FILE)"
+    elif str(table) == EMBEDDED:
+        spoken = {path: embedded_caption(path) for path in images}
+        found = {path: text for path, text in spoken.items() if text}
     else:
         rows = read_table(table, "file")
         if not any(row.get("caption") for row in rows):

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from glide_eval.errors import ConfigError, ImageError
 from glide_eval.files import (
+    EMBEDDED,
     Prompt,
+    count,
+    embedded_caption,
     inside,
     read_lines,
     read_rgb,
@@ -111,6 +114,8 @@ def _captioned(
     sweep: SweepFile, table: ImportedTable, folder: Path, where: str
 ) -> list[_Captioned]:
     """Return every image with a caption: from a table, else from text files beside the images."""
+    if table.captions == EMBEDDED:
+        return _from_images(folder, where)
     if table.captions is not None:
         return _from_table(sweep.resolve(table.captions), folder, where)
     for name in CAPTION_FILES:
@@ -122,13 +127,27 @@ def _captioned(
         raise ImageError(
             f"{where}: found {len(images)} images and no captions, expected captions.csv or "
             "captions.jsonl with columns `file` and `caption`, or a text file beside each image "
-            "(cat.png and cat.txt). Add one, or name it with `captions`."
+            "(cat.png and cat.txt). Add one, or name it with `captions`; "
+            'captions = "embedded" takes what the images hold.'
         )
     return [
         _Captioned(image, " ".join(read_lines(text)), "")
         for image, text in zip(images, sidecars, strict=True)
         if text.is_file()
     ]
+
+
+def _from_images(folder: Path, where: str) -> list[_Captioned]:
+    images = walk_images(folder).images
+    found = [_Captioned(image, embedded_caption(image), "") for image in images]
+    captioned = [image for image in found if image.caption]
+    if not captioned:
+        raise ImageError(
+            f"{where}: found {count(len(images), 'image')} and no prompt in any, expected what "
+            "Automatic1111 or ComfyUI write, or a description in EXIF or XMP. Programs that save "
+            "images anew drop it. Name a captions file instead."
+        )
+    return captioned
 
 
 def _from_table(table: Path, folder: Path, where: str) -> list[_Captioned]:

@@ -107,7 +107,11 @@ def test_status_for_scripts_of_a_study_that_people_have_finished(cli, sqlite_stu
 
 def test_a_refused_import_leaves_no_study(cli, tmp_path):
     votes, db = tmp_path / "votes.csv", tmp_path / "study.db"
-    for text in ("question,arm_left,arm_right,answer,rater\nq,a,b,perhaps,r1\n", "name,colour\na,red\n", ""):
+    for text in (
+        "question,arm_left,arm_right,answer,rater\nq,a,b,perhaps,r1\n",
+        "name,colour\na,red\n",
+        "",
+    ):
         votes.write_text(text)
         status, told = cli("import", votes, "--db", db)
         assert (status > 0, told.startswith("glide-eval: ")) == (True, True)

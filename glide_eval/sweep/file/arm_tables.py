@@ -135,7 +135,8 @@ class ImportedTable(_ArmTable):
         scales: one arm for each.
         strategy_label: what curves call the guidance that made them; arms of one share a curve.
         captions: `.csv` or `.jsonl` with `file` and `caption` (or `prompt_id`); by default
-            `captions.csv` or `captions.jsonl` in the folder, else `<image>.txt` beside each image.
+            `captions.csv` or `captions.jsonl` in the folder, else `<image>.txt` beside each image;
+            `embedded` reads the prompts that the images hold (`embedded_caption`).
         label: what tables and figures print; by default the name.
         rerank: its candidates are further images of the same caption in the folder.
         degrade: what is done to its images in the end.
