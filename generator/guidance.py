@@ -78,7 +78,7 @@ def classifier_free(
         unet: fine-tuned with empty captions.
         text: the captions (batch).
         empty: the same number of empty captions.
-        scale: s ≥ 1, a number or (batch,). At 1 the result is ε(x|c), unguided.
+        scale: s ≥ 0, a number or (batch,). At 1 the result is ε(x|c), unguided; at 0 ε(x|∅).
         interval: guide only where low ≤ t / 999 ≤ high (Kynkäänniemi et al. 2024, arXiv
             2404.07724).
         rescale: φ in 0..1, see `rescaled`.

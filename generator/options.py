@@ -21,7 +21,7 @@ class Sampling:
 
     Attributes:
         strategy: a name in `strategies.STRATEGIES`.
-        scale: guidance scale, at least the strategy's neutral one; ignored when unguided.
+        scale: guidance scale, at least the strategy's `least`; ignored when unguided.
         sampler: a name in `samplers.SAMPLERS`.
         steps: of the base model: a count of 1..1000, spaced as suits the sampler (evenly; for
             `dpm++2m` evenly in log SNR), or a respacing string (`schedules.kept_steps`) used
@@ -90,19 +90,14 @@ class Sampling:
         self._check_extras()
 
     def _check_scale(self) -> None:
-        least = STRATEGIES[self.strategy].neutral
-        if least is None:
+        strategy = STRATEGIES[self.strategy]
+        if strategy.neutral is None:
             return
-        if self.scale is None or not least <= self.scale < MOST:
-            hint = (
-                " For no guidance use strategy unguided (or scale 1); for pictures of nothing in "
-                "particular, the empty caption."
-                if least
-                else ""
-            )
+        if self.scale is None or not strategy.least <= self.scale < MOST:
+            hint = " For no guidance use strategy unguided." if strategy.least else ""
             raise OptionError(
-                f"{self.strategy} guidance needs a finite scale of {least:g} or more, below "
-                f"{MOST:,.0f}; found {self.scale}.{hint}"
+                f"{self.strategy} guidance needs a finite scale of {strategy.least:g} or more, "
+                f"below {MOST:,.0f}; found {self.scale}.{hint}"
             )
 
     def _check_extras(self) -> None:

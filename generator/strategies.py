@@ -25,6 +25,7 @@ class Strategy:
         marker: of its points, one of `analysis.report`'s.
         dashes: of its lines where several runs are drawn together, as in SVG.
         neutral: the scale that is no guidance; None where there is no scale.
+        below: whether it takes scales from 0 on, between its `at_0` and no guidance.
         at_0: what scale 0 means; empty where there is no scale.
         at_1: what scale 1 means.
         options: fields of `generator.options.Sampling` that only some strategies have.
@@ -41,15 +42,22 @@ class Strategy:
     marker: str
     dashes: tuple[int, ...] = (1, 0)
     neutral: float | None = None
+    below: bool = False
     at_0: str = ""
     at_1: str = ""
     options: tuple[str, ...] = ()
     empty: bool = False
     network: str | None = None
 
+    @property
+    def least(self) -> float:
+        """The smallest scale it takes; where that is neutral too, `takes` leaves it out."""
+        return 0.0 if self.below else self.neutral or 0.0
+
     def takes(self, scale: float) -> bool:
         """Return whether guidance at this scale does something, or is the neutral scale above 0."""
-        return self.neutral is not None and max(self.neutral, 0) <= scale < MOST and scale > 0
+        inside = self.neutral is not None and self.least <= scale < MOST
+        return inside and (scale > 0 or self.below)
 
 
 STRATEGIES = {
@@ -60,7 +68,7 @@ STRATEGIES = {
         ),
         Strategy(
             "classifier_free", "Classifier-free", "cfg", "Classifier-free guidance",
-            "#1f74c4", "#5ba4ec", "circle", neutral=1.0,
+            "#1f74c4", "#5ba4ec", "circle", neutral=1.0, below=True,
             at_0="the empty caption's model, which knows nothing of the prompt",
             at_1="no guidance: the conditional model as it is",
             options=("interval", "rescale"), empty=True,
@@ -109,7 +117,7 @@ STRATEGIES = {
         ),
         Strategy(
             "autoguidance", "Autoguidance", "auto", "Autoguidance", "#3d9a50", "#6cc97e",
-            "triangle-up", (4, 2), neutral=1.0,
+            "triangle-up", (4, 2), neutral=1.0, below=True,
             at_0="the weaker model",
             at_1="no guidance: the model as it is",
             options=("interval", "rescale"), network="base_weak",

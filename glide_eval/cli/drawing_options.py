@@ -86,10 +86,10 @@ class Options:
         scale = DEFAULT_SCALE if self.scale is None else self.scale
         strategy = STRATEGIES[self.strategy]
         if not strategy.takes(scale):
-            least = f"{strategy.neutral:g} (which is unguided)" if strategy.neutral else "above 0"
+            least = f"{strategy.least:g} or more" if strategy.neutral else "above 0"
             raise UsageError(
-                f"--scale is {scale:g}, expected {least} or more and below {MOST:,} for "
-                f"{self.strategy} guidance. 3 is a good start."
+                f"--scale is {scale:g}, expected {least} and below {MOST:,} for {self.strategy} "
+                "guidance. 3 is a good start."
             )
         return scale
 
@@ -298,7 +298,7 @@ _OPTIONS = (
                  default="classifier_free", show_default=True,
                  help=f"Guidance: {', '.join(STRATEGIES)}; of diffusers also {', '.join(BESIDE)}."),
     click.option("--scale", type=float, metavar="S",
-                 help="Of guidance; from 1 for classifier_free, above 0 for clip.  [default: 3]"),
+                 help="Of guidance; 1 is none for classifier_free, 0 for clip.  [default: 3]"),
     click.option("--sampler", type=click.Choice(list(SAMPLERS)),
                  help=f"[default: the model's, else {DEFAULT.name}]"),
     click.option("--steps", type=_steps, metavar="N|SPACING",

@@ -101,6 +101,16 @@ def test_scale_one_is_the_unguided_model_at_half_the_cost(pipeline):
     torch.testing.assert_close(nearly, plain, atol=1e-4, rtol=1e-4)
 
 
+def test_scale_zero_is_the_empty_caption_or_the_weaker_model(pipeline):
+    def small(caption: str, strategy: str, scale: float | None = 0.0) -> torch.Tensor:
+        # DDIM: the variance, which stays the caption's, is not used.
+        return pipeline.sample_base([caption], [3], Sampling(strategy, scale, "ddim", steps=3))
+
+    nothing = small("", "unguided", None)
+    torch.testing.assert_close(small("a cone", "classifier_free"), nothing, atol=1e-3, rtol=0)
+    assert (small("a cone", "autoguidance") - nothing).abs().max() > 0.05
+
+
 def test_each_caption_of_a_batch_may_have_its_own_scale(pipeline):
     text = pipeline.base.condition(*padded(WordTokenizer(), ["a red cube"] * 2, 16))
     empty = pipeline.base.condition(*padded(WordTokenizer(), ["", ""], 16))
@@ -231,7 +241,8 @@ def test_clip_guidance_raises_the_guiding_clips_own_score(pipeline):
         ({"scale": None}, "scale"),
         ({"scale": float("nan")}, "scale"),
         ({"scale": float("inf")}, "scale"),
-        ({"scale": 0.5}, "scale of 1 or more"),
+        ({"scale": -0.5}, "scale of 0 or more"),
+        ({"strategy": "apg", "scale": 0.5}, "scale of 1 or more"),
         ({"strategy": "clip", "scale": -1.0}, "scale of 0 or more"),
         ({"steps": "ddim999"}, "steps"),
         ({"steps": ""}, "steps"),

@@ -128,7 +128,7 @@ def test_classifier_guidance_is_a_strategy_with_its_own_name_and_label():
         ({"arms": arm(strategy='"clip"', scales="[0]")}, ["`arms[0].scales[0]` is 0", "greater"]),
         ({"arms": arm(strategy='"clip"', scales="[inf]")}, ["`arms[0].scales[0]`", "finite"]),
         ({"arms": arm(strategy='"clip"', scales="[1, nan]")}, ["`arms[0].scales[1]`", "finite"]),
-        ({"arms": arm(strategy='"classifier_free"', scales="[0.5]")}, ["is 0.5", "equal to 1"]),
+        ({"arms": arm(strategy='"tangential"', scales="[0.5]")}, ["is 0.5", "equal to 1"]),
         ({"arms": arm(strategy='"unguided"', steps="0")}, ["`arms[0].steps`: found 0"]),
         ({"arms": arm(strategy='"unguided"', steps="1001")}, ["`arms[0].steps`: found 1001"]),
         ({"arms": arm(strategy='"unguided"', steps="2.5")}, ["`arms[0].steps`: found 2.5"]),

@@ -222,6 +222,7 @@ GUIDED = [
     AnArm("skip_layer", 3.0, layers=[0], blocks=MID, cfg_scale=4.0),
     AnArm("autoguidance", 3.0, layers=[0], blocks=MID),
     AnArm("classifier_free", 6.0, interval=[0.0, 0.5]),
+    AnArm("classifier_free", 0.5),
 ]
 
 
@@ -246,7 +247,8 @@ def test_guiders_draw_through_the_modular_pipeline(source, name):
             ["guided by apg", "unguided, classifier_free, distilled"],
         ),
         ("sd15", AnArm("distilled", 2.0), ["can't be guided by distilled", "classifier_free"]),
-        ("sd15", AnArm(interval=[0.2, 0.8]), ["with `interval` or `rescale`"]),
+        ("sd15", AnArm(interval=[0.2, 0.8]), ["with a scale below 1, `interval` or"]),
+        ("sd15", AnArm(scale=0.5), ["by classifier_free with a scale below 1"]),
         (
             "sd15",
             AnArm(scheduler="EulerScheduler"),

@@ -200,10 +200,11 @@ def test_sketch_and_strength_decide_what_edit_draws(capsys, photo, tmp_path):
     [
         (["sample", ""], 2, "prompt is empty"),
         (["sample", "a cube", "  "], 2, "Prompt 2 is empty"),
-        (["sample", "a", "--scale", "0.5"], 2, "--scale is 0.5, expected 1"),
+        (["sample", "a", "--scale", "-0.5"], 2, "--scale is -0.5, expected 0"),
+        (["sample", "a", "--strategy", "apg", "--scale", "0.5"], 2, "is 0.5, expected 1 or more"),
         (["sample", "a", "--scale", "inf"], 2, "--scale is inf"),
         (["sample", "a", "--scale", "nan"], 2, "--scale is nan"),
-        (["sample", "a", "--strategy", "clip", "--scale", "0"], 2, "above 0"),
+        (["sample", "a", "--strategy", "clip", "--scale", "0"], 2, "above 0 and below"),
         (["sample", "a", "--strategy", "unguided", "--scale", "2"], 2, "no meaning"),
         (["sample", "a", "--device", "abacus"], 2, "'abacus', expected auto"),
         (["sample"], 2, "PROMPT"),

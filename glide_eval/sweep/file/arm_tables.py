@@ -234,7 +234,7 @@ def _made(
     """Make the table of a strategy, one arm for each of its `scales` if it has a scale."""
     fields: dict[str, Any] = {"strategy": (Literal[strategy.name], ...)}
     if strategy.neutral is not None:
-        least = Field(ge=strategy.neutral) if strategy.neutral else Field(gt=0)
+        least = Field(ge=strategy.least) if strategy.neutral else Field(gt=0)
         scale = Annotated[float, least, Field(lt=MOST)]
         fields["scales"] = (Annotated[list[scale], Field(min_length=1, max_length=MOST_ARMS)], ...)
     table = cast(

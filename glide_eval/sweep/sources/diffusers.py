@@ -195,7 +195,8 @@ class DiffusersSource(ImageSource):
                 )
         able = [name for name in self.strategies if self._can(name)]
         if arm.strategy not in able or (self._by_guider(arm) and not self._guidable()):
-            wants = "" if arm.strategy not in able else " with `interval` or `rescale`"
+            known = arm.strategy in able
+            wants = " with a scale below 1, `interval` or `rescale`" if known else ""
             raise ConfigError(
                 f"Arm `{arm.name}`: {type(self.pipeline).__name__} can't be guided by "
                 f"{arm.strategy}{wants}. It can do {', '.join(able)}."
@@ -294,6 +295,8 @@ class DiffusersSource(ImageSource):
         if arm.strategy not in GUIDERS:
             return False
         if arm.strategy != "classifier_free":
+            return True
+        if arm.scale is not None and arm.scale < 1:  # which a pipeline's own call takes for none
             return True
         rescales = arm.options.rescale and "guidance_rescale" not in self._takes
         return bool(rescales) or tuple(arm.options.interval) != (0.0, 1.0)
