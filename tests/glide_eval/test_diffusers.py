@@ -21,7 +21,7 @@ from glide_eval.errors import ConfigError, GlideEvalError, WeightsError
 from glide_eval.sweep import Opening, load_sweep, run_sweep
 from glide_eval.sweep.sources.diffusers import DiffusersSource
 from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, write_sweep
-from tests.glide_eval.tiny_pipelines import MAKERS, save_tiny
+from tests.glide_eval.tiny_pipelines import MAKERS, OTHERS, save_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 REPOSITORY = Path(__file__).parents[2]
@@ -140,6 +140,18 @@ def test_order_and_neighbours_do_not_change_an_image(source, name):
     np.testing.assert_array_equal(other[[0, 2]], images[[2, 0]])
     source.generate(AnArm("unguided", None), CAPTIONS, SEEDS)  # another arm beside it
     np.testing.assert_array_equal(source.generate(arm, CAPTIONS, SEEDS), images)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_else_diffusers_loads_by_itself_is_drawn_with_and_without_guidance(source, name):
+    source = source(name)
+    plain = source.generate(AnArm("unguided", None), CAPTIONS[:2], SEEDS[:2])
+    guided = source.generate(AnArm(), CAPTIONS[:2], SEEDS[:2])
+    assert plain.shape == guided.shape == (2, 32, 32, 3)
+    assert not np.array_equal(plain, guided)
+    np.testing.assert_array_equal(
+        source.generate(AnArm(), CAPTIONS[1::-1], SEEDS[1::-1]), guided[::-1]
+    )
 
 
 def test_initial_noise_is_that_of_the_sample_in_every_arm(source, monkeypatch):

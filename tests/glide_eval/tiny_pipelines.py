@@ -151,12 +151,84 @@ def flux(folder: Path):
     )  # fmt: skip
 
 
+def pixart(folder: Path):
+    from diffusers import (
+        DPMSolverMultistepScheduler,
+        PixArtSigmaPipeline,
+        PixArtTransformer2DModel,
+    )
+
+    torch.manual_seed(0)
+    transformer = PixArtTransformer2DModel(
+        sample_size=16, num_layers=2, patch_size=2, attention_head_dim=8, num_attention_heads=3,
+        caption_channels=32, in_channels=4, cross_attention_dim=24, out_channels=8,
+        use_additional_conditions=False,
+    )  # fmt: skip
+    return PixArtSigmaPipeline(
+        transformer=transformer.eval(), vae=vae(), scheduler=DPMSolverMultistepScheduler(),
+        text_encoder=t5_encoder(), tokenizer=t5_tokenizer(),
+    )  # fmt: skip
+
+
+def qwen_image(folder: Path):
+    from diffusers import (
+        AutoencoderKLQwenImage,
+        FlowMatchEulerDiscreteScheduler,
+        QwenImagePipeline,
+        QwenImageTransformer2DModel,
+    )
+
+    torch.manual_seed(0)
+    transformer = QwenImageTransformer2DModel(
+        patch_size=2, in_channels=16, out_channels=4, num_layers=2, attention_head_dim=16,
+        num_attention_heads=3, joint_attention_dim=16, axes_dims_rope=(8, 4, 4),
+    )  # fmt: skip
+    coder = AutoencoderKLQwenImage(
+        base_dim=24, z_dim=4, dim_mult=[1, 2, 4], num_res_blocks=1,
+        temperal_downsample=[False, True], latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+    )  # fmt: skip
+    return QwenImagePipeline(
+        transformer=transformer.eval(), vae=coder.eval(), text_encoder=qwen_encoder(),
+        scheduler=FlowMatchEulerDiscreteScheduler(), tokenizer=qwen_tokenizer(folder / "words"),
+    )  # fmt: skip
+
+
+def qwen_encoder():
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    ends = {"bos_token_id": 0, "eos_token_id": 1}
+    text = {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "vocab_size": 600,
+        "num_attention_heads": 2, "num_key_value_heads": 2, **ends,
+        "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
+    }  # fmt: skip
+    sight = {
+        "depth": 2, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2,
+        "out_hidden_size": 16,
+    }  # fmt: skip
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=sight, **ends)
+    return Qwen2_5_VLForConditionalGeneration(config).eval()
+
+
+def qwen_tokenizer(folder: Path):
+    """Qwen's tokenizer with single letters alone."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import Qwen2Tokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = {letter: n for n, letter in enumerate(sorted(ByteLevel.alphabet()))}
+    (folder / "vocab.json").write_text(json.dumps(letters))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return Qwen2Tokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+
+
 MAKERS = {"sd15": stable_diffusion, "sdxl": sdxl, "sd3": sd3, "flux": flux}
+OTHERS = {"pixart": pixart, "qwen_image": qwen_image}
 
 
 def save_tiny(name: str, folder: Path) -> Path:
     """Save a tiny pipeline with a model card; its folder."""
     out = folder / name
-    MAKERS[name](folder / f"{name}-words").save_pretrained(out)
+    (MAKERS | OTHERS)[name](folder / f"{name}-words").save_pretrained(out)
     (out / "README.md").write_text(CARD, encoding="utf-8")
     return out

@@ -250,6 +250,9 @@ class DiffusersSource(ImageSource):
             "height": height,
             "output_type": "np",
         }
+        if "use_resolution_binning" in self._takes:
+            # Else PixArt draws another size and resizes that, unseen by what metrics say of sizes.
+            common["use_resolution_binning"] = False
         if options.max_sequence_length is not None:
             common["max_sequence_length"] = options.max_sequence_length
         if options.negative_prompt is not None:
