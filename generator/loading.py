@@ -157,7 +157,10 @@ def _name_older(folder: Path, needed: Sequence[Path]) -> None:
         return
     found = {p: version_of(read_notes(p)) for p in needed if p.suffix == ".safetensors"}
     if any(version is not None for version in found.values()):
-        bundled = version_of(read_notes(WEIGHTS / _FILES["base"][0]))
+        bundled = {
+            path: version_of(read_notes(there)) if there.is_file() else None
+            for path, there in ((path, WEIGHTS / path.name) for path in found)
+        }
         if message := older_than(bundled, found):
             warnings.warn(message, GeneratorWarning, stacklevel=3)
 

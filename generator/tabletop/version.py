@@ -22,25 +22,26 @@ def version_of(notes: Mapping[str, Any]) -> int | None:
     return 1 if notes.keys() >= _FIRST else None
 
 
-def older_than(bundled: int | None, versions: Mapping[Path, int | None]) -> str:
+def older_than(bundled: Mapping[Path, int | None], versions: Mapping[Path, int | None]) -> str:
     """Name files of an older miniature than the bundled one.
 
     Args:
-        bundled: version of the bundled miniature.
+        bundled: version of the bundled file of the same name, by file.
         versions: version of each file.
 
     Returns:
         One paragraph for a warning; empty if none is older.
     """
-    older = {path: v for path, v in versions.items() if v is not None and v < (bundled or 0)}
+    older = {path: v for path, v in versions.items() if v is not None and v < (bundled[path] or 0)}
     if not older:
         return ""
     numbers = sorted(set(older.values()))
     names = ", ".join(path.name for path in older)
     folder = next(iter(older)).parent
+    newest = max(bundled[path] or 0 for path in older)
     return (
         f"{folder} holds weights of an older miniature (version {', '.join(map(str, numbers))}: "
-        f"{names}; the bundled one is version {bundled}). They draw as they did, but its captions "
+        f"{names}; the bundled one is version {newest}). They draw as they did, but its captions "
         "have words that they never learnt, and its figures do not hold for them. For the bundled "
         "weights, name the model tabletop."
     )
