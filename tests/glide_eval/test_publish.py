@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from glide_eval.cli import cli
 from glide_eval.errors import DownloadError, RunError, StorageError, UsageError
 from glide_eval.files import FarEnd, RunFolder, held, pull, push
+from glide_eval.files.publish import packs
 from tests.fakes import make_fake_run
 
 
@@ -48,6 +51,62 @@ def test_a_pulled_run_equals_the_pushed_one_and_is_a_run(run, tmp_path, protocol
     again = push(run, FarEnd(url))
     assert (again.files, again.there) == (0, sent.files)
     assert pull(FarEnd(url), tmp_path / "back").files == 0
+
+
+@pytest.mark.parametrize("images", ["tar", "parquet"])
+def test_images_travel_in_packs_and_come_back_as_files(run, tmp_path, monkeypatch, images):
+    monkeypatch.setattr(packs, "EACH", 3)
+    far, back = FarEnd(str(tmp_path / "far")), tmp_path / "back"
+    sent = push(run, far, images=images)
+    there = {path.name for path in (tmp_path / "far" / "images").iterdir()}
+    assert there == {f"{n:05d}.{images}" for n in range(-(-len(run.samples()) // 3))}
+    fetched = pull(far, back)
+    assert fetched.files == sent.files
+    assert {k: v for k, v in digests(back).items() if k.startswith("samples/")} == {
+        k: v for k, v in digests(run.root).items() if k.startswith("samples/")
+    }
+    assert (push(run, far, images=images).files, pull(far, back).files) == (0, 0)
+    lost = back / run.samples()[4].path
+    lost.unlink()
+    assert pull(far, back).files == 1, "the pack that it is in"
+    assert lost.is_file()
+    assert not [path for path in back.iterdir() if path.name.endswith(".part")]
+    push(run, far)  # as files: nothing of the packs stays
+    assert not list((tmp_path / "far" / "images").glob("*"))
+
+
+def test_packs_are_what_their_readers_expect(run, tmp_path):
+    push(run, FarEnd(str(tmp_path / "tar")), images="tar")
+    push(run, FarEnd(str(tmp_path / "parquet")), images="parquet")
+    samples = run.samples()
+    with tarfile.open(tmp_path / "tar" / "images" / "00000.tar") as tar:
+        names = tar.getnames()
+        told = json.loads(tar.extractfile(names[1]).read())
+    assert names[:2] == [samples[0].path, samples[0].path.replace(".png", ".json")]
+    assert told["caption"] == samples[0].caption
+    table = pd.read_parquet(tmp_path / "parquet" / "images" / "00000.parquet")
+    assert list(table["caption"]) == [sample.caption for sample in samples]
+    assert table["image"][0]["bytes"] == (run.root / samples[0].path).read_bytes()
+
+
+def test_a_pack_with_something_else_is_refused(run, tmp_path):
+    far = tmp_path / "far"
+    push(run, FarEnd(str(far)), images="tar")
+    pack, listing = far / "images" / "00000.tar", far / "files.json"
+    known = digests(far)["images/00000.tar"]
+    size = pack.stat().st_size
+    for name in ("../outside.png", run.samples()[0].path):
+        with tarfile.open(pack, "w") as tar:
+            tar.addfile(tarfile.TarInfo(name))
+        content = pack.read_bytes().ljust(size, b"\0")
+        pack.write_bytes(content)
+        told = listing.read_text().replace(known, hashlib.sha256(content).hexdigest())
+        known = hashlib.sha256(content).hexdigest()
+        listing.write_text(told)
+        with pytest.raises(DownloadError, match=f"{name} in images/.* is not the image that the"):
+            pull(FarEnd(str(far)), tmp_path / "back")
+        assert not (tmp_path / "outside.png").exists()
+        assert not (tmp_path / "back" / "run.json").exists()
 
 
 def test_a_pulled_run_is_measured_rated_and_reported(run, tmp_path):

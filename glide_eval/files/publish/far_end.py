@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from glide_eval.errors import DownloadError, StorageError, UsageError
 
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "ssh": "paramiko",
              "sftp": "paramiko", "hf": "huggingface_hub"}  # fmt: skip
+_STORES = {"s3", "gs", "abfs", "hf"}  # which have no folders
+_PIECE = 2**22  # bytes
 
 
 class FarEnd:
@@ -64,15 +68,50 @@ class FarEnd:
         with self._named(f"read {path} of", DownloadError):
             return self._files.cat_file(self._at(path))
 
+    def fetch(self, path: str, into: Path) -> str:
+        """Copy a file from there, piece by piece; return its SHA-256.
+
+        Raises:
+            DownloadError: it is missing, or may not be read.
+            OSError: it can't be written here.
+        """
+        digest = hashlib.sha256()
+        with self._named(f"read {path} of", DownloadError):
+            there = self._files.open(self._at(path), "rb")
+        with there, into.open("wb") as file:
+            while piece := self._piece(there, path):
+                digest.update(piece)
+                file.write(piece)
+        return digest.hexdigest()
+
+    def _piece(self, there: Any, path: str) -> bytes:
+        with self._named(f"read {path} of", DownloadError):
+            return there.read(_PIECE)
+
     def write(self, path: str, content: bytes) -> None:
-        """Write a whole file.
+        """Write a small file.
 
         Raises:
             StorageError: no rights, no room, no connection.
         """
         with self._named(f"write {path} to", StorageError):
-            self._files.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
+            self._make_folder_of(path)
             self._files.pipe_file(self._at(path), content)
+
+    def send(self, path: str, file: Path) -> None:
+        """Copy a file to there, piece by piece.
+
+        Raises:
+            StorageError: no rights, no room, no connection.
+        """
+        with self._named(f"write {path} to", StorageError):
+            self._make_folder_of(path)
+            self._files.put_file(str(file), self._at(path))
+
+    def _make_folder_of(self, path: str) -> None:
+        # A store has no folders, and would make a bucket instead.
+        if not _STORES.intersection(_names(self._files.protocol)):
+            self._files.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
 
     def remove(self, path: str) -> None:
         """Remove a file.
@@ -102,6 +141,10 @@ class FarEnd:
             "Check the URL, your credentials and rights there, the room that is left and the "
             "network, then run the command again."
         )
+
+
+def _names(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (protocol,) if isinstance(protocol, str) else protocol
 
 
 def without_secrets(url: str) -> str:

@@ -6,21 +6,23 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from glide_eval.errors import RunError
-from glide_eval.files.locks import is_held
 from glide_eval.files.paths import inside
 from glide_eval.files.reading import file_sha256, parse_json
+from glide_eval.files.records import Sample
 from glide_eval.files.run_store import RunFolder, require_listed
 
 from .card import CARD, data_card
+from .packs import PACKINGS, Sink, parts
 
 LISTING = "files.json"
 FORMAT = "glide-eval run 1"
+FILES = "files"  # images as they lie in the run folder
 RATER = "rater"  # column of votes.csv
 
 
@@ -40,17 +42,22 @@ class Listing:
     Attributes:
         run: SHA-256 of its manifest, which tells runs apart.
         files: in the order in which they are sent.
+        images: how its images are published: `files`, or one of `packs.PACKINGS`.
         made: the content of files that are not in the run folder as they are published.
+        packed: the samples in each pack.
     """
 
     run: str
     files: list[Listed]
-    made: Mapping[str, bytes]
+    images: str = FILES
+    made: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    packed: Mapping[str, Sequence[Sample]] = field(default_factory=dict[str, Sequence[Sample]])
 
     def to_json(self) -> str:
         """Return the content of `files.json`."""
         files = [asdict(file) for file in self.files]
-        return json.dumps({"format": FORMAT, "run": self.run, "files": files}, indent=1) + "\n"
+        told = {"format": FORMAT, "run": self.run, "images": self.images, "files": files}
+        return json.dumps(told, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str, folder: Path) -> Listing:
@@ -67,7 +74,9 @@ class Listing:
                 Listed(str(one["path"]), int(one["size"]), str(one["sha256"]))
                 for one in values["files"]
             ]
-            run = str(values["run"])
+            run, images = str(values["run"]), str(values.get("images", FILES))
+            if images not in (FILES, *PACKINGS):
+                raise ValueError(f"images as {images!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
                 f"{where} is no published run: expected the {LISTING} that `glide-eval push` "
@@ -75,40 +84,31 @@ class Listing:
             ) from error
         for file in files:
             inside(folder, file.path, where, RunError)
-        return cls(run, files, {})
+        return cls(run, files, images)
 
 
-def list_run(run: RunFolder, rater_ids: bool = False) -> Listing:
+def list_run(run: RunFolder, rater_ids: bool = False, images: str = FILES) -> Listing:
     """Return what is published of a run, every image checked against the manifest.
 
     Args:
         run: a finished sweep that nobody is writing to.
         rater_ids: publish the votes with the ids of their raters.
+        images: see `Listing`.
 
     Raises:
-        RunError: the sweep is running or unfinished, or an image is not the one it made.
+        RunError: the sweep is unfinished, or an image is not the one it made.
         ImageError: an image is missing.
     """
-    # A lone sweep's lock, and those of an array's tasks: `.lock.I-of-N`.
-    locks = [run.root / ".lock", *run.root.glob(".lock.*-of-*")]
-    holders = [is_held(lock) for lock in locks]
-    if holder := next(filter(None, holders), ""):
-        raise RunError(
-            f"{run.root} is being written by {holder}: expected a finished run. "
-            "Wait for it to end, then push again."
-        )
     if any((run.root / ".shards").rglob("*.jsonl")):
         raise RunError(
             f"{run.root} has records of an unfinished sweep: expected a finished run. "
             "Run the sweep again with the same command, then push again."
         )
     samples = run.samples()
-    files: list[Listed] = []
-    for sample in samples:
-        path = run.root / sample.path
-        digest = file_sha256(path) if path.is_file() else ""
-        require_listed(path, digest, sample)
-        files.append(Listed(sample.path, path.stat().st_size, digest))
+    packed: dict[str, Sequence[Sample]] = {}
+    if images != FILES:
+        packed = {PACKINGS[images].place(n): part for n, part in enumerate(parts(samples))}
+    files = _packs(run, images, packed) if packed else _images(run, samples)
     files += [
         Listed(path.name, path.stat().st_size, file_sha256(path))
         for path in _tables(run)
@@ -129,7 +129,27 @@ def list_run(run: RunFolder, rater_ids: bool = False) -> Listing:
         Listed(name, len(content), hashlib.sha256(content).hexdigest())
         for name, content in made.items()
     ]
-    return Listing(file_sha256(run.manifest_path), files, made)
+    return Listing(file_sha256(run.manifest_path), files, images, made, packed)
+
+
+def _images(run: RunFolder, samples: Sequence[Sample]) -> list[Listed]:
+    files: list[Listed] = []
+    for sample in samples:
+        path = run.root / sample.path
+        digest = file_sha256(path) if path.is_file() else ""
+        require_listed(path, digest, sample)
+        files.append(Listed(sample.path, path.stat().st_size, digest))
+    return files
+
+
+def _packs(run: RunFolder, images: str, packed: Mapping[str, Sequence[Sample]]) -> list[Listed]:
+    """Return the packs as they will be sent; each is made twice, which spares the disk."""
+    files: list[Listed] = []
+    for path, part in packed.items():
+        sink = Sink()
+        PACKINGS[images].write(cast("BinaryIO", sink), run.root, part)
+        files.append(Listed(path, sink.size, sink.sha256))
+    return files
 
 
 def _tables(run: RunFolder) -> list[Path]:

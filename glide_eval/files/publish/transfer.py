@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import itertools
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from glide_eval.errors import DownloadError, RunError
+from glide_eval.files.locks import held, is_held
+from glide_eval.files.partial import partial_path
 from glide_eval.files.reading import file_sha256
-from glide_eval.files.run_store import RunFolder, write_bytes
+from glide_eval.files.records import Sample
+from glide_eval.files.run_store import RunFolder, replacing, write_bytes
 
 from .far_end import FarEnd
-from .listing import LISTING, Listed, Listing, list_run
+from .listing import FILES, LISTING, Listed, Listing, list_run
+from .packs import PACKINGS, Packing, parts
 
 UNFINISHED = "unfinished.json"  # the listing of a push that has not ended
 _Step = Callable[[str], object]
@@ -27,20 +37,31 @@ class Moved:
     there: int = 0
 
 
-def push(run: RunFolder, far: FarEnd, rater_ids: bool = False, step: _Step = str) -> Moved:
+def push(
+    run: RunFolder,
+    far: FarEnd,
+    rater_ids: bool = False,
+    images: str = FILES,
+    step: _Step = str,
+) -> Moved:
     """Send a finished run to a URL. `files.json` comes last and makes the push whole.
 
     Args:
         run: see `list_run`.
         far: an empty place, or one that holds this run, whole or half.
         rater_ids: see `list_run`.
+        images: see `Listing`.
         step: called with the path of each file after it was sent.
 
     Raises:
-        RunError: see `list_run`; or the place holds something else.
+        RunError: see `list_run`; the run is being written to, or the place holds something else.
         StorageError: the far end refuses.
     """
-    listing = list_run(run, rater_ids)
+    with _nobody_writing(run.root):
+        return _push(run, far, list_run(run, rater_ids, images), step)
+
+
+def _push(run: RunFolder, far: FarEnd, listing: Listing, step: _Step) -> Moved:
     sizes = far.sizes()
     before = _published(far, sizes, run.root)
     if before is None and sizes:
@@ -59,13 +80,42 @@ def push(run: RunFolder, far: FarEnd, rater_ids: bool = False, step: _Step = str
         if sizes.get(file.path) == file.size:
             moved.there += 1
             continue
-        content = listing.made.get(file.path)
-        far.write(file.path, (run.root / file.path).read_bytes() if content is None else content)
+        if file.path in listing.made:
+            far.write(file.path, listing.made[file.path])
+        elif file.path in listing.packed:
+            with tempfile.NamedTemporaryFile() as pack:
+                packing = PACKINGS[listing.images]
+                packing.write(cast("BinaryIO", pack), run.root, listing.packed[file.path])
+                pack.flush()
+                far.send(file.path, Path(pack.name))
+        else:
+            far.send(file.path, run.root / file.path)
         moved.files, moved.size = moved.files + 1, moved.size + file.size
         step(file.path)
     far.write(LISTING, listing.to_json().encode())
     far.remove(UNFINISHED)
     return moved
+
+
+@contextlib.contextmanager
+def _nobody_writing(root: Path) -> Generator[None]:
+    """Keep sweeps away until the block ends; where nothing can be written, none can come."""
+
+    def busy(who: str) -> RunError:
+        return RunError(
+            f"{root} is being written by {who}: expected a finished run. Wait for it to end, then "
+            "push again."
+        )
+
+    # A lone sweep's lock, and those of an array's tasks: `.lock.I-of-N`.
+    holders = [is_held(lock) for lock in (root / ".lock", *root.glob(".lock.*-of-*"))]
+    if holder := next(filter(None, holders), ""):
+        raise busy(holder)
+    if not os.access(root, os.W_OK):
+        yield
+        return
+    with held(root / ".lock", busy):
+        yield
 
 
 def _announce(far: FarEnd, sizes: dict[str, int], before: Listing | None, now: Listing) -> None:
@@ -106,16 +156,61 @@ def pull(far: FarEnd, folder: Path, step: _Step = str) -> Moved:
     _require_ours(folder, listing)
     write_bytes(folder / LISTING, listing.to_json().encode())
     moved = Moved()
-    # run.json makes a folder a run, so it comes last.
-    for file in sorted(listing.files, key=lambda file: file.path == "run.json"):
-        path = folder / file.path
-        if path.is_file() and file_sha256(path) == file.sha256:
+    packing = PACKINGS.get(listing.images)
+    packs = {} if packing is None else {packing.place(n): n for n in range(len(listing.files))}
+    # Packs hold what the manifest lists; run.json makes a folder a run, so it comes last.
+    for file in sorted(listing.files, key=lambda f: (f.path == "run.json", f.path in packs)):
+        if packing is not None and file.path in packs:
+            part = _part(RunFolder(folder), packs[file.path])
+            there = all(_whole(folder / sample.path, sample.sha256) for sample in part)
+            if not there:
+                _unpack(far, file, packing, folder, part)
+        elif not (there := _whole(folder / file.path, file.sha256)):
+            with replacing(folder / file.path) as temporary:
+                _fetch(far, file, temporary)
+        if there:
             moved.there += 1
             continue
-        write_bytes(path, _checked(far, file))
         moved.files, moved.size = moved.files + 1, moved.size + file.size
         step(file.path)
     return moved
+
+
+def _whole(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_sha256(path) == sha256
+
+
+def _part(run: RunFolder, number: int) -> Sequence[Sample]:
+    return next(itertools.islice(parts(run.samples()), number, None), ())
+
+
+def _unpack(
+    far: FarEnd, file: Listed, packing: Packing, folder: Path, part: Sequence[Sample]
+) -> None:
+    """Fetch a pack, and write the images in it that the manifest lists."""
+    wanted = {sample.path: sample for sample in part}
+    pack = partial_path(folder / Path(file.path).name)
+    try:
+        with pack.open("xb"):
+            _fetch(far, file, pack)
+        for path, content in packing.read(pack):
+            sample = wanted.pop(path, None)
+            if sample is None or hashlib.sha256(content).hexdigest() != sample.sha256:
+                raise _foreign(far, f"{path} in {file.path}", "the image that the manifest lists")
+            write_bytes(folder / path, content)
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise _foreign(far, file.path, f"a whole pack ({error})") from error
+    finally:
+        pack.unlink(missing_ok=True)
+    if wanted:
+        raise _foreign(far, file.path, f"a pack with {next(iter(wanted))}")
+
+
+def _foreign(far: FarEnd, what: str, expected: str) -> DownloadError:
+    return DownloadError(
+        f"{what} at {far.name} is not {expected}. Push the run again into an empty place; files "
+        "fetched before this one are kept."
+    )
 
 
 def _published(far: FarEnd, sizes: dict[str, int], folder: Path) -> Listing | None:
@@ -131,16 +226,14 @@ def _published(far: FarEnd, sizes: dict[str, int], folder: Path) -> Listing | No
     return None
 
 
-def _checked(far: FarEnd, file: Listed) -> bytes:
-    content = far.read(file.path)
-    digest = hashlib.sha256(content).hexdigest()
+def _fetch(far: FarEnd, file: Listed, into: Path) -> None:
+    digest = far.fetch(file.path, into)
     if digest != file.sha256:
         raise DownloadError(
             f"{file.path} at {far.name} is not the file that was published: expected sha256 "
             f"{file.sha256[:12]}…, found {digest[:12]}…. It was changed after the push, or is cut "
             "short. Push the run again into an empty place; files fetched before this one are kept."
         )
-    return content
 
 
 def _require_ours(folder: Path, listing: Listing) -> None:
