@@ -12,10 +12,10 @@ from jaxtyping import install_import_hook
 
 from tests import shapes
 
-# `make test` runs one process per core. Each then computes with one thread, as does what it starts:
-# two thread pools of torch on two cores wait for each other. Set before anything imports torch.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Each process computes with one thread, as does what it starts: the pools of several workers would
+# wait for each other, and kernels split over threads round by a picture's place in its batch. Set
+# before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Shapes that signatures state are checked at every call that a test makes.
 SHAPED = (

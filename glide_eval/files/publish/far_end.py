@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from glide_eval.errors import DownloadError, StorageError, UsageError
 
-_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "ssh": "paramiko",
+_PACKAGES = {"s3": "glide-eval[s3]", "s3a": "glide-eval[s3]", "gs": "gcsfs", "gcs": "gcsfs", "ssh": "paramiko",
              "sftp": "paramiko", "hf": "huggingface_hub"}  # fmt: skip
 _STORES = {"s3", "gs", "abfs", "hf"}  # which have no folders
 _PIECE = 2**22  # bytes
@@ -39,7 +39,7 @@ class FarEnd:
             package = _PACKAGES.get(protocol, protocol)
             raise UsageError(
                 f"{self.name}: {protocol}:// needs a package that is not installed. "
-                f"Install it with `pip install {package}`, then run the command again."
+                f"Install it with `pip install '{package}'`, then run the command again."
             ) from error
         except ValueError as error:
             raise UsageError(
