@@ -28,6 +28,16 @@ def data_card(
     rows = "\n".join(
         f"| {_cell(arm.name)} | {_cell(arm.label)} | {images[arm.name]:,} |" for arm in arms
     )
+    weights: dict[str, str] = provenance.get("weights") or {}
+    drawn_by = "\n".join(
+        f"- `{_cell(name)}`, SHA-256 `{digest}`" for name, digest in weights.items()
+    )
+    identity: dict[str, Any] = provenance.get("identity") or {}
+    models = dict.fromkeys(
+        str(value) for key, value in identity.items() if key.endswith(".model") and value
+    )
+    sources: dict[str, Any] = provenance.get("sources") or {}
+    terms = sources.get("license") or "not stated yet"
     ids = "with the ids of their raters" if rater_ids else "with numbers in place of rater ids"
     versions: dict[str, str] = provenance.get("versions") or {}
     version = versions.get("glide-eval", "of an unknown version")
@@ -48,8 +58,21 @@ Fetch it with `glide-eval pull`, which checks every file by its SHA-256.
 | --- | --- | --- |
 {rows}
 
-Licence: not stated yet. Copy this file into the run folder, set `license` above, name it
-here, and push again.
+## Models
+
+{", ".join(models) or "Not recorded"}. Licence of the model, as its card says: {terms}.
+
+{drawn_by or "No weights are recorded."}
+
+## Prompts
+
+{count(prompts, "prompt")}, in `manifest.jsonl`; how they were chosen stands in `sweep.toml`. Source and licence
+of the prompts: not stated yet.
+
+## Terms
+
+Licence of the images and votes: not stated yet. Copy this file into the run folder, set
+`license` above, name it here, and push again.
 
 Votes: {f"{count(votes, 'vote')}, {ids}" if votes else "none"}.
 
