@@ -48,6 +48,9 @@ def test_a_pulled_run_equals_the_pushed_one_and_is_a_run(run, tmp_path, protocol
     made = {"README.md", "files.json", "votes.csv"}
     assert {k: v for k, v in theirs.items() if k not in made}.items() <= ours.items()
     assert RunFolder.open(tmp_path / "back").samples() == run.samples()
+    card = (tmp_path / "back" / "README.md").read_text("utf-8")
+    for name, digest in run.provenance()["weights"].items():
+        assert f"`{name}`, SHA-256 `{digest}`" in card
     again = push(run, FarEnd(url))
     assert (again.files, again.there) == (0, sent.files)
     assert pull(FarEnd(url), tmp_path / "back").files == 0

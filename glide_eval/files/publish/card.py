@@ -66,8 +66,8 @@ Fetch it with `glide-eval pull`, which checks every file by its SHA-256.
 
 ## Prompts
 
-{count(prompts, "prompt")}, in `manifest.jsonl`; how they were chosen stands in `sweep.toml`. Source and licence
-of the prompts: not stated yet.
+{count(prompts, "prompt")}, in `manifest.jsonl`; how they were chosen stands in `sweep.toml`.
+Source and licence of the prompts: not stated yet.
 
 ## Terms
 

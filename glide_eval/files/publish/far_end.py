@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 from glide_eval.errors import DownloadError, StorageError, UsageError
 
-_PACKAGES = {"s3": "glide-eval[s3]", "s3a": "glide-eval[s3]", "gs": "gcsfs", "gcs": "gcsfs", "ssh": "paramiko",
-             "sftp": "paramiko", "hf": "huggingface_hub"}  # fmt: skip
+_PACKAGES = {
+    "s3": "glide-eval[s3]", "s3a": "glide-eval[s3]", "gs": "gcsfs", "gcs": "gcsfs",
+    "ssh": "paramiko", "sftp": "paramiko", "hf": "huggingface_hub",
+}  # fmt: skip
 _STORES = {"s3", "gs", "abfs", "hf"}  # which have no folders
 _PIECE = 2**22  # bytes
 
