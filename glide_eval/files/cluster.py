@@ -61,14 +61,21 @@ def ray_workers(ray: Any, wanted: int | None) -> tuple[int, dict[str, Any]]:
 
     Args:
         ray: the module, connected.
-        wanted: how many; None is one per GPU, or one per CPU where there is no GPU.
+        wanted: how many; None is one per GPU, or one per CPU where there is no GPU. More than
+            there are share them, since Ray would wait for others to come for ever.
     """
     there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0))
+    gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 1))
+    number = wanted or gpus or cpus
     threads = os.environ.get("OMP_NUM_THREADS", "1")  # else Ray decides, and bytes with it
     given = {
-        "num_cpus": 1,
-        "num_gpus": 1 if gpus else 0,
+        "num_cpus": min(1.0, _share(cpus, number)),
+        "num_gpus": min(1.0, _share(gpus, number)),
         "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads}},
     }
-    return wanted or gpus or int(there.get("CPU", 1)), given
+    return number, given
+
+
+def _share(there: int, number: int) -> float:
+    """Return a share so small that all of them fit: Ray counts in ten-thousandths."""
+    return there * 10_000 // number / 10_000

@@ -11,13 +11,14 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from glide_eval.errors import GlideEvalError, ImageError, UsageError
 from glide_eval.extractors import FakeExtractor
 from glide_eval.features import look_on_ray
-from glide_eval.files import RunFolder
+from glide_eval.files import RunFolder, ray_workers
 from glide_eval.measure import measure
 from glide_eval.sweep import RayExecutor, load_sweep, run_sweep
 from glide_eval.sweep.sources import FakeSource, FakeTable
@@ -158,6 +159,19 @@ def test_what_workers_fail_at_is_told_in_their_words(tmp_path):
     (tmp_path / "loads").mkdir()
     with pytest.raises(ImageError, match="looked away"):
         look_on_ray(Loading(tmp_path / "loads", broken=True), [run], workers=1)
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "number"),
+    [({"CPU": 2.0}, None, 2), ({"CPU": 2.0}, 3, 3), ({"CPU": 8.0, "GPU": 2.0}, 7, 7),
+     ({"CPU": 8.0, "GPU": 2.0}, None, 2)],
+)  # fmt: skip
+def test_workers_beyond_what_is_there_share_it_so_that_none_waits_for_ever(there, wanted, number):
+    found, given = ray_workers(SimpleNamespace(cluster_resources=lambda: there), wanted)
+    assert found == number
+    for name, resource in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
+        assert number * given[name] <= there.get(resource, 0.0)
+        assert (given[name] > 0) == (resource in there)
 
 
 def test_metrics_on_ray_are_of_runs(tmp_path, capsys):
