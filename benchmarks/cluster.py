@@ -168,7 +168,7 @@ def main() -> None:
     few = options.dry_run
     parts = {
         "driver": lambda: driver(320 if few else options.images),
-        "throughput": lambda: throughput(4 if few else 40),
+        "throughput": lambda: throughput(8 if few else 40),
         "paper": lambda: paper(32_000 if few else PAPER_IMAGES),
     }
     for name in options.parts.split(","):

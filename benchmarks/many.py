@@ -12,33 +12,29 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from glide_eval.sweep import load_sweep, run_sweep
+from glide_eval.sweep import DrawnArm, ImageSource, load_sweep, run_sweep
 
 ARMS = 8
 
 
-class NothingSource:
+class NothingSource(ImageSource):
     """Draws two grey levels per image, which differ between seeds."""
 
-    size, device, dtype = 2, "cpu", "float32"
+    size = 2
 
-    def fingerprint(self):
+    def fingerprint(self) -> dict[str, str]:
         """Return a constant."""
         return {"nothing": "0" * 64}
 
-    def check(self, arm):
-        """Accept every arm."""
-
-    def notes(self, captions, guided_by_clip):
-        """Return none."""
-        return []
-
-    def generate(self, arm, captions, seeds, start=None):
+    def generate(
+        self, arm: DrawnArm, captions: Sequence[str], seeds: Sequence[int], start: Any = None
+    ) -> np.ndarray:
         """Return images of two rows, the first of them the seed's bytes."""
         images = np.zeros((len(captions), 2, 2, 3), np.uint8)
         images[:, 0] = (
