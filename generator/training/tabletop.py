@@ -140,12 +140,13 @@ _upsampler = partial(Recipe, web=True, max_weight=20.0, noise_spread=0.05)
 
 RECIPES = {
     "text": Recipe(_muon(1500, 8e-3, 20, warmup=30, weight_decay=0.01, ema=0.99), 64, size=0),
+    "base-weak": _base(
+        _muon(8000, 6e-3, 21, warmup=100, decay_from=1.0, ema=0.999),
+        16, start="text", pairs=3.0, late=0.5,
+    ),
     "base": _base(
-        _muon(12_000, 6e-3, 21, warmup=100, decay_from=2 / 3, ema=0.999),
-        16,
-        start="text",
-        pairs=3.0,
-        late=0.5,
+        _muon(4000, 6e-3, 22, warmup=100, ema=0.999),
+        16, start="base-weak", pairs=3.0, late=0.5,
     ),
     "base-inpaint": _base(_muon(400, 3e-3, 24, warmup=30), 32, start="base"),
     "upsample": _upsampler(_muon(5000, 6e-3, 23, warmup=100, decay_from=0.6), 8),
@@ -155,10 +156,11 @@ RECIPES = {
     "evaluator": Recipe(EVALUATOR_SCHEDULE, EVALUATOR_BATCH),
     "classifier": Recipe(CLASSIFIER_SCHEDULE, CLASSIFIER_BATCH, size=SMALL),
     "autoencoder": Recipe(AUTOENCODER_SCHEDULE, AUTOENCODER_BATCH),
-}
+}  # fmt: skip
 # What ships, under which name.
 SHIPPED = {
-    "base": "base", "base-inpaint": "base-inpaint", "upsample-steady": "upsample",
+    "base-weak": "base-weak", "base": "base", "base-inpaint": "base-inpaint",
+    "upsample-steady": "upsample",
     "noised-clip": "noised-clip", "clean-clip": "clean-clip", "evaluator": "evaluator",
     "classifier": "classifier", "autoencoder": "autoencoder",
 }  # fmt: skip
@@ -337,6 +339,7 @@ def _save(
 
 MAKERS: dict[str, Callable[[Path, Path, str], None]] = {
     "text": _text,
+    "base-weak": _unet("base-weak"),
     "base": _unet("base"),
     "upsample": _unet("upsample", UPSAMPLE),
     "upsample-steady": _unet("upsample-steady", UPSAMPLE),

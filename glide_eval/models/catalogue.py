@@ -222,6 +222,7 @@ def _glide() -> Model:
 def _tabletop() -> Model:
     what = {
         "base": "text to 32 px",
+        "base-weak": "the weaker model of autoguidance",
         "upsample": "32 px to 128 px",
         "noised-clip": "guides",
         "base-inpaint": "fills a hole at 32 px",

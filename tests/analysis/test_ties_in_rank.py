@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -43,6 +45,25 @@ def test_a_tie_broken_is_half_a_change():
     table = sensitivity(votes, "photorealism", rules=broken).table
     assert -1 < table["kendall_tau"][1] < 1
     assert table["best"][1] == "a"
+
+
+def test_the_report_says_how_far_arms_that_share_the_first_rank_are_above_the_unguided(tmp_path):
+    rows = [
+        (x, y, "left" if y == "unguided" else answer)
+        for x, y in (("a", "b"), ("a", "unguided"), ("b", "unguided"))
+        for answer in ("left", "right")
+    ] * 7
+    rows += [(x, "unguided", "right") for x in "ab"] * 4  # else nothing bounds the lead
+    votes = votes_of(rows, seconds=2.0).assign(rater=[f"r{i % 7}" for i in range(len(rows))])
+    names, kinds = ["unguided", "a", "b"], ["unguided", "imported", "imported"]
+    arms = pd.DataFrame(
+        {"name": names, "label": ["Unguided", "A", "B"], "strategy": kinds, "scale": np.nan}
+    )
+    page = page_of(ReportInputs(
+        title="Level", arms=arms, metrics=None, votes=votes, samples=None, root=tmp_path,
+        provenance={}, command="",
+    ))  # fmt: skip
+    assert re.search(r"A and B share the first rank, \d+ Elo above unguided .* of votes\.", page)
 
 
 def test_the_report_names_all_arms_that_share_the_first_rank(tmp_path):

@@ -116,7 +116,7 @@ def test_every_shipped_weight_is_made_by_all_from_what_all_made_before():
 
 def test_who_judges_and_who_guides_learn_from_the_clean_world_and_who_draws_from_the_web():
     web = {name for name, recipe in tabletop.RECIPES.items() if recipe.web}
-    assert web == {"base", "base-inpaint", "upsample", "upsample-steady"}
+    assert web == {"base-weak", "base", "base-inpaint", "upsample", "upsample-steady"}
 
 
 def test_a_model_of_pictures_needs_their_folder(tmp_path, capsys, monkeypatch):

@@ -30,19 +30,12 @@ def ballot_findings(result: BallotResult, arms: pd.DataFrame) -> list[str]:
     if len(ranked) >= 2:
         first, second = ranked["arm"].iloc[0], ranked["arm"].iloc[1]
         i, j = fit.arms.index(first), fit.arms.index(second)
-        leads = f"{labels[first]} ranks first"
-        if result.anchor and first != result.anchor:
-            row = ranked.iloc[0]
-            chance = percent(float(win_probability(row["elo"])))
-            leads += (
-                f", {signed(row['elo'])} Elo above {lower_first(labels[result.anchor])}"
-                f"{_within(Interval(row['low'], row['high'], reason=row['reason']))}: "
-                f"preferred to it in an expected {chance}% of votes"
-            )
+        above = _above_anchor(result, ranked, labels)
+        leads = f"{labels[first]} ranks first{above}"
         gap = _gap_words(result, i, j)
         level = ranked[ranked["elo"].iloc[0] - ranked["elo"] < _EQUAL]
         if len(level) > 1 and fit.groups[i] == fit.groups[j]:
-            found.append(_shared([labels[arm] for arm in level["arm"]], len(ranked)))
+            found.append(_shared([labels[arm] for arm in level["arm"]], len(ranked), above))
         else:
             found.append(f"{leads}. Its lead over the next, {labels[second]}, is {gap}.")
         if apart := _apart(result, ranked, labels):
@@ -86,13 +79,26 @@ def metric_findings(metrics: pd.DataFrame, arms: pd.DataFrame, results: list[Bal
     return f"Best {'; best '.join(parts)}.{_disagreement(usable, labels, results)}"
 
 
-def _shared(first: list[str], of: int) -> str:
-    """Return who share the first rank."""
+def _above_anchor(result: BallotResult, ranked: pd.DataFrame, labels: dict[str, str]) -> str:
+    """Return how far the first arm is above the anchor; empty if it is none, or no better."""
+    row = ranked.iloc[0]
+    if not result.anchor or row["arm"] == result.anchor or row["elo"] < _EQUAL:
+        return ""
+    chance = percent(float(win_probability(row["elo"])))
+    return (
+        f", {signed(row['elo'])} Elo above {lower_first(labels[result.anchor])}"
+        f"{_within(Interval(row['low'], row['high'], reason=row['reason']))}: "
+        f"preferred to it in an expected {chance}% of votes"
+    )
+
+
+def _shared(first: list[str], of: int, above: str) -> str:
+    """Return who share the first rank, and how far they are above the anchor."""
     if len(first) == of > 2:
         return f"All {of:,} arms share the first rank."
     if len(first) > MOST_SHARED:
-        return f"{len(first):,} arms share the first rank, {first[0]} among them."
-    return f"{listed(first)} share the first rank."
+        return f"{len(first):,} arms share the first rank, {first[0]} among them{above}."
+    return f"{listed(first)} share the first rank{above}."
 
 
 def _best_of_strategies(result: BallotResult, arms: pd.DataFrame, ranked: pd.DataFrame) -> str:
