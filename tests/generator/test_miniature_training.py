@@ -16,7 +16,7 @@ from generator.tabletop.version import VERSION, version_of
 from generator.training import tabletop
 from generator.training.loop import Schedule
 
-NAMES = ("text", "base", "upsample", "upsample-steady")
+NAMES = ("text", "base-weak", "base", "upsample", "upsample-steady")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,9 @@ def test_all_may_be_killed_anywhere_and_ends_with_the_same_weights(tmp_path, mon
         ours, theirs = (read(folder / f"{name}.safetensors") for folder in (whole, parts))
         assert ours[1] == theirs[1], name
         assert all(torch.equal(ours[0][key], theirs[0][key]) for key in ours[0]), name
-    assert {p.name for p in shipped.iterdir()} == {"base.safetensors", "upsample.safetensors"}
+    assert {p.name for p in shipped.iterdir()} == {
+        "base-weak.safetensors", "base.safetensors", "upsample.safetensors",
+    }  # fmt: skip
     steady = (parts / "upsample-steady.safetensors").read_bytes()
     assert (shipped / "upsample.safetensors").read_bytes() == steady
 
@@ -72,7 +74,7 @@ def test_all_may_be_killed_anywhere_and_ends_with_the_same_weights(tmp_path, mon
     assert before == {p: p.stat().st_mtime_ns for p in parts.rglob("*.safetensors")}
 
     notes = read(whole / "base.safetensors")[1]["notes"]
-    assert notes["identity"]["start"] == "text"
+    assert notes["identity"]["start"] == "base-weak"
     assert notes["identity"]["corpus"]["captions"]["other_scene"] > 0
     assert notes["miniature"] == VERSION
     assert set(notes["defaults"]) == {"sampler", "steps", "upsampler_steps"}

@@ -6,9 +6,6 @@ the options that the arm's source lets it choose.
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -194,26 +191,10 @@ ArmTable = GeneratedTable | ImportedTable
 def arm_tables(found: Found) -> dict[str, type[GeneratedTable]]:
     """Return the tables of a source's arms, one for each strategy it knows."""
     source = found.source
-    defaults = source.defaults_of(found.argument, found.origin[1])
     return {
-        name: _table_of(_with(source.options_of(name), defaults), record, found.origin)
+        name: _table_of(source.options_of(name), record, found.origin)
         for name, record in source.strategies.items()
     }
-
-
-def _with(options: type[ArmOptions], defaults: Mapping[str, Any]) -> type[ArmOptions]:
-    """Return options with a model's own defaults; one class for equal ones."""
-    told = {name: value for name, value in defaults.items() if name in options.model_fields}
-    return _defaulted(options, json.dumps(told, sort_keys=True)) if told else options
-
-
-@functools.cache
-def _defaulted(options: type[ArmOptions], told: str) -> type[ArmOptions]:
-    fields: dict[str, Any] = {
-        name: (options.model_fields[name].rebuild_annotation(), value)
-        for name, value in json.loads(told).items()
-    }
-    return create_model(options.__name__, __base__=options, __module__=__name__, **fields)
 
 
 def _table_of(

@@ -35,7 +35,7 @@ from pydantic import (
 
 from glide_eval.errors import ConfigError
 from glide_eval.files import Name, Table, Text, nearest, parsed, read_text
-from glide_eval.sweep.sources import Found, GeneratorTable, find_source
+from glide_eval.sweep.sources import ArmOptions, Found, GeneratorTable, find_source
 
 from .arm_tables import MOST_ARMS, ArmTable, ImportedTable, arm_tables
 from .arms import ArmConfig, alike, expand
@@ -283,8 +283,20 @@ def _of_several(found: dict[str, Found]) -> type[SweepConfig]:
 
 def _arms_of(found: Found) -> Any:
     """Return the arms that a source draws, and imported ones."""
-    tables = (*arm_tables(found).values(), ImportedTable)
-    return Annotated[Union[*tables], Field(discriminator="strategy")]
+    tables = arm_tables(found)
+    defaults = found.source.defaults_of(found.argument, found.origin[1])
+
+    def completed(arm: Any) -> Any:
+        """What an arm leaves out is the model's default, where that has one."""
+        told = cast("dict[str, Any]", arm) if isinstance(arm, dict) else {}
+        table = tables.get(str(told.get("strategy")))
+        if table is None:
+            return cast("Any", arm)
+        known = cast("type[ArmOptions]", table).own_keys or ()
+        return {name: defaults[name] for name in known if name in defaults} | told
+
+    arms = Annotated[Union[*tables.values(), ImportedTable], Field(discriminator="strategy")]
+    return Annotated[arms, BeforeValidator(completed)]
 
 
 def _listed(arms: Any) -> Any:
