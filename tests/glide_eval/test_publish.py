@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from glide_eval.cli import cli
 from glide_eval.errors import DownloadError, RunError, StorageError, UsageError
 from glide_eval.files import FarEnd, RunFolder, held, pull, push
-from glide_eval.files.publish import packs
 from tests.fakes import make_fake_run
 
 
@@ -58,13 +57,14 @@ def test_a_pulled_run_equals_the_pushed_one_and_is_a_run(run, tmp_path, protocol
 
 @pytest.mark.parametrize("images", ["tar", "parquet"])
 def test_images_travel_in_packs_and_come_back_as_files(run, tmp_path, monkeypatch, images):
-    monkeypatch.setattr(packs, "EACH", 3)
+    monkeypatch.setattr("glide_eval.files.publish.listing.EACH", 3)
     far, back = FarEnd(str(tmp_path / "far")), tmp_path / "back"
     sent = push(run, far, images=images)
     there = {path.name for path in (tmp_path / "far" / "images").iterdir()}
     assert there == {f"{n:05d}.{images}" for n in range(-(-len(run.samples()) // 3))}
     fetched = pull(far, back)
     assert fetched.files == sent.files
+    assert not (back / ".pack").exists()
     assert {k: v for k, v in digests(back).items() if k.startswith("samples/")} == {
         k: v for k, v in digests(run.root).items() if k.startswith("samples/")
     }

@@ -18,7 +18,7 @@ from glide_eval.files.records import Sample
 from glide_eval.files.run_store import RunFolder, require_listed
 
 from .card import CARD, data_card
-from .packs import PACKINGS, Sink, parts
+from .packs import EACH, PACKINGS, Sink, parts
 
 LISTING = "files.json"
 FORMAT = "glide-eval run 1"
@@ -43,6 +43,7 @@ class Listing:
         run: SHA-256 of its manifest, which tells runs apart.
         files: in the order in which they are sent.
         images: how its images are published: `files`, or one of `packs.PACKINGS`.
+        each: samples in a pack.
         made: the content of files that are not in the run folder as they are published.
         packed: the samples in each pack.
     """
@@ -50,14 +51,17 @@ class Listing:
     run: str
     files: list[Listed]
     images: str = FILES
+    each: int = EACH
     made: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     packed: Mapping[str, Sequence[Sample]] = field(default_factory=dict[str, Sequence[Sample]])
 
     def to_json(self) -> str:
         """Return the content of `files.json`."""
         files = [asdict(file) for file in self.files]
-        told = {"format": FORMAT, "run": self.run, "images": self.images, "files": files}
-        return json.dumps(told, indent=1) + "\n"
+        told: dict[str, Any] = {"format": FORMAT, "run": self.run, "images": self.images}
+        if self.images != FILES:
+            told["each"] = self.each
+        return json.dumps({**told, "files": files}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str, folder: Path) -> Listing:
@@ -77,6 +81,8 @@ class Listing:
             run, images = str(values["run"]), str(values.get("images", FILES))
             if images not in (FILES, *PACKINGS):
                 raise ValueError(f"images as {images!r}")
+            if (each := int(values.get("each", EACH))) < 1:
+                raise ValueError(f"{each} images in a pack")
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
                 f"{where} is no published run: expected the {LISTING} that `glide-eval push` "
@@ -84,7 +90,7 @@ class Listing:
             ) from error
         for file in files:
             inside(folder, file.path, where, RunError)
-        return cls(run, files, images)
+        return cls(run, files, images, each)
 
 
 def list_run(run: RunFolder, rater_ids: bool = False, images: str = FILES) -> Listing:
@@ -107,7 +113,7 @@ def list_run(run: RunFolder, rater_ids: bool = False, images: str = FILES) -> Li
     samples = run.samples()
     packed: dict[str, Sequence[Sample]] = {}
     if images != FILES:
-        packed = {PACKINGS[images].place(n): part for n, part in enumerate(parts(samples))}
+        packed = {PACKINGS[images].place(n): part for n, part in enumerate(parts(samples, EACH))}
     files = _packs(run, images, packed) if packed else _images(run, samples)
     files += [
         Listed(path.name, path.stat().st_size, file_sha256(path))
@@ -129,7 +135,7 @@ def list_run(run: RunFolder, rater_ids: bool = False, images: str = FILES) -> Li
         Listed(name, len(content), hashlib.sha256(content).hexdigest())
         for name, content in made.items()
     ]
-    return Listing(file_sha256(run.manifest_path), files, images, made, packed)
+    return Listing(file_sha256(run.manifest_path), files, images, EACH, made, packed)
 
 
 def _images(run: RunFolder, samples: Sequence[Sample]) -> list[Listed]:

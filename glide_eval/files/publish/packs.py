@@ -1,8 +1,7 @@
 """Many images in one published file: WebDataset tars, or Parquet.
 
-A store answers for each file, so a million small ones take hours. Pack number n holds the samples
-n × `EACH` to (n + 1) × `EACH` of the manifest, so each pack can be made, checked and fetched by
-itself.
+A store answers for each file, so a million small ones take hours. Each pack holds as many samples
+as the one before, in the manifest's order, so each can be made, checked and fetched by itself.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ class Packing:
         return f"images/{number:05d}{self.suffix}"
 
 
-def parts(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+def parts(samples: Sequence[Sample], each: int) -> Iterator[Sequence[Sample]]:
     """Yield the samples of each pack, in the manifest's order."""
-    return (samples[first : first + EACH] for first in range(0, len(samples), EACH))
+    return (samples[first : first + each] for first in range(0, len(samples), each))
 
 
 class Sink(io.RawIOBase):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import os
 import tarfile
 import tempfile
@@ -15,7 +14,6 @@ from typing import BinaryIO, cast
 
 from glide_eval.errors import DownloadError, RunError
 from glide_eval.files.locks import held, is_held
-from glide_eval.files.partial import partial_path
 from glide_eval.files.reading import file_sha256
 from glide_eval.files.records import Sample
 from glide_eval.files.run_store import RunFolder, replacing, write_bytes
@@ -24,6 +22,7 @@ from .far_end import FarEnd
 from .listing import FILES, LISTING, Listed, Listing, list_run
 from .packs import PACKINGS, Packing, parts
 
+_PACK = ".pack"  # in the folder of a pull, while one is unpacked
 UNFINISHED = "unfinished.json"  # the listing of a push that has not ended
 _Step = Callable[[str], object]
 
@@ -157,11 +156,14 @@ def pull(far: FarEnd, folder: Path, step: _Step = str) -> Moved:
     write_bytes(folder / LISTING, listing.to_json().encode())
     moved = Moved()
     packing = PACKINGS.get(listing.images)
-    packs = {} if packing is None else {packing.place(n): n for n in range(len(listing.files))}
+    places = {} if packing is None else {packing.place(n): n for n in range(len(listing.files))}
+    packed: list[Sequence[Sample]] = []  # known once the manifest is here
     # Packs hold what the manifest lists; run.json makes a folder a run, so it comes last.
-    for file in sorted(listing.files, key=lambda f: (f.path == "run.json", f.path in packs)):
-        if packing is not None and file.path in packs:
-            part = _part(RunFolder(folder), packs[file.path])
+    for file in sorted(listing.files, key=lambda f: (f.path == "run.json", f.path in places)):
+        if packing is not None and file.path in places:
+            packed = packed or list(parts(RunFolder(folder).samples(), listing.each))
+            number = places[file.path]
+            part = packed[number] if number < len(packed) else ()
             there = all(_whole(folder / sample.path, sample.sha256) for sample in part)
             if not there:
                 _unpack(far, file, packing, folder, part)
@@ -180,25 +182,21 @@ def _whole(path: Path, sha256: str) -> bool:
     return path.is_file() and file_sha256(path) == sha256
 
 
-def _part(run: RunFolder, number: int) -> Sequence[Sample]:
-    return next(itertools.islice(parts(run.samples()), number, None), ())
-
-
 def _unpack(
     far: FarEnd, file: Listed, packing: Packing, folder: Path, part: Sequence[Sample]
 ) -> None:
     """Fetch a pack, and write the images in it that the manifest lists."""
     wanted = {sample.path: sample for sample in part}
-    pack = partial_path(folder / Path(file.path).name)
+    pack = folder / _PACK
+    with replacing(pack, durable=False) as temporary:
+        _fetch(far, file, temporary)
     try:
-        with pack.open("xb"):
-            _fetch(far, file, pack)
         for path, content in packing.read(pack):
             sample = wanted.pop(path, None)
             if sample is None or hashlib.sha256(content).hexdigest() != sample.sha256:
                 raise _foreign(far, f"{path} in {file.path}", "the image that the manifest lists")
             write_bytes(folder / path, content)
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, ValueError) as error:
         raise _foreign(far, file.path, f"a whole pack ({error})") from error
     finally:
         pack.unlink(missing_ok=True)
