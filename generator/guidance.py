@@ -132,9 +132,9 @@ def autoguided(
 ) -> Denoiser:
     """Return the denoiser ε̂ = ε_weak(x|c) + s (ε(x|c) − ε_weak(x|c)): away from a weaker model.
 
-    This is autoguidance (Karras et al. 2024, arXiv 2406.02507, eq. 4 with w = s). The weaker model
-    is a smaller or less trained one of the same kind, with the same caption. Only ε is guided. At
-    steps where no row is guided, the weaker model doesn't run.
+    This is autoguidance (Karras et al. 2024, arXiv 2406.02507; their w is s). The weaker model is a
+    smaller or less trained one of the same kind, with the same caption. Only ε is guided. At steps
+    where no row is guided, the weaker model doesn't run.
 
     Args:
         unet: the model.
