@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from glide_eval.files import Sample
@@ -109,7 +110,9 @@ class VirtualRay:
 
         RayTaskError = RayError = RuntimeError
 
-    def wait(self, answers: list[int], num_returns: int) -> tuple[list[int], list[int]]:
+    def wait(
+        self, answers: list[int], num_returns: int, timeout: float
+    ) -> tuple[list[int], list[int]]:
         """Go on to the moment when the next answer comes."""
         self.now, answer = heapq.heappop(self._due)
         return [answer], []
@@ -133,9 +136,11 @@ class _Actor:
     """An actor, whose `draw.remote(shard)` gives an answer to come."""
 
     def __init__(self, ray: VirtualRay) -> None:
-        self._ray, self._free, self.draw = ray, 0.0, self
+        self._ray, self._free = ray, 0.0
+        self.join = SimpleNamespace(remote=lambda: ray.begin(ray.now))
+        self.draw = SimpleNamespace(remote=self._draw)
 
-    def remote(self, shard: Shard) -> int:
+    def _draw(self, shard: Shard) -> int:
         self._free = max(self._free, self._ray.now) + self._ray.seconds
         return self._ray.begin(self._free)
 
@@ -144,7 +149,7 @@ def paper(images: int) -> None:
     """Run the driver's loop in virtual time."""
     ray = VirtualRay(SHARD_SECONDS)
     shards = images // MICRO_BATCH
-    crew = _Crew(ray, [ray.actor() for _ in range(GPUS)], deque(some(shards)), print)
+    crew = _Crew(ray, ray.actor, GPUS, deque(some(shards)), print)
     cpu = time.process_time()
     for _ in crew.draw():
         pass
