@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from PIL import ExifTags, Image
 
 from .images import FORMATS, read_file
@@ -123,6 +121,10 @@ def _of_xmp(xmp: object) -> str:
     """Return XMP's dc:description, the first of its languages."""
     if not xmp or not isinstance(xmp, bytes | str):
         return ""
+    # Here, since a server of studies reads no such files and has no such package.
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
     try:
         tree = fromstring(xmp)
     except (ParseError, DefusedXmlException, ValueError):

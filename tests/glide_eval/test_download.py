@@ -12,6 +12,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from generator import checkpoints
@@ -288,7 +289,12 @@ def test_a_drip_of_bytes_within_a_connection_ends(server, path):
     seconds = iter(range(0, 10**9, 5))  # a clock that says: 200 bytes per second
     with pytest.raises(DownloadError, match=r"only \d+,\d+ bytes came in 6\d s"):
         fetch(server, path, clock=lambda: next(seconds))
-    assert len(server.ranges) == module.ATTEMPTS
+    starts = [int((asked or "bytes=0-")[6:-1]) for asked in server.ranges]
+    came = np.diff([*starts, path.with_name("base.pt.part").stat().st_size])
+    # On a busy machine many pieces may come at once: an attempt that brought enough is no failure.
+    slow = (came < module.LEAST).tolist()
+    assert slow[-module.ATTEMPTS :] == [True] * module.ATTEMPTS
+    assert not any(slow[: -module.ATTEMPTS])
 
 
 def test_downloads_at_the_same_time_lose_no_record(tmp_path):
