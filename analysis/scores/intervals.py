@@ -97,7 +97,7 @@ class RobustCovariance:
 
     def variance(self, contrast: NDArray[np.float64]) -> float:
         """Of Σ_p contrast_p · parameter_p."""
-        return float(self.matrix(contrast[None])[0, 0])
+        return max(float(self.matrix(contrast[None])[0, 0]), 0.0)  # 0 may round to below
 
     def matrix(self, contrasts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """(Q, Q) covariance of (Q, P) contrasts; of two clusterings no less than their mean.
@@ -122,6 +122,7 @@ class RobustCovariance:
         if isinstance(contrasts, np.ndarray):
             return np.array([self.variance(c) for c in contrasts])
         each = np.stack([_quadratic(contrasts, covariance) for covariance in self.covariances])
+        each = np.maximum(each, 0.0)  # as `variance`
         if len(each) == 1:
             return each[0]
         mean = (each[0] + each[1]) / 2

@@ -13,7 +13,9 @@ from analysis.metrics import beside_paper, metric_info, published_tables, tell_v
 from analysis.metrics.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4
 from analysis.report import ReportInputs
 from analysis.report.figures.metrics import TRADEOFFS, metric_tradeoff
+from analysis.report.page.scores import board
 from analysis.report.tables.latex import escape, latex
+from analysis.report.tables.printed import printed_elo
 from analysis.report.words.wording import file_stem, slug
 from analysis.report.write import build
 from glide_eval.metrics import METRICS
@@ -256,3 +258,32 @@ def test_ours_stand_beside_the_paper_measured_from_the_same_arm(tmp_path):
 def test_questions_the_paper_did_not_ask_are_not_set_beside_it(tmp_path):
     contents = build([fake_inputs(tmp_path, draw_votes("person", "overall_quality"))]).parts[0]
     assert beside_paper(contents.elo).empty
+
+
+def test_arms_that_votes_do_not_link_share_neither_table_nor_panel(tmp_path):
+    games = [("a1", "a2"), ("a3", "a2"), ("a1", "a3"), ("b1", "b2")]
+    votes = pd.DataFrame(
+        [(f"r{k}", f"p{k}", one, other, "left" if k % 3 else "right")
+         for k in range(6) for one, other in games],
+        columns=["rater", "prompt_id", "arm_left", "arm_right", "answer"],
+    ).assign(question="photorealism")  # fmt: skip
+    names = ["a1", "a2", "a3", "b1", "b2"]
+    arms = pd.DataFrame({"name": names, "label": names, "strategy": "imported", "scale": np.nan})
+    inputs = ReportInputs("Two groups", arms, votes=votes, root=tmp_path)
+    (part,) = build([inputs]).parts
+    (shown,) = [board(each, part.elo, "") for each in part.ballots]
+    first, second = shown["tables"]
+    assert [[row["rank"] for row in each["rows"]] for each in (first, second)] == [
+        [1, 2, 3],
+        [1, 2],
+    ]
+    assert [row["elo"] for row in second["rows"]] == ["60", "−60"]  # 4 of 6: 200 log10(2)
+    assert second["heading"] == "Scored apart: b1, b2"
+    assert [panel.subtitle for panel in part.figures["elo-ranking"].panels] == [
+        "people's votes, 3 arms scored apart", "people's votes, 2 arms scored apart",
+    ]  # fmt: skip
+    printed = printed_elo(
+        part.ballots[0].result.scores().assign(label=lambda table: table["arm"]),
+        part.ballots[0].claims,
+    )
+    assert list(printed["Scored apart"]) == ["1", "1", "1", "2", "2"]

@@ -92,7 +92,10 @@ def _axis_title(swept: pd.DataFrame) -> str:
 
 
 def elo_ranking(elo: pd.DataFrame) -> Figure | None:
-    """Return each arm's mean-zero Elo with its interval, best on top, one panel per ballot."""
+    """Return each arm's mean-zero Elo with its interval, best on top.
+
+    There is one panel per ballot, and per group of arms that votes link.
+    """
     drawn = with_words(elo[np.isfinite(elo["elo"])])
     if drawn.empty:
         return None
@@ -101,9 +104,11 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     drawn = drawn[ballots["elo"].rank(ascending=False, method="first") <= RANKED]
     left_out -= len(drawn)
     panels = []
-    for (question, kind), points in drawn.groupby(
-        ["question", "rater_kind"], sort=False, observed=True
+    several = drawn.groupby(["question", "rater_kind"], observed=True)["group"].nunique() > 1
+    for (question, kind, _), points in drawn.groupby(
+        ["question", "rater_kind", "group"], sort=False, observed=True
     ):
+        words = f", {len(points)} arms scored apart" if several[question, kind] else ""
         base, colour, shape = base_of(points)
         y = alt.Y("label:N", sort=alt.EncodingSortField("elo", order="descending"), title=None,
                   axis=alt.Axis(labelColor=theme.INK, labelLimit=220))  # fmt: skip
@@ -114,11 +119,12 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
             x=x, y=y, color=colour, shape=shape, description="said:N"
         )
         chart = alt.layer(zero, bars, dots).properties(width=RANKING_WIDTH, height=alt.Step(26))
-        panels.append(Panel(question_words(str(question)), rater_words(str(kind)), chart))
+        panels.append(Panel(question_words(str(question)), rater_words(str(kind)) + words, chart))
     return Figure(
         "elo-ranking",
         "Arms ranked by preference",
         "Elo with mean zero over the arms; bars are 95% intervals."
+        + (" Groups of arms that votes don't link are scored apart." if several.any() else "")
         + (f" Of each question the best {RANKED} arms are drawn." if left_out else ""),
         tuple(panels),
         drawn.drop(columns=["words", "said"]),

@@ -17,9 +17,13 @@ from analysis.scores import READABLE
 
 from .behind import FOLDER, Behind
 
+MOST_NAMED = 4  # arms in the heading of a group's table
+
 
 def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
-    """Return one leaderboard: rows with whiskers as percentages of the board's own range.
+    """Return one leaderboard: a table for each group of arms that votes link.
+
+    Ranks and scores of different groups say nothing of each other, so they share no table.
 
     Args:
         ballot: which one.
@@ -27,6 +31,48 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
         prefix: of the part's file names.
     """
     rows = ballot.of(elo)
+    axis = elo_axis(rows["anchor"].iloc[0])
+    labels = dict(zip(rows["arm"], rows["label"], strict=True))
+    apart = _scored_apart(ballot, rows)
+    here = rows[~rows["arm"].isin({arm for group in apart for arm in group["arm"]})]
+    tables = [_table(here, ballot, axis, f"Linked by votes: {_named(here, labels)}" * bool(apart))]
+    looks = rows[["arm", "label", "strategy"]]
+    for group in apart:
+        words = f"Scored apart: {_named(group, labels)}"
+        tables.append(_table(group.merge(looks, on="arm"), ballot, elo_axis(""), words))
+    reasons = {row.reason for row in rows_of(here) if np.isfinite(row.elo) and row.reason}
+    notes = [*ballot.result.fit.notes, *(f"No interval: {reason}." for reason in sorted(reasons))]
+    if not reasons:
+        notes.insert(0, f"Whiskers: 95% intervals, {ballot.result.intervals.method}.")
+    return {
+        "question": question_words(ballot.question),
+        "simulated": ballot.simulated,
+        "tables": tables,
+        "note": " ".join(notes),
+        "distinct": distinct_words(ballot.claims),
+        "compared": "All pairs" if ballot.claims.comparisons.every_pair else "Pairs compared",
+        "comparisons": f"{prefix}comparisons-{ballot.slug}",
+        "table": f"{prefix}elo-{ballot.slug}",
+    }
+
+
+def _scored_apart(ballot: BallotPart, rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the mean-zero scores of each group that has no score among `rows`."""
+    scored = ballot.result.scores()
+    scored = scored[np.isfinite(scored["elo"])]
+    shown = set(rows.loc[np.isfinite(rows["elo"]), "arm"])
+    groups = [of_group for _, of_group in scored.groupby("group", sort=False)]
+    return [of_group for of_group in groups if not shown & set(of_group["arm"])]
+
+
+def _named(rows: pd.DataFrame, labels: dict[str, str]) -> str:
+    """Return the scored arms of a table, or how many there are."""
+    arms = [labels[arm] for arm in rows.loc[np.isfinite(rows["elo"]), "arm"]]
+    return ", ".join(arms) if len(arms) <= MOST_NAMED else f"{len(arms):,} arms"
+
+
+def _table(rows: pd.DataFrame, ballot: BallotPart, axis: str, heading: str) -> dict[str, Any]:
+    """Return arms with whiskers as percentages of the table's own range."""
     ends = np.concatenate([rows["elo"], rows["low"], rows["high"], [0.0]]).astype(np.float64)
     ends = ends[np.isfinite(ends)]
     low, span = ends.min(), max(float(np.ptp(ends)), 1.0)
@@ -55,22 +101,7 @@ def board(ballot: BallotPart, elo: pd.DataFrame, prefix: str) -> dict[str, Any]:
                 "won": f"{percent(row.win_share)}%" if row.votes else "–",
             }
         )
-    reasons = {row.reason for row in rows_of(rows) if np.isfinite(row.elo) and row.reason}
-    notes = [*ballot.result.fit.notes, *(f"No interval: {reason}." for reason in sorted(reasons))]
-    if not reasons:
-        notes.insert(0, f"Whiskers: 95% intervals, {ballot.result.intervals.method}.")
-    return {
-        "question": question_words(ballot.question),
-        "simulated": ballot.simulated,
-        "axis": elo_axis(rows["anchor"].iloc[0]),
-        "zero": at(0.0),
-        "rows": table,
-        "note": " ".join(notes),
-        "distinct": distinct_words(ballot.claims),
-        "compared": "All pairs" if ballot.claims.comparisons.every_pair else "Pairs compared",
-        "comparisons": f"{prefix}comparisons-{ballot.slug}",
-        "table": f"{prefix}elo-{ballot.slug}",
-    }
+    return {"heading": heading, "axis": axis, "zero": at(0.0), "rows": table}
 
 
 def heat(ballot: BallotPart, labels: dict[str, str], prefix: str, behind: Behind) -> dict[str, Any]:

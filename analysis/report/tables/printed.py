@@ -54,9 +54,11 @@ def with_rank_sets(elo: pd.DataFrame, claims: Claims) -> pd.DataFrame:
 
 
 def printed_elo(elo: pd.DataFrame, claims: Claims) -> pd.DataFrame:
-    """Return an `elo_table` with labels, as printed."""
+    """Return an `elo_table` with labels, as printed, groups that votes don't link by number."""
     ranks = rank_sets(claims)
-    return pd.DataFrame(
+    scored = elo["group"].where(np.isfinite(elo["elo"]))
+    groups = {group: str(n) for n, group in enumerate(dict.fromkeys(scored.dropna()), 1)}
+    printed = pd.DataFrame(
         {
             "Arm": elo["label"],
             "Elo": [signed(value) for value in elo["elo"]],
@@ -66,6 +68,9 @@ def printed_elo(elo: pd.DataFrame, claims: Claims) -> pd.DataFrame:
             "Won": ["–" if np.isnan(s) else f"{100 * s:.0f}%" for s in elo["win_share"]],
         }
     )
+    if len(groups) > 1:
+        printed.insert(1, "Scored apart", [groups.get(group, "–") for group in scored])
+    return printed
 
 
 def printed_wins(wins: pd.DataFrame) -> pd.DataFrame:
