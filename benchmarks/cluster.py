@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import itertools
+import os
 import resource
 import tempfile
 import time
@@ -56,20 +57,23 @@ def driver(images: int) -> None:
         )
 
 
-def nap(shard: Shard) -> list[Sample]:
-    """Draw nothing for a while."""
+def nap(shard: Shard) -> list[Any]:
+    """Draw nothing for a while; the process that did."""
     time.sleep(NAP)
-    return []
+    return [os.getpid()]
 
 
 def throughput(shards_each: int) -> None:
-    """Measure shards per second, from the first one that is done to the last."""
+    """Measure shards per second while all actors are at work."""
     rates: dict[int, float] = {}
     for actors in ACTORS:
         executor = RayExecutor(workers=actors, say=lambda _: None)
-        done = [time.perf_counter() for _ in executor.run(some(actors * shards_each), nap)]
-        # The first of each actor waits for it to start, and the last ones have none beside them.
-        steady = done[2 * actors : -actors]
+        done = [
+            (time.perf_counter(), pid) for (pid,) in executor.run(some(actors * shards_each), nap)
+        ]
+        # Actors start one after the other, and the last shards have none beside them.
+        firsts = {pid: place for place, (_, pid) in reversed(list(enumerate(done)))}
+        steady = [when for when, _ in done[max(firsts.values()) + actors : -actors]]
         rates[actors] = (len(steady) - 1) / (steady[-1] - steady[0])
         share = rates[actors] / (actors * rates[1])
         print(f"throughput, {actors} actors: {rates[actors]:.2f} shards/s, {share:.1%}", flush=True)
