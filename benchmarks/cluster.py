@@ -74,6 +74,9 @@ def throughput(shards_each: int) -> None:
         # Actors start one after the other, and the last shards have none beside them.
         firsts = {pid: place for place, (_, pid) in reversed(list(enumerate(done)))}
         steady = [when for when, _ in done[max(firsts.values()) + actors : -actors]]
+        if len(steady) < 2:
+            print(f"throughput, {actors} actors: some started too late to measure it", flush=True)
+            return
         rates[actors] = (len(steady) - 1) / (steady[-1] - steady[0])
         share = rates[actors] / (actors * rates[1])
         print(f"throughput, {actors} actors: {rates[actors]:.2f} shards/s, {share:.1%}", flush=True)
