@@ -108,7 +108,11 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     for (question, kind, _), points in drawn.groupby(
         ["question", "rater_kind", "group"], sort=False, observed=True
     ):
-        words = f", {len(points)} arms scored apart" if several[question, kind] else ""
+        words = (
+            f", {len(points)} arms scored apart"
+            if (question, kind) in set(several.index[several])
+            else ""
+        )
         base, colour, shape = base_of(points)
         y = alt.Y("label:N", sort=alt.EncodingSortField("elo", order="descending"), title=None,
                   axis=alt.Axis(labelColor=theme.INK, labelLimit=220))  # fmt: skip
