@@ -23,7 +23,7 @@ from .clip import Clip
 from .config import UNetConfig
 from .devices import DTYPES, checked_device
 from .errors import CheckpointError, GeneratorWarning, OptionError
-from .models import MODELS, model_folder
+from .models import BASE_FILE, MODELS, model_folder
 from .networks import NETWORKS, LazyModel
 from .pipeline import Pipeline
 from .released import VOCABULARY, released_folder
@@ -33,7 +33,7 @@ from .weight_files import WEIGHTS, checked_sha256
 
 # network -> the name of our file, and of the released ones that hold the same
 _FILES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "base": ("base.safetensors", ("base.pt",)),
+    "base": (BASE_FILE, ("base.pt",)),
     "upsampler": ("upsample.safetensors", ("upsample.pt",)),
     "clip": ("noised-clip.safetensors", ("clip_image_enc.pt", "clip_text_enc.pt")),
     "base_inpaint": ("base-inpaint.safetensors", ("base_inpaint.pt",)),

@@ -10,8 +10,8 @@ from .released import released_folder
 from .weight_files import WEIGHTS
 
 MODELS = ("tabletop", "glide")  # names; anything else is a folder
-DEFAULTED = ("sampler", "steps", "upsampler_steps")  # what a model may have defaults of its own of
-_BASE = "base.safetensors"
+DEFAULTED = ("sampler", "steps", "upsampler_steps")  # of which a model may have its own defaults
+BASE_FILE = "base.safetensors"  # of the network that draws, with the model's defaults in its notes
 
 
 def model_folder(model: str) -> Path:
@@ -30,7 +30,7 @@ def model_defaults(model: str) -> dict[str, Any]:
         model: a name, or a folder.
     """
     try:
-        with (model_folder(model) / _BASE).open("rb") as file:
+        with (model_folder(model) / BASE_FILE).open("rb") as file:
             header = file.read(min(int.from_bytes(file.read(8), "little"), 1 << 24))
         found = json.loads(json.loads(header)["__metadata__"]["notes"])["defaults"]
         return {name: found[name] for name in DEFAULTED if name in found}

@@ -13,10 +13,10 @@ from jaxtyping import install_import_hook
 
 from tests import shapes
 
-# Each process computes with one thread, as does what it starts: the pools of several workers would
-# wait for each other, and kernels split over threads round by a picture's place in its batch. Set
-# before anything imports torch.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# `make test` runs several processes. Each then computes with one thread, as does what it starts:
+# thread pools of torch would wait for each other. Set before anything imports torch.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A loaded machine is no fault of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -251,7 +251,7 @@ class DiffusersSource(ImageSource):
             "output_type": "np",
         }
         if "use_resolution_binning" in self._takes:
-            # Else PixArt draws another size and resizes that, unseen by what metrics say of sizes.
+            # Else PixArt draws a size of its own and resizes it, and nothing would say so.
             common["use_resolution_binning"] = False
         if options.max_sequence_length is not None:
             common["max_sequence_length"] = options.max_sequence_length

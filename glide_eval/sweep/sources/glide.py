@@ -13,7 +13,7 @@ from annotated_types import Interval as Bounds
 from pydantic import AfterValidator, Field, PlainValidator, create_model, model_validator
 
 from generator.errors import OptionError
-from generator.models import model_defaults
+from generator.models import MODELS, model_defaults
 from generator.option_records import OPTIONS
 from generator.samplers import DEFAULT, SAMPLERS
 from generator.schedules import kept_steps
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Sampler = str
 else:
     Sampler = Literal[tuple(SAMPLERS)]
-NAMED = ("tabletop", "glide", "fake")  # every other model is a folder
+NAMED = (*MODELS, "fake")  # every other model is a folder
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

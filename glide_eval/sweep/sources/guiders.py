@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from generator.strategies import STRATEGIES, Strategy
+from generator.strategies import MOST, STRATEGIES, Strategy
 from glide_eval.files import Text
 
 from .tables import ArmOptions
@@ -20,7 +20,7 @@ from .tables import ArmOptions
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[tuple[Fraction, Fraction], Field(strict=False)]
 Layers = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-Scale = Annotated[float, Field(ge=1, lt=10_000)]
+Scale = Annotated[float, Field(ge=1, lt=MOST)]
 Positive = Annotated[float, Field(gt=0)]
 
 BESIDE = {  # strategies that GLIDE has not
@@ -122,11 +122,9 @@ GUIDERS = {
         ("skip_layer_config", "LayerSkipConfig", ()),
     ),
 }  # fmt: skip
-_SHARED = (
-    "unguided", "classifier_free", "cfg_zero_star", "apg", "tangential", "frequency_decoupled",
-    "autoguidance",
-)  # fmt: skip
-DIFFUSERS = {name: STRATEGIES[name] for name in _SHARED if name in STRATEGIES} | BESIDE
+DIFFUSERS = {
+    name: strategy for name, strategy in STRATEGIES.items() if name == "unguided" or name in GUIDERS
+} | BESIDE
 
 
 @functools.cache
