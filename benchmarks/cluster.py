@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import itertools
+import os
 import resource
 import tempfile
 import time
@@ -22,6 +23,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from glide_eval.files import Sample
@@ -55,20 +57,26 @@ def driver(images: int) -> None:
         )
 
 
-def nap(shard: Shard) -> list[Sample]:
-    """Draw nothing for a while."""
+def nap(shard: Shard) -> list[Any]:
+    """Draw nothing for a while; the process that did."""
     time.sleep(NAP)
-    return []
+    return [os.getpid()]
 
 
 def throughput(shards_each: int) -> None:
-    """Measure shards per second, from the first one that is done to the last."""
+    """Measure shards per second while all actors are at work."""
     rates: dict[int, float] = {}
     for actors in ACTORS:
         executor = RayExecutor(workers=actors, say=lambda _: None)
-        done = [time.perf_counter() for _ in executor.run(some(actors * shards_each), nap)]
-        # The first of each actor waits for it to start, and the last ones have none beside them.
-        steady = done[2 * actors : -actors]
+        done = [
+            (time.perf_counter(), pid) for (pid,) in executor.run(some(actors * shards_each), nap)
+        ]
+        # Actors start one after the other, and the last shards have none beside them.
+        firsts = {pid: place for place, (_, pid) in reversed(list(enumerate(done)))}
+        steady = [when for when, _ in done[max(firsts.values()) + actors : -actors]]
+        if len(steady) < 2:
+            print(f"throughput, {actors} actors: some started too late to measure it", flush=True)
+            return
         rates[actors] = (len(steady) - 1) / (steady[-1] - steady[0])
         share = rates[actors] / (actors * rates[1])
         print(f"throughput, {actors} actors: {rates[actors]:.2f} shards/s, {share:.1%}", flush=True)
@@ -109,7 +117,9 @@ class VirtualRay:
 
         RayTaskError = RayError = RuntimeError
 
-    def wait(self, answers: list[int], num_returns: int) -> tuple[list[int], list[int]]:
+    def wait(
+        self, answers: list[int], num_returns: int, timeout: float
+    ) -> tuple[list[int], list[int]]:
         """Go on to the moment when the next answer comes."""
         self.now, answer = heapq.heappop(self._due)
         return [answer], []
@@ -133,9 +143,11 @@ class _Actor:
     """An actor, whose `draw.remote(shard)` gives an answer to come."""
 
     def __init__(self, ray: VirtualRay) -> None:
-        self._ray, self._free, self.draw = ray, 0.0, self
+        self._ray, self._free = ray, 0.0
+        self.join = SimpleNamespace(remote=lambda: ray.begin(ray.now))
+        self.draw = SimpleNamespace(remote=self._draw)
 
-    def remote(self, shard: Shard) -> int:
+    def _draw(self, shard: Shard) -> int:
         self._free = max(self._free, self._ray.now) + self._ray.seconds
         return self._ray.begin(self._free)
 
@@ -144,7 +156,7 @@ def paper(images: int) -> None:
     """Run the driver's loop in virtual time."""
     ray = VirtualRay(SHARD_SECONDS)
     shards = images // MICRO_BATCH
-    crew = _Crew(ray, [ray.actor() for _ in range(GPUS)], deque(some(shards)), print)
+    crew = _Crew(ray, ray.actor, GPUS, deque(some(shards)), print)
     cpu = time.process_time()
     for _ in crew.draw():
         pass

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 from tests import shapes
@@ -16,6 +17,10 @@ from tests import shapes
 # wait for each other, and kernels split over threads round by a picture's place in its batch. Set
 # before anything imports torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A loaded machine is no fault of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Shapes that signatures state are checked at every call that a test makes.
 SHAPED = (

@@ -35,8 +35,15 @@ class Held:
         self._busy = busy
 
     def still(self) -> bool:
-        """Return whether the lock is ours: another process may take it after a long silence."""
-        return self._lease.compromise is None
+        """Return whether the lock is ours: another process may take it after a long silence.
+
+        A folder that was gone for a while, and whose lock nobody took meanwhile, is ours again.
+        """
+        lost = self._lease.compromise
+        if lost is None:
+            return True
+        owner = self._lease.owner
+        return owner is not None and owner.token == lost.token
 
     def require(self) -> None:
         """Raise what `busy` makes unless the lock is still ours."""

@@ -18,6 +18,7 @@ from glide_eval.errors import RunError
 from glide_eval.files import Prompt, some
 
 from .edited_arms import EditedPictures
+from .file.arms import ArmConfig
 from .file.sweep_file import SweepConfig
 from .imported_arms import ImportedFolder
 from .opening import SeveralSources
@@ -95,6 +96,18 @@ def config_identity(
         for key, value in (arm.alterations() if arm.imported else arm.settings()).items():
             identity[f"arms.{arm.name}.{key}"] = value
     return identity
+
+
+def arm_digest(config: SweepConfig, arm: ArmConfig) -> str:
+    """Return a digest of what decides an arm's images, apart from prompts, pictures and models."""
+    told: Identity = {"run.seed": config.run.seed, "run.size": config.run.size}
+    if arm.imported:
+        told |= arm.alterations()
+    else:
+        name = arm.generator or next(iter(config.sources))
+        told |= {**_generator(config.sources[name], ""), **arm.settings()}
+    told["micro_batch"] = config.micro_batch(arm)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _micro_batches(config: SweepConfig) -> Identity:

@@ -10,9 +10,9 @@ from .edited_arms import EditedPictures, match_pictures
 from .file.arms import ArmConfig
 from .file.prompts import load_prompts
 from .file.sweep_file import SweepFile
-from .identity import Extent, Identity, config_identity
+from .identity import Extent, Identity, arm_digest, config_identity
 from .imported_arms import ImportedFolder, match_folder
-from .records import Key
+from .records import Key, Origin
 from .shards import Shard, plan_shards
 
 MOST_IN_A_FOLDER = 10_000  # images; above, an arm's folder has subfolders
@@ -62,6 +62,14 @@ class Plan:
         """Return every shard; samples that the run's manifest lists are in shards of their own."""
         config, prompts = self.sweep.config, self.extent.prompts
         return plan_shards(config, prompts, self.imports, self.edits, listed)
+
+    @property
+    def origin(self) -> Origin:
+        """What it makes its images of."""
+        return Origin(
+            {arm.name: arm_digest(self.sweep.config, arm) for arm in self.arms},
+            {prompt.id: prompt.caption for prompt in self.extent.prompts},
+        )
 
     @property
     def images(self) -> int:

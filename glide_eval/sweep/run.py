@@ -44,7 +44,15 @@ from .growth import added, told
 from .identity import Identity, check_models, size_words, source_identity, weights_identity
 from .opening import SeveralSources, SourceOpener, check_arm
 from .plan import Plan
-from .records import RECORDS, Facts, Key, Recorded, read_records, summed_up
+from .records import (
+    RECORDS,
+    Facts,
+    Key,
+    Recorded,
+    read_records,
+    require_run,
+    summed_up,
+)
 from .shards import Shard, ShardWorker
 from .sharing import JOIN, WAIT, writing
 from .sources import ImageSource, Size, height_width
@@ -114,9 +122,11 @@ def run_sweep(
     run = RunFolder(out)
     with writing(run.root, share) as writer:
         previous = provenance.read_provenance(run)
-        before = read_records(run)
+        before = read_records(run, plan.origin)
         if previous and (new := added(run, previous, plan, before)):
             say(told(new))
+        if before.foreign:
+            say(_foreign(run, before.foreign))
         _remove_partial_files(run.root)
         hashed = plan.is_hashed(previous)
         shards = plan.shards(before.listed)
@@ -134,7 +144,7 @@ def run_sweep(
             _compare(before.samples, fresh, say)
         alone = not todo and share is None  # then nobody has written since
         with writer.alone():
-            recorded = before if alone else read_records(run)
+            recorded = before if alone else read_records(run, plan.origin)
             left = _end(plan, run, recorded, made, share, begun=bool(todo))
     if left and share is None:
         raise RunError(
@@ -185,6 +195,7 @@ def _worker(
         generates=plan.generates,
         clips=plan.clips,
         hashed=hashed,
+        digests=plan.origin.arms,
     )
 
 
@@ -241,7 +252,7 @@ def outline(sweep: SweepFile, out: Path, share: Share | None = None) -> list[str
     """
     plan, run = Plan.of(sweep), RunFolder(out)
     previous = provenance.read_provenance(run)
-    recorded = read_records(run) if previous else Recorded()
+    recorded = read_records(run, plan.origin) if previous else Recorded()
     said: list[str] = []
     if previous and (new := added(run, previous, plan, recorded)):
         said.append(told(new))
@@ -254,6 +265,14 @@ def outline(sweep: SweepFile, out: Path, share: Share | None = None) -> list[str
         *said,
         *(f"{name}: {count(number, 'image')} to draw or read" for name, number in images.items()),
     ]
+
+
+def _foreign(run: RunFolder, images: int) -> str:
+    return (
+        f"{count(images, 'image')} in {run.root / RECORDS} belong to another config and don't "
+        "count. A run folder that was merged with another config's has lost its own images there: "
+        "they are drawn again."
+    )
 
 
 def _remove_partial_files(root: Path) -> None:
@@ -428,6 +447,7 @@ class Joining:
         Raises:
             RunError: it differs from those before it.
         """
+        require_run(self.root)
         crew = _Crew.of(self.sweep, self.sweep.config.expand(), source, scorers)
         run = RunFolder(self.root)
         with held(run.root / JOIN, _busy_joining, wait=WAIT):

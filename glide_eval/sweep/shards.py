@@ -35,7 +35,7 @@ from .file.arms import ArmConfig
 from .file.sweep_file import SweepConfig
 from .imported_arms import ImportedFolder
 from .opening import drawing
-from .records import Facts, Key, write_record
+from .records import Facts, Key, require_run, write_record
 from .rerank import Ranked, best_of
 from .seeds import candidate_seed, sample_seed
 from .sources import Batch, Drawer, Images, ImageSource, Size, height_width
@@ -158,6 +158,7 @@ class ShardWorker:
         clips: names of the CLIPs that rerank.
         drawers: one for each generator that has drawn; copies leave them behind.
         hashed: see `sample_place`.
+        digests: by arm, see `identity.arm_digest`.
     """
 
     root: Path
@@ -172,23 +173,26 @@ class ShardWorker:
     clips: Sequence[str] = ()
     drawers: dict[str | None, Drawer] = field(default_factory=dict[str | None, Drawer])
     hashed: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __call__(self, shard: Shard) -> list[Sample]:
         """Make a shard's images, write each PNG, then the shard's record; its samples.
 
         Raises:
             GlideEvalError: the source failed, or returned other than was asked.
-            StorageError: the disk is full; images already written stay.
+            StorageError: the disk is full, or the run folder is gone; images already written stay.
         """
         worker = self.joined()
         started = time.perf_counter()
         made = self._make(shard)
         seconds = (time.perf_counter() - started) / len(shard.items)
+        require_run(self.root)
         samples = [
             self._save(shard.arm.name, item, picture, seconds)
             for item, picture in zip(shard.items, made, strict=True)
         ]
-        write_record(RunFolder(self.root), shard.id, samples, worker, self.hashed)
+        digest = self.digests.get(shard.arm.name, "")
+        write_record(RunFolder(self.root), shard.id, samples, worker, digest, self.hashed)
         return samples
 
     def joined(self) -> Facts:

@@ -153,6 +153,20 @@ def test_who_lost_a_lock_hears_of_it(tmp_path, monkeypatch):
     assert lock.exists()  # it is another's now
 
 
+def test_a_lock_that_comes_back_with_its_folder_is_ours_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "HEARTBEAT", 0.02)
+    lock = tmp_path / ".lock"
+    with held(lock, RuntimeError) as mine:
+        name = lock.read_bytes()
+        lock.unlink()
+        deadline = time.monotonic() + 30
+        while mine.still() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not mine.still()
+        lock.write_bytes(name)
+        mine.require()
+
+
 def test_only_a_dead_writers_temporary_file_counts_as_left_behind(tmp_path):
     mine = partial_path(tmp_path / "a.png")
     mine.write_bytes(b"half")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -14,11 +15,20 @@ import pytest
 
 from glide_eval.cli import main
 from glide_eval.cli.shares import share_of
-from glide_eval.errors import RunError, UsageError
+from glide_eval.errors import RunError, StorageError, UsageError
 from glide_eval.files import RunFolder, Share, held
 from glide_eval.sweep import load_sweep, run_sweep
 from glide_eval.sweep.sources import FakeSource, FakeTable
-from tests.glide_eval.sweeps import glide_eval, images_of, manifest_of, write_sweep
+from tests.glide_eval.sweeps import (
+    GENERATOR,
+    PROMPTS,
+    RUN,
+    everything_in,
+    glide_eval,
+    images_of,
+    manifest_of,
+    write_sweep,
+)
 
 SLOW = 'model = "fake"\nmicro_batch = 2\nfake = {size = 32, seconds = 0.1}'
 FAST = SLOW.replace("0.1", "0.0")
@@ -166,6 +176,71 @@ def test_tasks_and_a_lone_sweep_keep_out_of_each_others_way(tmp_path):
         with pytest.raises(RunError, match="another sweep is writing there now"):
             sweep(tmp_path, Share(1, 2))
         assert sweep(tmp_path, Share(2, 2)).left == 0
+
+
+NAMED = '[[arms]]\nname = "mine"\nstrategy = "classifier_free"\nscales = [2]\n'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arms": NAMED + "rescale = 0.5"},
+        {"arms": NAMED, "prompts": PROMPTS.replace("a cup", "a hat")},
+        {"arms": NAMED, "generator": GENERATOR.replace("micro_batch = 4", "micro_batch = 3")},
+        {"arms": NAMED, "run": RUN.replace("seed = 3", "seed = 4")},
+    ],
+    ids=["rescale", "prompts", "micro-batch", "seed"],
+)
+def test_shards_of_another_config_in_a_merged_folder_are_drawn_again(tmp_path, capsys, change):
+    """As after copying the run folder of a node that drew another config over this one's."""
+    ours, theirs = write_sweep(tmp_path, arms=NAMED), write_sweep(tmp_path / "other", **change)
+    out, other, whole = (tmp_path / name for name in ("run", "other-run", "whole"))
+    run_sweep(load_sweep(ours), whole, say=str)
+    run_sweep(load_sweep(ours), out, say=str, share=Share(1, 2))
+    run_sweep(load_sweep(theirs), other, say=str, share=Share(2, 2))
+    for folder in ("samples", ".shards"):
+        shutil.copytree(other / folder, out / folder, dirs_exist_ok=True)
+    status, _, error = glide_eval(capsys, "sweep", ours, "--out", out, "--finish")
+    assert (status, "of 6 images are missing" in error) == (1, True)
+    said: list[str] = []
+    run_sweep(load_sweep(ours), out, say=said.append)
+    assert any("belong to another config and don't count" in line for line in said)
+    assert images_of(out) == images_of(whole)
+    assert manifest_of(out) == manifest_of(whole)
+
+
+class Unmounted:
+    """An executor during whose second shard the run folder's mount is lost for a while."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, shards, work):
+        first, *others = shards
+        yield work(first)
+        away = self.root.rename(self.root.with_name("away"))
+        self.root.mkdir()
+        with pytest.raises(StorageError, match=r"run is not there on .* at the same path on every"):
+            work(others[0])
+        assert not any(self.root.iterdir()), "images that nobody would find"
+        self.root.rmdir()
+        away.rename(self.root)
+        yield from map(work, others)
+
+
+def test_nothing_is_written_where_the_run_folder_was_mounted(tmp_path):
+    run = sweep(tmp_path, executor=Unmounted(tmp_path / "run")).run
+    whole = run_sweep(load_sweep(write_sweep(tmp_path)), tmp_path / "whole", say=str).run
+    assert images_of(run.root) == images_of(whole.root)
+
+
+def test_two_sweeps_of_different_configs_do_not_share_a_folder(tmp_path):
+    sweep(tmp_path, Share(1, 2))
+    before = everything_in(tmp_path / "run")
+    other = load_sweep(write_sweep(tmp_path / "other", run=RUN.replace("seed = 3", "seed = 4")))
+    with pytest.raises(RunError, match=r"made by another config: `run.seed` is 3 there and 4 here"):
+        run_sweep(other, tmp_path / "run", say=str, share=Share(2, 2))
+    assert everything_in(tmp_path / "run") == before
 
 
 def test_a_share_is_read_from_a_slurm_array_or_torchrun():

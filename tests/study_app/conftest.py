@@ -18,7 +18,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import settings
 from sqlalchemy.engine import URL
 
 from glide_eval.files import RunFolder
@@ -27,9 +26,6 @@ from study_app.rating import Study
 from study_app.rules import Rules
 from study_app.store import database_url
 from tests.fakes import make_fake_run
-
-settings.register_profile("patient", deadline=None)  # a loaded machine is no fault
-settings.load_profile("patient")
 
 PASSWORD = "open sesame"
 ROOT = Path(__file__).parents[2]
