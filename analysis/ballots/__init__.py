@@ -16,7 +16,7 @@ from .columns import (
 )
 from .counting import ASIDE, counted, exclusions, left_out, left_wins, on_gold, tied
 from .files import FORMATS, FileFormat, frame_of, read_file
-from .layouts import LAYOUTS, Layout, layout_of, names_raters
+from .layouts import LAYOUTS, Layout, in_our_columns, layout_of, names_raters
 from .questions import QUESTIONS, Question
 from .rows import rows_of
 from .votes import Ballot, ballots, read_votes
@@ -49,6 +49,7 @@ __all__ = [
     "escaped",
     "exclusions",
     "frame_of",
+    "in_our_columns",
     "layout_of",
     "left_out",
     "left_wins",

@@ -194,7 +194,7 @@ def _judged(
     right = ((predicted > 0.5) == (won == 1)).astype(np.float64)
     right[predicted == 0.5] = 0.5
     hit = (_answers(predicted - 0.5, tie) == won).astype(np.float64)
-    alone = _interval(right[decided].round(), clusters, decided)
+    alone = _interval(right[decided], clusters, decided)
     with_ties = _interval(hit, clusters)
     likely = np.clip(predicted, 1e-12, 1 - 1e-12)
     loss = -(won * np.log(likely) + (1 - won) * np.log(1 - likely)).mean()
@@ -224,8 +224,7 @@ def _bins(
     chance, share = np.where(turned, 1 - predicted, predicted), np.where(turned, 1 - won, won)
     for rows in np.array_split(np.argsort(chance, kind="stable"), BINS):
         if len(rows):
-            decided = rows[share[rows] != TIED]
-            ends = _interval(share[decided], clusters, decided)
+            ends = _interval(share[rows], clusters, rows)
             yield float(chance[rows].mean()), float(share[rows].mean()), *ends, len(rows)
 
 

@@ -76,7 +76,10 @@ def import_(
     answers: tuple[str, ...],
     password: str | None,
 ) -> None:
-    """Make a closed study of a CSV of votes made elsewhere, for status, owner's page and report."""
+    """Make a closed study of votes made elsewhere, for status, owner's page and report.
+
+    VOTES is any file that `glide-eval report --votes` reads, also one of another tool.
+    """
     from study_app.making import import_votes, parse_pairs
 
     made = import_votes(

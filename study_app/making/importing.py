@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from analysis.ballots import RATER_KINDS, restored_column
+from analysis.ballots import RATER_KINDS, in_our_columns, layout_of, read_file
 from study_app.errors import StudyUsageError
 from study_app.rating import utc_now
 from study_app.rules import StudyDesign
@@ -59,12 +59,14 @@ def import_votes(
     name: str | None = None,
     password: str | None = None,
 ) -> Imported:
-    """Make a closed study, without images, of a CSV of votes.
+    """Make a closed study, without images, of a file of votes.
 
     Args:
-        path: columns arm_left, arm_right, answer, rater, and question unless `question` is given;
-            also read when present: prompt_id, replica, rater_kind, seconds, created_at,
-            assignment, gold, repeat_of, revised. Other columns are ignored.
+        path: of any file that `read_votes` reads. Needed columns: arm_left, arm_right, answer,
+            rater, and question unless `question` is given; also read when present: prompt_id,
+            replica, rater_kind, seconds, created_at, assignment, gold, repeat_of, revised. Other
+            columns are ignored. Columns of other tools (`analysis.ballots.LAYOUTS`) are known;
+            rows that such a tool sets aside are left out.
         url: an SQLite file that isn't there yet, or an empty database.
         columns: our name → the name in the file.
         answers: what the file says → a name in `analysis.ballots.ANSWERS`.
@@ -117,19 +119,20 @@ def _read(
     from analysis import AnalysisError, read_votes
 
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise StudyUsageError(
-            f"{path}: expected a CSV of votes in UTF-8 with a header line, found something else "
-            f"({error}). Name another file."
-        ) from error
-    raw = raw.apply(restored_column)
-    unknown = [theirs for theirs in columns.values() if theirs not in raw.columns]
-    if unknown:
-        raise StudyUsageError(
-            f"{path} has no column {unknown[0]!r}; it has {', '.join(raw.columns)}. Mend --column."
-        )
-    votes = raw.rename(columns={theirs: ours for ours, theirs in columns.items()})
+        raw = _texts(read_file(path))
+        unknown = [theirs for theirs in columns.values() if theirs not in raw.columns]
+        if unknown:
+            raise StudyUsageError(
+                f"{path} has no column {unknown[0]!r}; it has {', '.join(raw.columns)}. "
+                "Mend --column."
+            )
+        votes = raw.rename(columns={theirs: ours for ours, theirs in columns.items()})
+        if layout_of(votes.columns) is not None:
+            votes = _texts(in_our_columns(votes.replace("", pd.NA), str(path)))
+            if "excluded" in votes:  # the other tool's own: a study excludes raters by its rules
+                votes = votes[votes["excluded"] == ""].reset_index(drop=True)
+    except AnalysisError as error:
+        raise StudyUsageError(str(error)) from error
     if question is not None:
         votes["question"] = question
     if "answer" in votes:
@@ -148,6 +151,12 @@ def _read(
     except AnalysisError as error:
         raise StudyUsageError(f"{path}: {error}") from error
     return votes.reset_index(drop=True)
+
+
+def _texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return every cell as text; missing ones are empty."""
+    cells = table.astype(object)
+    return cells.where(cells.notna(), "").astype(str)
 
 
 class _Import:

@@ -84,3 +84,21 @@ def test_what_is_missing_is_told():
     elsewhere = samples.assign(arm="other")
     assert "no image that was voted on" in vote_predictors(votes, elsewhere).reason
     assert calibration_curve(vote_predictors(votes, None), "q", "person") is None
+
+
+def test_intervals_hold_the_share_they_belong_to_where_a_metric_has_few_values():
+    votes, samples = study(1.5, 3)
+    coarse = samples[samples["metric"] == "clip_score"]
+    coarse = coarse.assign(value=(coarse["value"] > 0.8).astype(float))  # most pairs are equal
+    found = vote_predictors(votes, coarse)
+    (row,) = found.table.itertuples()
+    assert row.low < row.accuracy < row.high
+    assert ((found.calibration["low"] <= found.calibration["observed"])
+            & (found.calibration["observed"] <= found.calibration["high"])).all()  # fmt: skip
+
+
+def test_the_page_says_which_line_of_a_calibration_curve_is_which():
+    votes, samples = study(1.5)
+    figure = calibration_curve(vote_predictors(votes, samples), "photorealism", "person")
+    (panel,) = figure.inline_panels()
+    assert ">CLIP score ↑<" in panel

@@ -1,13 +1,15 @@
 """Data sets and numbers that others published: the vignette of R's BradleyTerry2 (Turner & Firth
-2012, doi:10.18637/jss.v048.i09).
+2012, doi:10.18637/jss.v048.i09), and evalica's reference scores (Ustalov 2025,
+https://aclanthology.org/2025.coling-demos.6; data and scores in its repository, Apache-2.0).
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from analysis import fit_elo, fit_outcomes
+from analysis import ballots, fit_elo, fit_outcomes, read_votes, win_matrix
 from analysis.ballots import Ballot
 from analysis.scores import ELO_PER_NAT
 from analysis.scores.intervals import inverse_information
@@ -32,6 +34,29 @@ GAMES = {  # home team → (its wins, its guest's) against each other team (Agre
                   "Boston": (4, 2), "Baltimore": (2, 4)},
     "Baltimore": {"Milwaukee": (2, 5), "Detroit": (1, 5), "Toronto": (1, 6), "New York": (2, 4),
                   "Boston": (1, 6), "Cleveland": (3, 4)},
+}  # fmt: skip
+FOOD = {  # left, right → votes for the left, for the right, ties: evalica's food.csv
+    ("Burger", "Pasta"): (0, 2, 0),
+    ("Burger", "Pizza"): (1, 0, 0),
+    ("Burger", "Sushi"): (0, 3, 0),
+    ("Burger", "Tacos"): (1, 0, 0),
+    ("Pasta", "Pizza"): (0, 1, 0),
+    ("Pasta", "Sushi"): (0, 1, 0),
+    ("Pasta", "Tacos"): (1, 2, 0),
+    ("Pizza", "Burger"): (0, 2, 0),
+    ("Pizza", "Pasta"): (0, 0, 1),
+    ("Pizza", "Sushi"): (2, 0, 0),
+    ("Pizza", "Tacos"): (0, 1, 0),
+    ("Sushi", "Burger"): (1, 2, 0),
+    ("Sushi", "Pasta"): (0, 0, 1),
+    ("Sushi", "Tacos"): (1, 1, 0),
+    ("Tacos", "Burger"): (1, 0, 0),
+    ("Tacos", "Pasta"): (2, 0, 0),
+    ("Tacos", "Pizza"): (3, 0, 0),
+}
+FOOD_SCORES = {  # its food-golden.csv, algorithm bradley_terry
+    "Tacos": 0.43428982771223773, "Sushi": 0.19060028489839073, "Burger": 0.14797665121689418,
+    "Pasta": 0.1281534106031957, "Pizza": 0.09897982556928168,
 }  # fmt: skip
 
 
@@ -69,3 +94,17 @@ def test_baseball_with_and_without_the_advantage_of_being_at_home(side, publishe
     scores = (found.scores - found.scores[0]) / ELO_PER_NAT
     np.testing.assert_allclose(scores[1:], published, atol=5.1e-5)
     np.testing.assert_allclose(found.side / ELO_PER_NAT, at_home, atol=5.1e-5)
+
+
+def test_evalicas_reference_scores_of_food():
+    table = pd.DataFrame(
+        [(left, right, winner) for (left, right), counts in FOOD.items()
+         for winner, count in zip(("left", "right", "tie"), counts, strict=True)
+         for _ in range(count)],
+        columns=["left", "right", "winner"],
+    )  # fmt: skip
+    (ballot,) = ballots(read_votes(table))  # evalica's own columns
+    fit = fit_elo(win_matrix(ballot), ballot.arms)
+    worth = np.exp(fit.scores / ELO_PER_NAT)
+    published = [FOOD_SCORES[arm] for arm in ballot.arms]
+    np.testing.assert_allclose(worth / worth.sum(), published, rtol=1e-12)

@@ -141,6 +141,23 @@ def test_votes_leave_in_any_format_and_come_back(cli, run, tmp_path):
     assert (status, "Imported 20 votes of 4 raters" in text) == (0, True)
     assert "Live Elo" in cli("status", "--db", tmp_path / "again.db")[1]
     assert cli("import", tmp_path / "none.csv", "--db", tmp_path / "b.db")[0] == 2
+    for name in ("parquet", "jsonl"):
+        told = cli("import", run.root / f"votes.{name}", "--db", tmp_path / f"{name}.db")[1]
+        assert "Imported 20 votes of 4 raters" in told
+
+
+def test_votes_in_another_tools_columns_are_a_study_too(cli, tmp_path):
+    battles = tmp_path / "battles.csv"
+    battles.write_text(
+        "model_a,model_b,winner,judge,anony\n"
+        "m1,m2,model_a,j1,True\nm2,m1,tie (bothbad),j2,True\nm1,m2,model_b,j2,False\n"
+    )
+    told = cli("import", battles, "--db", tmp_path / "study.db")[1]
+    assert "Imported 2 votes of 2 raters on 2 arms" in told  # one battle named its models
+    assert cli("export", "--db", tmp_path / "study.db", "--out", tmp_path / "out.csv")[0] == 0
+    votes = pd.read_csv(tmp_path / "out.csv")
+    assert list(votes["answer"]) == ["left", "both_bad"]
+    assert list(votes["arm_left"]) == ["m1", "m2"]
 
 
 def test_a_raters_data_are_deleted_only_when_confirmed(cli, run, monkeypatch):

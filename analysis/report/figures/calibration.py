@@ -58,10 +58,11 @@ def calibration_curve(found: Predictors, question: str, kind: str) -> Figure | N
         f"calibration-{slug(question, kind)}",
         f"Predicted and observed votes: {ballot_words(question, kind)}",
         "Votes on prompts that the prediction has not seen, in six groups by how sure it is. On "
-        f"the dashed line it is right as often as it says. Drawn are the best {DRAWN} predictors "
-        "by log loss: " + "; ".join(f"{name}" for name in names) + ".",
+        f"the dashed line it is right as often as it says. The best {DRAWN} by log loss are drawn.",
         (Panel(question_words(question), rater_words(kind), sized(chart)),),
         drawn.drop(columns="words"),
         kind == "simulated",
+        inline_size=(430, 390),
         section="agreement",
+        own_legend=True,
     )

@@ -104,15 +104,12 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
     drawn = drawn[ballots["elo"].rank(ascending=False, method="first") <= RANKED]
     left_out -= len(drawn)
     panels = []
-    several = drawn.groupby(["question", "rater_kind"], observed=True)["group"].nunique() > 1
+    groups = drawn.groupby(["question", "rater_kind"], observed=True)["group"].nunique()
+    several = {ballot for ballot, count in groups.items() if count > 1}
     for (question, kind, _), points in drawn.groupby(
         ["question", "rater_kind", "group"], sort=False, observed=True
     ):
-        words = (
-            f", {len(points)} arms scored apart"
-            if (question, kind) in set(several.index[several])
-            else ""
-        )
+        words = f", {len(points)} arms scored apart" if (question, kind) in several else ""
         base, colour, shape = base_of(points)
         y = alt.Y("label:N", sort=alt.EncodingSortField("elo", order="descending"), title=None,
                   axis=alt.Axis(labelColor=theme.INK, labelLimit=220))  # fmt: skip
@@ -128,7 +125,7 @@ def elo_ranking(elo: pd.DataFrame) -> Figure | None:
         "elo-ranking",
         "Arms ranked by preference",
         "Elo with mean zero over the arms; bars are 95% intervals."
-        + (" Groups of arms that votes don't link are scored apart." if several.any() else "")
+        + (" Groups of arms that votes don't link are scored apart." if several else "")
         + (f" Of each question the best {RANKED} arms are drawn." if left_out else ""),
         tuple(panels),
         drawn.drop(columns=["words", "said"]),

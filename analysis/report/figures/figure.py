@@ -50,6 +50,7 @@ class Figure:
         simulated: whether simulated raters' votes enter it.
         inline_size: width and height of a panel in the page, all of it, so that panels in a row
             line up; None leaves a panel the size it has.
+        own_legend: whether panels keep their legend in the page, whose own is of strategies.
         section: where the page shows a figure that has no place of its own: a key of
             `page.sections.SECTIONS`.
     """
@@ -61,6 +62,7 @@ class Figure:
     data: pd.DataFrame
     simulated: bool = False
     inline_size: tuple[int, int] | None = (380, 310)
+    own_legend: bool = False
     section: str = ""
 
     def files(self) -> dict[str, bytes]:
@@ -79,10 +81,10 @@ class Figure:
         return files
 
     def inline_panels(self) -> list[str]:
-        """Return each panel as SVG for the page, without a legend: the page has its own."""
+        """Return each panel as SVG for the page, which has a legend of strategies."""
         return [
             theme.inline_svg(
-                _without_legend(panel.titled()),
+                panel.titled() if self.own_legend else _without_legend(panel.titled()),
                 f"{self.name}-{number}",
                 f"{self.title}: {panel.title}",
                 self.inline_size,
