@@ -31,7 +31,7 @@ def write(path, table):
         return table.to_parquet(path)
     if kind.startswith("csv"):
         return table.to_csv(path, index=False, compression="infer")
-    packed = text.encode() if not kind.endswith("gz") else gzip.compress(text.encode())
+    packed = text.encode() if not kind.endswith("gz") else gzip.compress(text.encode(), mtime=0)
     return path.write_bytes(packed)
 
 
@@ -251,7 +251,7 @@ def test_what_does_not_fit_is_named(table, words):
         (b'{"question": ', "expected a whole file of votes"),
         (b'{"question": "q"}\n{"quest', "expected a whole file of votes"),
         (b'["left", "right"]', "expected a JSON list with one object per vote"),
-        (gzip.compress(b"question,arm" * 99)[:-9], r"expected a (whole file|UTF-8)"),
+        (gzip.compress(b"question,arm" * 99, mtime=0)[:-9], r"expected a (whole file|UTF-8)"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_told(tmp_path, content, words):
