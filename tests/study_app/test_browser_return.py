@@ -214,3 +214,25 @@ def test_a_vote_given_while_the_server_is_away_counts_once_however_the_rater_com
         server.start()
         seen = window.follows(seen)
         require_each_vote_once(study, votes, way)
+
+
+def test_an_answer_acknowledged_late_leaves_a_later_one_of_another_page_alone(rater):
+    study, window, _ = rater
+    first = window.begin()
+    slow = window.driver.current_window_handle
+    offline(window, True)
+    window.vote()
+    open_a_second_tab(window)
+    second = window.follows(first)  # it sent what the first could not
+    gone = window.driver.current_window_handle
+    offline(window, True)
+    window.vote()
+    window.driver.switch_to.window(slow)
+    offline(window, False)
+    assert window.follows(first) == second  # told only now that its answer is stored
+    window.driver.switch_to.window(gone)
+    window.driver.close()
+    window.driver.switch_to.window(slow)
+    open_a_second_tab(window)
+    window.follows(second)
+    require_each_vote_once(study, 2, open_a_second_tab)

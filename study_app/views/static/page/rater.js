@@ -100,7 +100,7 @@ class Rater {
     clearTimeout(slow);
     this.say("");
     this.pending = null;
-    forget(this.query.rater);
+    forget(this.query.rater, event);
     this.root.querySelector("[data-event]")?.removeAttribute("aria-disabled");
     this.receive(data);
   }
@@ -169,8 +169,11 @@ function remember(token, event) {
   }
 }
 
-function forget(token) {
+/** Another page of this rater may have kept a later answer meanwhile: that one stays. */
+function forget(token, { assignment, again }) {
   try {
+    const kept = recall(token);
+    if (kept?.assignment !== assignment || kept?.again !== again) return;
     localStorage.removeItem(`unsent ${token}`);
   } catch {
     // nothing was kept
