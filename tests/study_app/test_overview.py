@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 
 import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from analysis.ballots import EXPORTED, typed
-from study_app.owner import rater_table, to_csv, votes_frame, votes_per_hour, write_votes
+from study_app.owner import look_at, rater_table, to_csv, votes_frame, votes_per_hour, write_votes
+from study_app.rating import Study
 
 
 @pytest.fixture
@@ -58,3 +61,33 @@ def test_a_study_without_votes_exports_the_header_alone(sqlite_study):
     content = to_csv(votes_frame(sqlite_study))
     assert pd.read_csv(io.BytesIO(content)).empty
     assert content.decode().strip() == ",".join(EXPORTED)
+
+
+def _charts_of(study: Study) -> list[dict]:
+    """Return what the owner's page draws of the scores, as Vega-Lite reads it."""
+
+    def page(study, look) -> None:
+        from study_app.views.owner_live import live
+
+        live(study, look)
+
+    shown = AppTest.from_function(page, args=(study, look_at(study)), default_timeout=60).run()
+    assert not shown.exception
+    return [json.loads(chart.proto.spec) for chart in shown.get("vega_lite_chart")]
+
+
+def test_the_charts_of_two_questions_share_scale_and_columns(sqlite_study):
+    for answers in (["left", "right", "tie", "left"], ["left"] * 8, ["right"] * 8):
+        token = sqlite_study.join()
+        for answer in answers:
+            sqlite_study.vote(token, sqlite_study.turn(token).current.assignment, answer, 2.0)
+    charts = _charts_of(sqlite_study)
+    assert len(charts) == len(sqlite_study.info.questions) == 2
+    scales, names = set(), set()
+    for chart in charts:
+        for layer in chart["layer"]:
+            scales.add(str(layer["encoding"]["x"]["scale"]["domain"]))
+            axis = layer["encoding"]["y"]["axis"]
+            names.add((axis["minExtent"], axis["maxExtent"], axis["labelLimit"]))
+    assert len(scales) == 1, "equal scores stand at one place"
+    assert len(names) == 1, "names take equal room, so the charts begin at one place"
