@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,16 @@ class AnArm:
 CAPTIONS, SEEDS = ["a red cube", "a blue ball", "a cone"], [1, 2, 3]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """With more, a transformer may round by an image's place in its batch (micro-batches.md)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", ["sd15", "sd3"])
 def test_order_and_neighbours_do_not_change_an_image(source, name):
     source, arm = source(name), AnArm()
